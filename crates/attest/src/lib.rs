@@ -1,0 +1,1 @@
+//! Bill of materials and release file.

@@ -1,0 +1,1 @@
+//! One reader of ELF files: needed libraries, run paths, machine.

@@ -1,0 +1,1 @@
+//! The local engine: solves a plan into an image.

@@ -1,0 +1,1 @@
+//! Texts that people write, to values: settings, locks, ignore files, entry points.

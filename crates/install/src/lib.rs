@@ -1,0 +1,1 @@
+//! Packages to layers: Python wheels, Debian packages.

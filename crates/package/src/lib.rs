@@ -1,0 +1,1 @@
+//! The nouns of packages: names, versions, markers, wheel tags, package URLs, licences.

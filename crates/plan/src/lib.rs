@@ -1,0 +1,14 @@
+//! The contracts: what to build, everything pinned ([`Plan`]); what Corten itself has locked ([`CortenLock`]); who builds
+//! it ([`Engine`]).
+//!
+//! A plan never holds a floating name: bases by digest or archive state, packages by hash, files by digest. So an
+//! engine cannot be given a tag, and a plan's steps are the keys of what has been built before.
+
+mod lock;
+mod plan;
+
+pub use lock::{ArchiveState, CortenLock, LockedBase, LockedDeb, LockedLock, Mirror};
+pub use plan::{
+    AppFiles, Debs, GeneratedFile, GeneratedKind, ImageSpec, LockedWheel, Op, Plan, PythonTarget, SourceFile, Step,
+    StepId, Target, Variant, Wheels,
+};

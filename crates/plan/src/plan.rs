@@ -1,0 +1,221 @@
+//! A plan: steps in the order of their inputs, each pure data.
+//!
+//! ```text
+//! Debs ──┐
+//! Wheels ┤
+//! Files  ┼──► Image (config, tags' labels)
+//! App    ┘
+//! ```
+
+use std::path::PathBuf;
+
+use corten_oci::{Architecture, ContainerConfig, Digest};
+use serde::{Deserialize, Serialize};
+
+use crate::lock::{ArchiveState, LockedDeb};
+
+/// What to build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// A step's inputs come before it.
+    pub steps: Vec<Step>,
+    /// What is wanted of it.
+    pub targets: Vec<Target>,
+}
+
+/// A step's place in [`Plan::steps`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct StepId(pub usize);
+
+/// A step that is wanted, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// As the user calls it.
+    pub name: String,
+    /// Which step.
+    pub step: StepId,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What it does.
+    pub op: Op,
+    /// Whose results it takes, lowest layer first.
+    pub inputs: Vec<StepId>,
+    /// For people: `numpy 2.4.6`, `base debian:bookworm distroless`.
+    pub name: String,
+}
+
+/// What a step does. All but `Image` make one layer (`Debs` may make more).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Op {
+    /// A base made from Debian's packages.
+    Debs(Debs),
+    /// Wheels, spliced.
+    Wheels(Wheels),
+    /// Files whose content the plan holds.
+    Files {
+        /// Sorted by path; parents are made by the engine.
+        files: Vec<GeneratedFile>,
+    },
+    /// Files of the project.
+    App(AppFiles),
+    /// Layers under a config.
+    Image(Box<ImageSpec>),
+}
+
+/// How much of Debian is in a base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Variant {
+    /// No shell, no package manager.
+    #[default]
+    Distroless,
+    /// Both.
+    Slim,
+}
+
+impl Variant {
+    /// As it is written in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Distroless => "distroless",
+            Self::Slim => "slim",
+        }
+    }
+}
+
+/// A base made from Debian's packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Debs {
+    /// `bookworm`.
+    pub suite: String,
+    /// How much.
+    pub variant: Variant,
+    /// For which processor.
+    pub architecture: Architecture,
+    /// Where the packages are and how old the archive was (its date is the mtime of every file).
+    pub archive: ArchiveState,
+    /// Sorted by name.
+    pub packages: Vec<LockedDeb>,
+}
+
+/// The Python that wheels are installed for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PythonTarget {
+    /// Major and minor: 3, 11.
+    pub version: (u32, u32),
+    /// In full: `3.11.2`.
+    pub full_version: String,
+    /// Major and minor of the base's C library: 2, 36.
+    pub glibc: (u32, u32),
+    /// Processor.
+    pub architecture: Architecture,
+}
+
+impl PythonTarget {
+    /// `3.11`.
+    pub fn minor(&self) -> String {
+        format!("{}.{}", self.version.0, self.version.1)
+    }
+}
+
+/// Wheels that share a layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Wheels {
+    /// Sorted by name.
+    pub wheels: Vec<LockedWheel>,
+    /// Where the venv is: `opt/venv`.
+    pub prefix: String,
+    /// Which Python's `site-packages`.
+    pub python: PythonTarget,
+}
+
+/// A wheel as a lock names it, chosen for the target.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LockedWheel {
+    /// Normalised (PEP 503).
+    pub name: String,
+    /// As locked, with `+local`.
+    pub version: String,
+    /// The wheel's file name.
+    pub file: String,
+    /// Where to get it.
+    pub url: String,
+    /// SHA-256 of the file.
+    pub digest: Digest,
+    /// Bytes of the file.
+    pub size: u64,
+    /// For a wheel given by URL or from a VCS: the content of `direct_url.json` (PEP 610).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct_url: Option<String>,
+}
+
+/// A file that the plan holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GeneratedFile {
+    /// Below the root, without leading slash.
+    pub path: String,
+    /// What.
+    pub kind: GeneratedKind,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u64,
+    /// Group.
+    pub gid: u64,
+}
+
+/// What a generated file is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GeneratedKind {
+    /// A directory.
+    Directory,
+    /// Content.
+    File(String),
+    /// A link.
+    Symlink(String),
+}
+
+/// Files of the project that make one layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AppFiles {
+    /// Sorted by path.
+    pub files: Vec<SourceFile>,
+    /// `false` for weights: the layer is a plain tar.
+    pub compressed: bool,
+}
+
+/// One file of the project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceFile {
+    /// Below the image's root: `app/main.py`.
+    pub path: String,
+    /// On this machine; decides nothing about the layer.
+    #[serde(skip)]
+    pub source: PathBuf,
+    /// Permission bits in the image.
+    pub mode: u32,
+    /// Bytes.
+    pub size: u64,
+    /// Of the content.
+    pub digest: Digest,
+    /// Of a symbolic link (then size 0 and the digest that of nothing).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+}
+
+/// Layers under a config.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageSpec {
+    /// For which processor.
+    pub architecture: Architecture,
+    /// How a container starts, with labels.
+    pub config: ContainerConfig,
+    /// RFC 3339, where a reproducible time is known.
+    pub created: Option<String>,
+}

@@ -1,0 +1,1 @@
+//! Strict fakes: package index, Debian archive, command harness.

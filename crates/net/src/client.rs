@@ -1,8 +1,18 @@
 //! A blocking client. Settings are passed in; the environment is never read here.
 use std::io::{self, Read};
+use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use corten_diagnostic::{Diagnose, Fault};
+use ureq::http;
+
+use crate::error::{explain, explain_io, may_pass};
+use crate::{NetError, Url, tls};
+
+/// How many redirects are followed.
+const REDIRECTS: u32 = 5;
+/// How much of the body of a refusal is read so that its connection can be used again.
+const DRAINED: u64 = 64 * 1024;
 
 /// How to reach the world.
 #[derive(Debug, Clone)]
@@ -13,11 +23,16 @@ pub struct Settings {
     pub offline: bool,
     /// How often a request is tried again after a failure that may pass.
     pub retries: u32,
+    /// The pause before the first retry; each further one is twice as long.
+    pub pause: Duration,
+    /// No pause is longer than this, whatever `Retry-After` says.
+    pub longest_pause: Duration,
     /// How long a server may stay silent.
     pub timeout: Duration,
     /// `http[s]://[user:password@]host:port` for all requests but those to `no_proxy`.
     pub proxy: Option<String>,
-    /// Hosts (suffixes) that are reached directly.
+    /// Reached directly: host names with all below them (`.example.com` too), `host:port`, addresses, networks
+    /// (`10.0.0.0/8`), or `*`.
     pub no_proxy: Vec<String>,
 }
 
@@ -27,6 +42,8 @@ impl Default for Settings {
             certificate_authorities: Vec::new(),
             offline: false,
             retries: 3,
+            pause: Duration::from_millis(250),
+            longest_pause: Duration::from_secs(30),
             timeout: Duration::from_secs(30),
             proxy: None,
             no_proxy: Vec::new(),
@@ -37,9 +54,9 @@ impl Default for Settings {
 /// A GET or HEAD.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
-    /// Where.
+    /// Where. A user and password in it become Basic authorization for that origin alone.
     pub url: &'a str,
-    /// `Accept` and the like; never credentials for another host.
+    /// `Accept` and the like. `Authorization` is dropped when a redirect leads to another origin.
     pub headers: Vec<(&'a str, String)>,
     /// Only from this byte on (`Range: bytes=N-`).
     pub from: u64,
@@ -52,6 +69,18 @@ impl<'a> Request<'a> {
     pub fn get(url: &'a str) -> Self {
         Self { url, headers: Vec::new(), from: 0, head: false }
     }
+
+    /// Only the headers.
+    pub fn head(url: &'a str) -> Self {
+        Self { head: true, ..Self::get(url) }
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn header(mut self, name: &'a str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
 }
 
 /// What came back: status 200 or 206 always; everything else is a [`NetError`].
@@ -60,79 +89,320 @@ pub struct Response {
     pub status: u16,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
+    /// Where it came from in the end, redirects followed.
+    pub url: Url,
     /// The body, still on its way.
     pub body: Body,
 }
 
-/// A body on its way; ends with an error where the connection broke before `Content-Length`.
-pub struct Body(Box<dyn Read + Send>);
+impl Response {
+    /// The first header of this (lower-case) name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
 
-impl Read for Body {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+    /// `Content-Length`: bytes of the body (of a HEAD: of the body that a GET would have).
+    pub fn length(&self) -> Option<u64> {
+        self.header("content-length")?.parse().ok()
     }
 }
 
-/// Why a request failed.
-#[derive(Debug, thiserror::Error)]
-pub enum NetError {
-    /// `--offline` was asked for.
-    #[error("fetching {url}: not allowed while offline")]
-    Offline {
-        /// What was asked for.
-        url: String,
-    },
-    /// The server said no.
-    #[error("fetching {url}: the server answered {status}")]
-    Status {
-        /// What was asked for.
-        url: String,
-        /// HTTP status.
-        status: u16,
-    },
-    /// No answer, or a broken one.
-    #[error("fetching {url}: {why}")]
-    Transport {
-        /// What was asked for.
-        url: String,
-        /// What went wrong.
-        why: String,
-    },
-    /// More bytes than a document of its kind may have.
-    #[error("fetching {url}: more than {limit} bytes")]
-    TooLong {
-        /// What was asked for.
-        url: String,
-        /// The cap.
-        limit: u64,
-    },
+/// A body on its way; ends with an error where the connection broke before `Content-Length`.
+pub struct Body {
+    reader: Box<dyn Read + Send>,
+    place: String,
 }
 
-impl Diagnose for NetError {
-    fn fault(&self) -> Fault {
-        Fault::World
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(buffer).map_err(|error| io::Error::new(error.kind(), explain_io(&error, &self.place)))
     }
 }
 
 /// Shares connections; cheap to borrow from many threads.
 pub struct Client {
-    #[expect(dead_code)]
     settings: Settings,
+    agents: OnceLock<Agents>,
+}
+
+struct Agents {
+    direct: ureq::Agent,
+    proxied: Option<ureq::Agent>,
+}
+
+/// One try: an answer, or why not and whether to try again (after how long, if the server says so).
+enum Refused {
+    Final(NetError),
+    MayPass(NetError, Option<Duration>),
 }
 
 impl Client {
-    /// Builds the TLS roots once.
+    /// Nothing is read or connected before the first request.
     pub fn new(settings: Settings) -> Self {
-        Self { settings }
+        Self { settings, agents: OnceLock::new() }
+    }
+
+    /// How this client reaches the world.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Sends a request; retries what may pass (429, 502, 503, 504, broken connections), with `Retry-After`.
-    pub fn send(&self, _request: &Request<'_>) -> Result<Response, NetError> {
-        todo!()
+    pub fn send(&self, request: &Request<'_>) -> Result<Response, NetError> {
+        let mut pause = self.settings.pause;
+        let mut left = self.settings.retries;
+        loop {
+            let (error, asked) = match self.follow(request) {
+                Ok(response) => return Ok(response),
+                Err(Refused::Final(error)) => return Err(error),
+                Err(Refused::MayPass(error, asked)) => (error, asked),
+            };
+            if left == 0 {
+                return Err(error);
+            }
+            left -= 1;
+            std::thread::sleep(asked.unwrap_or(pause).min(self.settings.longest_pause));
+            pause = pause.saturating_mul(2);
+        }
     }
 
-    /// A whole small document, at most `limit` bytes.
-    pub fn bytes(&self, _request: &Request<'_>, _limit: u64) -> Result<Vec<u8>, NetError> {
-        todo!()
+    /// A whole small document, at most `limit` bytes. A body that breaks off is asked for again.
+    pub fn bytes(&self, request: &Request<'_>, limit: u64) -> Result<Vec<u8>, NetError> {
+        let mut left = self.settings.retries;
+        loop {
+            let response = self.send(request)?;
+            let url = response.url.to_string();
+            if response.length().is_some_and(|length| length > limit) && !request.head {
+                return Err(NetError::TooLong { url, limit });
+            }
+            let mut bytes = Vec::new();
+            match response.body.take(limit.saturating_add(1)).read_to_end(&mut bytes) {
+                Ok(_) if bytes.len() as u64 > limit => return Err(NetError::TooLong { url, limit }),
+                Ok(_) => return Ok(bytes),
+                Err(error) if left == 0 => return Err(NetError::Transport { url, why: error.to_string() }),
+                Err(_) => left -= 1,
+            }
+        }
+    }
+
+    /// Follows redirects here and not in the library: to watch over credentials and downgrades.
+    fn follow(&self, request: &Request<'_>) -> Result<Response, Refused> {
+        let first = Url::parse(request.url).map_err(|error| {
+            let (url, why) = (error.shown().to_owned(), format!("no address: {}", error.why()));
+            Refused::Final(NetError::Transport { url, why })
+        })?;
+        if self.settings.offline {
+            return Err(Refused::Final(NetError::Offline { url: first.to_string() }));
+        }
+        let mut url = first.clone();
+        for _ in 0..=REDIRECTS {
+            let answer = self.once(request, &url, url.same_origin(&first).then_some(&first))?;
+            let status = answer.status().as_u16();
+            match status {
+                200 | 206 => return self.accept(request, url, answer),
+                301 | 302 | 303 | 307 | 308 => url = redirected(&url, &answer).map_err(Refused::Final)?,
+                _ => return Err(refuse(&url, answer)),
+            }
+        }
+        let why = format!("more than {REDIRECTS} redirects");
+        Err(Refused::Final(NetError::Transport { url: first.to_string(), why }))
+    }
+
+    /// One exchange. `origin`: the address whose credentials may be sent.
+    fn once(
+        &self,
+        request: &Request<'_>,
+        url: &Url,
+        origin: Option<&Url>,
+    ) -> Result<http::Response<ureq::Body>, Refused> {
+        let method = if request.head { http::Method::HEAD } else { http::Method::GET };
+        let mut builder = http::Request::builder().method(method).uri(url.to_string());
+        for (name, value) in &request.headers {
+            if origin.is_some() || !name.eq_ignore_ascii_case("authorization") {
+                builder = builder.header(*name, value);
+            }
+        }
+        let own = request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        if let Some(basic) = origin.filter(|_| !own).and_then(Url::authorization) {
+            builder = builder.header("authorization", basic);
+        }
+        if request.from > 0 {
+            builder = builder.header("range", format!("bytes={}-", request.from));
+        }
+        let transport = |why| NetError::Transport { url: url.to_string(), why };
+        let ready = builder.body(()).map_err(|error| Refused::Final(transport(error.to_string())))?;
+        let agent = self.agent(url).map_err(|why| Refused::Final(transport(why)))?;
+        agent.run(ready).map_err(|error| {
+            let failed = transport(explain(&error, url, self.settings.timeout));
+            if may_pass(&error) { Refused::MayPass(failed, None) } else { Refused::Final(failed) }
+        })
+    }
+
+    /// A 206 must begin where it was asked to: else bytes would be glued together that do not belong together.
+    fn accept(&self, request: &Request<'_>, url: Url, answer: http::Response<ureq::Body>) -> Result<Response, Refused> {
+        let status = answer.status().as_u16();
+        let headers: Vec<(String, String)> = answer
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect();
+        let place = format!("{}:{}", url.host(), url.port());
+        let reader = Box::new(answer.into_body().into_with_config().limit(u64::MAX).reader());
+        let response = Response { status, headers, url, body: Body { reader, place } };
+        if status == 206 && range_start(&response) != Some(request.from) {
+            let why = format!("asked for bytes from {} on, the server sent others", request.from);
+            return Err(Refused::Final(NetError::Transport { url: response.url.to_string(), why }));
+        }
+        Ok(response)
+    }
+
+    fn agent(&self, url: &Url) -> Result<&ureq::Agent, String> {
+        let agents = match self.agents.get() {
+            Some(agents) => agents,
+            None => {
+                let made = self.make_agents()?;
+                self.agents.get_or_init(|| made)
+            }
+        };
+        Ok(match &agents.proxied {
+            Some(proxied) if !is_direct(&self.settings.no_proxy, url) => proxied,
+            _ => &agents.direct,
+        })
+    }
+
+    fn make_agents(&self) -> Result<Agents, String> {
+        let tls = tls::config(&self.settings.certificate_authorities);
+        let make = |proxy: Option<ureq::Proxy>| {
+            let timeout = Some(self.settings.timeout);
+            let config = ureq::Agent::config_builder()
+                .tls_config(tls.clone())
+                .proxy(proxy)
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .user_agent(concat!("corten/", env!("CARGO_PKG_VERSION")))
+                .accept_encoding("identity")
+                .timeout_connect(timeout)
+                .timeout_recv_response(timeout)
+                .timeout_per_read(timeout)
+                .timeout_per_write(timeout)
+                .max_idle_connections_per_host(8)
+                .build();
+            ureq::Agent::new_with_config(config)
+        };
+        let proxied = match &self.settings.proxy {
+            Some(proxy) => {
+                let proxy = ureq::Proxy::new(proxy).map_err(|_| "the proxy's address in the settings is not valid")?;
+                Some(make(Some(proxy)))
+            }
+            None => None,
+        };
+        Ok(Agents { direct: make(None), proxied })
+    }
+}
+
+/// Where a redirect leads. Credentials in it are not used.
+fn redirected(from: &Url, answer: &http::Response<ureq::Body>) -> Result<Url, NetError> {
+    let transport = |why: String| NetError::Transport { url: from.to_string(), why };
+    let location = answer.headers().get("location").and_then(|value| value.to_str().ok());
+    let location = location.ok_or_else(|| transport("a redirect that does not say where to".to_owned()))?;
+    let to = from.join(location).map_err(|error| transport(format!("a redirect to {error}")))?;
+    if from.secure() && !to.secure() {
+        return Err(transport(format!("a redirect from https to http ({to}) is refused")));
+    }
+    Ok(to)
+}
+
+fn refuse(url: &Url, answer: http::Response<ureq::Body>) -> Refused {
+    let status = answer.status().as_u16();
+    let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+    let asked = header("retry-after").and_then(|value| retry_after(value, header("date")));
+    // Read to the end, so that the connection can be used again.
+    let mut rest = answer.into_body().into_reader().take(DRAINED);
+    let _ = io::copy(&mut rest, &mut io::sink());
+    let error = NetError::Status { url: url.to_string(), status };
+    match status {
+        408 | 429 | 502 | 503 | 504 => Refused::MayPass(error, asked),
+        _ => Refused::Final(error),
+    }
+}
+
+/// Seconds, or a date (RFC 9110, section 10.2.3), counted from the server's own `Date`: this machine's clock may be wrong.
+fn retry_after(value: &str, now: Option<&str>) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    let now = httpdate::parse_http_date(now?).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// The first byte of `Content-Range: bytes 100-199/200`.
+fn range_start(response: &Response) -> Option<u64> {
+    let range = response.header("content-range")?.strip_prefix("bytes ")?;
+    range.split('-').next()?.trim().parse().ok()
+}
+
+/// Is the address one that the proxy is not for?
+fn is_direct(no_proxy: &[String], url: &Url) -> bool {
+    no_proxy.iter().any(|pattern| direct_by(pattern.trim(), url))
+}
+
+fn direct_by(pattern: &str, url: &Url) -> bool {
+    let host = url.host().trim_start_matches('[').trim_end_matches(']');
+    if pattern == "*" {
+        return true;
+    }
+    if let (Some((network, bits)), Ok(address)) = (pattern.split_once('/'), host.parse::<IpAddr>()) {
+        return in_network(address, network, bits);
+    }
+    let (name, port) = match pattern.rsplit_once(':') {
+        Some((name, port)) if !name.contains(':') => (name, port.parse::<u16>().ok()),
+        _ => (pattern, None),
+    };
+    let name = name.trim_start_matches("*.").trim_start_matches('.').to_ascii_lowercase();
+    let below = host.strip_suffix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    !name.is_empty() && below && port.is_none_or(|port| port == url.port())
+}
+
+fn in_network(address: IpAddr, network: &str, bits: &str) -> bool {
+    let (Ok(network), Ok(bits)) = (network.parse::<IpAddr>(), bits.parse::<u32>()) else { return false };
+    let (address, network, width) = match (address, network) {
+        (IpAddr::V4(address), IpAddr::V4(network)) => {
+            (u128::from(address.to_bits()), u128::from(network.to_bits()), 32)
+        }
+        (IpAddr::V6(address), IpAddr::V6(network)) => (address.to_bits(), network.to_bits(), 128),
+        _ => return false,
+    };
+    bits <= width && (address ^ network).checked_shr(width - bits).unwrap_or(0) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_proxy_takes_names_ports_and_networks() {
+        let direct = |pattern: &str, url: &str| direct_by(pattern, &Url::parse(url).unwrap());
+        assert!(direct("example.com", "http://a.example.com/"));
+        assert!(direct(".example.com", "http://example.com/"));
+        assert!(!direct("example.com", "http://badexample.com/"));
+        assert!(direct("example.com:8080", "http://example.com:8080/"));
+        assert!(!direct("example.com:8080", "http://example.com/"));
+        assert!(direct("10.0.0.0/8", "http://10.1.2.3/"));
+        assert!(!direct("10.0.0.0/8", "http://11.1.2.3/"));
+        assert!(direct("0.0.0.0/0", "http://11.1.2.3/"));
+        assert!(direct("::1/128", "http://[::1]/"));
+        assert!(direct("*", "http://anything/") && !direct("", "http://anything/"));
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = Some("Sun, 06 Nov 1994 08:49:07 GMT");
+        assert_eq!(retry_after("7", None), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(30)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:00 GMT", now), Some(Duration::ZERO));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", None), None);
+        assert_eq!(retry_after("soon", now), None);
     }
 }

@@ -1,5 +1,20 @@
 //! The one way out: HTTP with TLS, proxies, retries, caps and ranges.
+//!
+//! | part | what it promises |
+//! |---|---|
+//! | [`Client::send`] | 200 or 206, or an error that names the address without its password |
+//! | redirects | followed here, at most five; never from https to http; `Authorization` never to another origin |
+//! | retries | what may pass (429, 502, 503, 504, broken connections), with pauses from [`Settings`] |
+//! | [`Body`] | ends with an error where the connection broke before `Content-Length` |
+//! | [`Url`] | just enough of RFC 3986 to keep passwords out of messages and to resolve links |
+//!
+//! Settings are passed in. The only thing read from the machine is the system's certificate store.
 
 mod client;
+mod error;
+mod tls;
+mod url;
 
-pub use client::{Body, Client, NetError, Request, Response, Settings};
+pub use client::{Body, Client, Request, Response, Settings};
+pub use error::NetError;
+pub use url::{Url, UrlError};

@@ -1,1 +1,5 @@
 //! Packages to layers: Python wheels, Debian packages.
+
+pub mod debian;
+pub mod fetch;
+pub mod python;

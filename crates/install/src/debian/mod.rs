@@ -1,0 +1,9 @@
+//! A base from Debian's signed archive: nothing is run in a container, no maintainer script is needed.
+//!
+//! ```text
+//! InRelease ──signature──► release ──► index (Packages) ──► solver ──► lock ──► .debs ──► base layer
+//! ```
+
+mod lock;
+
+pub use lock::{LockedBase, LockedDeb, Mirror, Variant};

@@ -1,0 +1,361 @@
+//! What a project says about its image: `corten.toml`, or `[tool.corten]` in `pyproject.toml`.
+//!
+//! Everything has a default; a project with a lock and one FastAPI object needs no settings at all. In full:
+//!
+//! ```toml
+//! name = "text-classifier"           # of the image; default: [project] name, else the folder's name
+//! version = "1.3.0"                  # default: [project] version
+//! base = "debian:bookworm"           # made from Debian's signed archive
+//! variant = "distroless"             # or "slim": with a shell and a package manager
+//! python = "3.11"                    # default: the base's
+//! lock = "uv.lock"                   # which lock, where a project has several
+//! groups = ["serve"]                 # dependency groups besides the project's default ones
+//! extras = ["cpu"]                   # extras of the project
+//!
+//! run = "uvicorn app:app --port 80"  # or an array; default: found in the source
+//! entrypoint = ["tini", "--"]        # put before `run`; rarely needed
+//! workdir = "/app"                   # where the project's files lie and the service starts
+//! user = "app"                       # its number is always 10001
+//! port = 8000                        # false for a batch job
+//! healthcheck = { path = "/health", interval = "30s", timeout = "3s", start-period = "60s", retries = 3 }
+//!                                    # or { command = ["python", "check.py"] }, or false
+//! weights = ["weights/*.onnx"]       # a layer of their own, matched before anything is ignored
+//! extra-files = [{ from = "nginx.conf", to = "/etc/nginx/nginx.conf", mode = "0644" }]
+//! frontend = "native"                # or "dockerfile"
+//!
+//! [env]                              # for the service
+//! LOG_LEVEL = "info"
+//!
+//! [labels]                           # of the image
+//! "com.example.team" = "language"
+//!
+//! [ignore]                           # besides .dockerignore
+//! defaults = true                    # .git, .venv, wandb, mlruns … (see `crate::ignore`)
+//! patterns = ["data/", "!data/labels.json"]
+//!
+//! [check]
+//! deny = ["error", "ML125"]          # severities and rules that fail the build; default: errors
+//! allow = ["ML161"]                  # rules that say nothing
+//! size = "500MB"                     # compressed, at most
+//!
+//! [archive]                          # where Debian's packages come from
+//! main = "https://deb.debian.org/debian"
+//! security = "https://deb.debian.org/debian-security"
+//! snapshot = "https://snapshot.debian.org"
+//! keyring = "keys/archive.gpg"
+//!
+//! [index]                            # where wheels come from
+//! url = "https://pypi.org/simple"
+//! [index.mirrors]                    # what a lock names → where to fetch it instead
+//! "https://files.pythonhosted.org" = "https://mirror.example/files"
+//!
+//! [publish]
+//! repository = "registry.example/team/text-classifier"
+//! ```
+
+mod project;
+mod sections;
+mod table;
+mod value;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use corten_diagnostic::{Failure, Fault, Span};
+use corten_oci::Repository;
+use corten_plan::Variant;
+
+pub use project::Project;
+pub use value::words;
+
+pub(crate) use table::{Source, Table, Value};
+
+/// A value, and where it was written; nowhere if it is a default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting<T> {
+    /// What.
+    pub value: T,
+    /// Where.
+    pub at: Option<Span>,
+}
+
+impl<T> Setting<T> {
+    /// What holds where nothing is written.
+    pub fn default_of(value: T) -> Self {
+        Self { value, at: None }
+    }
+
+    /// Another value from the same place.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Setting<U> {
+        Setting { value: change(self.value), at: self.at }
+    }
+}
+
+impl<T> std::ops::Deref for Setting<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// Everything that a project says about its image, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The image's name: a path component of a repository.
+    pub name: Setting<String>,
+    /// As tags and labels have it; none where the project computes its version.
+    pub version: Option<Setting<String>>,
+    /// What the image stands on.
+    pub base: Setting<Base>,
+    /// How much of Debian is in it.
+    pub variant: Setting<Variant>,
+    /// Major and minor version; none: the base's.
+    pub python: Option<Setting<(u32, u32)>>,
+    /// The lock to take, by name below the project.
+    pub lock: Option<Setting<String>>,
+    /// Dependency groups to install besides the default ones.
+    pub groups: Vec<Setting<String>>,
+    /// Extras to install.
+    pub extras: Vec<Setting<String>>,
+    /// The command; none: found in the source.
+    pub run: Option<Setting<Vec<String>>>,
+    /// What stands before the command.
+    pub entrypoint: Option<Setting<Vec<String>>>,
+    /// Where the project's files lie, absolute.
+    pub workdir: Setting<String>,
+    /// The name of user 10001.
+    pub user: Setting<String>,
+    /// What the service listens on.
+    pub port: Setting<Port>,
+    /// How health is found out.
+    pub healthcheck: Setting<HealthSetting>,
+    /// Variables of the service.
+    pub env: BTreeMap<String, Setting<String>>,
+    /// Labels of the image.
+    pub labels: BTreeMap<String, Setting<String>>,
+    /// Files to put elsewhere than below `workdir`.
+    pub extra_files: Vec<Setting<ExtraFile>>,
+    /// Patterns of weights.
+    pub weights: Vec<Setting<String>>,
+    /// What stays out.
+    pub ignore: IgnoreSettings,
+    /// What the checks take offence at.
+    pub check: CheckSettings,
+    /// Where Debian's packages come from.
+    pub archive: ArchiveSettings,
+    /// Where wheels come from.
+    pub index: IndexSettings,
+    /// Which way to build; none: whichever fits.
+    pub frontend: Option<Setting<Frontend>>,
+    /// Where the image is published.
+    pub publish: PublishSettings,
+    /// `[project]` of pyproject.toml, where there is one.
+    pub project: Option<Project>,
+    /// The first setting that only a native build has a use for.
+    pub native: Option<Span>,
+}
+
+/// What an image stands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Base {
+    /// Packages of Debian's archive.
+    Debian {
+        /// `bookworm`.
+        suite: String,
+    },
+}
+
+impl std::fmt::Display for Base {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self::Debian { suite } = self;
+        write!(f, "debian:{suite}")
+    }
+}
+
+/// What a service listens on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// Nothing is said: a web service gets [`Port::USUAL`], a script none.
+    Auto,
+    /// None: a batch job.
+    None,
+    /// This one.
+    Number(u16),
+}
+
+impl Port {
+    /// Where nothing else is said.
+    pub const USUAL: u16 = 8000;
+}
+
+/// What the settings say about health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HealthSetting {
+    /// Nothing: a web service is asked for [`Health::default`]'s path if its source has it, else for a connection.
+    Auto,
+    /// No check is wanted.
+    Off,
+    /// So.
+    On(Health),
+}
+
+/// A health check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// What is done.
+    pub probe: Probe,
+    /// Between two checks.
+    pub interval: Duration,
+    /// How long one may take.
+    pub timeout: Duration,
+    /// How long failures at the start do not count: as long as a model may take to load.
+    pub start_period: Duration,
+    /// How many failures in a row make a container unhealthy.
+    pub retries: u32,
+}
+
+/// What a health check does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// Asks the service for a path, wants a status below 400.
+    Http(String),
+    /// Opens a connection to the port.
+    Connect,
+    /// Runs a program, wants status 0.
+    Command(Vec<String>),
+}
+
+/// A file to put elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtraFile {
+    /// Below the project.
+    pub from: String,
+    /// Absolute, in the image.
+    pub to: String,
+    /// Permission bits; none: the file's own, as an app file has them.
+    pub mode: Option<u32>,
+}
+
+/// `[ignore]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IgnoreSettings {
+    /// Do the groups for machine-learning projects apply?
+    pub defaults: Setting<bool>,
+    /// As lines of .dockerignore.
+    pub patterns: Vec<Setting<String>>,
+}
+
+/// `[check]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckSettings {
+    /// Rules and severities that fail the build.
+    pub deny: Vec<Setting<String>>,
+    /// Rules that say nothing.
+    pub allow: Vec<Setting<String>>,
+    /// Bytes that the compressed layers may have together.
+    pub size: Option<Setting<u64>>,
+}
+
+/// `[archive]`: addresses without trailing slash.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ArchiveSettings {
+    /// Main and updates.
+    pub main: Option<Setting<String>>,
+    /// Security.
+    pub security: Option<Setting<String>>,
+    /// Where packages that have left the archive are sought.
+    pub snapshot: Option<Setting<String>>,
+    /// Keys that sign the archive, below the project; none: Debian's.
+    pub keyring: Option<Setting<String>>,
+}
+
+/// `[index]`: addresses without trailing slash.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IndexSettings {
+    /// Asked where a lock names no index.
+    pub url: Option<Setting<String>>,
+    /// Beginnings of addresses, with what to put in their place.
+    pub mirrors: Vec<(String, Setting<String>)>,
+}
+
+/// Which way a project is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frontend {
+    /// From its lock.
+    Native,
+    /// From its Dockerfile.
+    Dockerfile,
+}
+
+/// `[publish]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PublishSettings {
+    /// Where to.
+    pub repository: Option<Setting<Repository>>,
+}
+
+/// A text with the name under which the user knows it.
+#[derive(Debug, Clone)]
+pub struct Text {
+    /// For instance `examples/text-classifier/corten.toml`.
+    pub path: PathBuf,
+    /// Its content.
+    pub text: Arc<str>,
+}
+
+impl Text {
+    /// A file's content.
+    pub fn new(path: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Self {
+        Self { path: path.into(), text: text.into() }
+    }
+}
+
+/// The texts that settings are read from.
+#[derive(Debug, Clone, Default)]
+pub struct Texts {
+    /// `corten.toml`.
+    pub corten: Option<Text>,
+    /// `pyproject.toml`.
+    pub pyproject: Option<Text>,
+    /// Names the image where nothing else does.
+    pub folder: String,
+}
+
+impl Settings {
+    /// Reads the settings of a project.
+    ///
+    /// # Errors
+    /// Usage, where a setting is wrong or unknown; input, where pyproject.toml is no TOML or its `[project]` is wrong.
+    pub fn read(texts: &Texts) -> Result<Self, Failure> {
+        let corten = texts.corten.as_ref().map(|text| source(text, Fault::Usage));
+        let pyproject = texts.pyproject.as_ref().map(|text| source(text, Fault::Input));
+        let corten_root = corten.as_ref().map(Source::parse).transpose()?;
+        let pyproject_root = pyproject.as_ref().map(Source::parse).transpose()?;
+
+        let pyproject = pyproject.as_ref().zip(pyproject_root.as_ref().map(toml::Spanned::get_ref));
+        let project = pyproject.map(|(source, root)| Project::read(source, root)).transpose()?.flatten();
+        let tool = pyproject.map(|(source, root)| sections::tool_corten(source, root)).transpose()?.flatten();
+        let own = corten.as_ref().zip(corten_root.as_ref().map(toml::Spanned::get_ref));
+        let settings = match (own, tool) {
+            (Some(_), Some((_, _, at))) => {
+                return Err(Failure::usage("settings stand both in corten.toml and in [tool.corten]")
+                    .at(at)
+                    .hint("keep one of the two"));
+            }
+            (Some((source, root)), None) => Table::read(source, "", root, sections::settings)?,
+            (None, Some((source, root, _))) => Table::read(source, "", root, sections::settings)?,
+            (None, None) => sections::none(),
+        };
+        settings.completed(project, &texts.folder)
+    }
+}
+
+fn source(text: &Text, fault: Fault) -> Source {
+    Source::new(&text.path, Arc::clone(&text.text), fault)
+}
+
+#[cfg(test)]
+mod tests;

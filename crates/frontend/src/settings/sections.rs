@@ -1,0 +1,407 @@
+//! The keys, one function per table.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use corten_diagnostic::{Failure, Span};
+use corten_plan::Variant;
+use toml::de::DeTable;
+
+use super::{
+    ArchiveSettings, Base, CheckSettings, ExtraFile, Frontend, Health, HealthSetting, IgnoreSettings, IndexSettings,
+    Port, Probe, Project, PublishSettings, Setting, Settings, Source, Table, Value, value,
+};
+
+/// Settings that a build from a Dockerfile has a use for, too.
+const SHARED: [&str; 8] = ["check", "publish", "frontend", "name", "version", "labels", "index", "archive"];
+
+/// `[tool.corten]`, with its place.
+pub(super) fn tool_corten<'t>(
+    source: &'t Source,
+    root: &'t DeTable<'t>,
+) -> Result<Option<(&'t Source, &'t DeTable<'t>, Span)>, Failure> {
+    let Some(value) = root.get("tool").and_then(|tool| tool.get_ref().get("corten")) else { return Ok(None) };
+    let at = source.span(value.span());
+    match value.get_ref().as_table() {
+        Some(table) => Ok(Some((source, table, at))),
+        None => Err(Failure::usage("[tool.corten] is not a table").at(at)),
+    }
+}
+
+/// What holds where nothing is written. The name is filled in by [`Settings::completed`].
+pub(super) fn none() -> Settings {
+    Settings {
+        name: Setting::default_of(String::new()),
+        version: None,
+        base: Setting::default_of(Base::Debian { suite: "bookworm".into() }),
+        variant: Setting::default_of(Variant::default()),
+        python: None,
+        lock: None,
+        groups: Vec::new(),
+        extras: Vec::new(),
+        run: None,
+        entrypoint: None,
+        workdir: Setting::default_of("/app".into()),
+        user: Setting::default_of("app".into()),
+        port: Setting::default_of(Port::Auto),
+        healthcheck: Setting::default_of(HealthSetting::Auto),
+        env: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        extra_files: Vec::new(),
+        weights: Vec::new(),
+        ignore: IgnoreSettings { defaults: Setting::default_of(true), patterns: Vec::new() },
+        check: CheckSettings { deny: vec![Setting::default_of("error".into())], allow: Vec::new(), size: None },
+        archive: ArchiveSettings::default(),
+        index: IndexSettings::default(),
+        frontend: None,
+        publish: PublishSettings::default(),
+        project: None,
+        native: None,
+    }
+}
+
+pub(super) fn settings(table: &mut Table<'_>) -> Result<Settings, Failure> {
+    let mut settings = none();
+    settings.native = table.keys().find(|(key, _)| !SHARED.contains(key)).map(|(_, at)| at);
+    identity(table, &mut settings)?;
+    packages(table, &mut settings)?;
+    service(table, &mut settings)?;
+    files(table, &mut settings)?;
+    surroundings(table, &mut settings)?;
+    Ok(settings)
+}
+
+fn identity(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failure> {
+    if let Some(found) = table.take("name") {
+        settings.name = found.parsed(name)?;
+    }
+    if let Some(found) = table.take("version") {
+        settings.version = Some(found.parsed(version)?);
+    }
+    if let Some(found) = table.take("base") {
+        settings.base = found.parsed(base)?;
+    }
+    if let Some(found) = table.take("variant") {
+        settings.variant = found.parsed(variant)?;
+    }
+    if let Some(found) = table.take("frontend") {
+        settings.frontend = Some(found.parsed(frontend)?);
+    }
+    Ok(())
+}
+
+fn packages(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failure> {
+    if let Some(found) = table.take("python") {
+        settings.python = Some(found.parsed(value::python)?);
+    }
+    if let Some(found) = table.take("lock") {
+        settings.lock = Some(found.parsed(value::below_project)?);
+    }
+    settings.groups = strings(table.take("groups"))?;
+    settings.extras = strings(table.take("extras"))?;
+    Ok(())
+}
+
+fn service(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failure> {
+    settings.run = table.take("run").map(|found| command(&found)).transpose()?;
+    settings.entrypoint = table.take("entrypoint").map(|found| command(&found)).transpose()?;
+    if let Some(found) = table.take("workdir") {
+        settings.workdir = found.parsed(value::in_image)?;
+    }
+    if let Some(found) = table.take("user") {
+        settings.user = found.parsed(value::user)?;
+    }
+    if let Some(found) = table.take("port") {
+        settings.port = port(&found)?;
+    }
+    if let Some(found) = table.take("healthcheck") {
+        settings.healthcheck = healthcheck(&found)?;
+    }
+    if let Some(found) = table.take("env") {
+        settings.env = env(&found)?;
+    }
+    if let Some(found) = table.take("labels") {
+        let labels = found.named()?;
+        settings.labels =
+            labels.into_iter().map(|(key, value)| Ok((key.value, value.scalar()?))).collect::<Result<_, Failure>>()?;
+    }
+    Ok(())
+}
+
+fn files(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failure> {
+    settings.weights = strings(table.take("weights"))?;
+    if let Some(found) = table.take("extra-files") {
+        settings.extra_files = found.array()?.iter().map(extra_file).collect::<Result<_, _>>()?;
+    }
+    if let Some(found) = table.take("ignore") {
+        settings.ignore = found.table(|table| {
+            let defaults = table.take("defaults").map(|found| found.boolean()).transpose()?;
+            let patterns = strings(table.take("patterns"))?;
+            Ok(IgnoreSettings { defaults: defaults.unwrap_or(Setting::default_of(true)), patterns })
+        })?;
+    }
+    Ok(())
+}
+
+fn surroundings(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failure> {
+    if let Some(found) = table.take("check") {
+        settings.check = found.table(check)?;
+    }
+    if let Some(found) = table.take("archive") {
+        settings.archive = found.table(archive)?;
+    }
+    if let Some(found) = table.take("index") {
+        settings.index = found.table(index)?;
+    }
+    if let Some(found) = table.take("publish") {
+        settings.publish = found.table(publish)?;
+    }
+    Ok(())
+}
+
+fn check(table: &mut Table<'_>) -> Result<CheckSettings, Failure> {
+    let deny = match table.take("deny") {
+        Some(found) => found.array()?.iter().map(|item| item.parsed(rule_or_severity)).collect::<Result<_, _>>()?,
+        None => vec![Setting::default_of("error".into())],
+    };
+    let allow = match table.take("allow") {
+        Some(found) => found.array()?.iter().map(|item| item.parsed(rule)).collect::<Result<_, _>>()?,
+        None => Vec::new(),
+    };
+    Ok(CheckSettings { deny, allow, size: table.take("size").map(|found| size(&found)).transpose()? })
+}
+
+fn archive(table: &mut Table<'_>) -> Result<ArchiveSettings, Failure> {
+    let mut url = |key| table.take(key).map(|found| found.parsed(value::url)).transpose();
+    let (main, security, snapshot) = (url("main")?, url("security")?, url("snapshot")?);
+    let keyring = table.take("keyring").map(|found| found.parsed(value::below_project)).transpose()?;
+    Ok(ArchiveSettings { main, security, snapshot, keyring })
+}
+
+fn index(table: &mut Table<'_>) -> Result<IndexSettings, Failure> {
+    let url = table.take("url").map(|found| found.parsed(value::url)).transpose()?;
+    let mirrors = match table.take("mirrors") {
+        Some(found) => found.named()?.iter().map(mirror).collect::<Result<_, _>>()?,
+        None => Vec::new(),
+    };
+    Ok(IndexSettings { url, mirrors })
+}
+
+fn mirror((from, to): &(Setting<String>, Value<'_>)) -> Result<(String, Setting<String>), Failure> {
+    let address = value::url(from).map_err(|why| placed(Failure::usage(format!("a mirrored address {why}")), from))?;
+    Ok((address, to.parsed(value::url)?))
+}
+
+fn placed<T>(failure: Failure, setting: &Setting<T>) -> Failure {
+    match &setting.at {
+        Some(at) => failure.at(at.clone()),
+        None => failure,
+    }
+}
+
+fn publish(table: &mut Table<'_>) -> Result<PublishSettings, Failure> {
+    let parse = |text: &str| text.parse().map_err(|error| format!("is '{text}': {error}"));
+    Ok(PublishSettings { repository: table.take("repository").map(|found| found.parsed(parse)).transpose()? })
+}
+
+fn strings(found: Option<Value<'_>>) -> Result<Vec<Setting<String>>, Failure> {
+    found.map_or(Ok(Vec::new()), |found| found.strings())
+}
+
+/// A text that splits into words, or an array of them.
+fn command(found: &Value<'_>) -> Result<Setting<Vec<String>>, Failure> {
+    if found.text().is_some() {
+        return found.parsed(value::words);
+    }
+    let words: Vec<String> = found.strings()?.into_iter().map(|word| word.value).collect();
+    match words.first() {
+        Some(program) if !program.is_empty() => Ok(found.set(words)),
+        _ => Err(found.wrong("is empty, expected a command")),
+    }
+}
+
+fn port(found: &Value<'_>) -> Result<Setting<Port>, Failure> {
+    match found.flag() {
+        Some(false) => Ok(found.set(Port::None)),
+        Some(true) => Err(found.wrong("is true, expected a number or false")),
+        None => match found.whole::<u16>("a port from 1 to 65535")? {
+            Setting { value: 0, .. } => Err(found.wrong("is 0, expected a port from 1 to 65535")),
+            port => Ok(port.map(Port::Number)),
+        },
+    }
+}
+
+fn healthcheck(found: &Value<'_>) -> Result<Setting<HealthSetting>, Failure> {
+    match found.flag() {
+        Some(false) => return Ok(found.set(HealthSetting::Off)),
+        Some(true) => return Ok(found.set(HealthSetting::Auto)),
+        None => {}
+    }
+    let probe_of = |table: &mut Table<'_>| match (table.take("path"), table.take("command")) {
+        (Some(_), Some(command)) => Err(command.wrong("stands beside 'path'; keep one of the two")),
+        (Some(path), None) => Ok(Probe::Http(path.parsed(url_path)?.value)),
+        (None, Some(line)) => Ok(Probe::Command(command(&line)?.value)),
+        (None, None) => Ok(Probe::Connect),
+    };
+    let health = found.table(|table| {
+        let mut health = Health { probe: probe_of(table)?, ..Health::default() };
+        let mut time = |key, time: &mut Duration| -> Result<(), Failure> {
+            if let Some(found) = table.take(key) {
+                *time = duration(&found)?;
+            }
+            Ok(())
+        };
+        time("interval", &mut health.interval)?;
+        time("timeout", &mut health.timeout)?;
+        time("start-period", &mut health.start_period)?;
+        if let Some(found) = table.take("retries") {
+            health.retries = found.whole::<u8>("a number from 1 to 255")?.value.max(1).into();
+        }
+        Ok(health)
+    })?;
+    Ok(found.set(HealthSetting::On(health)))
+}
+
+impl Default for Health {
+    /// A connection; a model may take a minute to load.
+    fn default() -> Self {
+        Self {
+            probe: Probe::Connect,
+            interval: Duration::from_secs(30),
+            timeout: Duration::from_secs(5),
+            start_period: Duration::from_secs(60),
+            retries: 3,
+        }
+    }
+}
+
+fn url_path(text: &str) -> Result<String, String> {
+    let printable = text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\'' | b'\\'));
+    if text.starts_with('/') && printable {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("is '{text}', expected a path such as \"/health\""))
+    }
+}
+
+/// Whole seconds or a text.
+fn duration(found: &Value<'_>) -> Result<Duration, Failure> {
+    if found.text().is_some() {
+        return Ok(found.parsed(value::duration)?.value);
+    }
+    let seconds = found.whole::<u16>("seconds, or a time such as \"30s\"")?.value;
+    Ok(Duration::from_secs(u64::from(seconds.max(1))))
+}
+
+/// Bytes or a text.
+fn size(found: &Value<'_>) -> Result<Setting<u64>, Failure> {
+    if found.text().is_some() { found.parsed(value::size) } else { found.whole("bytes, or a size such as \"500MB\"") }
+}
+
+fn env(found: &Value<'_>) -> Result<BTreeMap<String, Setting<String>>, Failure> {
+    let mut env = BTreeMap::new();
+    for (name, value) in found.named()? {
+        if !value::is_variable(&name) {
+            return Err(value.wrong("has a name that no environment variable may have"));
+        }
+        env.insert(name.value, value.scalar()?);
+    }
+    Ok(env)
+}
+
+fn extra_file(found: &Value<'_>) -> Result<Setting<ExtraFile>, Failure> {
+    let file = found.table(|table| {
+        let mut path = |key, parse: fn(&str) -> Result<String, String>| match table.take(key) {
+            Some(path) => path.parsed(parse),
+            None => Err(found.wrong(format!("has no '{key}'"))),
+        };
+        let from = path("from", value::below_project)?.value;
+        let to = path("to", value::in_image)?.value;
+        let mode = table.take("mode").map(|found| mode(&found)).transpose()?;
+        Ok(ExtraFile { from, to, mode })
+    })?;
+    Ok(found.set(file))
+}
+
+/// `"0644"` or `0o644`.
+fn mode(found: &Value<'_>) -> Result<u32, Failure> {
+    if found.text().is_some() {
+        return Ok(found.parsed(value::mode)?.value);
+    }
+    let bits = found.whole::<u32>("permission bits such as \"0644\"")?.value;
+    if bits > 0o777 { Err(found.wrong("is out of range, expected permission bits such as \"0644\"")) } else { Ok(bits) }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let known = text.parse::<corten_oci::Repository>().map(|repository| repository.host.is_none());
+    if known == Ok(true) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("is '{text}', expected lower-case letters, digits and single dashes"))
+    }
+}
+
+fn version(text: &str) -> Result<String, String> {
+    corten_oci::Tag::new(text.replace('+', "-"))
+        .map(|_| text.to_owned())
+        .map_err(|error| format!("cannot be a tag: {error}"))
+}
+
+fn base(text: &str) -> Result<Base, String> {
+    let suite = text.strip_prefix("debian:").filter(|suite| !suite.is_empty());
+    let suite = suite.filter(|suite| suite.bytes().all(|byte| byte.is_ascii_lowercase()));
+    suite
+        .map(|suite| Base::Debian { suite: suite.to_owned() })
+        .ok_or_else(|| format!("is '{text}', expected an archive's suite such as \"debian:bookworm\""))
+}
+
+fn variant(text: &str) -> Result<Variant, String> {
+    match text {
+        "distroless" => Ok(Variant::Distroless),
+        "slim" => Ok(Variant::Slim),
+        _ => Err(format!("is '{text}', expected \"distroless\" or \"slim\"")),
+    }
+}
+
+fn frontend(text: &str) -> Result<Frontend, String> {
+    match text {
+        "native" => Ok(Frontend::Native),
+        "dockerfile" => Ok(Frontend::Dockerfile),
+        _ => Err(format!("is '{text}', expected \"native\" or \"dockerfile\"")),
+    }
+}
+
+fn rule(text: &str) -> Result<String, String> {
+    let number = text.strip_prefix("ML").filter(|number| number.len() == 3);
+    let good = number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+    if good { Ok(text.to_owned()) } else { Err(format!("is '{text}', expected a rule such as \"ML151\"")) }
+}
+
+fn rule_or_severity(text: &str) -> Result<String, String> {
+    match text {
+        "error" | "warning" | "info" => Ok(text.to_owned()),
+        _ => rule(text)
+            .map_err(|_| format!("is '{text}', expected \"error\", \"warning\", \"info\" or a rule such as \"ML151\"")),
+    }
+}
+
+impl Settings {
+    /// Fills in what the project or its folder say where the settings are silent.
+    pub(super) fn completed(mut self, project: Option<Project>, folder: &str) -> Result<Self, Failure> {
+        if self.name.is_empty() {
+            let named = project.as_ref().map_or(Setting::default_of(folder.to_owned()), |project| project.name.clone());
+            self.name = match value::image_name(&named) {
+                Some(name) => named.map(|_| name),
+                None => Setting::default_of("app".into()),
+            };
+        }
+        if self.version.is_none() {
+            self.version = project.as_ref().and_then(|project| project.version.clone());
+        }
+        if let Some(written) = &self.version {
+            version(written).map_err(|why| placed(Failure::input(format!("the project's version {why}")), written))?;
+        }
+        self.project = project;
+        Ok(self)
+    }
+}

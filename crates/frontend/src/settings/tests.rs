@@ -1,0 +1,130 @@
+//! The example of the module's documentation is read, and every mistake is shown where it stands.
+
+use corten_diagnostic::Diagnose;
+
+use super::*;
+
+fn read(corten: &str) -> Result<Settings, Failure> {
+    Settings::read(&Texts {
+        corten: Some(Text::new("corten.toml", corten)),
+        folder: "My Folder".into(),
+        ..Texts::default()
+    })
+}
+
+fn documented() -> String {
+    let lines = include_str!("mod.rs").lines().map_while(|line| line.strip_prefix("//!"));
+    let inside = lines.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```");
+    inside.map(|line| format!("{}\n", line.trim_start())).collect()
+}
+
+#[test]
+fn the_documented_example_is_valid_and_names_every_setting() {
+    let settings = read(&documented()).unwrap();
+    assert_eq!(*settings.name, "text-classifier");
+    assert_eq!(settings.run.unwrap().value, ["uvicorn", "app:app", "--port", "80"]);
+    assert_eq!(settings.check.size.unwrap().value, 500_000_000);
+    assert_eq!(settings.extra_files[0].mode, Some(0o644));
+    assert_eq!(
+        settings.env["LOG_LEVEL"].at.as_ref().unwrap().position().0,
+        documented().lines().position(|line| line.starts_with("LOG_LEVEL")).unwrap() + 1
+    );
+    let HealthSetting::On(health) = settings.healthcheck.value else { panic!() };
+    assert_eq!(health.probe, Probe::Http("/health".into()));
+    assert_eq!(health.timeout, Duration::from_secs(3));
+    assert!(settings.native.is_some());
+}
+
+#[test]
+fn nothing_written_means_defaults() {
+    let settings = read("").unwrap();
+    assert_eq!(*settings.name, "my-folder");
+    assert_eq!(settings.base.to_string(), "debian:bookworm");
+    assert_eq!((settings.port.value, settings.native), (Port::Auto, None));
+}
+
+/// The text, what the message must hold, what the caret must be under, what the hint must hold.
+const MISTAKES: [(&str, &str, &str, &str); 24] = [
+    ("varaint = 'slim'", "unknown setting 'varaint'", "varaint", "'variant'"),
+    ("cmd = 'x'", "unknown setting 'cmd'", "cmd", "'run'"),
+    ("extra_files = []", "unknown setting 'extra_files'", "extra_files", "'extra-files'"),
+    ("zzz = 1", "unknown setting 'zzz'", "zzz", "known here: "),
+    ("[check]\ndney = []", "unknown setting 'check.dney'", "dney", "'check.deny'"),
+    ("healthcheck = { pth = '/x' }", "unknown setting 'healthcheck.pth'", "pth", "'healthcheck.path'"),
+    ("extra-files = [{ from = 'a', to = '/a', mod = 1 }]", "'extra-files[0].mod'", "mod", "mode"),
+    ("port = 70000", "out of range", "70000", ""),
+    ("port = '80'", "is a string", "'80'", ""),
+    ("port = true", "is true", "true", ""),
+    ("user = 'root'", "is root", "'root'", ""),
+    ("user = '1000'", "lower-case letters", "'1000'", ""),
+    ("base = 'python:3.11-slim'", "debian:bookworm", "'python:3.11-slim'", ""),
+    ("python = '3'", "minor version", "'3'", ""),
+    ("run = 'a && b'", "only a shell understands", "'a && b'", ""),
+    ("run = []", "is empty", "[]", ""),
+    ("extra-files = [{ from = '../x', to = '/x' }]", "inside the project", "'../x'", ""),
+    ("extra-files = [{ from = 'x' }]", "has no 'to'", "{ from = 'x' }", ""),
+    ("[env]\nA-B = '1'", "environment variable", "'1'", ""),
+    ("[check]\nsize = 'big'", "expected a size", "'big'", ""),
+    ("[check]\ndeny = ['everything']", "expected \"error\"", "'everything'", ""),
+    ("[archive]\nmain = 'ftp://x'", "https://", "'ftp://x'", ""),
+    ("[index]\nurl = 'https://u:p@host/simple'", "user name or password", "'https://u:p@host/simple'", ""),
+    ("name = \n", "cannot read corten.toml", "", ""),
+];
+
+#[test]
+fn every_mistake_is_shown_where_it_stands() {
+    for (text, message, under, hint) in MISTAKES {
+        let failure = read(text).unwrap_err();
+        assert!(failure.to_string().contains(message), "{text}: {failure}");
+        assert_eq!(failure.fault(), Fault::Usage, "{text}");
+        let span = failure.span().unwrap_or_else(|| panic!("{text}: no place"));
+        if !under.is_empty() {
+            assert_eq!(&span.text()[span.range()], under, "{text}");
+        }
+        assert!(
+            failure.hints().iter().any(|found| found.contains(hint)) || hint.is_empty(),
+            "{text}: {:?}",
+            failure.hints()
+        );
+        assert!(!failure.to_string().contains("u:p"), "a password is shown");
+    }
+}
+
+fn with_pyproject(text: &str) -> Result<Settings, Failure> {
+    Settings::read(&Texts {
+        pyproject: Some(Text::new("pyproject.toml", text)),
+        folder: "x".into(),
+        ..Texts::default()
+    })
+}
+
+#[test]
+fn pyproject_gives_name_version_and_source() {
+    let text = "[project]\nname = 'My_App'\nversion = '1.3.0+local'\n[project.urls]\n'Source Code' = 'https://example.org/x'\n[tool.corten]\nport = 80";
+    let settings = with_pyproject(text).unwrap();
+    assert_eq!(*settings.name, "my-app");
+    assert_eq!(settings.version.unwrap().value, "1.3.0+local");
+    assert_eq!(settings.project.unwrap().repository(), Some("https://example.org/x"));
+    assert_eq!(settings.port.value, Port::Number(80));
+}
+
+#[test]
+fn faults_tell_settings_from_the_projects_files() {
+    let broken = with_pyproject("[project\n").unwrap_err();
+    assert_eq!(broken.fault(), Fault::Input);
+    assert_eq!(broken.span().unwrap().position().0, 1);
+    assert_eq!(with_pyproject("[project]\nversion = '1'").unwrap_err().fault(), Fault::Input);
+    assert_eq!(with_pyproject("[tool.corten]\nprot = 1").unwrap_err().fault(), Fault::Usage);
+    let both = Texts {
+        corten: Some(Text::new("corten.toml", "")),
+        pyproject: Some(Text::new("pyproject.toml", "[tool.corten]")),
+        folder: String::new(),
+    };
+    assert!(Settings::read(&both).unwrap_err().to_string().contains("both"));
+}
+
+#[test]
+fn settings_that_both_ways_share_do_not_choose_the_native_one() {
+    assert_eq!(read("[check]\nsize = '1GB'\n[publish]\nrepository = 'r.example/x'").unwrap().native, None);
+    assert_eq!(read("user = 'mluser'").unwrap().native.unwrap().position(), (1, 1));
+}

@@ -1,1 +1,23 @@
-//! Strict fakes: package index, Debian archive, command harness.
+//! Strict fakes that we would ship, for tests alone.
+//!
+//! | fake | what it stands for |
+//! |---|---|
+//! | [`http::Server`] | a web server on 127.0.0.1 that logs what it is asked and fails on demand |
+//! | [`index::PackageIndex`] | a Python package index (simple API as JSON and HTML, files) |
+//! | [`archive::FileServer`] | a Debian archive or any other folder, with faults |
+//! | [`wheel::WheelBuilder`] | small wheels, made in memory; and small hostile ones |
+//! | [`command::Corten`] | the program itself, with an empty home |
+//!
+//! A fake is strict: what the real thing would refuse, it refuses (a malformed request is answered 400).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot be set up must fail loudly"
+)]
+
+pub mod archive;
+pub mod command;
+pub mod http;
+pub mod index;
+pub mod wheel;

@@ -4,6 +4,8 @@
 //! InRelease ──signature──► release ──► index (Packages) ──► solver ──► lock ──► .debs ──► base layer
 //! ```
 
+pub mod keyring;
 mod lock;
+pub mod signature;
 
 pub use lock::{LockedBase, LockedDeb, Mirror, Variant};

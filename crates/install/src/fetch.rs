@@ -1,8 +1,28 @@
 //! Downloads into the store, checked by digest, resumable.
-use corten_diagnostic::{Diagnose, Events, Fault};
-use corten_net::{Client, NetError};
-use corten_oci::Digest;
-use corten_store::{Store, StoreError};
+//!
+//! ```text
+//! store has it? ── yes ──► done
+//!      │ no
+//! partial file (locked) ──► Range from its end ──► hash while writing ──► size and digest right ──► a blob
+//!                              │ 200 instead of 206, or 416: from the start
+//!                              │ connection broke: go on from where it broke
+//!                              └ other bytes: partial emptied, next address
+//! ```
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use corten_diagnostic::{Diagnose, Event, Events, Fault, TaskId, Unit};
+use corten_net::{Client, NetError, Request, Response, Url};
+use corten_oci::{Digest, Digester};
+use corten_store::{Partial, Store, StoreError};
+
+/// No download is longer, whatever the server says: 64 GiB.
+const LONGEST: u64 = 64 << 30;
+/// Bytes per read.
+const CHUNK: usize = 128 * 1024;
 
 /// Something to download, by content.
 #[derive(Debug, Clone)]
@@ -21,9 +41,54 @@ pub struct Download {
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The network.
-    #[error(transparent)]
-    Net(#[from] NetError),
-    /// The disk.
+    #[error("downloading {what}: {source}")]
+    Net {
+        /// For people.
+        what: String,
+        /// What the network said.
+        source: NetError,
+    },
+    /// The connection broke each time.
+    #[error("downloading {what} from {url}: {why}, {got} bytes came")]
+    Broken {
+        /// For people.
+        what: String,
+        /// From where.
+        url: String,
+        /// What went wrong.
+        why: String,
+        /// How far it got.
+        got: u64,
+    },
+    /// The server has other bytes than the lock says.
+    #[error("downloading {what} from {url}: expected {expected}, got {got}")]
+    Mismatch {
+        /// For people.
+        what: String,
+        /// From where.
+        url: String,
+        /// Digest or size that was pinned.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+    /// There is no address to get it from.
+    #[error("downloading {what}: no address is known, and {digest} is not in the store")]
+    Nowhere {
+        /// For people.
+        what: String,
+        /// What it should be.
+        digest: Digest,
+    },
+    /// The disk, under a download.
+    #[error("downloading {what}: writing to the store: {source}")]
+    Disk {
+        /// For people.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -32,9 +97,288 @@ impl Diagnose for FetchError {
     fn fault(&self) -> Fault {
         Fault::World
     }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Net { source, .. } => source.hints(),
+            Self::Broken { .. } => vec!["run again: what has come is kept, and the download goes on from there".to_owned()],
+            Self::Mismatch { .. } => vec![
+                "the file has changed since it was locked, or something on the way changes it; lock again only if you trust the new file"
+                    .to_owned(),
+            ],
+            Self::Nowhere { .. } => vec!["lock again, so that its address is written down".to_owned()],
+            Self::Disk { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                vec!["make room on the disk of the store, or move it with CORTEN_HOME".to_owned()]
+            }
+            Self::Disk { .. } => Vec::new(),
+            Self::Store(error) => error.hints(),
+        }
+    }
 }
 
 /// Puts the checked bytes into the store; nothing happens where they are there already.
-pub fn fetch(_client: &Client, _store: &Store, _download: &Download, _events: &dyn Events) -> Result<(), FetchError> {
-    todo!()
+pub fn fetch(client: &Client, store: &Store, download: &Download, events: &dyn Events) -> Result<(), FetchError> {
+    fetch_until(client, store, download, events, &AtomicBool::new(false))
+}
+
+/// Several at a time, on at most `jobs` threads. The first error stops the others; what is complete stays in the store,
+/// what is not goes on from there the next time.
+pub fn fetch_all(
+    client: &Client,
+    store: &Store,
+    downloads: &[Download],
+    jobs: usize,
+    events: &dyn Events,
+) -> Result<(), FetchError> {
+    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let failed: Mutex<Option<(usize, FetchError)>> = Mutex::new(None);
+    let work = || {
+        while !stop.load(Ordering::Relaxed) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(download) = downloads.get(number) else { return };
+            if let Err(error) = fetch_until(client, store, download, events, &stop) {
+                stop.store(true, Ordering::Relaxed);
+                keep_first(&failed, number, error);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, downloads.len().max(1)) {
+            scope.spawn(work);
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    failed.map_or(Ok(()), |(_, error)| Err(error))
+}
+
+/// Of errors that happen at the same time, the one of the first download is told: always the same.
+fn keep_first(failed: &Mutex<Option<(usize, FetchError)>>, number: usize, error: FetchError) {
+    let mut failed = failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if failed.as_ref().is_none_or(|(known, _)| number < *known) {
+        *failed = Some((number, error));
+    }
+}
+
+fn fetch_until(
+    client: &Client,
+    store: &Store,
+    download: &Download,
+    events: &dyn Events,
+    stop: &AtomicBool,
+) -> Result<(), FetchError> {
+    if store.size(&download.digest)?.is_some() {
+        return Ok(());
+    }
+    let partial = store.partial(&download.digest)?;
+    if store.size(&download.digest)?.is_some() {
+        return Ok(()); // another process had the lock, and has finished
+    }
+    let progress = Progress::start(download, events);
+    let mut transfer = Transfer { client, download, stop, progress, partial, hash: Digester::new(), length: 0 };
+    let complete = transfer.from_any()?;
+    if complete {
+        transfer.partial.length = transfer.length;
+        store.keep(transfer.partial, &download.digest)?;
+    }
+    Ok(())
+}
+
+/// One task of the progress display. Bytes that come a second time are not shown twice.
+struct Progress<'a> {
+    events: &'a dyn Events,
+    task: TaskId,
+    shown: u64,
+}
+
+impl<'a> Progress<'a> {
+    fn start(download: &Download, events: &'a dyn Events) -> Self {
+        let task = TaskId::fresh();
+        let what = format!("download {}", download.what);
+        events.emit(Event::Started { task, what: &what, unit: Unit::Bytes, total: download.size });
+        Self { events, task, shown: 0 }
+    }
+
+    fn reached(&mut self, length: u64) {
+        if length > self.shown {
+            self.events.emit(Event::Advanced { task: self.task, by: length - self.shown });
+            self.shown = length;
+        }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        self.events.emit(Event::Finished { task: self.task });
+    }
+}
+
+/// A download under way. `hash` has taken in exactly the first `length` bytes, which are what `partial` holds.
+struct Transfer<'a> {
+    client: &'a Client,
+    download: &'a Download,
+    stop: &'a AtomicBool,
+    progress: Progress<'a>,
+    partial: Partial,
+    hash: Digester,
+    length: u64,
+}
+
+/// How a try ended.
+enum Ended {
+    Complete,
+    Stopped,
+    /// The connection broke.
+    Broken(String),
+}
+
+impl Transfer<'_> {
+    /// Tries one address after the other; the first one's error is told. `false`: stopped.
+    fn from_any(&mut self) -> Result<bool, FetchError> {
+        self.take_in_partial()?;
+        let mut first = None;
+        for url in &self.download.urls {
+            match self.from_one(url) {
+                Ok(complete) => return Ok(complete),
+                Err(error @ (FetchError::Disk { .. } | FetchError::Store(_))) => return Err(error),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        let Download { what, digest, .. } = self.download;
+        Err(first.unwrap_or_else(|| FetchError::Nowhere { what: what.clone(), digest: *digest }))
+    }
+
+    /// Goes on where the connection broke, as often as the client retries.
+    fn from_one(&mut self, url: &str) -> Result<bool, FetchError> {
+        let mut left = self.client.settings().retries;
+        loop {
+            let resumed = self.length > 0;
+            match self.once(url)? {
+                Ended::Stopped => return Ok(false),
+                Ended::Complete => match self.check(url) {
+                    Ok(()) => return Ok(true),
+                    // What lay there from an earlier time may be what is wrong: once more from the start.
+                    Err(_) if resumed && left > 0 => self.restart()?,
+                    Err(error) => {
+                        self.restart()?;
+                        return Err(error);
+                    }
+                },
+                Ended::Broken(why) if left == 0 => {
+                    let what = self.download.what.clone();
+                    return Err(FetchError::Broken { what, url: shown(url), why, got: self.length });
+                }
+                Ended::Broken(_) => {}
+            }
+            left = left.saturating_sub(1);
+        }
+    }
+
+    fn once(&mut self, url: &str) -> Result<Ended, FetchError> {
+        if self.download.size.is_some_and(|size| size == self.length) {
+            return Ok(Ended::Complete);
+        }
+        let mut response = match self.send(url) {
+            Err(FetchError::Net { source: NetError::Status { status: 416, .. }, .. }) if self.length > 0 => {
+                self.restart()?;
+                self.send(url)?
+            }
+            answer => answer?,
+        };
+        if response.status == 200 && self.length > 0 {
+            self.restart()?;
+        }
+        self.check_announced(url, &response)?;
+        self.receive(url, &mut response)
+    }
+
+    fn send(&self, url: &str) -> Result<Response, FetchError> {
+        let request = Request { from: self.length, ..Request::get(url) };
+        self.client.send(&request).map_err(|source| FetchError::Net { what: self.download.what.clone(), source })
+    }
+
+    fn receive(&mut self, url: &str, response: &mut Response) -> Result<Ended, FetchError> {
+        let longest = self.download.size.unwrap_or(LONGEST);
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            if self.stop.load(Ordering::Relaxed) {
+                return Ok(Ended::Stopped);
+            }
+            let read = match response.body.read(&mut buffer) {
+                Ok(0) => return Ok(Ended::Complete),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Ok(Ended::Broken(error.to_string())),
+            };
+            let bytes = buffer.get(..read).unwrap_or_default();
+            if self.length.saturating_add(read as u64) > longest {
+                self.restart()?;
+                return Err(self.mismatch(url, format!("{longest} bytes"), "more".to_owned()));
+            }
+            self.partial.file.write_all(bytes).map_err(|source| self.disk(source))?;
+            self.hash.update(bytes);
+            self.length += read as u64;
+            self.progress.reached(self.length);
+        }
+    }
+
+    /// A size that is wrong already in the answer's head is refused before anything is downloaded.
+    fn check_announced(&self, url: &str, response: &Response) -> Result<(), FetchError> {
+        let announced = response.length().and_then(|length| length.checked_add(self.length));
+        match (self.download.size, announced) {
+            (Some(size), Some(announced)) if size != announced => {
+                Err(self.mismatch(url, format!("{size} bytes"), format!("{announced} bytes")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check(&self, url: &str) -> Result<(), FetchError> {
+        if let Some(size) = self.download.size.filter(|size| *size != self.length) {
+            return Err(self.mismatch(url, format!("{size} bytes"), format!("{} bytes", self.length)));
+        }
+        let got = self.hash.clone().finish();
+        if got != self.download.digest {
+            return Err(self.mismatch(url, self.download.digest.to_string(), got.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Hashes what an earlier process has left.
+    fn take_in_partial(&mut self) -> Result<(), FetchError> {
+        if self.partial.length == 0 {
+            return Ok(());
+        }
+        match take_in(&mut self.partial.file, &mut self.hash) {
+            Ok(length) if self.download.size.is_none_or(|size| length <= size) => self.length = length,
+            Ok(_) => self.restart()?,
+            Err(source) => return Err(self.disk(source)),
+        }
+        self.progress.reached(self.length);
+        Ok(())
+    }
+
+    fn restart(&mut self) -> Result<(), FetchError> {
+        let emptied = self.partial.file.set_len(0).and_then(|()| self.partial.file.seek(SeekFrom::Start(0)));
+        emptied.map_err(|source| self.disk(source))?;
+        (self.hash, self.length, self.partial.length) = (Digester::new(), 0, 0);
+        Ok(())
+    }
+
+    fn disk(&self, source: io::Error) -> FetchError {
+        FetchError::Disk { what: self.download.what.clone(), source }
+    }
+
+    fn mismatch(&self, url: &str, expected: String, got: String) -> FetchError {
+        FetchError::Mismatch { what: self.download.what.clone(), url: shown(url), expected, got }
+    }
+}
+
+fn take_in(file: &mut File, hash: &mut Digester) -> io::Result<u64> {
+    file.seek(SeekFrom::Start(0))?;
+    io::copy(file, hash)
+}
+
+/// An address without user and password.
+fn shown(url: &str) -> String {
+    Url::parse(url).map_or_else(|error| error.shown().to_owned(), |url| url.to_string())
 }

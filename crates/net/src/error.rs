@@ -78,7 +78,7 @@ fn phrase(status: u16) -> &'static str {
         416 => " (no such range)",
         429 => " (too many requests)",
         500 => " (server error)",
-        502 | 503 | 504 => " (server unavailable)",
+        502..=504 => " (server unavailable)",
         _ => "",
     }
 }

@@ -1,16 +1,67 @@
 //! Conditions on the environment (PEP 508, PEP 751): `sys_platform == "linux" and python_version < "3.12"`.
+//!
+//! `extra` is a set here, as in uv and PEP 751: `extra == "x"` asks whether `x` was asked for. That covers uv's conflict
+//! markers, whose names are the extras `extra-5-torch-cpu` and `group-5-torch-dev` of nobody's package.
+//!
+//! Two markers can be compared by meaning ([`Marker::is_equivalent`]), because tools rewrite them: uv turns
+//! `python_version >= "3.10"` into `python_full_version >= '3.10'` and reorders `and` and `or`.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
 use corten_oci::Architecture;
 
 use crate::PackageName;
+use crate::pep440::{Operator, Specifier, Version};
+
+mod equivalent;
+mod parse;
 
 /// A condition, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Marker(());
+pub struct Marker(Node);
+
+/// `or` of `and`s of comparisons, as deep as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Node {
+    Or(Vec<Node>),
+    And(Vec<Node>),
+    Compare { left: Term, comparison: Comparison, right: Term },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Term {
+    Variable(Variable),
+    Text(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Version(Operator),
+    In,
+    NotIn,
+}
+
+/// What a marker can ask about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Variable {
+    ImplementationName,
+    ImplementationVersion,
+    OsName,
+    PlatformMachine,
+    PlatformPythonImplementation,
+    PlatformRelease,
+    PlatformSystem,
+    PlatformVersion,
+    PythonFullVersion,
+    PythonVersion,
+    SysPlatform,
+    Extra,
+    Extras,
+    Groups,
+}
 
 /// Why a text is no condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,27 +99,213 @@ impl Environment {
 
     /// `3.11`.
     pub fn python_version(&self) -> String {
-        self.python_full_version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")
+        minor(&self.python_full_version)
     }
+
+    fn value(&self, variable: Variable) -> Cow<'_, str> {
+        match variable {
+            Variable::ImplementationName => "cpython".into(),
+            Variable::OsName => "posix".into(),
+            Variable::PlatformMachine => self.architecture.machine().into(),
+            Variable::PlatformPythonImplementation => "CPython".into(),
+            Variable::PlatformSystem => "Linux".into(),
+            Variable::SysPlatform => "linux".into(),
+            Variable::PythonVersion => self.python_version().into(),
+            Variable::PythonFullVersion | Variable::ImplementationVersion => self.python_full_version.as_str().into(),
+            // Of the kernel that will run the image: nobody can know it.
+            Variable::PlatformRelease | Variable::PlatformVersion => "".into(),
+            Variable::Extra | Variable::Extras | Variable::Groups => "".into(),
+        }
+    }
+}
+
+fn minor(full_version: &str) -> String {
+    full_version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")
 }
 
 impl Marker {
     /// Does it hold? `asked` is `Default` where no extras or groups are in play.
-    pub fn evaluate(&self, _environment: &Environment, _asked: &Asked) -> bool {
-        todo!()
+    pub fn evaluate(&self, environment: &Environment, asked: &Asked) -> bool {
+        holds(&self.0, &Known { environment, asked })
+    }
+
+    /// Do both hold in the same environments? Tried on every combination of the values that either names and of one
+    /// more each; `false` where that would be too many.
+    pub fn is_equivalent(&self, other: &Self) -> bool {
+        self == other || equivalent::same(&self.0, &other.0)
+    }
+}
+
+/// Who answers a marker's questions.
+trait Facts {
+    fn value(&self, variable: Variable) -> Cow<'_, str>;
+    fn has(&self, set: Variable, name: &str) -> bool;
+}
+
+struct Known<'a> {
+    environment: &'a Environment,
+    asked: &'a Asked,
+}
+
+impl Facts for Known<'_> {
+    fn value(&self, variable: Variable) -> Cow<'_, str> {
+        self.environment.value(variable)
+    }
+
+    fn has(&self, set: Variable, name: &str) -> bool {
+        let set = if set == Variable::Groups { &self.asked.groups } else { &self.asked.extras };
+        set.contains(name) || PackageName::new(name).is_ok_and(|name| set.contains(&name))
+    }
+}
+
+fn holds(node: &Node, facts: &dyn Facts) -> bool {
+    match node {
+        Node::Or(parts) => parts.iter().any(|part| holds(part, facts)),
+        Node::And(parts) => parts.iter().all(|part| holds(part, facts)),
+        Node::Compare { left, comparison, right } => compare(left, *comparison, right, facts),
+    }
+}
+
+fn compare(left: &Term, comparison: Comparison, right: &Term, facts: &dyn Facts) -> bool {
+    match (left, right) {
+        (Term::Variable(set), Term::Text(name)) | (Term::Text(name), Term::Variable(set)) if set.is_set() => {
+            let negated = matches!(comparison, Comparison::NotIn | Comparison::Version(Operator::NotEqual));
+            facts.has(*set, name) != negated
+        }
+        _ => {
+            let variable = [left, right].into_iter().find_map(Term::variable);
+            let value = |term: &Term| match term {
+                Term::Variable(variable) => facts.value(*variable).into_owned(),
+                Term::Text(text) => text.clone(),
+            };
+            compare_values(&value(left), comparison, &value(right), variable.is_some_and(Variable::is_version))
+        }
+    }
+}
+
+/// PEP 508: as versions if the variable holds one and the right side is one, else as text; text knows no order.
+fn compare_values(left: &str, comparison: Comparison, right: &str, versions: bool) -> bool {
+    let operator = match comparison {
+        Comparison::In => return right.contains(left),
+        Comparison::NotIn => return !right.contains(left),
+        Comparison::Version(operator) => operator,
+    };
+    if versions && let (Ok(specifier), Ok(version)) = (Specifier::new(operator, right), left.parse::<Version>()) {
+        return specifier.matches(&version);
+    }
+    match operator {
+        Operator::Equal | Operator::AtMost | Operator::AtLeast | Operator::Same => left == right,
+        Operator::NotEqual => left != right,
+        Operator::Less | Operator::Greater | Operator::Compatible => false,
+    }
+}
+
+impl Term {
+    fn variable(&self) -> Option<Variable> {
+        match self {
+            Self::Variable(variable) => Some(*variable),
+            Self::Text(_) => None,
+        }
+    }
+}
+
+impl Variable {
+    /// The current names first, then those of old tools (PEP 345).
+    const NAMES: [(&'static str, Self); 20] = [
+        ("implementation_name", Self::ImplementationName),
+        ("implementation_version", Self::ImplementationVersion),
+        ("os_name", Self::OsName),
+        ("platform_machine", Self::PlatformMachine),
+        ("platform_python_implementation", Self::PlatformPythonImplementation),
+        ("platform_release", Self::PlatformRelease),
+        ("platform_system", Self::PlatformSystem),
+        ("platform_version", Self::PlatformVersion),
+        ("python_full_version", Self::PythonFullVersion),
+        ("python_version", Self::PythonVersion),
+        ("sys_platform", Self::SysPlatform),
+        ("extra", Self::Extra),
+        ("extras", Self::Extras),
+        ("dependency_groups", Self::Groups),
+        ("os.name", Self::OsName),
+        ("sys.platform", Self::SysPlatform),
+        ("platform.version", Self::PlatformVersion),
+        ("platform.machine", Self::PlatformMachine),
+        ("platform.python_implementation", Self::PlatformPythonImplementation),
+        ("python_implementation", Self::PlatformPythonImplementation),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, variable)| *variable == self).map_or("", |(name, _)| name)
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, variable)| *variable)
+    }
+
+    fn is_set(self) -> bool {
+        matches!(self, Self::Extra | Self::Extras | Self::Groups)
+    }
+
+    fn is_version(self) -> bool {
+        matches!(
+            self,
+            Self::PythonVersion | Self::PythonFullVersion | Self::ImplementationVersion | Self::PlatformRelease
+        )
     }
 }
 
 impl FromStr for Marker {
     type Err = MarkerError;
 
-    fn from_str(_text: &str) -> Result<Self, MarkerError> {
-        todo!()
+    fn from_str(text: &str) -> Result<Self, MarkerError> {
+        parse::marker(text).map(Self).map_err(|reason| MarkerError { text: text.to_owned(), reason })
     }
 }
 
 impl fmt::Display for Marker {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_node(&self.0, f)
     }
 }
+
+fn write_node(node: &Node, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (parts, word) = match node {
+        Node::Compare { left, comparison, right } => return write!(f, "{left} {comparison} {right}"),
+        Node::Or(parts) => (parts, " or "),
+        Node::And(parts) => (parts, " and "),
+    };
+    for (at, part) in parts.iter().enumerate() {
+        f.write_str(if at == 0 { "" } else { word })?;
+        if matches!(part, Node::Compare { .. }) {
+            write_node(part, f)?;
+        } else {
+            f.write_str("(")?;
+            write_node(part, f)?;
+            f.write_str(")")?;
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(variable) => f.write_str(variable.name()),
+            Self::Text(text) if text.contains('\'') => write!(f, "\"{text}\""),
+            Self::Text(text) => write!(f, "'{text}'"),
+        }
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Version(operator) => operator.text(),
+            Self::In => "in",
+            Self::NotIn => "not in",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@
 
 pub mod keyring;
 mod lock;
+pub mod relation;
+pub mod release;
 pub mod signature;
 
 pub use lock::{LockedBase, LockedDeb, Mirror, Variant};

@@ -1,72 +1,266 @@
-//! The one durable write: temp files → hash while writing → sync all → rename without replace → sync folders → pointers.
+//! The one durable write: temp files → hash while writing → sync all → rename without replace → sync folders → then
+//! the pointers, the same way.
+//!
+//! The order is what makes a crash harmless: a blob gets its name when its bytes are durable, a pointer when the names
+//! of all blobs are. What is in the store already, byte for byte, is not written again, and a batch that has nothing to
+//! write syncs nothing. How files are synced: see `disk.rs`.
+
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use corten_oci::{Descriptor, DiffId, Digest, LayerIndex, Reference};
+use corten_oci::{Descriptor, DiffId, Digest, Digester, LayerIndex, Reference};
 
-use crate::{Key, Store, StoreError};
+use crate::disk::{self, SYNCED_SINGLY};
+use crate::{Key, Store, StoreError, index_file, pointer};
+
+/// Bytes that are collected before they are hashed and written.
+const CHUNK: usize = 256 << 10;
 
 /// Many blobs and pointers, one durable [`Batch::finish`]. Shared by threads; dropped without `finish`, it leaves nothing.
 pub struct Batch<'store> {
-    #[expect(dead_code)]
     store: &'store Store,
+    staged: Mutex<Staged>,
 }
 
-/// A blob being written; hashes on the way. Dropped without `finish`, it leaves nothing.
-pub struct BlobWriter<'batch> {
-    #[expect(dead_code)]
-    batch: &'batch Batch<'batch>,
+#[derive(Default)]
+struct Staged {
+    blobs: Vec<Temporary>,
+    pointers: Vec<Temporary>,
+    /// What pointers of this batch point to.
+    wanted: Vec<Digest>,
 }
 
-impl Write for BlobWriter<'_> {
-    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
-        todo!()
+/// A file without its name yet. It is removed with this value.
+struct Temporary {
+    path: PathBuf,
+    place: PathBuf,
+    size: u64,
+    /// Kept open while there are few: errors of writing back are told to those who had the file open.
+    file: Option<File>,
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl<'store> Batch<'store> {
+    pub(crate) fn new(store: &'store Store) -> Self {
+        Self { store, staged: Mutex::default() }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    /// Begins a blob. Many may be under way at once.
+    pub fn blob(&self) -> Result<BlobWriter<'_>, StoreError> {
+        let (path, file) = self.temporary()?;
+        let temporary = Temporary { path, place: PathBuf::new(), size: 0, file: Some(file) };
+        Ok(BlobWriter { batch: self, temporary, digester: Digester::new(), pending: Vec::new(), failed: false })
+    }
+
+    /// A small blob that is in hand.
+    pub fn put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let digest = Digest::of(bytes);
+        if self.store.size(&digest)? != Some(bytes.len() as u64) {
+            let (path, file) = self.temporary()?;
+            let place = self.store.blob_path(&digest);
+            let mut temporary = Temporary { path, place, size: 0, file: Some(file) };
+            temporary.append(bytes)?;
+            self.stage_blob(temporary)?;
+        }
+        Ok(digest)
+    }
+
+    /// What lies in a layer.
+    pub fn layer_index(&self, diff_id: &DiffId, index: &LayerIndex) -> Result<(), StoreError> {
+        self.point(self.store.index_path(diff_id), &index_file::encode(diff_id, index))
+    }
+
+    /// Remembers a result.
+    pub fn record(&self, key: &Key, value: &[u8]) -> Result<(), StoreError> {
+        self.point(self.store.record_path(key), &pointer::encode_record(value))
+    }
+
+    /// Lets a name point to a manifest (of the store or of this batch). Without a tag, the name is `latest`.
+    pub fn image(&self, reference: &Reference, digest: &Digest) -> Result<(), StoreError> {
+        self.lock().wanted.push(*digest);
+        self.point(self.store.image_path(reference), &pointer::encode_image(digest))
+    }
+
+    /// Remembers that the artifact `referrer` (of the store or of this batch) is about `subject`.
+    pub fn referrer(&self, subject: &Digest, referrer: &Descriptor) -> Result<(), StoreError> {
+        self.lock().wanted.push(referrer.digest);
+        let place = self.store.referrers_folder(subject).join(referrer.digest.hex());
+        self.point(place, &pointer::encode_referrer(referrer))
+    }
+
+    /// Makes everything durable, blobs first, then pointers. A pointer to a blob that is neither in the store nor in
+    /// the batch is an error, and nothing gets a name.
+    pub fn finish(self) -> Result<(), StoreError> {
+        let staged = std::mem::take(&mut *self.lock());
+        self.check_targets(&staged)?;
+        if staged.blobs.is_empty() && staged.pointers.is_empty() {
+            return Ok(());
+        }
+        self.sync_files(&staged)?;
+        for blob in &staged.blobs {
+            self.store.place(&blob.path, &blob.place, blob.size)?;
+        }
+        // Also where all blobs were there: another process may have named them a moment ago.
+        disk::sync_folders(&mut vec![self.store.blobs_folder()])?;
+        self.place_pointers(&staged.pointers)
+    }
+
+    fn check_targets(&self, staged: &Staged) -> Result<(), StoreError> {
+        for digest in &staged.wanted {
+            let place = self.store.blob_path(digest);
+            let is_staged = staged.blobs.iter().any(|blob| blob.place == place);
+            if !is_staged && self.store.size(digest)?.is_none() {
+                return Err(StoreError::Missing(digest.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_files(&self, staged: &Staged) -> Result<(), StoreError> {
+        if staged.blobs.len() + staged.pointers.len() > SYNCED_SINGLY {
+            return disk::sync_file_system(self.store.root());
+        }
+        for Temporary { path, size, file, .. } in staged.blobs.iter().chain(&staged.pointers) {
+            let sync = || match file {
+                Some(file) => file.sync_data(),
+                None => File::open(path)?.sync_data(),
+            };
+            sync().map_err(|error| StoreError::disk("syncing", path, *size, error))?;
+        }
+        Ok(())
+    }
+
+    fn place_pointers(&self, pointers: &[Temporary]) -> Result<(), StoreError> {
+        let mut changed = Vec::new();
+        for Temporary { path, place, .. } in pointers {
+            if let Some(folder) = place.parent() {
+                disk::make_folder(folder, &mut changed)?;
+                changed.push(folder.to_owned());
+            }
+            fs::rename(path, place).map_err(|error| StoreError::disk("naming", place, 4096, error))?;
+        }
+        match changed.is_empty() {
+            true => Ok(()),
+            false => disk::sync_folders(&mut changed),
+        }
+    }
+
+    /// Stages a small file, unless the store has it with these bytes.
+    fn point(&self, place: PathBuf, bytes: &[u8]) -> Result<(), StoreError> {
+        if holds(&place, bytes) && !self.lock().pointers.iter().any(|staged| staged.place == place) {
+            return Ok(());
+        }
+        let (path, file) = self.temporary()?;
+        let mut temporary = Temporary { path, place, size: 0, file: Some(file) };
+        temporary.append(bytes)?;
+        let mut staged = self.lock();
+        if staged.blobs.len() + staged.pointers.len() >= SYNCED_SINGLY {
+            temporary.file = None;
+        }
+        // Pointers are renamed in the order of the calls: of two for one place, the last wins.
+        staged.pointers.push(temporary);
+        Ok(())
+    }
+
+    fn stage_blob(&self, mut temporary: Temporary) -> Result<(), StoreError> {
+        if let Some(file) = &temporary.file {
+            disk::set_mode(file, 0o444).map_err(|error| StoreError::disk("writing", &temporary.path, 0, error))?;
+        }
+        let mut staged = self.lock();
+        if staged.blobs.iter().any(|blob| blob.place == temporary.place) {
+            return Ok(());
+        }
+        if staged.blobs.len() + staged.pointers.len() >= SYNCED_SINGLY {
+            temporary.file = None;
+        }
+        staged.blobs.push(temporary);
+        Ok(())
+    }
+
+    fn temporary(&self) -> Result<(PathBuf, File), StoreError> {
+        let path = self.store.scratch_path()?;
+        let file = OpenOptions::new().write(true).create_new(true).open(&path);
+        let file = file.map_err(|error| StoreError::disk("writing", &path, 1, error))?;
+        Ok((path, file))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Staged> {
+        self.staged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has the file exactly these bytes?
+fn holds(path: &Path, bytes: &[u8]) -> bool {
+    let same_size = fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == bytes.len() as u64);
+    same_size && disk::read_small(path, bytes.len() as u64).is_ok_and(|found| found.as_deref() == Some(bytes))
+}
+
+impl Temporary {
+    fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        match file.write_all(bytes) {
+            Ok(()) => self.size += bytes.len() as u64,
+            Err(error) => return Err(StoreError::disk("writing", &self.path, bytes.len() as u64, error)),
+        }
         Ok(())
     }
 }
 
+/// A blob being written; hashes on the way. Dropped without `finish`, it leaves nothing.
+pub struct BlobWriter<'batch> {
+    batch: &'batch Batch<'batch>,
+    temporary: Temporary,
+    digester: Digester,
+    pending: Vec<u8>,
+    /// A write has failed: the blob cannot be finished.
+    failed: bool,
+}
+
 impl BlobWriter<'_> {
-    /// Adds the blob to the batch: digest and size.
-    pub fn finish(self) -> Result<(Digest, u64), StoreError> {
-        todo!()
+    /// Adds the blob to the batch: digest and size in bytes.
+    pub fn finish(mut self) -> Result<(Digest, u64), StoreError> {
+        self.write_pending()?;
+        let Self { batch, mut temporary, digester, .. } = self;
+        let (digest, size) = (digester.finish(), temporary.size);
+        temporary.place = batch.store.blob_path(&digest);
+        if batch.store.size(&digest)? != Some(size) {
+            batch.stage_blob(temporary)?;
+        }
+        Ok((digest, size))
+    }
+
+    fn write_pending(&mut self) -> Result<(), StoreError> {
+        if self.failed {
+            let error = io::Error::other("a write before this one failed");
+            return Err(StoreError::disk("writing", &self.temporary.path, 0, error));
+        }
+        self.failed = true;
+        self.temporary.append(&self.pending)?;
+        self.digester.update(&self.pending);
+        self.pending.clear();
+        self.failed = false;
+        Ok(())
     }
 }
 
-impl Batch<'_> {
-    /// Begins a blob. Many may be under way at once.
-    pub fn blob(&self) -> Result<BlobWriter<'_>, StoreError> {
-        todo!()
+impl Write for BlobWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.pending.extend_from_slice(bytes);
+        if self.pending.len() >= CHUNK {
+            self.write_pending().map_err(StoreError::into_io)?;
+        }
+        Ok(bytes.len())
     }
 
-    /// A small blob that is in hand.
-    pub fn put(&self, _bytes: &[u8]) -> Result<Digest, StoreError> {
-        todo!()
-    }
-
-    /// What lies in a layer.
-    pub fn layer_index(&self, _diff_id: &DiffId, _index: &LayerIndex) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Remembers a result.
-    pub fn record(&self, _key: &Key, _value: &[u8]) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Lets a name point to a manifest (of the store or of this batch).
-    pub fn image(&self, _reference: &Reference, _digest: &Digest) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Remembers that the artifact `referrer` is about `subject`.
-    pub fn referrer(&self, _subject: &Digest, _referrer: &Descriptor) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Makes everything durable, blobs first, then pointers.
-    pub fn finish(self) -> Result<(), StoreError> {
-        todo!()
+    /// Nothing: bytes reach the disk with `finish`.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

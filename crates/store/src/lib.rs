@@ -1,10 +1,22 @@
-//! Bytes on disk and nothing else.
+//! Bytes on disk and nothing else: what is stored where, how it becomes durable, how it is checked.
+//!
+//! [`Store`] reads, [`Batch`] writes, [`Store::verify`] checks; [`layout`] and [`docker_archive`] are how images leave and come.
 
 mod batch;
+mod disk;
+mod error;
+mod index_file;
+mod names;
+mod partial;
+mod pointer;
+mod scratch;
 mod store;
+mod verified;
 
 pub mod docker_archive;
 pub mod layout;
 
 pub use batch::{Batch, BlobWriter};
-pub use store::{Key, Partial, Store, StoreError};
+pub use error::StoreError;
+pub use partial::Partial;
+pub use store::{Key, Store};

@@ -1,64 +1,57 @@
-//! The folder (`$CORTEN_HOME`).
-use std::fs::File;
+//! The folder (`$CORTEN_HOME`) and reading from it.
+//!
+//! | name | what | if lost |
+//! |---|---|---|
+//! | `blobs/sha256/<hex>` | content, read-only | downloaded or made again |
+//! | `layers/<diffid>/index` | what lies in a layer | made again from the blob |
+//! | `images/<repository>/_tags/<tag>` | the digest of a manifest | the name is lost |
+//! | `referrers/<subject>/<referrer>` | which artifacts are about a manifest | made again |
+//! | `cache/<key>` | a remembered result | made again |
+//! | `downloads/<hex>.partial` | a download under way | begun again |
+//! | `tmp/` | files that have no name yet | nothing |
+//! | `trash/` | damaged blobs, set aside | nothing |
+//!
+//! A name is given only after the bytes behind it are durable, and a pointer only after what it points to; see
+//! [`crate::Batch`]. So after a crash or a power cut each name is either there, whole, or not there.
+
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use corten_diagnostic::{Diagnose, Fault};
 use corten_oci::{Blobs, Descriptor, DiffId, Digest, LayerIndex, Reference};
+
+use crate::scratch::{self, Scratch};
+use crate::verified::VerifiedReader;
+use crate::{StoreError, disk, index_file, names, pointer};
+
+/// A whole blob that is asked for in memory (a manifest, a config, a bill of materials) may be so large.
+const LARGEST_IN_MEMORY: u64 = 1 << 30;
 
 /// A store. Many processes may have one open at once.
 pub struct Store {
     root: PathBuf,
+    scratch: OnceLock<Scratch>,
 }
 
 /// The name of a remembered result: the digest of everything that decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub Digest);
 
-/// Why the store could not do something.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The disk said no: full, read-only, gone.
-    #[error("{doing} {path}: {source}")]
-    Disk {
-        /// `writing`, `reading`, `syncing` …
-        doing: &'static str,
-        /// What.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Bytes are not what their name says.
-    #[error("{path} is damaged: {why}")]
-    Damaged {
-        /// What.
-        path: PathBuf,
-        /// How.
-        why: String,
-    },
-    /// Asked for, not there.
-    #[error("{0} is not in the store")]
-    Missing(String),
-}
-
-impl Diagnose for StoreError {
-    fn fault(&self) -> Fault {
-        Fault::World
-    }
-}
-
-/// A download under way: the bytes so far, in a file that survives a crash and that one process at a time writes.
-pub struct Partial {
-    /// Open for appending.
-    pub file: File,
-    /// Bytes in it already.
-    pub length: u64,
-}
-
 impl Store {
-    /// Opens the store at `root`, makes its folders where they are absent.
+    /// Opens the store at `root`, makes its folders where they are absent, and removes what dead processes left. A
+    /// store that is there may be on a read-only disk: reading works.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        Ok(Self { root: root.into() })
+        let store = Self { root: root.into(), scratch: OnceLock::new() };
+        let mut changed = Vec::new();
+        for name in ["blobs/sha256", "layers", "images", "referrers", "cache", "downloads", "tmp", "trash"] {
+            disk::make_folder(&store.folder(name), &mut changed)?;
+        }
+        if !changed.is_empty() {
+            disk::sync_folders(&mut changed)?;
+        }
+        scratch::clean(&store.folder("tmp"));
+        Ok(store)
     }
 
     /// The folder.
@@ -66,78 +59,162 @@ impl Store {
         &self.root
     }
 
-    /// Size of a blob, if it is there.
-    pub fn size(&self, _digest: &Digest) -> Result<Option<u64>, StoreError> {
-        todo!()
+    /// Size of a blob in bytes, if it is there.
+    pub fn size(&self, digest: &Digest) -> Result<Option<u64>, StoreError> {
+        let path = self.blob_path(digest);
+        match fs::symlink_metadata(&path) {
+            // An empty file under another name is what a power cut leaves on a disk that lies about syncing.
+            Ok(found) if found.len() == 0 && *digest != Digest::of([]) => Ok(None),
+            Ok(found) => Ok(found.is_file().then_some(found.len())),
+            Err(error) if disk::is_absent(&error) => Ok(None),
+            Err(error) => Err(StoreError::disk("looking at", &path, 0, error)),
+        }
     }
 
     /// Where a blob lies (for handing to other programs and for links). It may not be there.
-    pub fn blob_path(&self, _digest: &Digest) -> PathBuf {
-        todo!()
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.blobs_folder().join(digest.hex())
     }
 
-    /// Opens a blob as a file for random access: its size is checked, its hash is not.
-    pub fn file(&self, _digest: &Digest) -> Result<File, StoreError> {
-        todo!()
+    /// Opens a blob as a file for random access. It is a regular file; its hash is not checked.
+    pub fn file(&self, digest: &Digest) -> Result<File, StoreError> {
+        let path = self.blob_path(digest);
+        disk::open_regular(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => StoreError::Missing(digest.to_string()),
+            _ => StoreError::disk("opening", &path, 0, error),
+        })
     }
 
-    /// Opens a blob for reading to the end; size and hash are checked on the way.
-    pub fn read(&self, _digest: &Digest) -> Result<Box<dyn Read>, StoreError> {
-        todo!()
+    /// Opens a blob for reading to the end; size and hash are checked on the way, and the last bytes come only when
+    /// they are right. A damaged blob is moved to `trash/`: it counts as absent then, so the next build makes it again.
+    pub fn read(&self, digest: &Digest) -> Result<Box<dyn Read>, StoreError> {
+        let (file, size) = self.sized(digest)?;
+        Ok(Box::new(self.reader(file, size, digest)))
+    }
+
+    fn reader(&self, file: File, size: u64, digest: &Digest) -> VerifiedReader {
+        let trash = self.folder("trash").join(format!("{}-{}", digest.hex(), std::process::id()));
+        VerifiedReader::new(file, self.blob_path(digest), size, *digest).setting_aside(trash)
     }
 
     /// A whole small blob, checked.
-    pub fn bytes(&self, _digest: &Digest) -> Result<Vec<u8>, StoreError> {
-        todo!()
+    pub fn bytes(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
+        let path = self.blob_path(digest);
+        let (file, size) = self.sized(digest)?;
+        if size > LARGEST_IN_MEMORY {
+            return Err(StoreError::damaged(&path, format!("{size} bytes are too many for a document")));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+        match self.reader(file, size, digest).read_to_end(&mut bytes) {
+            Ok(_) => Ok(bytes),
+            Err(error) => Err(StoreError::from_io("reading", &path, error)),
+        }
+    }
+
+    fn sized(&self, digest: &Digest) -> Result<(File, u64), StoreError> {
+        let file = self.file(digest)?;
+        let found =
+            file.metadata().map_err(|error| StoreError::disk("looking at", &self.blob_path(digest), 0, error))?;
+        Ok((file, found.len()))
     }
 
     /// A remembered result (`cache/<key>`); none where it is absent or torn.
-    pub fn record(&self, _key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
-        todo!()
+    pub fn record(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+        let bytes = disk::read_small(&self.record_path(key), pointer::LARGEST_RECORD)?;
+        Ok(bytes.and_then(|bytes| pointer::decode_record(&bytes)))
     }
 
-    /// What lies in a layer (`layers/<diffid>/index`).
-    pub fn layer_index(&self, _diff_id: &DiffId) -> Result<Option<LayerIndex>, StoreError> {
-        todo!()
+    /// What lies in a layer (`layers/<diffid>/index`); none where it is absent, torn or of another version.
+    pub fn layer_index(&self, diff_id: &DiffId) -> Result<Option<LayerIndex>, StoreError> {
+        let bytes = disk::read_small(&self.index_path(diff_id), LARGEST_IN_MEMORY)?;
+        Ok(bytes.and_then(|bytes| index_file::decode(diff_id, &bytes)))
     }
 
-    /// The digest that a name points to (`images/<repository>/<tag>`).
-    pub fn image(&self, _reference: &Reference) -> Result<Option<Digest>, StoreError> {
-        todo!()
+    /// The digest that a name points to (`images/<repository>/_tags/<tag>`). Without tag and digest, `latest` is
+    /// meant; with a digest, the name's tag is memory, and the digest is the answer if it is in the store.
+    pub fn image(&self, reference: &Reference) -> Result<Option<Digest>, StoreError> {
+        if let Some(digest) = reference.digest {
+            return Ok(self.size(&digest)?.map(|_| digest));
+        }
+        self.pointed(&self.image_path(reference))
+    }
+
+    fn pointed(&self, path: &Path) -> Result<Option<Digest>, StoreError> {
+        let Some(bytes) = disk::read_small(path, pointer::LARGEST)? else { return Ok(None) };
+        match pointer::decode_image(&bytes) {
+            Some(digest) => Ok(Some(digest)),
+            None => Err(StoreError::damaged(path, "it does not hold a digest")),
+        }
     }
 
     /// All names, sorted.
     pub fn images(&self) -> Result<Vec<(Reference, Digest)>, StoreError> {
-        todo!()
+        let mut images = Vec::new();
+        for (reference, path) in self.image_paths()? {
+            images.extend(self.pointed(&path)?.map(|digest| (reference, digest)));
+        }
+        Ok(images)
     }
 
-    /// Artifacts whose subject is `digest` (SBOM, release …), sorted by digest.
-    pub fn referrers(&self, _digest: &Digest) -> Result<Vec<Descriptor>, StoreError> {
-        todo!()
-    }
-
-    /// A download to begin or go on with (`downloads/<hex>.partial`), locked against other processes.
-    pub fn partial(&self, _digest: &Digest) -> Result<Partial, StoreError> {
-        todo!()
-    }
-
-    /// A download that is complete: its hash must be `digest` (the caller has hashed it), it becomes a blob, durably.
-    pub fn keep(&self, _partial: Partial, _digest: &Digest) -> Result<(), StoreError> {
-        todo!()
+    /// Artifacts whose subject is `digest` (SBOM, release …), sorted by digest. Torn entries count as absent.
+    pub fn referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, StoreError> {
+        let folder = self.referrers_folder(digest);
+        let mut referrers = Vec::new();
+        for name in names::names_in(&folder)? {
+            let bytes = disk::read_small(&folder.join(&name), pointer::LARGEST)?;
+            let descriptor = bytes.and_then(|bytes| pointer::decode_referrer(&bytes));
+            referrers.extend(descriptor.filter(|descriptor| descriptor.digest.hex() == name));
+        }
+        Ok(referrers)
     }
 
     /// Begins a durable write of many things.
     pub fn batch(&self) -> crate::Batch<'_> {
-        todo!()
+        crate::Batch::new(self)
+    }
+
+    /// A path for a file that has no name yet.
+    pub(crate) fn scratch_path(&self) -> Result<PathBuf, StoreError> {
+        if let Some(scratch) = self.scratch.get() {
+            return Ok(scratch.path());
+        }
+        let new = Scratch::new(&self.folder("tmp"))?;
+        Ok(self.scratch.get_or_init(|| new).path())
+    }
+
+    /// Describes a manifest, an index or any other document of the store by its own media type.
+    pub(crate) fn describe(&self, digest: &Digest, bytes: &[u8]) -> Result<Descriptor, StoreError> {
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Shape {
+            media_type: Option<String>,
+            manifests: Option<serde::de::IgnoredAny>,
+            artifact_type: Option<String>,
+        }
+        let shape: Shape = serde_json::from_slice(bytes)
+            .map_err(|error| StoreError::damaged(&self.blob_path(digest), format!("it is not a manifest: {error}")))?;
+        let untold = match shape.manifests {
+            Some(_) => corten_oci::MediaType::INDEX,
+            None => corten_oci::MediaType::MANIFEST,
+        };
+        let media_type = shape.media_type.as_deref().unwrap_or(untold);
+        let mut descriptor = Descriptor::new(media_type, *digest, bytes.len() as u64);
+        descriptor.artifact_type = shape.artifact_type.as_deref().map(Into::into);
+        Ok(descriptor)
     }
 }
 
 impl Blobs for Store {
-    fn open(&self, _descriptor: &Descriptor) -> io::Result<Box<dyn Read + '_>> {
-        todo!()
+    fn open(&self, descriptor: &Descriptor) -> io::Result<Box<dyn Read + '_>> {
+        let (file, size) = self.sized(&descriptor.digest).map_err(StoreError::into_io)?;
+        if size != descriptor.size {
+            let why = format!("it has {size} bytes, its descriptor says {}", descriptor.size);
+            return Err(StoreError::damaged(&self.blob_path(&descriptor.digest), why).into_io());
+        }
+        Ok(Box::new(self.reader(file, size, &descriptor.digest)))
     }
 
-    fn has(&self, _digest: &Digest) -> io::Result<bool> {
-        todo!()
+    fn has(&self, digest: &Digest) -> io::Result<bool> {
+        Ok(self.size(digest).map_err(StoreError::into_io)?.is_some())
     }
 }

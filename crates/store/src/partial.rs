@@ -1,0 +1,80 @@
+//! Downloads that survive a crash.
+//!
+//! `downloads/<hex>.partial` is written by one process at a time, the one that holds its lock. Whoever waits for the
+//! lock while another finishes the same download gets a new, empty file, and finds the blob in the store.
+
+use std::fs::{File, OpenOptions};
+use std::path::PathBuf;
+
+use corten_oci::Digest;
+
+use crate::disk::Renamed;
+use crate::{Store, StoreError, disk, scratch};
+
+/// A download under way: the bytes so far, in a file that survives a crash and that one process at a time writes.
+///
+/// Dropped without [`Store::keep`], the file stays, to be gone on with.
+pub struct Partial {
+    /// Open for reading (from its start) and for appending.
+    pub file: File,
+    /// Bytes in it already.
+    pub length: u64,
+    path: PathBuf,
+}
+
+impl Partial {
+    /// Where the bytes lie.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+}
+
+impl Store {
+    /// A download to begin or go on with (`downloads/<hex>.partial`), locked against other threads and processes.
+    ///
+    /// Waits while somebody else downloads the same. The caller owes: ask [`Store::size`] again afterwards, and where
+    /// the blob is there now, drop or [discard](Self::discard) the partial.
+    pub fn partial(&self, digest: &Digest) -> Result<Partial, StoreError> {
+        let path = self.partial_path(digest);
+        let open = || OpenOptions::new().read(true).append(true).create(true).open(&path);
+        loop {
+            let file = open().map_err(|error| StoreError::disk("writing", &path, 1, error))?;
+            file.lock().map_err(|error| StoreError::disk("locking", &path, 0, error))?;
+            if !scratch::is_still(&file, &path) {
+                continue;
+            }
+            let found = file.metadata().map_err(|error| StoreError::disk("looking at", &path, 0, error))?;
+            return Ok(Partial { file, length: found.len(), path });
+        }
+    }
+
+    /// A download that is complete: its hash must be `digest` (the caller has hashed it), it becomes a blob, durably.
+    pub fn keep(&self, partial: Partial, digest: &Digest) -> Result<(), StoreError> {
+        let Partial { file, path, .. } = partial;
+        let size = file.metadata().map_or(0, |found| found.len());
+        disk::set_mode(&file, 0o444)
+            .and_then(|()| file.sync_data())
+            .map_err(|error| StoreError::disk("syncing", &path, size, error))?;
+        self.place(&path, &self.blob_path(digest), size)?;
+        disk::sync_folders(&mut vec![self.blobs_folder()])
+    }
+
+    /// Throws away a download whose bytes turned out wrong, or that nobody needs any more.
+    pub fn discard(&self, partial: Partial) -> Result<(), StoreError> {
+        std::fs::remove_file(&partial.path).map_err(|error| StoreError::disk("removing", &partial.path, 0, error))
+    }
+
+    /// Gives a durable file of `size` bytes its name below `blobs/`. A blob of that name and size stays; one of
+    /// another size is torn, and replaced.
+    pub(crate) fn place(&self, from: &std::path::Path, to: &std::path::Path, size: u64) -> Result<(), StoreError> {
+        let naming = |error| StoreError::disk("naming", to, 4096, error);
+        if disk::rename_without_replace(from, to).map_err(naming)? == Renamed::New {
+            return Ok(());
+        }
+        match std::fs::symlink_metadata(to) {
+            Ok(found) if found.is_file() && found.len() == size => drop(std::fs::remove_file(from)),
+            _ => std::fs::rename(from, to).map_err(naming)?,
+        }
+        Ok(())
+    }
+}

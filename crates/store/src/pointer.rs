@@ -1,0 +1,48 @@
+//! Small files that are written whole and replaced whole: what their bytes look like.
+//!
+//! | file | bytes |
+//! |---|---|
+//! | `images/…/_tags/<tag>` | `sha256:<hex>` and a line end |
+//! | `referrers/<subject>/<referrer>` | the referrer's descriptor as JSON |
+//! | `cache/<key>` | `corten-record 1 sha256:<hex of the value>`, a line end, the value |
+
+use corten_oci::{Descriptor, Digest};
+
+/// Pointers are small; a larger file is none of ours.
+pub(crate) const LARGEST: u64 = 64 << 10;
+/// Records hold a few lines, seldom a list of files.
+pub(crate) const LARGEST_RECORD: u64 = 256 << 20;
+
+const RECORD: &str = "corten-record 1 ";
+
+pub(crate) fn encode_image(digest: &Digest) -> Vec<u8> {
+    format!("{digest}\n").into_bytes()
+}
+
+pub(crate) fn decode_image(bytes: &[u8]) -> Option<Digest> {
+    std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?.parse().ok()
+}
+
+pub(crate) fn encode_referrer(referrer: &Descriptor) -> Vec<u8> {
+    // A descriptor holds texts and numbers alone: nothing of it can fail to become JSON.
+    serde_json::to_vec(referrer).unwrap_or_default()
+}
+
+pub(crate) fn decode_referrer(bytes: &[u8]) -> Option<Descriptor> {
+    serde_json::from_slice(bytes).ok()
+}
+
+pub(crate) fn encode_record(value: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("{RECORD}{}\n", Digest::of(value)).into_bytes();
+    bytes.extend_from_slice(value);
+    bytes
+}
+
+/// None where the file is torn or of another version.
+pub(crate) fn decode_record(bytes: &[u8]) -> Option<Vec<u8>> {
+    let rest = bytes.strip_prefix(RECORD.as_bytes())?;
+    let end = rest.iter().position(|&byte| byte == b'\n')?;
+    let digest: Digest = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
+    let value = &rest[end + 1..];
+    (Digest::of(value) == digest).then(|| value.to_vec())
+}

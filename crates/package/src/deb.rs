@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 /// A version; its order is dpkg's, and two that dpkg calls equal are equal.
@@ -94,6 +95,28 @@ impl PartialEq for Version {
 
 impl Eq for Version {}
 
+impl Hash for Version {
+    /// Versions that compare equal hash alike: zeros in front of numbers and at the ends do not count.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.epoch.hash(state);
+        for part in [self.upstream(), self.revision()] {
+            let text = part.as_bytes();
+            let significant = |at: usize| {
+                let digit_before = at.checked_sub(1).and_then(|at| text.get(at)).is_some_and(u8::is_ascii_digit);
+                text.get(at) != Some(&b'0') || (digit_before && run_counts(text, at))
+            };
+            (0..text.len()).filter(|at| significant(*at)).for_each(|at| text.get(at).hash(state));
+            u8::MAX.hash(state);
+        }
+    }
+}
+
+/// Stands before `at`, in the same run of digits, one that is not zero?
+fn run_counts(text: &[u8], at: usize) -> bool {
+    let before = text.get(..at).unwrap_or_default();
+    before.iter().rev().take_while(|byte| byte.is_ascii_digit()).any(|digit| *digit != b'0')
+}
+
 /// dpkg's `verrevcmp`: runs of non-digits by character order, runs of digits by number, in turn.
 fn compare(mut left: &[u8], mut right: &[u8]) -> Ordering {
     while !left.is_empty() || !right.is_empty() {
@@ -135,4 +158,49 @@ fn take_numbers(left: &mut &[u8], right: &mut &[u8]) -> Ordering {
     let strip = |digits: Vec<u8>| digits.into_iter().skip_while(|digit| *digit == b'0').collect::<Vec<_>>();
     let (left, right) = (strip(take(left, true)), strip(take(right, true)));
     left.len().cmp(&right.len()).then_with(|| left.cmp(&right))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(text: &str) -> Version {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn takes_a_version_apart() {
+        let read = version("1:2.3-4-5~x");
+        assert_eq!((read.epoch(), read.upstream(), read.revision()), (1, "2.3-4", "5~x"));
+        let plain = version("2025b");
+        assert_eq!((plain.epoch(), plain.upstream(), plain.revision(), plain.as_str()), (0, "2025b", "", "2025b"));
+    }
+
+    /// deb-version(7): `~` sorts before the end, letters before the rest.
+    #[test]
+    fn orders_as_dpkg_does() {
+        let ordered =
+            ["1.0~~", "1.0~~a", "1.0~", "1.0", "1.0-1~deb12u1", "1.0-1", "1.0-1+b1", "1.0a", "1.0+", "1.00001", "1:0"];
+        for (left, right) in ordered.iter().zip(&ordered[1..]) {
+            assert!(version(left) < version(right), "{left} < {right}");
+        }
+        for (left, right) in [
+            ("1.0", "1.00"),
+            ("0:1", "1"),
+            ("1", "1-0"),
+            ("1.a", "1.a0"),
+            ("99999999999999999999999", "0099999999999999999999999"),
+        ] {
+            assert_eq!(version(left), version(right));
+            let set: std::collections::HashSet<_> = [version(left), version(right)].into();
+            assert_eq!(set.len(), 1, "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_dpkg_refuses() {
+        for text in ["", ":1", "a:1", "1 2", "1_2", "a1", "1-", "4294967296:1", "-1", "1:", "1/2", "é"] {
+            assert!(text.parse::<Version>().is_err(), "{text:?}");
+        }
+    }
 }

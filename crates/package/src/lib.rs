@@ -13,5 +13,5 @@ mod requirement;
 pub mod wheel;
 
 pub use name::{NameError, PackageName};
-pub use purl::{Purl, PurlError};
+pub use purl::{Parts as PurlParts, Purl, PurlError};
 pub use requirement::{Requirement, RequirementError, Source};

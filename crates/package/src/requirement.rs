@@ -106,7 +106,8 @@ fn parse_versions(text: &str) -> Result<(Source, Option<&str>), String> {
         None => (text, None),
     };
     let versions = versions.trim_ascii();
-    let bare = versions.strip_prefix('(').map_or(Ok(versions), |inner| inner.strip_suffix(')').ok_or("a ')' is missing"))?;
+    let bare =
+        versions.strip_prefix('(').map_or(Ok(versions), |inner| inner.strip_suffix(')').ok_or("a ')' is missing"))?;
     let specifiers = bare.parse::<Specifiers>().map_err(|error| error.to_string())?;
     Ok((Source::Versions(specifiers), marker))
 }
@@ -143,10 +144,16 @@ mod tests {
             ("name (>=1.0, <2)", "name<2,>=1.0"),
             ("name[]", "name"),
             ("name@http://foo.com", "name @ http://foo.com"),
-            ("name [fred,bar] @ http://foo.com ; python_version=='2.7'", "name[bar,fred] @ http://foo.com ; python_version == '2.7'"),
+            (
+                "name [fred,bar] @ http://foo.com ; python_version=='2.7'",
+                "name[bar,fred] @ http://foo.com ; python_version == '2.7'",
+            ),
             ("name @ http://foo.com/a;b; os_name=='x'", "name @ http://foo.com/a;b ; os_name == 'x'"),
             ("torch==2.9.1+cpu", "torch==2.9.1+cpu"),
-            ("name;(os_name=='a' or os_name=='b') and os_name=='c'", "name ; (os_name == 'a' or os_name == 'b') and os_name == 'c'"),
+            (
+                "name;(os_name=='a' or os_name=='b') and os_name=='c'",
+                "name ; (os_name == 'a' or os_name == 'b') and os_name == 'c'",
+            ),
         ] {
             let read: Requirement = text.parse().unwrap();
             // Sorting of conditions is our own affair: compare values.
@@ -157,7 +164,19 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_requirement() {
-        for text in ["", "-a", "name[", "name[a b]", "name 1.0", "name @", "name >= 1; nope", "name (>=1", "name @ a b", "name==x.y", "name[-]"] {
+        for text in [
+            "",
+            "-a",
+            "name[",
+            "name[a b]",
+            "name 1.0",
+            "name @",
+            "name >= 1; nope",
+            "name (>=1",
+            "name @ a b",
+            "name==x.y",
+            "name[-]",
+        ] {
             assert!(text.parse::<Requirement>().is_err(), "{text:?}");
         }
     }

@@ -188,8 +188,16 @@ mod tests {
     fn refuses_what_is_no_wheel() {
         let long = format!("{}-1.0-py3-none-any.whl", "a".repeat(600));
         for name in [
-            "a-1.0.tar.gz", "a-1.0-py3-none.whl", "a-1.0-x1-py3-none-any.whl", "a-b-c-1.0-py3-none-any.whl", "../a-1-py3-none-any.whl",
-            "a-one-py3-none-any.whl", "a-1.0-py3-none-.whl", "a-1.0-py3--any.whl", "-1.0-py3-none-any.whl", &long,
+            "a-1.0.tar.gz",
+            "a-1.0-py3-none.whl",
+            "a-1.0-x1-py3-none-any.whl",
+            "a-b-c-1.0-py3-none-any.whl",
+            "../a-1-py3-none-any.whl",
+            "a-one-py3-none-any.whl",
+            "a-1.0-py3-none-.whl",
+            "a-1.0-py3--any.whl",
+            "-1.0-py3-none-any.whl",
+            &long,
         ] {
             assert!(WheelName::parse(name).is_err(), "{name}");
         }
@@ -226,10 +234,16 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         let (amd64, arm64) = (bookworm(), Tags::new((3, 9), (2, 31), Architecture::Arm64));
         for name in [
-            "a-1-cp311-cp311-manylinux_2_37_x86_64.whl", "a-1-cp311-cp311-musllinux_1_2_x86_64.whl",
-            "a-1-cp311-cp311-manylinux_2_17_aarch64.whl", "a-1-cp312-cp312-manylinux1_x86_64.whl",
-            "a-1-cp312-abi3-manylinux1_x86_64.whl", "a-1-cp311-cp311t-manylinux1_x86_64.whl", "a-1-py2-none-any.whl",
-            "a-1-py312-none-any.whl", "a-1-cp311-cp311-macosx_11_0_arm64.whl", "a-1-cp310-none-any.whl",
+            "a-1-cp311-cp311-manylinux_2_37_x86_64.whl",
+            "a-1-cp311-cp311-musllinux_1_2_x86_64.whl",
+            "a-1-cp311-cp311-manylinux_2_17_aarch64.whl",
+            "a-1-cp312-cp312-manylinux1_x86_64.whl",
+            "a-1-cp312-abi3-manylinux1_x86_64.whl",
+            "a-1-cp311-cp311t-manylinux1_x86_64.whl",
+            "a-1-py2-none-any.whl",
+            "a-1-py312-none-any.whl",
+            "a-1-cp311-cp311-macosx_11_0_arm64.whl",
+            "a-1-cp310-none-any.whl",
         ] {
             assert_eq!(priority(&amd64, name), None, "{name}");
         }

@@ -86,7 +86,11 @@ impl<'a> Parser<'a> {
             return Ok(Comparison::In);
         }
         if self.skip_word("not") {
-            return if self.skip_word("in") { Ok(Comparison::NotIn) } else { Err("'in' is missing after 'not'".into()) };
+            return if self.skip_word("in") {
+                Ok(Comparison::NotIn)
+            } else {
+                Err("'in' is missing after 'not'".into())
+            };
         }
         let rest = self.rest();
         let (operator, behind) =

@@ -67,9 +67,21 @@ fn extras_and_groups_are_sets_of_normal_names() {
 fn refuses_what_is_no_marker() {
     let deep = format!("{}os_name == 'a'{}", "(".repeat(10_000), ")".repeat(10_000));
     for text in [
-        "", "os_name", "os_name ==", "os_name == 'a", "os_name = 'a'", "(os_name == 'a'", "os_name == 'a')", "nope == 'a'",
-        "os_name == 'a' and", "os_name == 'a' os_name == 'b'", "'a' == 'b'", "os_name == sys_platform",
-        "os_name not 'a'", "os_name == 'a' xor os_name == 'b'", &deep,
+        "",
+        "os_name",
+        "os_name ==",
+        "os_name == 'a",
+        "os_name = 'a'",
+        "(os_name == 'a'",
+        "os_name == 'a')",
+        "nope == 'a'",
+        "os_name == 'a' and",
+        "os_name == 'a' os_name == 'b'",
+        "'a' == 'b'",
+        "os_name == sys_platform",
+        "os_name not 'a'",
+        "os_name == 'a' xor os_name == 'b'",
+        &deep,
     ] {
         assert!(text.parse::<Marker>().is_err(), "{text:?}");
     }
@@ -77,7 +89,11 @@ fn refuses_what_is_no_marker() {
 
 #[test]
 fn prints_what_it_means() {
-    for text in ["os_name == 'a' and (extra == 'b' or extra == \"c'\")", "'a' not in extras", "(os_name == 'a' and os_name == 'b') or extra == 'c'"] {
+    for text in [
+        "os_name == 'a' and (extra == 'b' or extra == \"c'\")",
+        "'a' not in extras",
+        "(os_name == 'a' and os_name == 'b') or extra == 'c'",
+    ] {
         let marker: Marker = text.parse().unwrap();
         assert_eq!(marker.to_string().parse::<Marker>().unwrap(), marker);
     }
@@ -85,17 +101,17 @@ fn prints_what_it_means() {
 
 #[test]
 fn equivalence_is_that_of_meaning() {
-    let same = |left: &str, right: &str| {
-        left.parse::<Marker>().unwrap().is_equivalent(&right.parse().unwrap())
-    };
+    let same = |left: &str, right: &str| left.parse::<Marker>().unwrap().is_equivalent(&right.parse().unwrap());
     for (left, right) in [
         ("python_version >= '3.10'", "python_full_version >= '3.10'"),
         ("python_version > '3.10'", "python_full_version >= '3.11'"),
         ("python_version <= '3.10'", "python_full_version < '3.11'"),
         ("python_version == '3.10'", "python_full_version == '3.10.*'"),
         ("os_name == 'nt' or extra == 'a'", "extra == \"a\" or os_name == \"nt\""),
-        ("sys_platform == 'linux' and (platform_machine == 'a' or platform_machine == 'b')",
-         "(platform_machine == 'a' and sys_platform == 'linux') or (platform_machine == 'b' and sys_platform == 'linux')"),
+        (
+            "sys_platform == 'linux' and (platform_machine == 'a' or platform_machine == 'b')",
+            "(platform_machine == 'a' and sys_platform == 'linux') or (platform_machine == 'b' and sys_platform == 'linux')",
+        ),
         ("python_version in '3.9'", "python_version == '3.9'"),
     ] {
         assert!(same(left, right), "{left} = {right}");

@@ -311,9 +311,25 @@ mod tests {
     #[test]
     fn orders_as_pep_440_lists_them() {
         let ordered = [
-            "1.0.dev456", "1.0a1", "1.0a2.dev456", "1.0a12.dev456", "1.0a12", "1.0b1.dev456", "1.0b2",
-            "1.0b2.post345.dev456", "1.0b2.post345", "1.0rc1.dev456", "1.0rc1", "1.0", "1.0+abc.5", "1.0+abc.7",
-            "1.0+5", "1.0.post456.dev34", "1.0.post456", "1.1.dev1", "1!0.1",
+            "1.0.dev456",
+            "1.0a1",
+            "1.0a2.dev456",
+            "1.0a12.dev456",
+            "1.0a12",
+            "1.0b1.dev456",
+            "1.0b2",
+            "1.0b2.post345.dev456",
+            "1.0b2.post345",
+            "1.0rc1.dev456",
+            "1.0rc1",
+            "1.0",
+            "1.0+abc.5",
+            "1.0+abc.7",
+            "1.0+5",
+            "1.0.post456.dev34",
+            "1.0.post456",
+            "1.1.dev1",
+            "1!0.1",
         ];
         for (left, right) in ordered.iter().zip(&ordered[1..]) {
             assert!(version(left) < version(right), "{left} < {right}");
@@ -323,9 +339,17 @@ mod tests {
     #[test]
     fn prints_the_normal_form() {
         for (text, normal) in [
-            ("1.0", "1.0"), (" v1.0-ALPHA ", "1.0a0"), ("1.0.c.1", "1.0rc1"), ("1-5", "1.post5"), ("1.0_R4", "1.0.post4"),
-            ("0!1.0", "1.0"), ("2!01.00", "2!1.0"), ("1.0+Ubuntu-1_a", "1.0+ubuntu.1.a"), ("1.0DEV", "1.0.dev0"),
-            ("1.0-preview_2.post", "1.0rc2.post0"), ("2.9.1+cu128", "2.9.1+cu128"),
+            ("1.0", "1.0"),
+            (" v1.0-ALPHA ", "1.0a0"),
+            ("1.0.c.1", "1.0rc1"),
+            ("1-5", "1.post5"),
+            ("1.0_R4", "1.0.post4"),
+            ("0!1.0", "1.0"),
+            ("2!01.00", "2!1.0"),
+            ("1.0+Ubuntu-1_a", "1.0+ubuntu.1.a"),
+            ("1.0DEV", "1.0.dev0"),
+            ("1.0-preview_2.post", "1.0rc2.post0"),
+            ("2.9.1+cu128", "2.9.1+cu128"),
         ] {
             assert_eq!(version(text).to_string(), normal);
             assert_eq!(version(&version(text).to_string()), version(text));
@@ -334,7 +358,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_version() {
-        for text in ["", "x", "1..0", "1.0+", "1.0+a+b", "1.0 1", "1.*", "french toast", "1.0-", "99999999999999999999", "é"] {
+        for text in
+            ["", "x", "1..0", "1.0+", "1.0+a+b", "1.0 1", "1.*", "french toast", "1.0-", "99999999999999999999", "é"]
+        {
             assert!(text.parse::<Version>().is_err(), "{text:?}");
         }
     }

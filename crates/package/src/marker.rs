@@ -14,7 +14,7 @@ use std::str::FromStr;
 use corten_oci::Architecture;
 
 use crate::PackageName;
-use crate::pep440::{Operator, Specifier, Version};
+use crate::pep440::{Operator, Specifier, Specifiers, Version};
 
 mod equivalent;
 mod parse;
@@ -132,7 +132,25 @@ impl Marker {
     /// Do both hold in the same environments? Tried on every combination of the values that either names and of one
     /// more each; `false` where that would be too many.
     pub fn is_equivalent(&self, other: &Self) -> bool {
-        self == other || equivalent::same(&self.0, &other.0)
+        self == other || equivalent::same(&self.0, &other.0, &Specifiers::default())
+    }
+}
+
+/// Does one of `left` hold wherever one of `right` holds and the other way round, for Pythons within `python`? `None`
+/// always holds; an empty list never does.
+pub fn same_union(left: &[Option<&Marker>], right: &[Option<&Marker>], python: &Specifiers) -> bool {
+    let always = || Node::And(Vec::new());
+    let union = |markers: &[Option<&Marker>]| {
+        Node::Or(markers.iter().map(|marker| marker.map_or_else(always, |marker| marker.0.clone())).collect())
+    };
+    left == right || equivalent::same(&union(left), &union(right), python)
+}
+
+impl Marker {
+    /// Both conditions in one.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(Node::And(vec![self.0, other.0]))
     }
 }
 

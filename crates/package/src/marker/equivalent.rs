@@ -3,6 +3,7 @@
 //! `in` with texts.
 
 use super::{BTreeMap, BTreeSet, Cow, Facts, Node, Term, Variable, holds, minor};
+use crate::pep440::Specifiers;
 
 /// More combinations than this are not tried.
 const LIMIT: usize = 200_000;
@@ -14,12 +15,16 @@ enum Question {
     Member(Variable, String),
 }
 
-pub(super) fn same(left: &Node, right: &Node) -> bool {
+pub(super) fn same(left: &Node, right: &Node, python: &Specifiers) -> bool {
     let mut answers = BTreeMap::new();
     collect(left, &mut answers);
     collect(right, &mut answers);
+    let bounds = python.iter().map(|bound| bound.version().to_string());
+    if let Some(versions) = answers.get_mut(&Question::Value(Variable::PythonFullVersion)) {
+        versions.extend(bounds);
+    }
     let answers: Vec<(Question, Vec<String>)> =
-        answers.into_iter().map(|(question, named)| (question.clone(), candidates(&question, named))).collect();
+        answers.into_iter().map(|(question, named)| (question.clone(), candidates(&question, named, python))).collect();
     let total = answers.iter().try_fold(1_usize, |total, (_, values)| total.checked_mul(values.len()));
     let Some(total) = total.filter(|total| *total <= LIMIT) else {
         return false;
@@ -30,7 +35,7 @@ pub(super) fn same(left: &Node, right: &Node) -> bool {
     })
 }
 
-/// `python_version` is part of `python_full_version`, not a variable of its own.
+/// `python_version` is part of `python_full_version`, `platform_system` and `os_name` follow from `sys_platform`.
 fn collect(node: &Node, answers: &mut BTreeMap<Question, BTreeSet<String>>) {
     match node {
         Node::Or(parts) | Node::And(parts) => parts.iter().for_each(|part| collect(part, answers)),
@@ -38,21 +43,41 @@ fn collect(node: &Node, answers: &mut BTreeMap<Question, BTreeSet<String>>) {
         | Node::Compare { left: Term::Text(text), right: Term::Variable(variable), .. } => {
             let question = match variable {
                 Variable::PythonVersion => Question::Value(Variable::PythonFullVersion),
+                Variable::PlatformSystem | Variable::OsName => Question::Value(Variable::SysPlatform),
                 set if set.is_set() => Question::Member(*set, text.clone()),
                 other => Question::Value(*other),
             };
-            answers.entry(question).or_default().insert(text.clone());
+            let named = match variable {
+                Variable::PlatformSystem => system_to_platform(text).to_owned(),
+                Variable::OsName if text == "nt" => "win32".to_owned(),
+                Variable::OsName => return,
+                _ => text.clone(),
+            };
+            answers.entry(question).or_default().insert(named);
         }
         Node::Compare { .. } => {}
     }
 }
 
-fn candidates(question: &Question, named: BTreeSet<String>) -> Vec<String> {
+fn system_to_platform(system: &str) -> &str {
+    SYSTEMS.iter().find(|(name, _)| *name == system).map_or(system, |(_, platform)| platform)
+}
+
+fn platform_to_system(platform: &str) -> &str {
+    SYSTEMS.iter().find(|(_, name)| *name == platform).map_or(platform, |(system, _)| system)
+}
+
+/// `platform_system` and the `sys_platform` that goes with it.
+const SYSTEMS: [(&str, &str); 3] = [("Linux", "linux"), ("Darwin", "darwin"), ("Windows", "win32")];
+
+fn candidates(question: &Question, named: BTreeSet<String>, python: &Specifiers) -> Vec<String> {
     match question {
         Question::Member(..) => vec![String::new(), "yes".to_owned()],
         Question::Value(variable) if variable.is_version() => {
             let around: BTreeSet<_> = named.iter().flat_map(|version| beside(version)).collect();
-            around.into_iter().collect()
+            let allowed = |version: &String| version.parse().is_ok_and(|version| python.contains_prerelease(&version));
+            let bounded = *variable == Variable::PythonFullVersion;
+            around.into_iter().filter(|version| !bounded || allowed(version)).collect()
         }
         Question::Value(_) => named.into_iter().chain(["\u{0}".to_owned()]).collect(),
     }
@@ -92,6 +117,9 @@ impl Facts for Imagined<'_> {
         let of = |variable| self.0.get(&Question::Value(variable)).copied().unwrap_or_default();
         match variable {
             Variable::PythonVersion => minor(of(Variable::PythonFullVersion)).into(),
+            Variable::PlatformSystem => platform_to_system(of(Variable::SysPlatform)).into(),
+            Variable::OsName if of(Variable::SysPlatform) == "win32" => "nt".into(),
+            Variable::OsName => "posix".into(),
             other => of(other).into(),
         }
     }

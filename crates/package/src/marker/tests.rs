@@ -113,17 +113,33 @@ fn equivalence_is_that_of_meaning() {
             "(platform_machine == 'a' and sys_platform == 'linux') or (platform_machine == 'b' and sys_platform == 'linux')",
         ),
         ("python_version in '3.9'", "python_version == '3.9'"),
+        ("platform_system == 'Linux' and platform_system != 'Darwin'", "sys_platform == 'linux'"),
+        ("os_name == 'nt' or platform_system == 'Darwin'", "sys_platform == 'darwin' or sys_platform == 'win32'"),
     ] {
         assert!(same(left, right), "{left} = {right}");
     }
     for (left, right) in [
         ("python_version >= '3.10'", "python_version > '3.10'"),
         ("python_full_version >= '3.10.1'", "python_version >= '3.10'"),
-        ("os_name == 'nt'", "os_name != 'posix'"),
+        ("platform_machine == 'a'", "platform_machine != 'b'"),
         ("os_name == 'nt' or extra == 'a'", "os_name == 'nt' and extra == 'a'"),
         ("extra == 'a'", "extra == 'b'"),
         ("sys_platform == 'linux'", "sys_platform == 'Linux'"),
     ] {
         assert!(!same(left, right), "{left} ≠ {right}");
     }
+}
+
+#[test]
+fn unions_are_compared_within_the_supported_pythons() {
+    let read = |text: &str| text.parse::<Marker>().unwrap();
+    let python = ">=3.10".parse::<Specifiers>().unwrap();
+    let (old, linux, other) =
+        (read("python_version >= '3.9'"), read("sys_platform == 'linux'"), read("sys_platform != 'linux'"));
+    assert!(same_union(&[Some(&old)], &[None], &python));
+    assert!(!same_union(&[Some(&old)], &[None], &Specifiers::default()));
+    assert!(same_union(&[Some(&linux), Some(&other)], &[None], &python));
+    assert!(!same_union(&[Some(&linux)], &[None], &python));
+    assert!(same_union(&[], &[Some(&read("python_version < '3.10'"))], &python));
+    assert!(!same_union(&[], &[None], &python));
 }

@@ -1,14 +1,86 @@
-//! Docker's archive (`docker save`, `docker load`): manifest.json, config, layers.
-use corten_oci::{Digest, Reference};
+//! Docker's archive (`docker save`, `docker load`): `manifest.json`, config, layers.
+//!
+//! Layers keep their compression: docker, podman and skopeo look at the first bytes. The config travels as it is, so
+//! what only Docker knows (the health check) arrives.
 
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::Path;
+
+use corten_oci::{Descriptor, Digest, ImageConfig, Manifest, MediaType, Reference};
+use serde::Serialize;
+
+use crate::archive::Archive;
+use crate::contents::to_json;
 use crate::{Store, StoreError};
+
+/// One image of `manifest.json`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry {
+    config: String,
+    repo_tags: Vec<String>,
+    layers: Vec<String>,
+}
 
 /// Writes an image as a tar that `docker load` and `podman load` read, deterministic. Layers stay compressed.
 pub fn export(
-    _store: &Store,
-    _manifest: &Digest,
-    _references: &[Reference],
-    _to: &mut dyn std::io::Write,
+    store: &Store,
+    manifest: &Digest,
+    references: &[Reference],
+    to: &mut dyn Write,
 ) -> Result<(), StoreError> {
-    todo!()
+    let image = read(store, manifest)?;
+    let entry = Entry {
+        config: format!("{}.json", image.config.digest.hex()),
+        repo_tags: tags(references),
+        layers: image.layers.iter().map(layer_name).collect(),
+    };
+    let document = to_json(&[entry], manifest)?;
+    let mut write = || -> io::Result<()> {
+        let mut archive = Archive::new(to);
+        let mut add = |name: &str, blob: &Descriptor| {
+            let mut content = store.read(&blob.digest).map_err(StoreError::into_io)?;
+            archive.file(name, blob.size, &mut content)
+        };
+        add(&format!("{}.json", image.config.digest.hex()), &image.config)?;
+        let mut written = BTreeSet::new();
+        for layer in image.layers.iter().filter(|layer| written.insert(layer.digest)) {
+            add(&layer_name(layer), layer)?;
+        }
+        archive.bytes("manifest.json", &document)?;
+        archive.finish()
+    };
+    write().map_err(|error| StoreError::from_io("writing", Path::new("the docker archive"), error))
+}
+
+fn read(store: &Store, digest: &Digest) -> Result<Manifest, StoreError> {
+    let refuse = |why: String| StoreError::Unsuitable { digest: *digest, why };
+    let manifest = Manifest::parse(&store.bytes(digest)?).map_err(|error| refuse(error.to_string()))?;
+    let config =
+        ImageConfig::parse(&store.bytes(&manifest.config.digest)?).map_err(|error| refuse(error.to_string()))?;
+    let (layers, diff_ids) = (manifest.layers.len(), config.rootfs.diff_ids.len());
+    match layers == diff_ids {
+        true => Ok(manifest),
+        false => Err(refuse(format!("its manifest has {layers} layers, its config {diff_ids}"))),
+    }
+}
+
+fn layer_name(layer: &Descriptor) -> String {
+    let ending = match layer.media_type.0.as_str() {
+        MediaType::LAYER_GZIP | MediaType::DOCKER_LAYER_GZIP => "tar.gz",
+        MediaType::LAYER_ZSTD => "tar.zst",
+        _ => "tar",
+    };
+    format!("{}.{ending}", layer.digest.hex())
+}
+
+/// Docker takes names with tags alone.
+fn tags(references: &[Reference]) -> Vec<String> {
+    let tag = |reference: &Reference| {
+        let tag = reference.tag.as_ref()?;
+        Some(format!("{}:{tag}", reference.repository))
+    };
+    let tags: BTreeSet<String> = references.iter().filter_map(tag).collect();
+    tags.into_iter().collect()
 }

@@ -38,6 +38,14 @@ pub enum StoreError {
         /// How.
         why: String,
     },
+    /// A document that is what its digest says, but not what was asked of it.
+    #[error("{digest} cannot be used: {why}")]
+    Unsuitable {
+        /// Which.
+        digest: corten_oci::Digest,
+        /// Why not.
+        why: String,
+    },
     /// Asked for, not there.
     #[error("{0} is not in the store")]
     Missing(String),
@@ -65,7 +73,7 @@ impl StoreError {
         let kind = match &self {
             Self::Disk { source, .. } => source.kind(),
             Self::Full { .. } => io::ErrorKind::StorageFull,
-            Self::Damaged { .. } => io::ErrorKind::InvalidData,
+            Self::Damaged { .. } | Self::Unsuitable { .. } => io::ErrorKind::InvalidData,
             Self::Missing(_) => io::ErrorKind::NotFound,
         };
         io::Error::new(kind, self)

@@ -1,27 +1,352 @@
-//! OCI image layout, out and in.
-use std::path::Path;
+//! OCI image layout (image specification 1.1, "Image Layout"), out and in.
+//!
+//! An artifact about an image is found there in both ways that readers know: its manifest, which has a `subject`, stands
+//! in `index.json`; and an index of all of them has the tag `sha256-<hex of the subject>` (distribution specification,
+//! "Referrers Tag Schema").
+//!
+//! Adding to a layout holds a lock on its `oci-layout`; blobs come before `index.json`, which is replaced in one step,
+//! and a layout that has everything already is not touched.
 
-use corten_oci::{Digest, Reference};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
-use crate::{Store, StoreError};
+use corten_oci::{Descriptor, Digest, Index, MediaType, Reference};
+
+use crate::archive::Archive;
+use crate::closure::{Closure, LARGEST_DOCUMENT};
+use crate::contents::{Contents, NAME, subject_of_name, to_json};
+use crate::verified::VerifiedReader;
+use crate::{Batch, Store, StoreError, disk};
+
+const MARKER: &str = "oci-layout";
+const MARKER_BYTES: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+const INDEX: &str = "index.json";
+const BLOBS: &str = "blobs/sha256";
+/// What a writer that was killed leaves; the next one overwrites it. There is one writer at a time.
+const INCOMPLETE: &str = ".corten-incomplete";
 
 /// Writes (adds) an image with its referrers to the OCI layout folder `to`, named by `references` (annotation
-/// `org.opencontainers.image.ref.name`, the tag alone). Blobs are linked where possible, else copied.
-pub fn export(_store: &Store, _manifest: &Digest, _references: &[Reference], _to: &Path) -> Result<(), StoreError> {
-    todo!()
+/// `org.opencontainers.image.ref.name`, the tag alone). Blobs are linked where possible, else copied. An image that had
+/// one of the tags before loses it.
+pub fn export(store: &Store, manifest: &Digest, references: &[Reference], to: &Path) -> Result<(), StoreError> {
+    let mut contents = Contents::of(store, manifest, references)?;
+    let mut folder = Folder::open(to)?;
+    let before = folder.entries()?;
+    folder.keep_foreign_referrers(&before, &mut contents);
+    let fallbacks = contents.fallbacks()?;
+    let entries = folder.merge(before, &contents, &fallbacks);
+    for blob in &contents.blobs {
+        folder.add(store, blob)?;
+    }
+    for (descriptor, bytes) in &fallbacks {
+        folder.write(&folder.blob(&descriptor.digest), bytes)?;
+    }
+    folder.finish(&to_json(&index_of(entries), manifest)?)
 }
 
 /// The same as a tar file (`-o type=oci,dest=FILE`), deterministic.
 pub fn export_tar(
-    _store: &Store,
-    _manifest: &Digest,
-    _references: &[Reference],
-    _to: &mut dyn std::io::Write,
+    store: &Store,
+    manifest: &Digest,
+    references: &[Reference],
+    to: &mut dyn Write,
 ) -> Result<(), StoreError> {
-    todo!()
+    let contents = Contents::of(store, manifest, references)?;
+    let fallbacks = contents.fallbacks()?;
+    let index = to_json(&index_of(new_entries(&contents, &fallbacks)), manifest)?;
+    let mut write = || -> io::Result<()> {
+        let mut archive = Archive::new(to);
+        archive.bytes(MARKER, MARKER_BYTES)?;
+        archive.bytes(INDEX, &index)?;
+        archive.folder("blobs/")?;
+        archive.folder("blobs/sha256/")?;
+        for blob in &contents.blobs {
+            let mut content = store.read(&blob.digest).map_err(StoreError::into_io)?;
+            archive.file(&format!("{BLOBS}/{}", blob.digest.hex()), blob.size, &mut content)?;
+        }
+        for (descriptor, bytes) in &fallbacks {
+            archive.bytes(&format!("{BLOBS}/{}", descriptor.digest.hex()), bytes)?;
+        }
+        archive.finish()
+    };
+    write().map_err(|error| StoreError::from_io("writing", Path::new("the OCI archive"), error))
+}
+
+fn index_of(manifests: Vec<Descriptor>) -> Index {
+    let media_type = Some(MediaType::INDEX.into());
+    Index { schema_version: 2, media_type, artifact_type: None, manifests, subject: None, annotations: BTreeMap::new() }
+}
+
+/// The entries of `index.json` that an image brings: itself by name, the fallback tags, its referrers.
+fn new_entries(contents: &Contents, fallbacks: &[(Descriptor, Vec<u8>)]) -> Vec<Descriptor> {
+    let mut entries = contents.entries.clone();
+    entries.extend(fallbacks.iter().map(|(descriptor, _)| descriptor.clone()));
+    entries.extend(contents.referrers.values().flatten().cloned());
+    in_order(entries)
+}
+
+/// Images by name, then fallback tags, then what has no name: the same whatever came first.
+fn in_order(mut entries: Vec<Descriptor>) -> Vec<Descriptor> {
+    entries.sort_by_cached_key(|entry| {
+        let name = entry.annotations.get(NAME).cloned();
+        let class = name.as_deref().map_or(2, |name| u8::from(subject_of_name(name).is_some()));
+        (class, name, entry.digest)
+    });
+    entries.dedup();
+    entries
+}
+
+/// A layout that is being added to, locked.
+struct Folder {
+    root: PathBuf,
+    changed: Vec<PathBuf>,
+    _lock: File,
+}
+
+impl Folder {
+    fn open(root: &Path) -> Result<Self, StoreError> {
+        let mut changed = Vec::new();
+        disk::make_folder(&root.join(BLOBS), &mut changed)?;
+        let marker = root.join(MARKER);
+        let open = || {
+            let file = OpenOptions::new().read(true).append(true).create(true).open(&marker)?;
+            file.lock().map(|()| file)
+        };
+        let mut lock = open().map_err(|error| StoreError::disk("locking", &marker, 0, error))?;
+        if disk::read_small(&marker, LARGEST_DOCUMENT)?.is_some_and(|bytes| bytes.is_empty()) {
+            lock.write_all(MARKER_BYTES)
+                .and_then(|()| lock.sync_data())
+                .map_err(|error| StoreError::disk("writing", &marker, MARKER_BYTES.len() as u64, error))?;
+            changed.push(root.to_owned());
+        }
+        check_marker(&marker)?;
+        Ok(Self { root: root.to_owned(), changed, _lock: lock })
+    }
+
+    fn blob(&self, digest: &Digest) -> PathBuf {
+        self.root.join(BLOBS).join(digest.hex())
+    }
+
+    fn entries(&self) -> Result<Vec<Descriptor>, StoreError> {
+        Ok(read_index(&self.root)?.map_or_else(Vec::new, |index| index.manifests))
+    }
+
+    /// Other tools may have added artifacts about the same subjects.
+    fn keep_foreign_referrers(&self, before: &[Descriptor], contents: &mut Contents) {
+        for entry in before {
+            let subject = entry.annotations.get(NAME).and_then(|name| subject_of_name(name));
+            let Some(ours) = subject.and_then(|subject| contents.referrers.get_mut(&subject)) else { continue };
+            ours.extend(self.listed(entry));
+            ours.sort_by_key(|referrer| referrer.digest);
+            ours.dedup_by_key(|referrer| referrer.digest);
+        }
+    }
+
+    /// What a fallback index lists; nothing where it cannot be read.
+    fn listed(&self, fallback: &Descriptor) -> Vec<Descriptor> {
+        let bytes = disk::read_small(&self.blob(&fallback.digest), LARGEST_DOCUMENT).ok().flatten();
+        bytes.and_then(|bytes| Index::parse(&bytes).ok()).map_or_else(Vec::new, |index| index.manifests)
+    }
+
+    /// The entries with those of `contents`. Who lost a name and has no other goes, with what was about it.
+    fn merge(
+        &self,
+        before: Vec<Descriptor>,
+        contents: &Contents,
+        fallbacks: &[(Descriptor, Vec<u8>)],
+    ) -> Vec<Descriptor> {
+        let new = new_entries(contents, fallbacks);
+        let names: BTreeSet<_> = new.iter().filter_map(|entry| entry.annotations.get(NAME)).collect();
+        let digests: BTreeSet<_> = new.iter().map(|entry| entry.digest).collect();
+        let stays = |entry: &Descriptor| match entry.annotations.get(NAME) {
+            Some(name) => !names.contains(name),
+            None => !digests.contains(&entry.digest),
+        };
+        let (mut kept, replaced): (Vec<_>, Vec<_>) = before.into_iter().partition(stays);
+        let mut gone: Vec<Digest> = replaced.iter().map(|entry| entry.digest).collect();
+        while let Some(digest) = gone.pop() {
+            if digests.contains(&digest) || kept.iter().any(|entry| entry.digest == digest) {
+                continue;
+            }
+            let is_about =
+                |entry: &Descriptor| entry.annotations.get(NAME).and_then(|name| subject_of_name(name)) == Some(digest);
+            let fallbacks: Vec<_> = kept.extract_if(.., |entry| is_about(entry)).collect();
+            let orphans: BTreeSet<_> =
+                fallbacks.iter().flat_map(|entry| self.listed(entry)).map(|entry| entry.digest).collect();
+            kept.retain(|entry| entry.annotations.contains_key(NAME) || !orphans.contains(&entry.digest));
+            gone.extend(orphans);
+        }
+        kept.extend(new);
+        in_order(kept)
+    }
+
+    /// Adds a blob of the store, unless it is there.
+    fn add(&mut self, store: &Store, blob: &Descriptor) -> Result<(), StoreError> {
+        let to = self.blob(&blob.digest);
+        match fs::symlink_metadata(&to) {
+            Ok(found) if found.is_file() && found.len() == blob.size => return Ok(()),
+            Ok(_) => fs::remove_file(&to).map_err(|error| StoreError::disk("replacing", &to, 0, error))?,
+            Err(_) => {}
+        }
+        self.changed.push(self.root.join(BLOBS));
+        if store.size(&blob.digest)? != Some(blob.size) {
+            return Err(StoreError::Missing(blob.digest.to_string()));
+        }
+        match fs::hard_link(store.blob_path(&blob.digest), &to) {
+            Ok(()) => Ok(()),
+            Err(_) => self.copy(store, blob, &to),
+        }
+    }
+
+    fn copy(&self, store: &Store, blob: &Descriptor, to: &Path) -> Result<(), StoreError> {
+        let incomplete = self.root.join(INCOMPLETE);
+        let mut content = store.read(&blob.digest)?;
+        let mut copy = || -> io::Result<()> {
+            let mut file = File::create(&incomplete)?;
+            io::copy(&mut content, &mut file)?;
+            disk::set_mode(&file, 0o444)?;
+            file.sync_data()?;
+            drop(file);
+            fs::rename(&incomplete, to)
+        };
+        copy().map_err(|error| {
+            let _ = fs::remove_file(&incomplete);
+            match error.kind() {
+                io::ErrorKind::StorageFull => StoreError::disk("writing", to, blob.size, error),
+                _ => StoreError::from_io("writing", to, error),
+            }
+        })
+    }
+
+    /// Writes a small file, unless it has these bytes already.
+    fn write(&mut self, to: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        if disk::read_small(to, LARGEST_DOCUMENT).is_ok_and(|found| found.as_deref() == Some(bytes)) {
+            return Ok(());
+        }
+        let incomplete = self.root.join(INCOMPLETE);
+        let write = || -> io::Result<()> {
+            let mut file = File::create(&incomplete)?;
+            file.write_all(bytes)?;
+            disk::set_mode(&file, 0o644)?;
+            file.sync_data()?;
+            fs::rename(&incomplete, to)
+        };
+        write().map_err(|error| StoreError::disk("writing", to, bytes.len() as u64, error))?;
+        self.changed.extend(to.parent().map(Path::to_owned));
+        Ok(())
+    }
+
+    /// Makes the blobs durable, then replaces the index.
+    fn finish(mut self, index: &[u8]) -> Result<(), StoreError> {
+        if !self.changed.is_empty() {
+            disk::sync_folders(&mut self.changed)?;
+        }
+        self.changed.clear();
+        self.write(&self.root.join(INDEX), index)?;
+        match self.changed.is_empty() {
+            true => Ok(()),
+            false => disk::sync_folders(&mut self.changed),
+        }
+    }
+}
+
+fn check_marker(path: &Path) -> Result<(), StoreError> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Marker {
+        image_layout_version: String,
+    }
+    let Some(bytes) = disk::read_small(path, LARGEST_DOCUMENT)? else {
+        return Err(StoreError::damaged(path, "it is absent, so the folder is no OCI layout"));
+    };
+    match serde_json::from_slice::<Marker>(&bytes) {
+        Ok(marker) if marker.image_layout_version.starts_with("1.") => Ok(()),
+        Ok(marker) => Err(StoreError::damaged(path, format!("version '{}' is unknown", marker.image_layout_version))),
+        Err(error) => Err(StoreError::damaged(path, error.to_string())),
+    }
+}
+
+fn read_index(root: &Path) -> Result<Option<Index>, StoreError> {
+    let path = root.join(INDEX);
+    let Some(bytes) = disk::read_small(&path, LARGEST_DOCUMENT)? else { return Ok(None) };
+    Index::parse(&bytes).map(Some).map_err(|error| StoreError::damaged(&path, error.to_string()))
 }
 
 /// Takes all images of an OCI layout folder into the store, checking every byte: their manifests' digests.
-pub fn import(_store: &Store, _from: &Path) -> Result<Vec<Digest>, StoreError> {
-    todo!()
+///
+/// Artifacts with a subject become its referrers and are not among the digests. Nothing is named.
+pub fn import(store: &Store, from: &Path) -> Result<Vec<Digest>, StoreError> {
+    check_marker(&from.join(MARKER))?;
+    let Some(index) = read_index(from)? else {
+        return Err(StoreError::damaged(&from.join(INDEX), "it is absent"));
+    };
+    let fetch = |descriptor: &Descriptor| -> Result<Vec<u8>, StoreError> {
+        let (path, mut content) = open_blob(from, descriptor)?;
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut content, &mut bytes)
+            .map_err(|error| StoreError::from_io("reading", &path, error))?;
+        Ok(bytes)
+    };
+    let mut closure = Closure::default();
+    let roots = roots(&index, &fetch)?;
+    roots.iter().try_for_each(|root| closure.add(root, &fetch))?;
+    let batch = store.batch();
+    let documents = closure.documents.iter().map(|(descriptor, _)| descriptor);
+    documents.chain(&closure.blobs).try_for_each(|blob| take(&batch, store, from, blob))?;
+    let mut artifacts = BTreeSet::new();
+    for (descriptor, document) in &closure.documents {
+        if let Some(subject) = document.subject() {
+            batch.referrer(&subject.digest, &bare(descriptor))?;
+            artifacts.insert(descriptor.digest);
+        }
+    }
+    batch.finish()?;
+    let mut seen = BTreeSet::new();
+    let images = roots.iter().map(|root| root.digest);
+    Ok(images.filter(|digest| !artifacts.contains(digest) && seen.insert(*digest)).collect())
+}
+
+/// The entries of an index, and in place of a fallback index, what it lists.
+fn roots(
+    index: &Index,
+    fetch: &dyn Fn(&Descriptor) -> Result<Vec<u8>, StoreError>,
+) -> Result<Vec<Descriptor>, StoreError> {
+    let mut roots = Vec::new();
+    for entry in &index.manifests {
+        let is_fallback = entry.annotations.get(NAME).is_some_and(|name| subject_of_name(name).is_some());
+        if is_fallback && entry.media_type.is(MediaType::INDEX) && entry.size <= LARGEST_DOCUMENT {
+            let listed = Index::parse(&fetch(entry)?)
+                .map_err(|error| StoreError::Unsuitable { digest: entry.digest, why: error.to_string() })?;
+            roots.extend(listed.manifests);
+        } else {
+            roots.push(entry.clone());
+        }
+    }
+    Ok(roots)
+}
+
+/// Without the name that an entry has in one layout.
+fn bare(descriptor: &Descriptor) -> Descriptor {
+    let mut bare = descriptor.clone();
+    bare.annotations.remove(NAME);
+    bare
+}
+
+fn open_blob(layout: &Path, descriptor: &Descriptor) -> Result<(PathBuf, VerifiedReader), StoreError> {
+    let path = layout.join(BLOBS).join(descriptor.digest.hex());
+    let file = disk::open_regular(&path).map_err(|error| StoreError::disk("reading", &path, 0, error))?;
+    let content = VerifiedReader::new(file, path.clone(), descriptor.size, descriptor.digest);
+    Ok((path, content))
+}
+
+fn take(batch: &Batch<'_>, store: &Store, layout: &Path, blob: &Descriptor) -> Result<(), StoreError> {
+    if store.size(&blob.digest)? == Some(blob.size) {
+        return Ok(());
+    }
+    let (path, mut content) = open_blob(layout, blob)?;
+    let mut writer = batch.blob()?;
+    io::copy(&mut content, &mut writer).map_err(|error| StoreError::from_io("copying", &path, error))?;
+    writer.finish().map(|_| ())
 }

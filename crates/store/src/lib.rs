@@ -2,7 +2,10 @@
 //!
 //! [`Store`] reads, [`Batch`] writes, [`Store::verify`] checks; [`layout`] and [`docker_archive`] are how images leave and come.
 
+mod archive;
 mod batch;
+mod closure;
+mod contents;
 mod disk;
 mod error;
 mod index_file;
@@ -12,6 +15,7 @@ mod pointer;
 mod scratch;
 mod store;
 mod verified;
+mod verify;
 
 pub mod docker_archive;
 pub mod layout;
@@ -20,3 +24,4 @@ pub use batch::{Batch, BlobWriter};
 pub use error::StoreError;
 pub use partial::Partial;
 pub use store::{Key, Store};
+pub use verify::Problem;

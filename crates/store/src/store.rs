@@ -208,8 +208,10 @@ impl Blobs for Store {
     fn open(&self, descriptor: &Descriptor) -> io::Result<Box<dyn Read + '_>> {
         let (file, size) = self.sized(&descriptor.digest).map_err(StoreError::into_io)?;
         if size != descriptor.size {
+            // Is the blob wrong (then it is set aside now), or the descriptor?
+            io::copy(&mut self.reader(file, size, &descriptor.digest), &mut io::sink())?;
             let why = format!("it has {size} bytes, its descriptor says {}", descriptor.size);
-            return Err(StoreError::damaged(&self.blob_path(&descriptor.digest), why).into_io());
+            return Err(StoreError::Unsuitable { digest: descriptor.digest, why }.into_io());
         }
         Ok(Box::new(self.reader(file, size, &descriptor.digest)))
     }

@@ -1,0 +1,122 @@
+//! Everything that a manifest or index needs: the documents below it, and the blobs that these name.
+//!
+//! Documents come from outside: their sizes, number and depth are bounded, and a circle of indexes ends, because each
+//! digest is visited once.
+
+use std::collections::BTreeSet;
+
+use corten_oci::{Descriptor, Digest, Index, Manifest, MediaType};
+
+use crate::StoreError;
+
+/// Registries take manifests of at least 4 MiB (distribution specification); nobody needs more.
+pub(crate) const LARGEST_DOCUMENT: u64 = 4 << 20;
+const DEEPEST: usize = 8;
+const MOST: usize = 10_000;
+
+/// A manifest or an index.
+pub(crate) enum Document {
+    Manifest(Manifest),
+    Index(Index),
+}
+
+impl Document {
+    pub(crate) fn is_document(media_type: &MediaType) -> bool {
+        Self::is_manifest(media_type) || Self::is_index(media_type)
+    }
+
+    fn is_manifest(media_type: &MediaType) -> bool {
+        media_type.is(MediaType::MANIFEST) || media_type.is(MediaType::DOCKER_MANIFEST)
+    }
+
+    fn is_index(media_type: &MediaType) -> bool {
+        media_type.is(MediaType::INDEX) || media_type.is(MediaType::DOCKER_INDEX)
+    }
+
+    /// Reads a document as what its descriptor says it is; its own `mediaType`, if any, must agree.
+    pub(crate) fn parse(descriptor: &Descriptor, bytes: &[u8]) -> Result<Self, String> {
+        let document = match Self::is_index(&descriptor.media_type) {
+            true => Self::Index(Index::parse(bytes).map_err(|error| error.to_string())?),
+            false => Self::Manifest(Manifest::parse(bytes).map_err(|error| error.to_string())?),
+        };
+        match document.media_type() {
+            Some(own) if *own != descriptor.media_type => {
+                Err(format!("its descriptor says {}, the document itself {own}", descriptor.media_type))
+            }
+            _ => Ok(document),
+        }
+    }
+
+    fn media_type(&self) -> Option<&MediaType> {
+        match self {
+            Self::Manifest(manifest) => manifest.media_type.as_ref(),
+            Self::Index(index) => index.media_type.as_ref(),
+        }
+    }
+
+    /// What the document is about.
+    pub(crate) fn subject(&self) -> Option<&Descriptor> {
+        match self {
+            Self::Manifest(manifest) => manifest.subject.as_ref(),
+            Self::Index(index) => index.subject.as_ref(),
+        }
+    }
+
+    fn children(&self) -> Vec<&Descriptor> {
+        match self {
+            Self::Manifest(manifest) => std::iter::once(&manifest.config).chain(&manifest.layers).collect(),
+            Self::Index(index) => index.manifests.iter().collect(),
+        }
+    }
+}
+
+/// What a walk has found, each digest once, parents first.
+#[derive(Default)]
+pub(crate) struct Closure {
+    pub(crate) documents: Vec<(Descriptor, Document)>,
+    /// All that are no documents: configs, layers, blobs of unknown kinds.
+    pub(crate) blobs: Vec<Descriptor>,
+    seen: BTreeSet<Digest>,
+}
+
+impl Closure {
+    /// Adds `root` and all below it. `fetch` gives a document's bytes, checked against its descriptor.
+    pub(crate) fn add(
+        &mut self,
+        root: &Descriptor,
+        fetch: &dyn Fn(&Descriptor) -> Result<Vec<u8>, StoreError>,
+    ) -> Result<(), StoreError> {
+        self.walk(root, fetch, DEEPEST)
+    }
+
+    fn walk(
+        &mut self,
+        descriptor: &Descriptor,
+        fetch: &dyn Fn(&Descriptor) -> Result<Vec<u8>, StoreError>,
+        depth: usize,
+    ) -> Result<(), StoreError> {
+        let refuse = |why: String| StoreError::Unsuitable { digest: descriptor.digest, why };
+        if !self.seen.insert(descriptor.digest) {
+            return Ok(());
+        }
+        if self.seen.len() > MOST {
+            return Err(refuse(format!("more than {MOST} blobs belong together")));
+        }
+        if !Document::is_document(&descriptor.media_type) {
+            self.blobs.push(descriptor.clone());
+            return Ok(());
+        }
+        if descriptor.size > LARGEST_DOCUMENT {
+            return Err(refuse(format!("a manifest of {} bytes is too large", descriptor.size)));
+        }
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(refuse(format!("indexes are nested deeper than {DEEPEST}")));
+        };
+        let document = Document::parse(descriptor, &fetch(descriptor)?).map_err(refuse)?;
+        for child in document.children() {
+            self.walk(child, fetch, depth)?;
+        }
+        self.documents.push((descriptor.clone(), document));
+        Ok(())
+    }
+}

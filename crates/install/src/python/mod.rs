@@ -1,1 +1,26 @@
-//! Wheels to layers.
+//! Wheels to layers: what a lock chose becomes files below a venv, without an installer and without recompression.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`index`] | asks an index (simple API) which files a project has |
+//! | `group` | decides which wheels share a layer |
+//! | `wheel` | converts wheels to one layer, as PyPA's binary distribution format says |
+//! | `layout` | maps a wheel's members to paths of the image; refuses what climbs out or overwrites the interpreter |
+//! | `record` | reads RECORD and adds what installing adds |
+//! | `scripts` | entry points and shebangs |
+//! | `metadata` | reads METADATA; are all requirements met? |
+//! | `venv` | the generated files that make a folder a virtual environment |
+
+mod group;
+pub mod index;
+mod layout;
+mod metadata;
+mod record;
+mod scripts;
+mod venv;
+mod wheel;
+
+pub use group::{Group, group};
+pub use metadata::{Metadata, MetadataError, Unmet, requirements_met};
+pub use venv::{VenvFile, VenvKind, generated_files};
+pub use wheel::{Conflict, FORMAT, InstallTarget, WheelError, WheelReport, WheelSource, conflicts, convert};

@@ -1,0 +1,183 @@
+//! File by file against `uv pip install`: a venv made by uv, and the layer made from the same wheels.
+//!
+//! Differences that are meant (the list is ours to keep short):
+//!
+//! | file | uv | here |
+//! |---|---|---|
+//! | `INSTALLER` | `uv` | `corten` |
+//! | `REQUESTED`, `uv_cache.json`, `direct_url.json` | written | not for wheels of an index |
+//! | `RECORD` | sorted anew | lines added; compared as a set of paths |
+//! | `bin/activate*` and the like, `.lock`, `.gitignore`, `CACHEDIR.TAG` | written | not needed in an image |
+//! | `pyvenv.cfg`, `bin/python*`, `lib64` | written | in the generated layer |
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use corten_install::python::{InstallTarget, convert};
+use corten_package::wheel::WheelName;
+
+use crate::wheel::{Unpacked, files, source_of};
+
+const UV: &str = "uv==0.13.9";
+/// Scripts, data files, headers, CRLF RECORDs, compiled code, a large closure: small downloads that have what is odd.
+const HANDFUL: &[&str] =
+    &["numpy", "uvicorn", "greenlet", "jupyterlab-widgets", "pytz", "charset-normalizer", "argcomplete", "grpcio"];
+
+fn run(command: &mut Command) -> Result<String, String> {
+    let ran = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if ran.status.success() {
+        return Ok(String::from_utf8_lossy(&ran.stdout).into_owned());
+    }
+    Err(format!("{command:?}: {}", String::from_utf8_lossy(&ran.stderr)))
+}
+
+/// A venv with uv in it, kept between runs.
+fn uv() -> Result<PathBuf, String> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(UV);
+    let program = folder.join("bin/uv");
+    if !program.exists() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        run(Command::new(folder.join("bin/pip")).args(["install", "-q", UV]))?;
+    }
+    Ok(program)
+}
+
+/// What uv has installed, and the wheels that it took.
+struct Judge {
+    _folder: tempfile::TempDir,
+    venv: PathBuf,
+    wheels: Vec<PathBuf>,
+    python: (u32, u32),
+}
+
+impl Judge {
+    fn new(packages: &[&str]) -> Result<Self, String> {
+        let uv = uv()?;
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let venv = folder.path().join("venv");
+        run(Command::new(&uv).args(["venv", "-q", "--python", "python3"]).arg(&venv))?;
+        let python = venv.join("bin/python");
+        run(Command::new(&uv)
+            .args(["pip", "install", "-q", "--only-binary", ":all:", "--python"])
+            .arg(&python)
+            .args(packages))?;
+        let frozen = run(Command::new(&uv).args(["pip", "freeze", "--python"]).arg(&python))?;
+        let list = folder.path().join("list.txt");
+        fs::write(&list, frozen).map_err(|error| error.to_string())?;
+        let wheels = folder.path().join("wheels");
+        let pip = uv.with_file_name("pip");
+        let mut download = Command::new(pip);
+        download
+            .args(["download", "-q", "--no-deps", "--only-binary", ":all:", "-d"])
+            .arg(&wheels)
+            .arg("-r")
+            .arg(&list);
+        run(&mut download)?;
+        let version = run(Command::new(&python).args(["-c", "import sys; print(sys.version_info[1])"]))?;
+        let minor = version.trim().parse().map_err(|error| format!("{version}: {error}"))?;
+        let wheels = files(&wheels).into_values().collect();
+        Ok(Self { _folder: folder, venv, wheels, python: (3, minor) })
+    }
+}
+
+/// What was found to differ, a line each.
+fn differences(judge: &Judge) -> Vec<String> {
+    let target = InstallTarget { prefix: "opt/venv".to_owned(), python: judge.python };
+    let sources = judge.wheels.iter().map(|path| {
+        let name = WheelName::parse(path.file_name().unwrap().to_str().unwrap()).unwrap();
+        source_of(name.name.as_str(), &name.version.to_string(), File::open(path).unwrap())
+    });
+    let sources: Vec<_> = sources.collect();
+    let (blob, _, reports) = convert(&sources, &target, Vec::new()).unwrap();
+    assert_eq!(reports.len(), judge.wheels.len());
+    let ours = Unpacked::new(&blob);
+    compare(&files(&judge.venv), &files(&ours.root().join("opt/venv")), &judge.venv)
+}
+
+fn compare(theirs: &BTreeMap<String, PathBuf>, ours: &BTreeMap<String, PathBuf>, venv: &Path) -> Vec<String> {
+    let mut differing = Vec::new();
+    let theirs: BTreeMap<_, _> = theirs.iter().filter(|(name, _)| !is_environments(name)).collect();
+    for (name, path) in &theirs {
+        match ours.get(*name) {
+            None => differing.push(format!("{name}: only uv has it")),
+            Some(own) => differing.extend(compare_file(name, path, own, venv)),
+        }
+    }
+    differing.extend(ours.keys().filter(|name| !theirs.contains_key(name)).map(|name| format!("{name}: only here")));
+    differing
+}
+
+/// Files of the environment itself, and those that only uv writes.
+fn is_environments(name: &str) -> bool {
+    let file = name.rsplit('/').next().unwrap_or_default();
+    let dist_info = name.contains(".dist-info/") && matches!(file, "REQUESTED" | "uv_cache.json" | "direct_url.json");
+    let program = name.strip_prefix("bin/").is_some_and(|file| {
+        file.starts_with("activate")
+            || matches!(file, "deactivate.bat" | "pydoc.bat" | "python" | "python3")
+            || file.starts_with("python3.")
+    });
+    dist_info || program || matches!(name, ".lock" | ".gitignore" | "CACHEDIR.TAG" | "pyvenv.cfg" | "lib64")
+}
+
+fn compare_file(name: &str, theirs: &Path, ours: &Path, venv: &Path) -> Option<String> {
+    let mode = |path: &Path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777;
+    let (their_mode, our_mode) = (mode(theirs), mode(ours));
+    if their_mode != our_mode {
+        return Some(format!("{name}: mode {their_mode:o} by uv, {our_mode:o} here"));
+    }
+    let (their_bytes, our_bytes) = (fs::read(theirs).unwrap(), fs::read(ours).unwrap());
+    if name.ends_with(".dist-info/RECORD") {
+        let (theirs, ours) = (recorded(&their_bytes), recorded(&our_bytes));
+        let odd: Vec<_> = theirs.symmetric_difference(&ours).collect();
+        return (!odd.is_empty()).then(|| format!("{name}: {odd:?}"));
+    }
+    if name.ends_with(".dist-info/INSTALLER") {
+        return (our_bytes != b"corten\n").then(|| format!("{name}: is not ours"));
+    }
+    let shebang = format!("#!{}/bin/python", venv.display());
+    let expected = match their_bytes.strip_prefix(shebang.as_bytes()) {
+        Some(rest) => [b"#!/opt/venv/bin/python", rest].concat(),
+        None => their_bytes,
+    };
+    (expected != our_bytes).then(|| format!("{name}: other bytes"))
+}
+
+/// Paths that RECORD names; with hash and size, but for what is written by the installer.
+fn recorded(record: &[u8]) -> BTreeSet<String> {
+    let text = String::from_utf8_lossy(record).replace('\r', "");
+    let lines = text
+        .lines()
+        .filter(|line| !["/REQUESTED,", "/uv_cache.json,", "/direct_url.json,"].iter().any(|own| line.contains(own)));
+    let own = |line: &str| {
+        line.starts_with("../../../bin/")
+            || line.contains(".dist-info/INSTALLER,")
+            || line.contains(".dist-info/RECORD")
+    };
+    lines
+        .map(|line| if own(line) { line.split(',').next().unwrap_or_default().to_owned() } else { line.to_owned() })
+        .collect()
+}
+
+/// `CORTEN_PARITY`: other packages than the handful, separated by blanks, for the long run by hand.
+#[test]
+fn a_layer_has_the_files_that_uv_installs() {
+    let asked = std::env::var("CORTEN_PARITY").unwrap_or_default();
+    let packages: Vec<&str> = if asked.is_empty() { HANDFUL.to_vec() } else { asked.split_whitespace().collect() };
+    let judge = match Judge::new(&packages) {
+        Ok(judge) => judge,
+        Err(why) if std::env::var_os("CI").is_some() => panic!("{why}"),
+        Err(why) => return println!("not compared with uv: {why}"),
+    };
+    let differing = differences(&judge);
+    assert!(
+        differing.is_empty(),
+        "{} wheels, {} differences:\n{}",
+        judge.wheels.len(),
+        differing.len(),
+        differing.join("\n")
+    );
+    println!("{} wheels, no difference", judge.wheels.len());
+}

@@ -16,7 +16,7 @@ const MOST: usize = 10_000;
 
 /// A manifest or an index.
 pub(crate) enum Document {
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
     Index(Index),
 }
 
@@ -37,7 +37,7 @@ impl Document {
     pub(crate) fn parse(descriptor: &Descriptor, bytes: &[u8]) -> Result<Self, String> {
         let document = match Self::is_index(&descriptor.media_type) {
             true => Self::Index(Index::parse(bytes).map_err(|error| error.to_string())?),
-            false => Self::Manifest(Manifest::parse(bytes).map_err(|error| error.to_string())?),
+            false => Self::Manifest(Box::new(Manifest::parse(bytes).map_err(|error| error.to_string())?)),
         };
         match document.media_type() {
             Some(own) if *own != descriptor.media_type => {

@@ -1,10 +1,13 @@
 //! Bytes of layers, over `Read` and `Write`, no disk.
 
 pub mod ar;
+mod deflate;
 pub mod gzip;
-pub mod splice;
+mod inflate;
+mod splice;
 pub mod tar;
 pub mod tree;
+mod walk;
 pub mod write;
 pub mod xz;
 pub mod zip;

@@ -1,7 +1,9 @@
-//! Installing, from outside: downloads against a server that fails, wheels read back by GNU tar and by Python, and file by
-//! file against `uv pip install`.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+//! Installing, from outside: downloads against a server that fails; wheels read back by GNU tar and by Python, and file
+//! by file against `uv pip install`; Debian's archive against apt and gpgv.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod debian_archive;
+mod debian_solver;
 mod fetch;
 mod parity;
 mod wheel;

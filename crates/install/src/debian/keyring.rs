@@ -126,6 +126,11 @@ impl Keyring {
         Ok(Self { certificates })
     }
 
+    /// Is it Debian's own, which signs nothing but Debian?
+    pub(super) fn is_debian(&self) -> bool {
+        self.certificates.iter().all(|trusted| trusted.only.is_some())
+    }
+
     /// The certificates that may sign `release` (`bookworm`) for `purpose`.
     pub(super) fn allowed<'a>(
         &'a self,

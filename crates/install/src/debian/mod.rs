@@ -4,10 +4,19 @@
 //! InRelease ──signature──► release ──► index (Packages) ──► solver ──► lock ──► .debs ──► base layer
 //! ```
 
+pub mod archive;
+mod error;
+pub mod index;
 pub mod keyring;
 mod lock;
 pub mod relation;
 pub mod release;
+pub mod seeds;
 pub mod signature;
+pub mod solver;
+pub mod universe;
 
+pub use archive::{Archive, BaseRequest, Mirrors, fetch_debs, lock_base};
+pub use error::ArchiveError;
+pub use keyring::{Keyring, KeyringError};
 pub use lock::{LockedBase, LockedDeb, Mirror, Variant};

@@ -4,6 +4,7 @@
 //! occur only in source packages; a relation that has one is refused.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use corten_package::deb::Version;
 
@@ -26,6 +27,16 @@ pub enum Operator {
 }
 
 impl Operator {
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Earlier => "<<",
+            Self::EarlierEqual => "<=",
+            Self::Equal => "=",
+            Self::LaterEqual => ">=",
+            Self::Later => ">>",
+        }
+    }
+
     fn admits(self, order: Ordering) -> bool {
         match self {
             Self::Earlier => order.is_lt(),
@@ -55,6 +66,16 @@ impl Relation<'_> {
             None => true,
             Some((operator, bound)) => operator.admits(compare(version, bound)),
         }
+    }
+}
+
+impl fmt::Display for Relation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)?;
+        if let Some((operator, bound)) = self.version {
+            write!(f, " ({} {bound})", operator.sign())?;
+        }
+        Ok(())
     }
 }
 
@@ -150,7 +171,9 @@ mod tests {
 
     #[test]
     fn what_is_no_relation_is_refused() {
-        for text in ["a (", "a (>= )", "a (1)", "a b", "a [amd64]", "a <!x>", "| a", "a |", "-a", "a:", "ä", "a (>= 1) x"] {
+        for text in
+            ["a (", "a (>= )", "a (1)", "a b", "a [amd64]", "a <!x>", "| a", "a |", "-a", "a:", "ä", "a (>= 1) x"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse(&"a|".repeat(MAX_RELATIONS + 1)).is_err());

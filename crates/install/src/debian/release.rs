@@ -4,7 +4,6 @@
 //! counts. Format: <https://wiki.debian.org/DebianRepository/Format>, "Release" files.
 
 use std::collections::BTreeMap;
-use std::time::UNIX_EPOCH;
 
 use corten_diagnostic::{Diagnose, Fault};
 use corten_oci::Digest;
@@ -99,6 +98,8 @@ impl Diagnose for ReleaseError {
 pub struct Expected<'a> {
     /// `bookworm-updates`.
     pub codename: &'a str,
+    /// `Debian-Security`; nothing: any.
+    pub label: Option<&'a str>,
     /// The present, seconds since 1970.
     pub now: u64,
     /// An older `Date` is a step back, seconds since 1970.
@@ -145,6 +146,9 @@ impl Release {
         if self.codename != expected.codename {
             return Err(ReleaseError::Other { found: self.codename.clone(), asked: expected.codename.into() });
         }
+        if let Some(label) = expected.label.filter(|label| *label != self.label) {
+            return Err(ReleaseError::Other { found: self.label.clone(), asked: label.into() });
+        }
         if let Some(by) = self.date.checked_sub(expected.now).filter(|by| *by > CLOCK_SKEW) {
             return Err(ReleaseError::Future { by });
         }
@@ -178,9 +182,10 @@ fn index_file(line: &str) -> Result<(String, IndexFile), ReleaseError> {
 /// `Sat, 11 Jul 2026 10:16:37 UTC` in seconds since 1970.
 fn seconds(date: &str) -> Result<u64, ReleaseError> {
     let malformed = || ReleaseError::Malformed(format!("'{}' is no date in UTC", shown(date)));
-    let day = date.strip_suffix(" UTC").or_else(|| date.strip_suffix(" +0000")).or_else(|| date.strip_suffix(" GMT"));
-    let time = httpdate::parse_http_date(&format!("{} GMT", day.ok_or_else(malformed)?)).map_err(|_| malformed())?;
-    Ok(time.duration_since(UNIX_EPOCH).map_err(|_| malformed())?.as_secs())
+    let universal = [" UTC", " GMT", " Z", " +0000"].iter().find_map(|zone| date.strip_suffix(zone));
+    let date = format!("{} +0000", universal.ok_or_else(malformed)?);
+    let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(&date).map_err(|_| malformed())?;
+    u64::try_from(time.as_second()).map_err(|_| malformed())
 }
 
 fn shown(text: &str) -> String {
@@ -211,7 +216,7 @@ mod tests {
     const DAY: u64 = 86_400;
 
     fn expected(now: u64) -> Expected<'static> {
-        Expected { codename: "bookworm", now, seen: None }
+        Expected { codename: "bookworm", label: Some("Debian"), now, seen: None }
     }
 
     #[test]
@@ -235,6 +240,8 @@ mod tests {
         let seen = Expected { seen: Some(DATE + 60), ..expected(DATE + DAY) };
         assert_eq!(release.check(&seen), Err(ReleaseError::Older { by: 60 }));
         let other = Expected { codename: "trixie", ..expected(DATE + DAY) };
+        assert!(matches!(release.check(&other), Err(ReleaseError::Other { .. })));
+        let other = Expected { label: Some("Debian-Security"), ..expected(DATE + DAY) };
         assert!(matches!(release.check(&other), Err(ReleaseError::Other { .. })));
     }
 

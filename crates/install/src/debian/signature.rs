@@ -163,8 +163,11 @@ fn rest_is_signature<'a>(mut lines: impl Iterator<Item = &'a str>) -> Result<Str
 fn signatures(armor: &str) -> Result<Vec<Signature>, SignatureError> {
     let framing = |error: pgp::errors::Error| SignatureError::Framing(format!("its signature block: {error}"));
     let (parsed, _) = DetachedSignature::from_string_many(armor).map_err(framing)?;
-    let signatures: Vec<Signature> =
-        parsed.take(MAX_SIGNATURES).map(|one| one.map(|one| one.signature)).collect::<Result<_, _>>().map_err(framing)?;
+    let signatures: Vec<Signature> = parsed
+        .take(MAX_SIGNATURES)
+        .map(|one| one.map(|one| one.signature))
+        .collect::<Result<_, _>>()
+        .map_err(framing)?;
     match signatures.is_empty() {
         true => Err(SignatureError::Framing("its signature block is empty".into())),
         false => Ok(signatures),
@@ -285,9 +288,8 @@ fn valid_primary(certificate: &SignedPublicKey, now: u64) -> Result<&Signature, 
 
 fn self_certification<'a>(certificate: &SignedPublicKey, user: &'a SignedUser) -> Option<&'a Signature> {
     let primary = &certificate.primary_key;
-    let own = |one: &&Signature| {
-        issued_by(one, primary) && one.verify_certification(primary, Tag::UserId, &user.id).is_ok()
-    };
+    let own =
+        |one: &&Signature| issued_by(one, primary) && one.verify_certification(primary, Tag::UserId, &user.id).is_ok();
     let newest = user.signatures.iter().filter(own).max_by_key(|one| created(one))?;
     (newest.typ() != Some(SignatureType::CertRevocation)).then_some(newest)
 }

@@ -1,6 +1,6 @@
-//! Installing, from outside: downloads against a server that fails; wheels read back by GNU tar and by Python, and file
-//! by file against `uv pip install`; Debian's archive against apt and gpgv.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+//! Installing, from outside: downloads against a server that fails, wheels read back by GNU tar and by Python, and file by
+//! file against `uv pip install`; Debian's packages against apt, signatures against gpgv, an archive that lies.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 mod debian_archive;
 mod debian_solver;

@@ -17,7 +17,7 @@ const MOST: usize = 10_000;
 /// A manifest or an index.
 pub(crate) enum Document {
     Manifest(Box<Manifest>),
-    Index(Index),
+    Index(Box<Index>),
 }
 
 impl Document {
@@ -36,7 +36,7 @@ impl Document {
     /// Reads a document as what its descriptor says it is; its own `mediaType`, if any, must agree.
     pub(crate) fn parse(descriptor: &Descriptor, bytes: &[u8]) -> Result<Self, String> {
         let document = match Self::is_index(&descriptor.media_type) {
-            true => Self::Index(Index::parse(bytes).map_err(|error| error.to_string())?),
+            true => Self::Index(Box::new(Index::parse(bytes).map_err(|error| error.to_string())?)),
             false => Self::Manifest(Box::new(Manifest::parse(bytes).map_err(|error| error.to_string())?)),
         };
         match document.media_type() {

@@ -3,17 +3,19 @@
 use std::fmt;
 
 use corten_diagnostic::{Diagnose, Fault, Span};
-use corten_package::wheel::Tags;
+use corten_package::wheel::{Tags, WheelName};
 
-use super::{LockFile, Wanted};
+use super::{Files, LockFile, LockedFrom, Wanted};
 
 /// Why no wheel can be taken, in the words of the lock research.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// Only a source distribution.
     SdistOnly,
-    /// Wheels for other platforms, and a source distribution.
+    /// Wheels for other platforms, and a source distribution in the lock.
     NoWheelButSdist,
+    /// Wheels for other platforms, and a source distribution whose hash the lock allows.
+    NoWheelSdistAllowed,
     /// Wheels for other platforms only.
     NoWheel,
     /// A repository.
@@ -41,8 +43,40 @@ pub struct NoWheel {
 }
 
 impl fmt::Display for Reason {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SdistOnly => "sdist only",
+            Self::NoWheelButSdist => "no wheel for platform (sdist in lock)",
+            Self::NoWheelSdistAllowed => "no wheel for platform (sdist allowed)",
+            Self::NoWheel => "no wheel for platform, no sdist",
+            Self::Git => "git",
+            Self::UrlSdist => "url sdist",
+            Self::UrlWheel => "url wheel, not for platform",
+            Self::NotOnIndex => "not on the index with a hash of the lock",
+        })
+    }
+}
+
+impl Reason {
+    /// What to try, given the wheels that there are.
+    fn hint(self, wanted: &Wanted, wheels: &[&LockFile]) -> String {
+        let name = &wanted.name;
+        match self {
+            Self::SdistOnly | Self::UrlSdist => format!(
+                "Corten does not run a package's build yet: take a version of {name} that has a wheel, or build one \
+                 (`pip wheel {name}`) and lock its URL"
+            ),
+            Self::NoWheelButSdist | Self::NoWheelSdistAllowed | Self::NoWheel | Self::UrlWheel => {
+                let names: Vec<_> = wheels.iter().take(4).map(|wheel| wheel.file.as_str()).collect();
+                let more = if wheels.len() > 4 { format!(" and {} more", wheels.len() - 4) } else { String::new() };
+                format!("there are {}{more}: take a Python or base that one of them is for, or another version", names.join(", "))
+            }
+            Self::Git => format!("Corten does not build from repositories yet: publish a wheel of {name} and lock that"),
+            Self::NotOnIndex => match &wanted.index {
+                Some(index) => format!("{index} does not serve this file (any more): lock again"),
+                None => "the lock may be for another index: set it in the settings or with --index-url in the file".into(),
+            },
+        }
     }
 }
 
@@ -65,6 +99,48 @@ impl Diagnose for NoWheel {
 ///
 /// # Errors
 /// No wheel fits.
-pub fn choose(_wanted: &Wanted, _files: &[LockFile], _tags: &Tags) -> Result<LockFile, NoWheel> {
-    todo!()
+pub fn choose(wanted: &Wanted, files: &[LockFile], tags: &Tags) -> Result<LockFile, NoWheel> {
+    let mine: Vec<&LockFile> = files.iter().filter(|file| is_allowed(wanted, file)).collect();
+    let wheels: Vec<&LockFile> = mine.iter().copied().filter(|file| file.file.ends_with(".whl")).collect();
+    let refuse = |reason: Reason| {
+        let version = wanted.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+        let package = format!("{}{version}", wanted.name);
+        NoWheel { package, reason, hint: reason.hint(wanted, &wheels), at: wanted.at.clone() }
+    };
+    let parsed = wheels.iter().filter_map(|file| Some((WheelName::parse(&file.file).ok()?, *file)));
+    let fitting = parsed.filter(|(name, _)| is_the_same(wanted, name));
+    let ranked = fitting.filter_map(|(name, file)| Some((tags.priority(&name)?, file)));
+    match ranked.max_by(|(left, _), (right, _)| left.cmp(right)) {
+        Some((_, file)) => Ok(file.clone()),
+        None => Err(refuse(why(wanted, wheels.is_empty(), mine.len() > wheels.len()))),
+    }
+}
+
+fn is_allowed(wanted: &Wanted, file: &LockFile) -> bool {
+    match &wanted.files {
+        Files::Known(_) => true,
+        Files::AskIndex { hashes, .. } => file.digest.is_some_and(|digest| hashes.contains(&digest)),
+    }
+}
+
+/// An index or a lock may name a file of another package or version: never take it. A version without local part stands
+/// for those with one, as in requirements.
+fn is_the_same(wanted: &Wanted, wheel: &WheelName) -> bool {
+    let version = wanted.version.as_ref();
+    let same = version.is_none_or(|version| wheel.version == *version || wheel.version.public() == *version);
+    wheel.name == wanted.name && same
+}
+
+fn why(wanted: &Wanted, no_wheels: bool, has_sdist: bool) -> Reason {
+    let asked = matches!(wanted.files, Files::AskIndex { .. });
+    match (&wanted.from, no_wheels, has_sdist) {
+        (LockedFrom::Git(_), ..) => Reason::Git,
+        (LockedFrom::Url(_) | LockedFrom::File(_), false, _) => Reason::UrlWheel,
+        (LockedFrom::Url(_) | LockedFrom::File(_), true, _) => Reason::UrlSdist,
+        (LockedFrom::Registry, true, true) => Reason::SdistOnly,
+        (LockedFrom::Registry, true, false) if asked => Reason::NotOnIndex,
+        (LockedFrom::Registry, false, true) if asked => Reason::NoWheelSdistAllowed,
+        (LockedFrom::Registry, false, true) => Reason::NoWheelButSdist,
+        (LockedFrom::Registry, _, false) => Reason::NoWheel,
+    }
 }

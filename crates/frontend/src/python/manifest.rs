@@ -1,11 +1,15 @@
-//! `pyproject.toml`, as much of it as decides about dependencies; and whether a lock still belongs to it.
+//! `pyproject.toml`, as much of it as decides about dependencies ([project], PEP 621; [dependency-groups], PEP 735;
+//! [tool.uv]).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use corten_diagnostic::Failure;
+use corten_package::{PackageName, Requirement};
+use serde::Deserialize;
 
-use super::LockText;
+use super::lock::broken_toml;
 
 /// A `pyproject.toml`, parsed.
 #[derive(Debug, Clone)]
@@ -14,6 +18,102 @@ pub struct Manifest {
     pub path: PathBuf,
     /// Content.
     pub text: Arc<str>,
+    pub(super) content: Content,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Content {
+    pub project: Option<Project>,
+    #[serde(default)]
+    pub dependency_groups: BTreeMap<PackageName, Vec<GroupEntry>>,
+    #[serde(default)]
+    pub tool: Tools,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Project {
+    pub name: PackageName,
+    pub version: Option<String>,
+    pub requires_python: Option<String>,
+    #[serde(default)]
+    pub dependencies: Vec<String>,
+    #[serde(default)]
+    pub optional_dependencies: BTreeMap<PackageName, Vec<String>>,
+    #[serde(default)]
+    pub dynamic: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum GroupEntry {
+    Requirement(String),
+    Include {
+        #[serde(rename = "include-group")]
+        include_group: PackageName,
+    },
+    Other(toml::Table),
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct Tools {
+    #[serde(default)]
+    pub uv: Uv,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Uv {
+    pub default_groups: Option<DefaultGroups>,
+    #[serde(default)]
+    pub sources: BTreeMap<PackageName, Sources>,
+    #[serde(default)]
+    pub index: Vec<Index>,
+    #[serde(default)]
+    pub dev_dependencies: Vec<String>,
+    #[serde(default)]
+    pub override_dependencies: Vec<toml::Value>,
+    #[serde(default)]
+    pub constraint_dependencies: Vec<toml::Value>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum DefaultGroups {
+    /// `"all"`.
+    Word(String),
+    These(Vec<PackageName>),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Sources {
+    One(Box<Source>),
+    Many(Vec<Source>),
+}
+
+/// Where a package is to come from instead of the default index.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct Source {
+    pub index: Option<String>,
+    pub git: Option<String>,
+    pub url: Option<String>,
+    pub path: Option<String>,
+    pub workspace: Option<bool>,
+    pub rev: Option<String>,
+    pub tag: Option<String>,
+    pub branch: Option<String>,
+    pub subdirectory: Option<String>,
+    pub marker: Option<String>,
+    pub extra: Option<PackageName>,
+    pub group: Option<PackageName>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Index {
+    pub name: Option<String>,
+    pub url: String,
 }
 
 impl Manifest {
@@ -21,26 +121,84 @@ impl Manifest {
     ///
     /// # Errors
     /// Broken TOML or a key of another type than the specification says, with the place.
-    pub fn parse(_path: impl Into<PathBuf>, _text: impl Into<Arc<str>>) -> Result<Self, Failure> {
-        todo!()
+    pub fn parse(path: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Result<Self, Failure> {
+        let (path, text) = (path.into(), text.into());
+        let content = toml::from_str(&text).map_err(|error| broken_toml(&path, &text, &error))?;
+        Ok(Self { path, text, content })
+    }
+
+    /// The project's name.
+    pub fn name(&self) -> Option<&PackageName> {
+        self.content.project.as_ref().map(|project| &project.name)
+    }
+
+    /// The project's version, if it stands there.
+    pub fn version(&self) -> Option<&str> {
+        self.content.project.as_ref().and_then(|project| project.version.as_deref())
+    }
+
+    /// What it asks of Python.
+    pub fn requires_python(&self) -> Option<&str> {
+        self.content.project.as_ref().and_then(|project| project.requires_python.as_deref())
+    }
+
+    /// What `uv sync --no-dev` takes: the default groups (`tool.uv.default-groups`, else none but `dev`) without `dev`.
+    pub(super) fn default_groups(&self, known: &BTreeSet<PackageName>) -> BTreeSet<PackageName> {
+        let groups = match &self.content.tool.uv.default_groups {
+            None => return BTreeSet::new(),
+            Some(DefaultGroups::Word(word)) if word == "all" => known.clone(),
+            Some(DefaultGroups::Word(word)) => PackageName::new(word).into_iter().collect(),
+            Some(DefaultGroups::These(groups)) => groups.iter().cloned().collect(),
+        };
+        groups.into_iter().filter(|group| group.as_str() != "dev" && known.contains(group)).collect()
+    }
+
+    /// The requirements of a group with what it includes; an error is a sentence.
+    pub(super) fn group(&self, name: &PackageName) -> Result<Vec<Requirement>, String> {
+        let mut requirements = Vec::new();
+        self.add_group(name, &mut Vec::new(), &mut requirements)?;
+        Ok(requirements)
+    }
+
+    fn add_group(
+        &self,
+        name: &PackageName,
+        path: &mut Vec<PackageName>,
+        requirements: &mut Vec<Requirement>,
+    ) -> Result<(), String> {
+        if path.contains(name) {
+            return Err(format!("the dependency group '{name}' includes itself"));
+        }
+        let old = if name.as_str() == "dev" { self.content.tool.uv.dev_dependencies.as_slice() } else { &[] };
+        let group = self.content.dependency_groups.get(name);
+        if group.is_none() && old.is_empty() {
+            return Err(format!("there is no dependency group '{name}'"));
+        }
+        path.push(name.clone());
+        for entry in group.into_iter().flatten() {
+            match entry {
+                GroupEntry::Requirement(text) => requirements.push(requirement(text)?),
+                GroupEntry::Include { include_group } => self.add_group(include_group, path, requirements)?,
+                GroupEntry::Other(_) => return Err(format!("the dependency group '{name}' has an entry of an unknown kind")),
+            }
+        }
+        for text in old {
+            requirements.push(requirement(text)?);
+        }
+        path.pop();
+        Ok(())
     }
 }
 
-/// Does a lock belong to a manifest?
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InStep {
-    /// As far as the lock tells, yes.
-    Yes,
-    /// No: what has changed, one line each.
-    No(Vec<String>),
-    /// Cannot be told, for this reason.
-    Unknown(String),
+pub(super) fn requirement(text: &str) -> Result<Requirement, String> {
+    text.parse().map_err(|error: corten_package::RequirementError| error.to_string())
 }
 
-/// Compares `lock` with the manifest beside it and those of the workspace's `members` (folder relative to the lock).
-///
-/// # Errors
-/// The lock does not parse.
-pub fn in_step(_lock: &LockText, _manifest: &Manifest, _members: &[(String, Manifest)]) -> Result<InStep, Failure> {
-    todo!()
+impl Sources {
+    pub(super) fn all(&self) -> &[Source] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
 }

@@ -6,17 +6,23 @@
 //! requirements.txt ┘             (Known files | hashes to ask an index for)
 //! ```
 //!
-//! A lock is read, never written. What cannot be installed (an sdist, git, a directory) is still read: the caller sees
-//! all such packages at once, and [`choose`] says why for each.
+//! A lock is read, never written. What cannot be installed (an sdist, git) is still read: the caller sees all such
+//! packages at once, and [`choose`] says why for each. Projects that lie here go to `Resolved::local` instead.
 
 mod choose;
 mod lock;
 mod manifest;
-mod python;
+mod pick;
+mod pylock;
+mod requirements;
 mod resolved;
+mod step;
+mod uv;
 
 pub use choose::{NoWheel, Reason, choose};
 pub use lock::{LockKind, LockText, read};
-pub use manifest::{InStep, Manifest, in_step};
-pub use python::{PythonWish, pick_python};
+pub use manifest::Manifest;
+pub use pick::{PythonWish, pick_python};
+pub use requirements::includes;
 pub use resolved::{Asked, Files, LocalProject, LockFile, LockedFrom, Resolved, Wanted};
+pub use step::{InStep, in_step};

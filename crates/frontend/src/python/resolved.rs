@@ -19,7 +19,7 @@ pub struct Asked {
 }
 
 /// What a lock says for one target.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Resolved {
     /// What to install, sorted by name.
     pub wanted: Vec<Wanted>,
@@ -107,4 +107,40 @@ pub struct LocalProject {
     pub package: bool,
     /// Where the lock names it.
     pub at: Option<Span>,
+}
+
+/// A file as locks describe it.
+pub(super) struct FileText<'a> {
+    pub url: &'a str,
+    pub name: Option<&'a str>,
+    /// `sha256:…`; other algorithms count as none.
+    pub hash: Option<&'a str>,
+    pub size: Option<u64>,
+}
+
+/// The true name is the URL's last segment: some tools write `name` normalised.
+pub(super) fn locked_file(text: &FileText<'_>) -> Option<LockFile> {
+    let path = text.url.split(['#', '?']).next().unwrap_or_default();
+    let last = path.rsplit('/').next().and_then(unquote);
+    let is_name = |name: &String| !name.is_empty() && !name.contains(['/', '\\', '\0']) && name != "." && name != "..";
+    let file = last.filter(is_name).or_else(|| text.name.map(str::to_owned).filter(is_name))?;
+    let digest = text.hash.and_then(|hash| hash.to_ascii_lowercase().parse().ok());
+    Some(LockFile { file, url: text.url.to_owned(), digest, size: text.size, yanked: None })
+}
+
+/// Undoes percent-encoding; `None` where it is broken.
+pub(super) fn unquote(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        rest = behind;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let digits = behind.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+        bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+        rest = behind.get(2..)?;
+    }
+    String::from_utf8(bytes).ok()
 }

@@ -1,0 +1,33 @@
+//! `uv.lock`, version 1, any revision.
+//!
+//! A graph of packages. What is installed follows from walking it: from the roots (the project, or members) along
+//! `dependencies` whose markers hold, with the extras that edges name, and the optional and development dependencies that
+//! were asked for. `resolution-markers` of packages are no filter: the edges' markers exclude already.
+
+mod format;
+mod walk;
+
+pub(super) use walk::named;
+
+pub(super) use format::{Lock, MetadataRequirement, Package};
+
+use corten_diagnostic::Failure;
+use corten_package::marker::Environment;
+
+use super::{Asked, LockText, Manifest, Resolved};
+
+/// Parses the file.
+pub(super) fn parse(lock: &LockText) -> Result<Lock, Failure> {
+    format::parse(lock)
+}
+
+/// See [`super::read`].
+pub(super) fn read(
+    lock: &LockText,
+    manifest: Option<&Manifest>,
+    asked: &Asked,
+    environment: &Environment,
+) -> Result<Resolved, Failure> {
+    let parsed = parse(lock)?;
+    walk::resolve(lock, &parsed, manifest, asked, environment)
+}

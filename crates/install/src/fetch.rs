@@ -171,16 +171,23 @@ fn fetch_until(
     }
     let partial = store.partial(&download.digest)?;
     if store.size(&download.digest)?.is_some() {
-        return Ok(()); // another process had the lock, and has finished
+        return Ok(store.discard(partial)?); // another process had the lock, and has finished
     }
     let progress = Progress::start(download, events);
     let mut transfer = Transfer { client, download, stop, progress, partial, hash: Digester::new(), length: 0 };
-    let complete = transfer.from_any()?;
-    if complete {
-        transfer.partial.length = transfer.length;
-        store.keep(transfer.partial, &download.digest)?;
+    match transfer.from_any() {
+        Ok(true) => {
+            transfer.partial.length = transfer.length;
+            Ok(store.keep(transfer.partial, &download.digest)?)
+        }
+        Ok(false) => Ok(()),
+        Err(error) => {
+            if transfer.length == 0 {
+                store.discard(transfer.partial)?; // nothing that another run could go on from
+            }
+            Err(error)
+        }
     }
-    Ok(())
 }
 
 /// One task of the progress display. Bytes that come a second time are not shown twice.

@@ -163,7 +163,7 @@ mod tests {
             ".hidden = a:b",
             "x = a",
             "x = a:b(); import os",
-            "x = a:b\u{2028}",
+            "x = a:b\u{2028}import os",
             "x = os;evil:main",
             "x = a:b [extra",
             "x a:b",

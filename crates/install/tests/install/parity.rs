@@ -115,9 +115,9 @@ fn is_environments(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or_default();
     let dist_info = name.contains(".dist-info/") && matches!(file, "REQUESTED" | "uv_cache.json" | "direct_url.json");
     let program = name.strip_prefix("bin/").is_some_and(|file| {
-        file.starts_with("activate")
-            || matches!(file, "deactivate.bat" | "pydoc.bat" | "python" | "python3")
-            || file.starts_with("python3.")
+        let activate = file == "activate" || file.starts_with("activate.") || file == "activate_this.py";
+        let interpreter = matches!(file, "python" | "python3") || file.starts_with("python3.");
+        activate || interpreter || matches!(file, "deactivate.bat" | "pydoc.bat")
     });
     dist_info || program || matches!(name, ".lock" | ".gitignore" | "CACHEDIR.TAG" | "pyvenv.cfg" | "lib64")
 }

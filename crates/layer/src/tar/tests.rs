@@ -98,7 +98,7 @@ use Expected::{Python, Refused};
 const LONG_PAX: &str = "f a/123456789101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899100 7";
 const LONG_PAX_LINK: &str = "l a/b -> 123456789101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899100";
 
-const GO: [(&str, Expected); 38] = [
+const GO: [(&str, Expected); 39] = [
     ("file-and-dir", Python(&["f small.txt 5", "d dir"])),
     ("gnu-incremental", Refused("is not ustar")),
     ("gnu-long-nul", Refused("goes on behind its NUL")),
@@ -138,6 +138,7 @@ const GO: [(&str, Expected); 38] = [
     ("writer-big", Refused("cut off")),
     ("writer-big-long", Refused("cut off")),
     ("writer", Python(&["f small.txt 5", "f small2.txt 11", "l link.txt -> small.txt"])),
+    ("xattrs", Python(&["f small.txt 5", "f small2.txt 11"])),
 ];
 
 const TOKIO: [(&str, Expected); 21] = [

@@ -1,1 +1,21 @@
-//! Rules over a plan and an image; policy and verdict.
+//! Rules over what is built; policy and verdict.
+//!
+//! A rule is one file in `rules/`: what it says, why, a bad and a good example, which are its tests, and one function from
+//! [`CheckInput`] to findings. [`check`] asks them all; [`judge`] is the only maker of a [`Verdict`], which publishing demands.
+
+mod input;
+mod policy;
+mod rules;
+
+pub use input::{BaseFacts, Budget, CheckInput, FileFacts, LayerFacts, LockFacts, PackageFacts};
+pub use policy::{Policy, Verdict, judge};
+pub use rules::{RULES, Rule, rule};
+
+use corten_diagnostic::Finding;
+
+/// What all rules have to say, worst first.
+pub fn check(input: &CheckInput<'_>) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule.findings(input)).collect();
+    findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.rule.cmp(&b.rule)));
+    findings
+}

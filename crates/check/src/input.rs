@@ -1,0 +1,93 @@
+//! What rules are asked about: facts, already read. A rule opens no file.
+
+use corten_diagnostic::Span;
+use corten_oci::{ContainerConfig, DiffId, LayerIndex};
+
+/// Everything that is known of an image, built or planned.
+#[derive(Debug, Clone)]
+pub struct CheckInput<'a> {
+    /// How a container starts.
+    pub config: &'a ContainerConfig,
+    /// Does it listen, by what was found in the source? A batch job does not.
+    pub listens: bool,
+    /// Where the settings are that decide the config, if there are any.
+    pub settings: Option<Span>,
+    /// What the image stands on.
+    pub base: BaseFacts,
+    /// The Python lock.
+    pub lock: Option<LockFacts>,
+    /// The project's files in the image.
+    pub files: &'a [FileFacts<'a>],
+    /// The layers, once they are built, lowest first.
+    pub layers: &'a [LayerFacts<'a>],
+    /// How large the image may be.
+    pub budget: Option<Budget>,
+}
+
+/// What an image stands on.
+#[derive(Debug, Clone, Default)]
+pub struct BaseFacts {
+    /// As the user wrote it.
+    pub name: String,
+    /// Is every byte of it decided, by digest or by exact packages with hashes?
+    pub pinned: bool,
+    /// Where it was written.
+    pub at: Option<Span>,
+}
+
+/// What is known of the Python lock.
+#[derive(Debug, Clone)]
+pub struct LockFacts {
+    /// `uv.lock`.
+    pub name: String,
+    /// What differs between lock and pyproject.toml, one clause each; empty where they agree.
+    pub out_of_step: Vec<String>,
+    /// Packages that are locked without a hash.
+    pub unhashed: Vec<PackageFacts>,
+    /// Packages that their index has withdrawn.
+    pub yanked: Vec<PackageFacts>,
+}
+
+/// A locked package that something is wrong with.
+#[derive(Debug, Clone)]
+pub struct PackageFacts {
+    /// `pypdfium2 4.30.1`.
+    pub package: String,
+    /// Why, in the index's words; may be empty.
+    pub why: String,
+    /// Where the lock names it.
+    pub at: Option<Span>,
+}
+
+/// A file of the project that enters the image.
+#[derive(Debug, Clone, Copy)]
+pub struct FileFacts<'a> {
+    /// Relative to the project, with slashes.
+    pub path: &'a str,
+    /// Bytes.
+    pub size: u64,
+    /// Is it in the layer of weights?
+    pub weight: bool,
+}
+
+/// A layer that has been built.
+#[derive(Debug, Clone, Copy)]
+pub struct LayerFacts<'a> {
+    /// For people: `numpy 2.4.6`.
+    pub name: &'a str,
+    /// Bytes of the blob.
+    pub size: u64,
+    /// Which.
+    pub diff_id: DiffId,
+    /// What lies in it.
+    pub index: &'a LayerIndex,
+}
+
+/// How large an image may be.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    /// Of all blobs together.
+    pub bytes: u64,
+    /// Where it was written.
+    pub at: Option<Span>,
+}

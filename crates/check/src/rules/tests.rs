@@ -1,0 +1,227 @@
+//! Every rule's bad example has a finding of it, its good one none of any rule.
+
+use corten_oci::{ContainerConfig, DiffId, Digest, Entry, Healthcheck, Kind, LayerIndex, LayerPath};
+use serde::Deserialize;
+
+use super::*;
+use crate::{BaseFacts, Budget, FileFacts, LayerFacts, LockFacts, PackageFacts};
+
+/// Facts as an example writes them; what it leaves out is fine.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+struct Example {
+    user: String,
+    listens: bool,
+    port: bool,
+    healthcheck: bool,
+    base: String,
+    lock: bool,
+    out_of_step: Vec<String>,
+    unhashed: Vec<String>,
+    yanked: Vec<String>,
+    files: Vec<File>,
+    layers: Vec<LayerExample>,
+    size: Option<u64>,
+}
+
+impl Default for Example {
+    fn default() -> Self {
+        Self {
+            user: "10001:10001".into(),
+            listens: true,
+            port: true,
+            healthcheck: true,
+            base: "debian@sha256:0".into(),
+            lock: true,
+            out_of_step: vec![],
+            unhashed: vec![],
+            yanked: vec![],
+            files: vec![],
+            layers: vec![],
+            size: None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct File {
+    path: String,
+    #[serde(default)]
+    size: u64,
+    #[serde(default)]
+    weight: bool,
+}
+
+#[derive(Deserialize)]
+struct LayerExample {
+    name: String,
+    #[serde(default)]
+    size: u64,
+    #[serde(default)]
+    mode: u32,
+}
+
+fn findings(text: &str) -> Vec<Finding> {
+    let example: Example = toml::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let config = ContainerConfig {
+        user: example.user,
+        exposed_ports: example.port.then(|| vec!["8000/tcp".into()]),
+        healthcheck: example.healthcheck.then(|| Healthcheck {
+            test: vec!["CMD".into(), "true".into()],
+            interval: None,
+            timeout: None,
+            start_period: None,
+            retries: None,
+        }),
+        ..ContainerConfig::default()
+    };
+    let packages = |names: &[String]| {
+        names.iter().map(|name| PackageFacts { package: name.clone(), why: "broken".into(), at: None }).collect()
+    };
+    let lock = LockFacts {
+        name: "uv.lock".into(),
+        unhashed: packages(&example.unhashed),
+        yanked: packages(&example.yanked),
+        out_of_step: example.out_of_step,
+    };
+    let files: Vec<_> =
+        example.files.iter().map(|file| FileFacts { path: &file.path, size: file.size, weight: file.weight }).collect();
+    let diff_id = DiffId(Digest::of(b""));
+    let index = |mode| LayerIndex {
+        entries: vec![Entry {
+            path: LayerPath::new("bin/su").unwrap(),
+            kind: Kind::File,
+            mode,
+            uid: 0,
+            gid: 0,
+            size: 1,
+            crc32: None,
+            offset: 0,
+            package: None,
+        }],
+    };
+    let indexes: Vec<_> = example.layers.iter().map(|layer| index(layer.mode)).collect();
+    let layers: Vec<_> = example
+        .layers
+        .iter()
+        .zip(&indexes)
+        .map(|(layer, index)| LayerFacts { name: &layer.name, size: layer.size, diff_id, index })
+        .collect();
+    crate::check(&CheckInput {
+        config: &config,
+        listens: example.listens,
+        settings: None,
+        base: BaseFacts { pinned: example.base.contains('@'), name: example.base, at: None },
+        lock: example.lock.then_some(lock),
+        files: &files,
+        layers: &layers,
+        budget: example.size.map(|bytes| Budget { bytes, at: None }),
+    })
+}
+
+#[test]
+fn bad_examples_have_a_finding_and_good_ones_none() {
+    for rule in RULES {
+        let bad = findings(rule.bad);
+        assert!(bad.iter().any(|finding| finding.rule == rule.id), "{}: {}", rule.id, rule.bad);
+        assert!(bad.iter().all(|finding| finding.rule == rule.id), "{}: {bad:?}", rule.id);
+        assert_eq!(findings(rule.good), [], "{}", rule.id);
+    }
+}
+
+#[test]
+fn rules_are_sorted_unique_and_told_well() {
+    assert!(RULES.windows(2).all(|pair| pair[0].id < pair[1].id));
+    for rule in RULES {
+        for text in [rule.what, rule.why] {
+            assert!(text.ends_with('.') && text.starts_with(|c: char| c.is_uppercase()), "{}: {text}", rule.id);
+        }
+        for finding in findings(rule.bad) {
+            assert!(!finding.message.ends_with('.'), "{finding:?}");
+        }
+    }
+    assert_eq!(rule("ML151").unwrap().name, "root-user");
+}
+
+#[test]
+fn a_batch_job_needs_neither_port_nor_health_check() {
+    assert_eq!(findings("listens = false\nport = false\nhealthcheck = false"), []);
+    assert_eq!(findings("listens = false\nhealthcheck = false").len(), 1, "it exposes a port, so it listens");
+}
+
+#[test]
+fn users_are_root_by_number_name_or_silence() {
+    for (user, rule) in [
+        ("", "ML151"),
+        ("0", "ML151"),
+        ("root:x", "ML151"),
+        ("00:5", "ML151"),
+        ("app", "ML152"),
+        ("app:10001", "ML152"),
+        ("10001:app", "ML152"),
+    ] {
+        let found = findings(&format!("user = '{user}'"));
+        assert_eq!(found.iter().map(|finding| finding.rule.0).collect::<Vec<_>>(), [rule], "{user}");
+    }
+    assert_eq!(findings("user = '1000'"), []);
+}
+
+#[test]
+fn secret_names_are_known_and_their_lookalikes_spared() {
+    let found = |path: &str| {
+        findings(&format!("files = [{{ path = '{path}' }}]")).iter().any(|finding| finding.rule.0 == "ML142")
+    };
+    for path in [
+        ".env",
+        "deploy/.env.production",
+        "id_rsa",
+        ".ssh/id_ed25519",
+        "certs/server.key",
+        "tls/privkey.pem",
+        "key.p12",
+        "kaggle.json",
+        ".aws/credentials",
+        "credentials.json",
+        "sub/.netrc",
+        ".npmrc",
+        ".pypirc",
+        "kubeconfig",
+        ".kube/config",
+        ".docker/config.json",
+        "service-account-prod.json",
+        ".git-credentials",
+        ".streamlit/secrets.toml",
+        ".cache/huggingface/token",
+        "pip.conf",
+        "x.TFSTATE",
+    ] {
+        assert!(found(path), "{path}");
+    }
+    for path in [
+        ".env.example",
+        ".env.sample",
+        "environment.py",
+        "id_rsa.pub",
+        "certs/ca-bundle.pem",
+        "cacert.pem",
+        "fullchain.pem",
+        "server.crt",
+        "tests/fixtures/server.key",
+        "token.py",
+        "credentials.py",
+        "secrets.py",
+        "keyboard.json",
+        "app/config.json",
+        "monkey.json",
+        "public_key.pem",
+        "tokenizer.json",
+    ] {
+        assert!(!found(path), "{path}");
+    }
+}
+
+#[test]
+fn sizes_are_for_people() {
+    assert_eq!(megabytes(1_549_999), "1.5 MB");
+    assert_eq!(megabytes(1_950_000), "2.0 MB");
+}

@@ -69,12 +69,19 @@ impl Reason {
             Self::NoWheelButSdist | Self::NoWheelSdistAllowed | Self::NoWheel | Self::UrlWheel => {
                 let names: Vec<_> = wheels.iter().take(4).map(|wheel| wheel.file.as_str()).collect();
                 let more = if wheels.len() > 4 { format!(" and {} more", wheels.len() - 4) } else { String::new() };
-                format!("there are {}{more}: take a Python or base that one of them is for, or another version", names.join(", "))
+                format!(
+                    "there are {}{more}: take a Python or base that one of them is for, or another version",
+                    names.join(", ")
+                )
             }
-            Self::Git => format!("Corten does not build from repositories yet: publish a wheel of {name} and lock that"),
+            Self::Git => {
+                format!("Corten does not build from repositories yet: publish a wheel of {name} and lock that")
+            }
             Self::NotOnIndex => match &wanted.index {
                 Some(index) => format!("{index} does not serve this file (any more): lock again"),
-                None => "the lock may be for another index: set it in the settings or with --index-url in the file".into(),
+                None => {
+                    "the lock may be for another index: set it in the settings or with --index-url in the file".into()
+                }
             },
         }
     }

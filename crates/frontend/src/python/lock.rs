@@ -89,7 +89,10 @@ impl LockText {
             return Ok(());
         }
         let what = format!("Python version conflict: it is for Python {wanted}, the base has Python {python}");
-        Err(self.failure(what).at(self.span(at)).hint(format!("take a base whose Python is {wanted}, or lock again for Python {python}")))
+        Err(self
+            .failure(what)
+            .at(self.span(at))
+            .hint(format!("take a base whose Python is {wanted}, or lock again for Python {python}")))
     }
 }
 
@@ -116,7 +119,7 @@ pub fn read(
     match lock.kind {
         LockKind::Uv => uv::read(lock, manifest, asked, environment),
         LockKind::Pylock => pylock::read(lock, asked, environment),
-        LockKind::Requirements => requirements::read(lock, asked, environment),
+        LockKind::Requirements => requirements::read(lock, manifest, asked, environment),
     }
 }
 

@@ -179,7 +179,9 @@ impl Manifest {
             match entry {
                 GroupEntry::Requirement(text) => requirements.push(requirement(text)?),
                 GroupEntry::Include { include_group } => self.add_group(include_group, path, requirements)?,
-                GroupEntry::Other(_) => return Err(format!("the dependency group '{name}' has an entry of an unknown kind")),
+                GroupEntry::Other(_) => {
+                    return Err(format!("the dependency group '{name}' has an entry of an unknown kind"));
+                }
             }
         }
         for text in old {

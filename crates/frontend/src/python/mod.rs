@@ -26,3 +26,6 @@ pub use pick::{PythonWish, pick_python};
 pub use requirements::includes;
 pub use resolved::{Asked, Files, LocalProject, LockFile, LockedFrom, Resolved, Wanted};
 pub use step::{InStep, in_step};
+
+#[cfg(test)]
+mod fixtures;

@@ -83,8 +83,12 @@ pub(super) fn read(lock: &LockText, asked: &Asked, environment: &Environment) ->
         let what = format!("{}: it knows no members, so '{package}' cannot be asked for", lock.path.display());
         return Err(Failure::usage(what));
     }
-    resolved.groups_left_out =
-        parsed.dependency_groups.union(&parsed.default_groups).filter(|name| !groups.contains(*name)).map(PackageName::to_string).collect();
+    resolved.groups_left_out = parsed
+        .dependency_groups
+        .union(&parsed.default_groups)
+        .filter(|name| !groups.contains(*name))
+        .map(PackageName::to_string)
+        .collect();
     resolved.groups = groups.iter().map(PackageName::to_string).collect();
     let asked = marker::Asked { extras, groups };
     let mut seen: BTreeMap<&PackageName, &Package> = BTreeMap::new();
@@ -115,7 +119,9 @@ fn parse(lock: &LockText) -> Result<Pylock, Failure> {
         Some(version) if version.get_ref().split('.').next() == Some("1") => lock.toml(),
         Some(version) => {
             let failure = lock.failure(format!("lock-version {} is not known, 1.0 is", version.get_ref()));
-            Err(failure.at(lock.span(version.span())).hint("export it again as version 1.0, or look for a newer Corten"))
+            Err(failure
+                .at(lock.span(version.span()))
+                .hint("export it again as version 1.0, or look for a newer Corten"))
         }
         None => Err(lock.failure("a line 'lock-version = \"1.0\"' is missing").at(lock.span(0..0))),
     }
@@ -136,7 +142,8 @@ fn check_environments(lock: &LockText, parsed: &Pylock, environment: &Environmen
             return Ok(());
         }
     }
-    let target = format!("Linux on {} with Python {}", environment.architecture.machine(), environment.python_full_version);
+    let target =
+        format!("Linux on {} with Python {}", environment.architecture.machine(), environment.python_full_version);
     let failure = lock.failure(format!("it was not made for {target}")).at(lock.span(environments.span()));
     Err(failure.hint("export it again for this target, or build for one that it names"))
 }
@@ -150,7 +157,12 @@ fn groups(lock: &LockText, parsed: &Pylock, asked: &Asked) -> Result<BTreeSet<Pa
     Ok(groups)
 }
 
-fn holds(lock: &LockText, package: &Package, environment: &Environment, asked: &marker::Asked) -> Result<bool, Failure> {
+fn holds(
+    lock: &LockText,
+    package: &Package,
+    environment: &Environment,
+    asked: &marker::Asked,
+) -> Result<bool, Failure> {
     let Some(text) = &package.marker else { return Ok(true) };
     Ok(lock.marker(text, package.name.span())?.evaluate(environment, asked))
 }

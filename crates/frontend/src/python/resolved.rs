@@ -74,8 +74,10 @@ pub enum Files {
     Known(Vec<LockFile>),
     /// The lock gives hashes only: ask the index for the files of that version.
     AskIndex {
-        /// Base URLs in order; empty: the configured ones.
-        indexes: Vec<String>,
+        /// Base URL that the lock gives; `None`: the configured one.
+        index: Option<String>,
+        /// More base URLs, asked besides.
+        extra: Vec<String>,
         /// Only a file with one of these will do.
         hashes: Vec<Digest>,
     },

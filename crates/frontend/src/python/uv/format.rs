@@ -152,7 +152,9 @@ pub(super) fn parse(lock: &LockText) -> Result<Lock, Failure> {
             let failure = lock.failure(what).at(lock.span(version.span()));
             return Err(failure.hint("lock with a uv that writes version 1, or look for a newer Corten"));
         }
-        None => return Err(lock.failure("a line 'version = 1' is missing, so this is not a uv.lock").at(lock.span(0..0))),
+        None => {
+            return Err(lock.failure("a line 'version = 1' is missing, so this is not a uv.lock").at(lock.span(0..0)));
+        }
     }
     Lock::deserialize(toml::de::Deserializer::from(table))
         .map_err(|error| super::super::lock::broken_toml(&lock.path, &lock.text, &error))

@@ -255,8 +255,12 @@ impl<'a> Graph<'a> {
             let groups = choice.groups.iter().filter_map(|group| package.dev_dependencies.get(group));
             queue.extend(groups.map(|edges| (package, edges)));
         }
-        let by_hand: Vec<_> =
-            choice.groups.iter().filter_map(|group| self.parsed.manifest.dependency_groups.get(group)).flatten().collect();
+        let by_hand: Vec<_> = choice
+            .groups
+            .iter()
+            .filter_map(|group| self.parsed.manifest.dependency_groups.get(group))
+            .flatten()
+            .collect();
         for requirement in by_hand {
             self.push_requirement(requirement, active, &mut reached, &mut queue)?;
         }
@@ -316,7 +320,9 @@ impl<'a> Graph<'a> {
         let wanted: Specifiers = requirement.specifier.as_deref().unwrap_or_default().parse().unwrap_or_default();
         let fits = |at: &&usize| {
             let version = self.parsed.packages.get(**at).and_then(|package| package.version.as_deref());
-            version.and_then(|text| text.parse().ok()).is_none_or(|version: Version| wanted.contains_prerelease(&version))
+            version
+                .and_then(|text| text.parse().ok())
+                .is_none_or(|version: Version| wanted.contains_prerelease(&version))
         };
         let candidates = self.by_name.get(requirement.name.as_str()).into_iter().flatten().filter(fits);
         match candidates.collect::<Vec<_>>().as_slice() {
@@ -392,9 +398,13 @@ fn collect(lock: &LockText, parsed: &Lock, reached: &Reached<'_>) -> Result<Reso
         }
         let version = package.version.as_deref().map(str::parse::<Version>).transpose();
         let version = version.map_err(|error| lock.failure(error).at(lock.span(package.name.span())))?;
-        let files: Vec<_> = package.sdist.iter().chain(&package.wheels).filter_map(|file| file_of(package, file)).collect();
+        let files: Vec<_> =
+            package.sdist.iter().chain(&package.wheels).filter_map(|file| file_of(package, file)).collect();
         if files.iter().any(|file| file.digest.is_none() && file.file.ends_with(".whl")) {
-            resolved.warnings.push(format!("{}: it names no SHA-256 of {name}: what is fetched is not checked", lock.path.display()));
+            resolved.warnings.push(format!(
+                "{}: it names no SHA-256 of {name}: what is fetched is not checked",
+                lock.path.display()
+            ));
         }
         resolved.wanted.push(Wanted {
             name,

@@ -1,0 +1,228 @@
+//! The locks of real projects with the answers that other tools gave (see the README beside them).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use corten_oci::{Architecture, Digest};
+use corten_package::marker::Environment;
+use corten_package::wheel::Tags;
+use serde_json::Value;
+
+use super::*;
+
+/// `None` where the fixtures are absent; on a build machine that is a failure.
+fn locks() -> Option<PathBuf> {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/locks"));
+    if path.is_dir() {
+        return Some(path);
+    }
+    assert!(std::env::var_os("CI").is_none(), "{} is absent", path.display());
+    println!("skipped: {} is absent", path.display());
+    None
+}
+
+struct Fixture {
+    name: String,
+    folder: PathBuf,
+    expected: Value,
+    lock: LockText,
+    manifest: Option<Manifest>,
+}
+
+impl Fixture {
+    fn load(folder: &Path) -> Option<Self> {
+        let expected: Value = serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();
+        let kind = match expected["kind"].as_str().unwrap() {
+            "uv" => LockKind::Uv,
+            "pylock" => LockKind::Pylock,
+            "reqhash" | "req" => LockKind::Requirements,
+            _ => return None,
+        };
+        let file = expected["lock"].as_str().unwrap();
+        let lock = LockText::new(kind, file, std::fs::read_to_string(folder.join(file)).unwrap());
+        let manifest = read_manifest(&folder.join("pyproject.toml"));
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        Some(Self { name, folder: folder.to_owned(), expected, lock, manifest })
+    }
+
+    fn python(&self) -> &str {
+        self.expected["python_full"].as_str().unwrap()
+    }
+
+    fn environment(&self, architecture: Architecture) -> Environment {
+        Environment::new(self.python(), architecture)
+    }
+
+    fn tags(&self, architecture: Architecture) -> Tags {
+        let pair = |text: &str| {
+            let mut numbers = text.split('.').map(|number| number.parse().unwrap());
+            (numbers.next().unwrap(), numbers.next().unwrap())
+        };
+        Tags::new(pair(self.python()), pair(self.expected["glibc"].as_str().unwrap()), architecture)
+    }
+
+    /// What the index answers for a package, for locks that hold hashes only.
+    fn index_files(&self) -> BTreeMap<String, Vec<LockFile>> {
+        let Ok(text) = std::fs::read(self.folder.join("index-files.json")) else { return BTreeMap::new() };
+        let index: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_slice(&text).unwrap();
+        let file = |(file, hex): (String, String)| LockFile {
+            url: format!("https://files.example.org/{file}"),
+            file,
+            digest: format!("sha256:{hex}").parse::<Digest>().ok(),
+            size: None,
+            yanked: None,
+        };
+        index.into_iter().map(|(package, files)| (package, files.into_iter().map(file).collect())).collect()
+    }
+}
+
+fn read_manifest(path: &Path) -> Option<Manifest> {
+    let text = std::fs::read_to_string(path).ok()?;
+    Some(Manifest::parse(path, text).unwrap())
+}
+
+fn fixtures() -> Vec<Fixture> {
+    let Some(folder) = locks() else { return Vec::new() };
+    let mut folders: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    folders.iter().filter(|folder| folder.is_dir()).filter_map(|folder| Fixture::load(folder)).collect()
+}
+
+fn asked(args: &Value) -> Asked {
+    let mut asked = Asked::default();
+    let words: Vec<_> = args.as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    match words.as_slice() {
+        [] => {}
+        ["--extra", extra] => asked.extras.push((*extra).to_owned()),
+        // 07 has no group but dev, which `--no-dev` drops.
+        ["--all-groups"] => {}
+        other => panic!("{other:?}"),
+    }
+    asked
+}
+
+/// The words of the answers are those of their own index and lock formats; ours name the same.
+fn same_reason(expected: &str, reason: Reason) -> bool {
+    let ours = reason.to_string();
+    expected == ours || (expected == "not on the public index" && reason == Reason::NotOnIndex)
+}
+
+#[test]
+fn every_answer_for_every_target() {
+    let mut answers = 0;
+    for fixture in fixtures().iter().filter(|fixture| fixture.expected["kind"] != "req") {
+        for answer in fixture.expected["answers"].as_array().unwrap() {
+            for (name, architecture) in [("amd64", Architecture::Amd64), ("arm64", Architecture::Arm64)] {
+                answers += check_answer(fixture, answer, name, architecture);
+            }
+        }
+    }
+    assert!(answers == 0 && locks().is_none() || answers > 3000, "{answers}");
+}
+
+fn check_answer(fixture: &Fixture, answer: &Value, target: &str, architecture: Architecture) -> usize {
+    let what = format!("{} {} {target}", fixture.name, answer["args"]);
+    let environment = fixture.environment(architecture);
+    let resolved = read(&fixture.lock, fixture.manifest.as_ref(), &asked(&answer["args"]), &environment)
+        .unwrap_or_else(|failure| panic!("{what}: {failure}"));
+    let (index, tags) = (fixture.index_files(), fixture.tags(architecture));
+    let expected = answer["targets"][target].as_array().unwrap();
+    let mut wanted: BTreeMap<&str, &Wanted> =
+        resolved.wanted.iter().map(|wanted| (wanted.name.as_str(), wanted)).collect();
+    for package in expected {
+        let name = package["name"].as_str().unwrap();
+        if package["reason"] == "directory" {
+            assert!(resolved.local.iter().any(|local| local.name.as_str() == name), "{what}: {name} is not local");
+            continue;
+        }
+        let one = wanted.remove(name).unwrap_or_else(|| panic!("{what}: {name} is missing"));
+        if let Some(version) = package["version"].as_str() {
+            assert_eq!(one.version, Some(version.parse().unwrap()), "{what}: {name}");
+        }
+        let listed = one.version.as_ref().and_then(|version| index.get(&format!("{name}=={version}")));
+        let files = match &one.files {
+            Files::Known(files) => files.clone(),
+            Files::AskIndex { .. } => listed.cloned().unwrap_or_default(),
+        };
+        match (choose(one, &files, &tags), package["wheel"].as_str(), package["reason"].as_str()) {
+            (Ok(file), Some(wheel), _) => assert_eq!(file.file, wheel, "{what}"),
+            (Err(refused), None, Some(reason)) => {
+                assert!(same_reason(reason, refused.reason), "{what}: {name}: {reason}, not {}", refused.reason);
+                check_reference(&one.from, package);
+            }
+            (got, ..) => panic!("{what}: {name}: {got:?}, not {package}"),
+        }
+    }
+    assert!(wanted.is_empty(), "{what}: too many: {:?}", wanted.keys());
+    check_local(&resolved, answer, &what);
+    expected.len()
+}
+
+fn check_reference(from: &LockedFrom, package: &Value) {
+    let (LockedFrom::Git(ours), Some(reference)) = (from, package["ref"].as_str()) else { return };
+    assert_eq!(ours.trim_end_matches(".git"), reference.trim_start_matches("git+"));
+}
+
+fn check_local(resolved: &Resolved, answer: &Value, what: &str) {
+    let Some(lines) = answer["local"].as_array() else { return };
+    let folder =
+        |line: &str| line.trim_start_matches("-e ").split(" ;").next().unwrap().trim_start_matches("./").to_owned();
+    let mut expected: Vec<String> = lines.iter().map(|line| folder(line.as_str().unwrap())).collect();
+    let mut ours: Vec<_> =
+        resolved.local.iter().filter(|local| local.package).map(|local| local.path.clone()).collect();
+    expected.sort();
+    ours.sort();
+    assert_eq!(ours, expected, "{what}");
+}
+
+#[test]
+fn locks_are_in_step_where_their_own_tool_says_so() {
+    for fixture in fixtures() {
+        let Some(manifest) = &fixture.manifest else { continue };
+        let members = members(&fixture);
+        let answer = in_step(&fixture.lock, manifest, &members).unwrap();
+        println!("{}: {answer:?}", fixture.name);
+        match fixture.expected["in_step_with_manifest"].as_bool() {
+            Some(true) => assert_eq!(answer, InStep::Yes, "{}", fixture.name),
+            Some(false) => assert!(matches!(answer, InStep::No(_)), "{}", fixture.name),
+            // What their tool could not tell here (an index out of reach): none of these is stale as far as is known.
+            None => assert!(!matches!(answer, InStep::No(_)), "{}: {answer:?}", fixture.name),
+        }
+    }
+}
+
+fn members(fixture: &Fixture) -> Vec<(String, Manifest)> {
+    let mut members = Vec::new();
+    let mut folders = vec![fixture.folder.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                members.extend(read_manifest(&entry.join("pyproject.toml")).map(|manifest| {
+                    let relative = entry.strip_prefix(&fixture.folder).unwrap();
+                    (relative.to_string_lossy().into_owned(), manifest)
+                }));
+                folders.push(entry);
+            }
+        }
+    }
+    members
+}
+
+#[test]
+fn loose_requirements_are_refused_with_the_reason() {
+    for fixture in fixtures().iter().filter(|fixture| fixture.expected["kind"] == "req") {
+        let failure =
+            read(&fixture.lock, None, &Asked::default(), &fixture.environment(Architecture::Amd64)).unwrap_err();
+        let packages = fixture.expected["answers"][0]["targets"]["amd64"].as_array().unwrap();
+        let loose: Vec<_> = packages.iter().filter(|package| package["reason"] == "not pinned").collect();
+        let text = failure.to_string();
+        if loose.is_empty() {
+            assert!(text.contains("have no hash"), "{}: {text}", fixture.name);
+        } else {
+            assert!(text.contains("not pinned"), "{}: {text}", fixture.name);
+            assert!(text.contains(loose[0]["name"].as_str().unwrap()), "{}: {text}", fixture.name);
+        }
+        let span = corten_diagnostic::Diagnose::span(&failure).unwrap();
+        assert!(span.position().0 >= 1 && !span.range().is_empty(), "{}", fixture.name);
+    }
+}

@@ -236,8 +236,8 @@ fn end_of(text: &str, end: &str) -> Option<usize> {
     while let Some(found) = text.get(at..)?.find([end.chars().next()?, '\\']) {
         let here = at + found;
         let rest = &text[here..];
-        if rest.starts_with('\\') {
-            at = here + 1 + rest[1..].chars().next()?.len_utf8();
+        if let Some(escaped) = rest.strip_prefix('\\') {
+            at = here + 1 + escaped.chars().next()?.len_utf8();
         } else if rest.starts_with(end) {
             return Some(here);
         } else {

@@ -18,7 +18,7 @@ fn found(case: &Case<'_>) -> Result<Entry, Failure> {
     let pyproject = (!case.pyproject.is_empty()).then(|| Text::new("pyproject.toml", case.pyproject));
     let corten = (!case.corten.is_empty()).then(|| Text::new("corten.toml", case.corten));
     let settings = Settings::read(&Texts { corten, pyproject, folder: "x".into() }).unwrap();
-    let sources: Vec<_> = case.files.iter().map(|(path, text)| ((*path).to_owned(), Arc::from(*text))).collect();
+    let sources: Vec<_> = case.files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
     let installed: Vec<_> = case.installed.iter().map(|name| (*name).to_owned()).collect();
     find(&Facts { sources: &sources, settings: &settings, installed: &installed })
 }
@@ -38,7 +38,8 @@ fn short(entry: &Entry) -> String {
 fn every_kind_of_project_starts_as_its_authors_would_start_it() {
     let flask = "import flask\nserver = flask.Flask(__name__)\n";
     let factory = "from fastapi import FastAPI\ndef create_app(debug=False):\n    app = FastAPI()\n    return app\n";
-    let cases: [(&[(&str, &str)], &str, Certainty); 17] = [
+    type Files<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(Files<'_>, &str, Certainty); 17] = [
         (&[("main.py", FASTAPI)], "-m uvicorn main:app …", Certainty::High),
         (&[("app/__init__.py", ""), ("app/main.py", FASTAPI)], "-m uvicorn app.main:app …", Certainty::High),
         (
@@ -177,6 +178,8 @@ fn port_and_health_are_the_projects_own() {
 fn what_cannot_be_decided_is_asked_and_what_is_missing_is_named() {
     let two = found(&files(&[("a/api.py", FASTAPI), ("b/api.py", FASTAPI)])).unwrap_err();
     assert!(two.to_string().contains("a/api.py:2") && two.hints()[0].contains("run"), "{two}");
+    let both = found(&files(&[("api.py", FASTAPI), ("ui.py", "import streamlit as st\nst.title('x')")])).unwrap_err();
+    assert!(both.to_string().contains("Streamlit page in ui.py:2"), "{both}");
     let none = found(&files(&[("lib.py", "x = 1")])).unwrap_err();
     assert!(none.to_string().contains("cannot find how the project is started") && !none.hints().is_empty());
     let unserved = found(&Case { installed: &["fastapi"], ..files(&[("main.py", FASTAPI)]) }).unwrap_err();
@@ -221,4 +224,13 @@ fn the_example_of_this_repository_is_found() {
     let entry = found(&Case { pyproject: &read("pyproject.toml"), ..files(&sources) }).unwrap();
     assert_eq!(short(&entry), "-m uvicorn main:app …");
     assert_eq!(entry.health_path.as_deref(), Some("/health"));
+}
+
+#[test]
+fn no_part_of_a_source_makes_it_fall_over() {
+    let text = "from fastapi import (FastAPI as F,)\napp: F = F(title='é', x=[\"\"\"a\nb\"\"\"])\n@app.get('/health')\ndef create_app(a=(1, 2), *b):\n    return F()\nif __name__ == '__main__':\n    uvicorn.run(app='m:app')\n";
+    for (at, _) in text.char_indices() {
+        let _ = found(&files(&[("main.py", &text[..at])]));
+        let _ = found(&files(&[("a/b.py", &text[at..]), ("Procfile", &text[at..])]));
+    }
 }

@@ -18,7 +18,7 @@ pub(super) const DEFAULT_GROUPS: [DefaultGroup; 12] = [
     DefaultGroup {
         name: "secrets",
         before_weights: true,
-        patterns: &["**/.env", "**/.env.*", "!**/.env.example", "!**/.env.sample", "!**/.env.template"],
+        patterns: &["**/.env", "**/.envrc", "**/.env.*", "!**/.env.example", "!**/.env.sample", "!**/.env.template"],
     },
     DefaultGroup {
         name: "version control",

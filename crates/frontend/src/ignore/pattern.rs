@@ -85,7 +85,10 @@ impl Pattern {
             return Ok(None);
         }
         if trimmed.len() > LONGEST {
-            return Err(PatternError { pattern: trimmed.chars().take(40).collect(), why: "it is longer than any path" });
+            return Err(PatternError {
+                pattern: trimmed.chars().take(40).collect(),
+                why: "it is longer than any path",
+            });
         }
         let cleaned = clean(trimmed);
         let (exception, pattern) = match cleaned.strip_prefix('!') {

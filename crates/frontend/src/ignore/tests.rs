@@ -133,7 +133,7 @@ fn default_groups_take_what_tools_leave_and_spare_packages() {
         (".env", "secrets"),
         ("deploy/.env.production", "secrets"),
         (".env.example", "app"),
-        (".envrc", "app"),
+        (".envrc", "secrets"),
         ("environment.py", "app"),
         ("wandb/run-1/x", "experiments"),
         ("src/wandb/__init__.py", "app"),
@@ -187,7 +187,7 @@ fn a_folder_is_pruned_only_if_nothing_in_it_can_enter() {
     let pruned = |folder| ignore.prunes(folder).is_some();
     assert!(pruned(".git") && pruned("wandb") && pruned("mlruns") && pruned("a/node_modules"));
     assert!(!pruned("runs") && !pruned("artifacts") && !pruned("src"));
-    assert!(!project("weights = ['**/*.pt']", None).unwrap().prunes("wandb").is_some());
+    assert!(project("weights = ['**/*.pt']", None).unwrap().prunes("wandb").is_none());
 }
 
 #[test]

@@ -128,3 +128,15 @@ fn settings_that_both_ways_share_do_not_choose_the_native_one() {
     assert_eq!(read("[check]\nsize = '1GB'\n[publish]\nrepository = 'r.example/x'").unwrap().native, None);
     assert_eq!(read("user = 'mluser'").unwrap().native.unwrap().position(), (1, 1));
 }
+
+#[test]
+fn no_part_of_the_example_makes_it_fall_over() {
+    let text = documented();
+    for (at, _) in text.char_indices() {
+        let _ = read(&text[..at]);
+        let without: String = text[..at].chars().chain(text[at..].chars().skip(1)).collect();
+        if let Err(failure) = read(&without) {
+            assert!(failure.span().is_some(), "{failure}");
+        }
+    }
+}

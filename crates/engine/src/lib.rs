@@ -1,1 +1,22 @@
-//! The local engine: solves a plan into an image.
+//! The local engine: takes a plan, gives an image, on this machine, with no container and no root.
+//!
+//! ```text
+//! plan ─► waves of steps ─► key ─► record in the store? ─► reuse
+//!                                   └─ no ─► fetch inputs ─► make layer ─► batch ─► record
+//! ```
+//!
+//! A step's key is the digest of everything that decides its layer's bytes and of nothing else ([`key`]), so a wheel's
+//! layer is made once for all projects.
+
+mod app;
+mod base;
+pub mod convert;
+mod files;
+mod image;
+mod key;
+mod make;
+mod solve;
+
+pub use base::Bytecode;
+pub use make::Capabilities;
+pub use solve::LocalEngine;

@@ -1,1 +1,25 @@
-//! The verbs: plan, build, check, ship.
+//! The verbs: plan, build, check, ship. Each is one function that reads like the data flow.
+//!
+//! Other people's programs are started here (git, docker, the base's Python) and nowhere else. Nothing prints, nothing
+//! reads the environment: everything outside comes in by [`World`].
+
+mod base;
+pub mod build;
+mod context;
+mod files;
+mod git;
+mod lock;
+mod lower;
+pub mod outputs;
+mod packages;
+pub mod plan;
+mod project;
+mod start;
+mod tags;
+mod world;
+
+pub use context::Ignored;
+pub use git::Commit;
+pub use packages::Packages;
+pub use project::ProjectOptions;
+pub use world::World;

@@ -4,9 +4,11 @@
 //! A plan never holds a floating name: bases by digest or archive state, packages by hash, files by digest. So an
 //! engine cannot be given a tag, and a plan's steps are the keys of what has been built before.
 
+mod engine;
 mod lock;
 mod plan;
 
+pub use engine::{Built, BuiltLayer, Engine, Installed};
 pub use lock::{ArchiveState, CortenLock, LockedBase, LockedDeb, LockedLock, Mirror};
 pub use plan::{
     AppFiles, Debs, GeneratedFile, GeneratedKind, ImageSpec, LockedWheel, Op, Plan, PythonTarget, SourceFile, Step,

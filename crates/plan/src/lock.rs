@@ -128,4 +128,11 @@ impl CortenLock {
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
     }
+
+    /// The file's text.
+    pub fn text(&self) -> Result<String, toml::ser::Error> {
+        const HEAD: &str = "# Written by corten: what no other lock of this project holds. Commit it.\n\
+                            # `corten lock` renews it; a build only adds what it lacks.\n\n";
+        Ok(format!("{HEAD}{}", toml::to_string(self)?))
+    }
 }

@@ -179,6 +179,8 @@ pub enum GeneratedKind {
     File(String),
     /// A link.
     Symlink(String),
+    /// The file of the step's inputs with this text behind it (`etc/passwd` of the base and one line more).
+    Append(String),
 }
 
 /// Files of the project that make one layer.

@@ -130,6 +130,11 @@ impl Store {
         Ok(bytes.and_then(|bytes| index_file::decode(diff_id, &bytes)))
     }
 
+    /// Is an index of the layer there? Whether it is whole shows when it is read.
+    pub fn has_layer_index(&self, diff_id: &DiffId) -> bool {
+        self.index_path(diff_id).is_file()
+    }
+
     /// The digest that a name points to (`images/<repository>/_tags/<tag>`). Without tag and digest, `latest` is
     /// meant; with a digest, the name's tag is memory, and the digest is the answer if it is in the store.
     pub fn image(&self, reference: &Reference) -> Result<Option<Digest>, StoreError> {

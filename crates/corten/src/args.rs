@@ -1,0 +1,182 @@
+//! The command line as it is typed. What it means is decided in `commands`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::render::progress::Progress;
+
+/// From a machine-learning project to a small, reproducible, published container image.
+///
+/// Layers come straight from the project's lock: nothing is run in a container, no root and no daemon are needed.
+#[derive(Debug, Parser)]
+#[command(name = "corten", version, propagate_version = true, max_term_width = 100)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Where images, downloads and caches are kept.
+    #[arg(long, env = "CORTEN_HOME", global = true, value_name = "FOLDER", help_heading = "Global options")]
+    pub home: Option<PathBuf>,
+    /// How results are printed on stdout.
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Global options")]
+    pub format: Format,
+    /// How progress is shown on stderr.
+    #[arg(long, env = "CORTEN_PROGRESS", global = true, value_enum, default_value_t, help_heading = "Global options")]
+    pub progress: Progress,
+    /// How many threads work at once [default: as many as there are processors].
+    #[arg(long, short, env = "CORTEN_JOBS", global = true, value_name = "N", help_heading = "Global options")]
+    pub jobs: Option<std::num::NonZeroUsize>,
+    /// Use the store alone; connect to nothing.
+    #[arg(long, env = "CORTEN_OFFLINE", global = true, help_heading = "Global options")]
+    pub offline: bool,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One documented object.
+    Json,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build, check, write the bill of materials, publish under three tags, record the release.
+    Ship(Ship),
+    /// Build and check an image.
+    Build(Build),
+    /// Say what would be built: layers, what is in them, what stays out.
+    Plan(Plan),
+    /// Renew the pins of corten.lock: the base's packages as the archive has them now.
+    Lock(Lock),
+    /// Build, and say what the checks find.
+    Check(Check),
+    /// Print the bill of materials of an image.
+    Sbom(Sbom),
+    /// List the images of the store.
+    Images,
+    /// Look after the store.
+    Store(Store),
+}
+
+/// Which project, and what of it.
+#[derive(Debug, Clone, Args)]
+pub struct ProjectArguments {
+    /// The project's folder.
+    #[arg(default_value = ".", value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// Install this dependency group too (may be given several times).
+    #[arg(long = "group", value_name = "NAME")]
+    pub groups: Vec<String>,
+    /// Install this extra of the project (may be given several times).
+    #[arg(long = "extra", value_name = "NAME")]
+    pub extras: Vec<String>,
+    /// Which way to build.
+    #[arg(long, value_enum)]
+    pub frontend: Option<FrontendArgument>,
+    /// What the image is for.
+    #[arg(long, value_name = "OS/ARCHITECTURE", default_value = "linux/amd64")]
+    pub platform: String,
+    /// Refuse to change corten.lock.
+    #[arg(long)]
+    pub locked: bool,
+}
+
+/// Which way to build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FrontendArgument {
+    /// From the project's lock.
+    Native,
+    /// From its Dockerfile.
+    Dockerfile,
+}
+
+/// `corten ship`.
+#[derive(Debug, Args)]
+pub struct Ship {
+    #[command(flatten)]
+    pub project: ProjectArguments,
+    /// Make every layer again from downloaded inputs.
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Write the release file here too, with times.
+    #[arg(long, value_name = "FILE")]
+    pub release_file: Option<PathBuf>,
+    /// Let a published version tag move.
+    #[arg(long)]
+    pub force: bool,
+    /// List every file in the bill of materials.
+    #[arg(long)]
+    pub sbom_files: bool,
+}
+
+/// `corten build`.
+#[derive(Debug, Args)]
+pub struct Build {
+    #[command(flatten)]
+    pub project: ProjectArguments,
+    /// Make every layer again from downloaded inputs.
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Name and tag of the image (may be given several times) [default: the project's].
+    #[arg(long = "tag", short, value_name = "NAME[:TAG]")]
+    pub tags: Vec<String>,
+    /// Write the image: type=oci,dest=FILE or type=docker,dest=FILE (may be given several times).
+    #[arg(long = "output", short, value_name = "type=TYPE,dest=FILE")]
+    pub outputs: Vec<String>,
+    /// Load the image into the local docker or podman.
+    #[arg(long)]
+    pub load: bool,
+}
+
+/// `corten plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub project: ProjectArguments,
+}
+
+/// `corten lock`.
+#[derive(Debug, Args)]
+pub struct Lock {
+    #[command(flatten)]
+    pub project: ProjectArguments,
+}
+
+/// `corten check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub project: ProjectArguments,
+}
+
+/// `corten sbom`.
+#[derive(Debug, Args)]
+pub struct Sbom {
+    /// Name, name and tag, or digest of an image of the store.
+    pub image: String,
+}
+
+/// `corten store`.
+#[derive(Debug, Args)]
+pub struct Store {
+    #[command(subcommand)]
+    pub command: StoreCommand,
+}
+
+/// What can be done with the store.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Read every byte of the store and compare it with its name.
+    Verify,
+}

@@ -1,0 +1,73 @@
+//! Errors, with the user's own line and a caret where there is a text, then causes, then hints.
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use corten_diagnostic::{Diagnose, Fault, Finding, Place, Report, Severity, Span};
+
+use super::text::safe;
+
+/// The exit status that an error asks for.
+pub fn exit_status(report: &Report) -> u8 {
+    match report.error().fault() {
+        Fault::Input => 1,
+        Fault::Usage => 2,
+        Fault::World => 3,
+        Fault::Bug => 70,
+    }
+}
+
+/// The whole error, for stderr; styled, to be stripped where that is not wanted.
+pub fn error(report: &Report) -> String {
+    let mut text = titled(Level::ERROR, &report.to_string(), report.error().span());
+    for cause in report.causes() {
+        text.push_str(&format!("\n  caused by: {}", safe(&cause)));
+    }
+    for hint in report.error().hints() {
+        text.push_str(&format!("\nhint: {}", safe(&hint)));
+    }
+    if report.error().fault() == Fault::Bug {
+        text.push_str("\nhint: this is a mistake in corten itself; please report it with the command that you ran");
+    }
+    text
+}
+
+/// A finding, for stderr.
+pub fn finding(finding: &Finding) -> String {
+    let level = match finding.severity {
+        Severity::Info => Level::INFO,
+        Severity::Warning => Level::WARNING,
+        Severity::Error => Level::ERROR,
+    };
+    let span = match &finding.at {
+        Place::Text(span) => Some(span),
+        _ => None,
+    };
+    let at = match &finding.at {
+        Place::Text(_) | Place::Plan => String::new(),
+        place => format!("{place}: "),
+    };
+    let mut text = titled(level, &format!("{} {at}{}", finding.rule, finding.message), span);
+    if let Some(help) = &finding.help {
+        text.push_str(&format!("\nhint: {}", safe(help)));
+    }
+    text
+}
+
+fn titled(level: Level<'_>, title: &str, span: Option<&Span>) -> String {
+    let title = safe(title);
+    let group = level.primary_title(title.as_str());
+    let renderer = Renderer::styled().decor_style(DecorStyle::Ascii);
+    let Some(span) = span else { return renderer.render(&[annotate_snippets::Group::with_title(group)]) };
+    let path = span.file().display().to_string();
+    let text = span.text().replace('\t', " ");
+    let snippet = Snippet::source(text).path(path).annotation(AnnotationKind::Primary.span(one_line(span)));
+    renderer.render(&[group.element(snippet)])
+}
+
+/// A long span shows its first line only.
+fn one_line(span: &Span) -> std::ops::Range<usize> {
+    let range = span.range();
+    let first = span.text().get(range.clone()).and_then(|text| text.lines().next()).unwrap_or_default();
+    let end = range.start + first.len();
+    range.start..end.max(range.start + usize::from(range.start < span.text().len() && first.is_empty()))
+}

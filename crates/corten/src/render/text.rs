@@ -1,0 +1,72 @@
+//! Small texts: sizes, times, and texts from outside made safe to show.
+
+/// `12.3 MB`, powers of 1000.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// `0.42 s`, `18 ms`.
+pub fn seconds(seconds: f64) -> String {
+    if seconds < 0.1 { format!("{:.0} ms", seconds * 1000.0) } else { format!("{seconds:.2} s") }
+}
+
+/// Text from files and servers without control characters, so that it cannot drive the terminal.
+pub fn safe(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() && c != '\n' || is_bidirectional_control(c) { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// Characters that make text read otherwise than it is stored.
+fn is_bidirectional_control(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
+}
+
+/// Rows in columns, each as wide as its widest cell; the last one is not padded. Columns named in `right` lean right.
+pub fn table(rows: &[Vec<String>], right: &[usize]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cell = |(at, cell): (usize, &String)| match at {
+            at if right.contains(&at) => format!("{cell:>width$}", width = widths[at]),
+            at if at + 1 == columns => cell.clone(),
+            at => format!("{cell:<width$}", width = widths[at]),
+        };
+        row.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits_or_so() {
+        assert_eq!(size(999), "999 B");
+        assert_eq!(size(1000), "1.0 kB");
+        assert_eq!(size(999_999), "1.0 MB");
+        assert_eq!(size(23_100_000), "23.1 MB");
+    }
+
+    #[test]
+    fn control_characters_are_not_shown() {
+        assert_eq!(safe("a\u{1b}[31mb\u{202e}c"), "a\u{fffd}[31mb\u{fffd}c");
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let row = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
+        assert_eq!(table(&[row("1", "x"), row("22", "yy")], &[0]), " 1  x\n22  yy");
+    }
+}

@@ -1,0 +1,59 @@
+//! Layers of the project's own files: application and weights.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+
+use corten_diagnostic::Failure;
+use corten_layer::write::{Compression, LayerWriter, Written};
+use corten_oci::{Digester, Entry, Kind};
+use corten_plan::{AppFiles, SourceFile};
+
+use crate::files::{Parents, entry, written};
+
+/// Writes the files under their parents. A file whose bytes are no longer those of the plan is refused.
+pub fn write<W: Write>(app: &AppFiles, mtime: u64, sink: W) -> Result<(W, Written), Failure> {
+    let compression = if app.compressed { Compression::Gzip } else { Compression::Stored };
+    let mut layer = LayerWriter::new(sink, compression, mtime);
+    let mut parents = Parents::default();
+    for file in &app.files {
+        parents.before(&file.path, &mut layer)?;
+        match &file.link {
+            Some(target) => written(layer.bare(entry(&file.path, Kind::Symlink(target.clone()), 0o777)?))?,
+            None => copy(file, &mut layer)?,
+        }
+    }
+    written(layer.finish())
+}
+
+fn copy<W: Write>(file: &SourceFile, layer: &mut LayerWriter<W>) -> Result<(), Failure> {
+    let opened = File::open(&file.source).map_err(|error| unreadable(file, error))?;
+    let mut content = Hashing { source: BufReader::with_capacity(1 << 18, opened), digester: Digester::new() };
+    let entry = Entry { size: file.size, ..entry(&file.path, Kind::File, file.mode)? };
+    layer.file(entry, &mut content).map_err(|error| unreadable(file, error))?;
+    if content.digester.finish() == file.digest { Ok(()) } else { Err(changed(file)) }
+}
+
+fn unreadable(file: &SourceFile, error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound => changed(file).because(error),
+        _ => Failure::world(format!("copying {} into a layer: {error}", file.source.display())),
+    }
+}
+
+fn changed(file: &SourceFile) -> Failure {
+    Failure::world(format!("{} changed while the image was being built", file.source.display()))
+        .hint("build again once nothing writes to the project")
+}
+
+struct Hashing<R> {
+    source: R,
+    digester: Digester,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.digester.update(&buffer[..count]);
+        Ok(count)
+    }
+}

@@ -1,0 +1,199 @@
+//! Making one layer, by the kind of its step.
+
+use std::io::{BufWriter, Read};
+
+use corten_diagnostic::{Event, Events, Failure, Report};
+use corten_install::debian::{self, Archive};
+use corten_install::fetch::{Download, fetch_all};
+use corten_install::python::{InstallTarget, WheelReport, WheelSource, convert};
+use corten_layer::write::{Compression, Written};
+use corten_net::Client;
+use corten_oci::{Descriptor, Kind, LayerIndex, LayerPath, MediaType};
+use corten_package::licence::{self, Stated};
+use corten_package::{PackageName, Purl};
+use corten_plan::{Debs, Installed, LockedWheel, Op, Wheels};
+use corten_store::{Batch, BlobWriter, Store};
+
+use crate::base::{self, Bytecode};
+use crate::solve::Made;
+use crate::{app, convert as words, files};
+
+/// Writes to a blob are gathered to this many bytes.
+const BUFFER: usize = 1 << 18;
+
+/// Modification time of everything that has no better one: 1980-01-02, the earliest that zip can express.
+const MTIME: u64 = 315_619_200;
+
+/// What the engine may use.
+#[derive(Clone, Copy)]
+pub struct Capabilities<'a> {
+    /// Bytes on disk.
+    pub store: &'a Store,
+    /// The network.
+    pub client: &'a Client,
+    /// Debian's archive.
+    pub archive: Archive<'a>,
+    /// Runs the base's Python, to compile its standard library.
+    pub bytecode: &'a Bytecode<'a>,
+    /// Who listens.
+    pub events: &'a dyn Events,
+    /// How many threads may work.
+    pub jobs: usize,
+    /// May remembered layers be taken?
+    pub reuse: bool,
+}
+
+/// Downloads what the steps need and the store lacks, several at a time.
+pub fn fetch_inputs<'p>(ops: impl Iterator<Item = &'p Op>, capabilities: &Capabilities<'_>) -> Result<(), Report> {
+    let mut downloads = Vec::new();
+    for op in ops {
+        match op {
+            Op::Wheels(wheels) => downloads.extend(wheels.wheels.iter().map(download)),
+            Op::Debs(debs) => {
+                let locked: Vec<_> = debs.packages.iter().map(words::to_install).collect();
+                debian::fetch_debs(&capabilities.archive, &locked, debs.archive.epoch)?;
+            }
+            Op::Files { .. } | Op::App(_) | Op::Image(_) => {}
+        }
+    }
+    // More connections than processors: they wait for the network.
+    let connections = capabilities.jobs.max(6);
+    Ok(fetch_all(capabilities.client, capabilities.store, &downloads, connections, capabilities.events)?)
+}
+
+fn download(wheel: &LockedWheel) -> Download {
+    Download {
+        urls: vec![wheel.url.clone()],
+        digest: wheel.digest,
+        size: Some(wheel.size),
+        what: format!("{} {}", wheel.name, wheel.version),
+    }
+}
+
+/// Makes the layer of a step; `below` are its inputs.
+pub fn make_layer(
+    op: &Op,
+    below: &[&Made],
+    capabilities: &Capabilities<'_>,
+    batch: &Batch<'_>,
+) -> Result<(Made, LayerIndex), Report> {
+    let sink = BufWriter::with_capacity(BUFFER, batch.blob()?);
+    match op {
+        Op::Wheels(wheels) => wheel_layer(wheels, capabilities, sink),
+        Op::Debs(debs) => debs_layer(debs, capabilities, sink),
+        Op::Files { files } => {
+            let read = |path: &LayerPath| read_below(path, below, capabilities.store);
+            let (sink, written) = files::write(files, &read, MTIME, sink)?;
+            finish(sink, written, MediaType::LAYER_GZIP, Vec::new())
+        }
+        Op::App(app) => {
+            let (sink, written) = app::write(app, MTIME, sink)?;
+            let media_type = if app.compressed { MediaType::LAYER_GZIP } else { MediaType::LAYER };
+            finish(sink, written, media_type, Vec::new())
+        }
+        Op::Image(_) => Err(Failure::bug("an image is no layer").into()),
+    }
+}
+
+type Sink<'batch> = BufWriter<BlobWriter<'batch>>;
+
+fn finish(
+    sink: Sink<'_>,
+    written: Written,
+    media_type: &str,
+    installed: Vec<Installed>,
+) -> Result<(Made, LayerIndex), Report> {
+    let blob = sink.into_inner().map_err(|error| Failure::world(format!("writing a layer: {}", error.error())))?;
+    let (digest, size) = blob.finish()?;
+    let blob = Descriptor::new(media_type, digest, size);
+    let made = Made { blob, diff_id: written.diff_id, tar_size: written.tar_size, installed, reused: false };
+    Ok((made, written.index))
+}
+
+fn wheel_layer(
+    wheels: &Wheels,
+    capabilities: &Capabilities<'_>,
+    sink: Sink<'_>,
+) -> Result<(Made, LayerIndex), Report> {
+    let sources = wheels.wheels.iter().map(|wheel| source(wheel, capabilities.store)).collect::<Result<Vec<_>, _>>()?;
+    let target = InstallTarget { prefix: wheels.prefix.clone(), python: wheels.python.version };
+    let (sink, written, reports) = convert(&sources, &target, sink)?;
+    for report in &reports {
+        tell(report, capabilities.events);
+    }
+    let installed = wheels.wheels.iter().zip(&reports).map(|(wheel, report)| installed_wheel(wheel, report)).collect();
+    finish(sink, written, MediaType::LAYER_GZIP, installed)
+}
+
+fn source(wheel: &LockedWheel, store: &Store) -> Result<WheelSource, Report> {
+    let name = PackageName::new(&wheel.name).map_err(|error| Failure::input(error.to_string()))?;
+    Ok(WheelSource {
+        name: wheel.name.clone(),
+        version: wheel.version.clone(),
+        purl: Purl::pypi(&name, &wheel.version).to_string(),
+        file: store.file(&wheel.digest)?,
+        direct_url: wheel.direct_url.clone(),
+    })
+}
+
+fn tell(report: &WheelReport, events: &dyn Events) {
+    for note in &report.notes {
+        events.emit(Event::Note { text: &format!("{} {}: {note}", report.name, report.version) });
+    }
+    for conflict in &report.conflicts {
+        let text = format!("/{}: the bytes of {} hide those of {}", conflict.path, conflict.winner, conflict.loser);
+        events.warning(&text);
+    }
+}
+
+fn installed_wheel(wheel: &LockedWheel, report: &WheelReport) -> Installed {
+    let metadata = &report.metadata;
+    let classifiers: Vec<&str> = metadata.classifiers.iter().map(String::as_str).collect();
+    let stated = Stated {
+        expression: metadata.license_expression.as_deref(),
+        text: metadata.license.as_deref(),
+        classifiers: &classifiers,
+    };
+    Installed {
+        purl: report.purl.clone(),
+        name: wheel.name.clone(),
+        version: wheel.version.clone(),
+        licence: licence::normalise(&stated),
+        requires: metadata.requires_dist.clone(),
+        digest: wheel.digest,
+    }
+}
+
+fn debs_layer(debs: &Debs, capabilities: &Capabilities<'_>, sink: Sink<'_>) -> Result<(Made, LayerIndex), Report> {
+    let (sink, written, installed) = base::write(debs, capabilities, sink)?;
+    finish(sink, written, MediaType::LAYER_GZIP, installed)
+}
+
+/// A small file of the layers below, the topmost that has it.
+fn read_below(path: &LayerPath, below: &[&Made], store: &Store) -> Result<Vec<u8>, Failure> {
+    for made in below.iter().rev() {
+        if let Some(bytes) = read_from(path, made, store).map_err(|error| {
+            Failure::world(format!("reading /{path} of layer {}: {error}", made.diff_id))
+        })? {
+            return Ok(bytes);
+        }
+    }
+    Err(Failure::bug(format!("no layer below has /{path}")))
+}
+
+fn read_from(path: &LayerPath, made: &Made, store: &Store) -> std::io::Result<Option<Vec<u8>>> {
+    let other = std::io::Error::other::<corten_store::StoreError>;
+    let index = store.layer_index(&made.diff_id).map_err(other)?.unwrap_or_default();
+    let Some(entry) = index.entries.into_iter().find(|entry| entry.path == *path && entry.kind == Kind::File) else {
+        return Ok(None);
+    };
+    let blob = store.read(&made.blob.digest).map_err(other)?;
+    let mut tar = corten_layer::gzip::reader(&made.blob.media_type, blob)?;
+    std::io::copy(&mut tar.by_ref().take(entry.offset), &mut std::io::sink())?;
+    let mut bytes = Vec::new();
+    tar.take(entry.size).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// The one compression of base layers.
+pub(crate) const BASE_COMPRESSION: Compression = Compression::Gzip;

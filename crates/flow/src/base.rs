@@ -1,0 +1,124 @@
+//! The base: what corten.lock pins, or else what the archive has now.
+
+use corten_diagnostic::{Event, Failure, Report};
+use corten_engine::convert;
+use corten_frontend::settings::{Base, Setting};
+use corten_install::debian::{Archive, BaseRequest, Keyring, Mirrors, lock_base};
+use corten_oci::Architecture;
+use corten_plan::{ArchiveState, LockedBase, PythonTarget};
+
+use crate::project::Project;
+use crate::world::World;
+
+/// A base, and whether corten.lock had it.
+pub struct Chosen {
+    /// Pinned.
+    pub base: LockedBase,
+    /// Newly pinned, so corten.lock must be written.
+    pub fresh: bool,
+}
+
+/// The base of corten.lock if it is the one that the settings ask for, else a new one.
+pub fn choose(project: &Project, architecture: Architecture, renew: bool, world: &World<'_>) -> Result<Chosen, Report> {
+    let settings = &project.settings;
+    let reference = settings.base.value.to_string();
+    let locked = project.corten_lock.as_ref().map(|lock| &lock.base);
+    let fits = |base: &&LockedBase| {
+        base.reference == reference && base.variant == settings.variant.value && base.architecture == architecture
+    };
+    if let Some(base) = locked.filter(fits).filter(|_| !renew) {
+        let choice = format!("{reference} {}", base.variant.name());
+        let why = format!("{} packages pinned in corten.lock", base.debs.len());
+        world.events.emit(Event::Decision { about: "base", choice: &choice, why: &why });
+        return Ok(Chosen { base: base.clone(), fresh: false });
+    }
+    let base = lock(project, architecture, world)?;
+    let choice = format!("{reference} {}", base.variant.name());
+    let why = format!("{} packages from the archive as it is now", base.debs.len());
+    world.events.emit(Event::Decision { about: "base", choice: &choice, why: &why });
+    Ok(Chosen { base, fresh: true })
+}
+
+fn lock(project: &Project, architecture: Architecture, world: &World<'_>) -> Result<LockedBase, Report> {
+    let settings = &project.settings;
+    let Base::Debian { suite } = &settings.base.value;
+    let request = BaseRequest {
+        suite,
+        variant: convert::variant(settings.variant.value),
+        architecture,
+        extra: &[],
+        now: u64::try_from(world.now).unwrap_or(0),
+        seen: project.corten_lock.as_ref().map(|lock| lock.base.archive.epoch),
+    };
+    let sources = Sources::of(project)?;
+    let locked = lock_base(&sources.archive(world), &request)?;
+    Ok(LockedBase {
+        reference: settings.base.value.to_string(),
+        variant: settings.variant.value,
+        architecture,
+        python: locked.python,
+        glibc: locked.glibc,
+        seeds: locked.seeds,
+        archive: ArchiveState { suite: locked.suite, epoch: locked.epoch },
+        debs: locked.debs.into_iter().map(convert::from_install).collect(),
+    })
+}
+
+/// Where the project gets Debian's packages from, and whose signatures count.
+pub struct Sources {
+    mirrors: Mirrors,
+    keyring: Keyring,
+}
+
+impl Sources {
+    /// As the settings say, else Debian's own.
+    pub fn of(project: &Project) -> Result<Self, Report> {
+        let settings = &project.settings.archive;
+        let usual = Mirrors::default();
+        let or = |setting: &Option<Setting<String>>, usual| setting.as_ref().map_or(usual, |set| set.value.clone());
+        let mirrors = Mirrors {
+            main: or(&settings.main, usual.main),
+            security: or(&settings.security, usual.security),
+            snapshot: settings.snapshot.as_ref().map(|set| set.value.clone()),
+        };
+        let keyring = match &settings.keyring {
+            None => Keyring::debian()?,
+            Some(set) => {
+                let path = project.folder.join(&set.value);
+                let bytes = std::fs::read(&path)
+                    .map_err(|error| Failure::usage(format!("reading the keyring {}: {error}", path.display())))?;
+                Keyring::from_bytes(&bytes)?
+            }
+        };
+        Ok(Self { mirrors, keyring })
+    }
+
+    /// The archive behind them.
+    pub fn archive<'a>(&'a self, world: &World<'a>) -> Archive<'a> {
+        Archive {
+            client: world.client,
+            store: world.store,
+            mirrors: &self.mirrors,
+            keyring: &self.keyring,
+            events: world.events,
+        }
+    }
+}
+
+/// What wheels run on, on this base.
+pub fn python(base: &LockedBase) -> Result<PythonTarget, Failure> {
+    let numbers = |text: &str| {
+        let mut parts = text.split('.').map(str::parse::<u32>);
+        Some((parts.next()?.ok()?, parts.next()?.ok()?))
+    };
+    let wrong = |what: &str, text: &str| {
+        Failure::input(format!("corten.lock says that the base's {what} is '{text}', which is no version"))
+            .hint("`corten lock` writes it anew")
+    };
+    Ok(PythonTarget {
+        version: numbers(&base.python).ok_or_else(|| wrong("python", &base.python))?,
+        full_version: base.python.clone(),
+        glibc: numbers(&base.glibc).ok_or_else(|| wrong("glibc", &base.glibc))?,
+        architecture: base.architecture,
+    })
+}

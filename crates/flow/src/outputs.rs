@@ -1,0 +1,122 @@
+//! Where a built image goes beside the store: files, and the docker or podman of this machine.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::str::FromStr;
+
+use corten_diagnostic::{Failure, Report};
+use corten_oci::{Digest, Reference};
+use corten_store::{Store, docker_archive, layout};
+
+/// A file to write, as `docker buildx build --output` takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// `type=oci,dest=FILE`: an OCI layout in a tar.
+    Oci(PathBuf),
+    /// `type=docker,dest=FILE`: what `docker load` reads.
+    Docker(PathBuf),
+}
+
+impl FromStr for Output {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        let wrong = |why: &str| {
+            Failure::usage(format!("--output '{text}': {why}"))
+                .hint("type=oci,dest=FILE writes an OCI layout, type=docker,dest=FILE what `docker load` reads")
+        };
+        let (mut kind, mut destination) = (None, None);
+        for field in text.split(',') {
+            match field.split_once('=') {
+                Some(("type", value)) => kind = Some(value),
+                Some(("dest", value)) => destination = Some(PathBuf::from(value)),
+                _ => return Err(wrong(&format!("'{field}' is neither type=… nor dest=…"))),
+            }
+        }
+        let destination = destination.ok_or_else(|| wrong("it names no file"))?;
+        match kind {
+            Some("oci") => Ok(Self::Oci(destination)),
+            Some("docker") => Ok(Self::Docker(destination)),
+            Some(other) => Err(wrong(&format!("type '{other}' is not known"))),
+            None => Err(wrong("it has no type")),
+        }
+    }
+}
+
+/// Writes one output. A file that is there already is replaced once the new one is complete.
+pub fn write(output: &Output, store: &Store, image: &Digest, names: &[Reference]) -> Result<(), Report> {
+    match output {
+        Output::Oci(path) => replace(path, |to| Ok(layout::export_tar(store, image, names, to)?)),
+        Output::Docker(path) => replace(path, |to| Ok(docker_archive::export(store, image, names, to)?)),
+    }
+}
+
+fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Report>) -> Result<(), Report> {
+    let failed = |error: io::Error| Failure::world(format!("writing {}: {error}", path.display()));
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.partial", std::process::id()));
+    let partial = PathBuf::from(name);
+    let file = File::create(&partial).map_err(failed)?;
+    let mut writer = BufWriter::with_capacity(1 << 18, file);
+    let result = write(&mut writer).and_then(|()| {
+        let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
+        file.sync_all().map_err(failed)?;
+        Ok(std::fs::rename(&partial, path).map_err(failed)?)
+    });
+    if result.is_err() {
+        // The error that matters is the one above; a file that is left over is named after this process.
+        drop(std::fs::remove_file(&partial));
+    }
+    result
+}
+
+/// Loads the image into the docker of this machine, or where there is none, its podman. Says which.
+pub fn load(store: &Store, image: &Digest, names: &[Reference]) -> Result<&'static str, Report> {
+    for program in ["docker", "podman"] {
+        if let Some(result) = load_with(program, store, image, names) {
+            return result.map(|()| program);
+        }
+    }
+    Err(Failure::world("loading the image: there is neither docker nor podman on PATH")
+        .hint("-o type=docker,dest=FILE writes a file that either can load elsewhere")
+        .into())
+}
+
+/// None where the program is not there.
+fn load_with(program: &str, store: &Store, image: &Digest, names: &[Reference]) -> Option<Result<(), Report>> {
+    let mut command = Command::new(program);
+    command.arg("load").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => return Some(Err(Failure::world(format!("running {program} load: {error}")).into())),
+    };
+    // Dropped before waiting, so that the program sees the end.
+    let sent = child.stdin.take().map(|stdin| {
+        let mut stdin = BufWriter::with_capacity(1 << 18, stdin);
+        docker_archive::export(store, image, names, &mut stdin)
+    });
+    Some(match child.wait_with_output() {
+        Ok(output) if output.status.success() => sent.transpose().map(|_| ()).map_err(Report::from),
+        Ok(output) => Err(Failure::world(format!("running {program} load: it ended with {}", output.status))
+            .because(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+            .into()),
+        Err(error) => Err(Failure::world(format!("running {program} load: {error}")).into()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_written_as_buildx_has_them() {
+        assert_eq!("type=oci,dest=a.tar".parse::<Output>().unwrap(), Output::Oci("a.tar".into()));
+        assert_eq!("dest=b,type=docker".parse::<Output>().unwrap(), Output::Docker("b".into()));
+        for wrong in ["", "type=oci", "dest=x", "type=zip,dest=x", "type=oci,dest=x,y"] {
+            assert!(wrong.parse::<Output>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! From a lock to wheels: what the lock says for the target, which file of each package, how large it is.
+//!
+//! The answer depends on the lock, the manifest, the target and what was asked, and on nothing else; so it is
+//! remembered under their digest, and a second build reads neither lock nor index.
+
+use std::collections::BTreeMap;
+
+use corten_diagnostic::{Failure, Report, Span};
+use corten_frontend::python::{
+    Asked, Files, InStep, LocalProject, LockFile, LockKind, LockedFrom, Reason, Resolved, Wanted, choose, in_step, read,
+};
+use corten_install::fetch::{Download, fetch};
+use corten_install::python::index;
+use corten_oci::Digest;
+use corten_package::marker::Environment;
+use corten_package::wheel::Tags;
+use corten_plan::{LockedWheel, PythonTarget};
+use corten_store::Key;
+use serde::{Deserialize, Serialize};
+
+use crate::project::Project;
+use crate::world::World;
+
+/// Where wheels come from if nothing else is said.
+const PYPI: &str = "https://pypi.org/simple";
+
+/// Raised when the choice of wheels changes for the same lock.
+const FORMAT: u32 = 1;
+
+/// The packages of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packages {
+    /// Sorted by name.
+    pub wheels: Vec<LockedWheel>,
+    /// Dependency groups that were taken.
+    pub groups: Vec<String>,
+    /// Dependency groups that were left out.
+    pub groups_left_out: Vec<String>,
+    /// What the user ought to know.
+    pub warnings: Vec<String>,
+    /// Withdrawn versions: name and version, why, and the line of the lock.
+    pub yanked: Vec<Yanked>,
+    /// What differs between lock and manifest; none where they agree or cannot be compared.
+    pub out_of_step: Vec<String>,
+    /// Wheels that the lock names without a hash, with the one that was recorded.
+    pub recorded: BTreeMap<String, Digest>,
+}
+
+/// A version that its index has withdrawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Yanked {
+    /// `pypdfium2 4.30.1`.
+    pub package: String,
+    /// As the index puts it.
+    pub why: String,
+    /// In the lock, from 1.
+    pub line: usize,
+}
+
+/// What is wanted of a project's packages.
+pub struct Wish<'a> {
+    /// Groups and extras.
+    pub asked: &'a Asked,
+    /// What they run on.
+    pub python: &'a PythonTarget,
+}
+
+/// Chooses the wheels of `project`.
+pub fn packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Result<Packages, Report> {
+    let key = key(project, wish);
+    if let Some(known) = world.store.record(&key)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        return Ok(known);
+    }
+    let packages = choose_packages(project, wish, world)?;
+    let bytes = serde_json::to_vec(&packages).map_err(|error| Failure::bug(format!("remembering wheels: {error}")))?;
+    let batch = world.store.batch();
+    batch.record(&key, &bytes)?;
+    batch.finish()?;
+    Ok(packages)
+}
+
+fn key(project: &Project, wish: &Wish<'_>) -> Key {
+    let manifest = project.manifest.as_ref().map(|manifest| Digest::of(manifest.text.as_bytes()));
+    let recorded = project.corten_lock.as_ref().and_then(|lock| lock.lock.as_ref()).map(|lock| &lock.recorded);
+    let index: Vec<_> = project.settings.index.mirrors.iter().map(|(from, to)| (from, &to.value)).collect();
+    let asked = (&wish.asked.groups, wish.asked.no_default_groups, &wish.asked.extras, &wish.asked.package);
+    let url = project.settings.index.url.as_ref().map(|url| &url.value);
+    let facts = (FORMAT, project.lock_digest, &project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()), manifest);
+    let all = (facts, recorded, index, url, asked, wish.python);
+    Key(Digest::of(serde_json::to_vec(&all).unwrap_or_default()))
+}
+
+fn choose_packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Result<Packages, Report> {
+    let environment = Environment::new(wish.python.full_version.clone(), wish.python.architecture);
+    let resolved = read(&project.lock, project.manifest.as_ref(), wish.asked, &environment)?;
+    refuse_local(&resolved.local)?;
+    let out_of_step = differences(project)?;
+    let tags = Tags::new(wish.python.version, wish.python.glibc, wish.python.architecture);
+    let chosen = choose_all(project, &resolved, &tags, world)?;
+    let yanked = yanked(&resolved, &chosen);
+    let mut recorded = known_hashes(project);
+    let wheels = pin_all(project, &resolved, chosen, &mut recorded, world)?;
+    Ok(Packages {
+        wheels,
+        groups: resolved.groups,
+        groups_left_out: resolved.groups_left_out,
+        warnings: resolved.warnings,
+        yanked,
+        out_of_step,
+        recorded,
+    })
+}
+
+fn known_hashes(project: &Project) -> BTreeMap<String, Digest> {
+    let lock = project.corten_lock.as_ref().and_then(|lock| lock.lock.as_ref());
+    lock.map(|lock| lock.recorded.clone()).unwrap_or_default()
+}
+
+/// Projects beside the one at hand would have to be built, which this version does not do.
+fn refuse_local(local: &[LocalProject]) -> Result<(), Failure> {
+    let Some(other) = local.iter().find(|local| local.path != "." && local.package) else { return Ok(()) };
+    let failure = Failure::input(format!(
+        "{} at {} is a project of its own, and building projects is not part of this version",
+        other.name, other.path
+    ))
+    .hint("build it to a wheel, publish that to an index, and lock it from there");
+    Err(match &other.at {
+        Some(at) => failure.at(at.clone()),
+        None => failure,
+    })
+}
+
+fn differences(project: &Project) -> Result<Vec<String>, Failure> {
+    let Some(manifest) = &project.manifest else { return Ok(Vec::new()) };
+    match in_step(&project.lock, manifest, &[])? {
+        InStep::No(differences) => Ok(differences),
+        InStep::Yes | InStep::Unknown(_) => Ok(Vec::new()),
+    }
+}
+
+/// A file for each package, or one error that names all packages without one.
+fn choose_all(project: &Project, resolved: &Resolved, tags: &Tags, world: &World<'_>) -> Result<Vec<LockFile>, Report> {
+    let files = side_by_side(&resolved.wanted, world.jobs, |wanted| files_of(project, wanted, world))?;
+    let mut chosen = Vec::new();
+    let mut missing = Vec::new();
+    for (wanted, files) in resolved.wanted.iter().zip(&files) {
+        match choose(wanted, files, tags) {
+            Ok(file) => chosen.push(file),
+            Err(no_wheel) => missing.push(no_wheel),
+        }
+    }
+    let Some(first) = missing.first() else { return Ok(chosen) };
+    if missing.len() == 1 {
+        return Err(missing.remove(0).into());
+    }
+    let rest = missing.iter().map(|no_wheel| format!("{} ({})", no_wheel.package, no_wheel.reason));
+    let all = rest.collect::<Vec<_>>().join(", ");
+    let failure = Failure::input(format!("{} packages cannot be installed: {all}", missing.len()));
+    let buildable = missing.iter().any(|no_wheel| matches!(no_wheel.reason, Reason::SdistOnly | Reason::NoWheelButSdist));
+    let failure = failure.at(first.at.clone()).hint(first.hint.clone());
+    Err(if buildable { failure.hint("building from source comes in a later version") } else { failure }.into())
+}
+
+fn files_of(project: &Project, wanted: &Wanted, world: &World<'_>) -> Result<Vec<LockFile>, Report> {
+    if let LockedFrom::File(path) = &wanted.from {
+        return Err(Failure::input(format!("{} is locked as the file {path}, which cannot be fetched by others", wanted.name))
+            .at(wanted.at.clone())
+            .hint("publish the wheel to an index and lock it from there")
+            .into());
+    }
+    match &wanted.files {
+        Files::Known(files) => Ok(files.clone()),
+        Files::AskIndex { index, extra, hashes } => {
+            let usual = project.settings.index.url.as_ref().map_or(PYPI, |url| url.value.as_str());
+            let first = index.as_deref().unwrap_or(usual);
+            let indexes: Vec<&str> = extra.iter().map(String::as_str).chain([first]).collect();
+            ask_indexes(project, wanted, &indexes, hashes, world)
+        }
+    }
+}
+
+/// The first index that has files with these hashes; a name is never searched beyond the indexes that the lock gives.
+fn ask_indexes(
+    project: &Project,
+    wanted: &Wanted,
+    indexes: &[&str],
+    hashes: &[Digest],
+    world: &World<'_>,
+) -> Result<Vec<LockFile>, Report> {
+    let mut last = Vec::new();
+    for index in indexes {
+        let files = index::files(world.client, &mirrored(project, index), wanted.name.as_str(), world.events)?;
+        last = files.into_iter().map(lock_file).collect::<Vec<_>>();
+        last.retain(|file| file.digest.is_some_and(|digest| hashes.contains(&digest)));
+        if !last.is_empty() {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+fn lock_file(file: index::IndexFile) -> LockFile {
+    LockFile { file: file.file, url: file.url, digest: file.digest, size: file.size, yanked: file.yanked }
+}
+
+fn yanked(resolved: &Resolved, chosen: &[LockFile]) -> Vec<Yanked> {
+    let pairs = resolved.wanted.iter().zip(chosen);
+    let yanked = pairs.filter_map(|(wanted, file)| Some((wanted, file.yanked.clone()?)));
+    yanked.map(|(wanted, why)| Yanked { package: titled(wanted), why, line: wanted.at.position().0 }).collect()
+}
+
+fn titled(wanted: &Wanted) -> String {
+    match &wanted.version {
+        Some(version) => format!("{} {version}", wanted.name),
+        None => wanted.name.to_string(),
+    }
+}
+
+/// Completes what the lock leaves open: size, hash, and the address under the project's mirrors.
+fn pin_all(
+    project: &Project,
+    resolved: &Resolved,
+    chosen: Vec<LockFile>,
+    recorded: &mut BTreeMap<String, Digest>,
+    world: &World<'_>,
+) -> Result<Vec<LockedWheel>, Report> {
+    let pairs: Vec<(&Wanted, LockFile)> = resolved.wanted.iter().zip(chosen).collect();
+    let known = &*recorded;
+    let wheels = side_by_side(&pairs, world.jobs, |(wanted, file)| pin(project, wanted, file, known, world))?;
+    for ((_, file), wheel) in pairs.iter().zip(&wheels) {
+        if file.digest.is_none() && recorded.insert(wheel.file.clone(), wheel.digest).is_none() {
+            world.events.warning(&format!("{} has no hash in the lock; its SHA-256 is recorded in corten.lock", wheel.file));
+        }
+    }
+    Ok(wheels)
+}
+
+fn pin(
+    project: &Project,
+    wanted: &Wanted,
+    file: &LockFile,
+    recorded: &BTreeMap<String, Digest>,
+    world: &World<'_>,
+) -> Result<LockedWheel, Report> {
+    let url = mirrored(project, &file.url);
+    let digest = file.digest.or_else(|| recorded.get(&file.file).copied());
+    let (digest, size) = match (digest, file.size) {
+        (Some(digest), Some(size)) => (digest, size),
+        (Some(digest), None) => (digest, size_of(wanted, &url, digest, world)?),
+        (None, _) => first_fetch(&url, world)?,
+    };
+    let version = wanted.version.as_ref().map(ToString::to_string);
+    let version = version.unwrap_or_else(|| file.file.split('-').nth(1).unwrap_or_default().to_owned());
+    let direct_url = direct_url(&wanted.from, &digest);
+    Ok(LockedWheel { name: wanted.name.to_string(), version, file: file.file.clone(), url, digest, size, direct_url })
+}
+
+/// What the store or the server says; a server that does not tell is made to by fetching the wheel, which is needed anyway.
+fn size_of(wanted: &Wanted, url: &str, digest: Digest, world: &World<'_>) -> Result<u64, Report> {
+    if let Some(size) = world.store.size(&digest)? {
+        return Ok(size);
+    }
+    if let Some(size) = index::head_size(world.client, url)? {
+        return Ok(size);
+    }
+    let download = Download { urls: vec![url.to_owned()], digest, size: None, what: titled(wanted) };
+    fetch(world.client, world.store, &download, world.events)?;
+    Ok(world.store.size(&digest)?.unwrap_or_default())
+}
+
+/// A wheel that nobody has hashed: fetched now, so that its hash can be recorded.
+fn first_fetch(url: &str, world: &World<'_>) -> Result<(Digest, u64), Report> {
+    let mut response = world.client.send(&corten_net::Request::get(url))?;
+    let batch = world.store.batch();
+    let mut blob = batch.blob()?;
+    std::io::copy(&mut response.body, &mut blob)
+        .map_err(|error| Failure::world(format!("fetching {url}: {error}")))?;
+    let described = blob.finish()?;
+    batch.finish()?;
+    Ok(described)
+}
+
+/// PEP 610, for what was locked by URL.
+fn direct_url(from: &LockedFrom, digest: &Digest) -> Option<String> {
+    let LockedFrom::Url(url) = from else { return None };
+    let document = serde_json::json!({"url": url, "archive_info": {"hashes": {"sha256": digest.hex()}}});
+    Some(document.to_string())
+}
+
+/// An address under the project's mirrors: the longest beginning that fits wins.
+fn mirrored(project: &Project, url: &str) -> String {
+    let fitting = project.settings.index.mirrors.iter().filter(|(from, _)| url.starts_with(from.as_str()));
+    match fitting.max_by_key(|(from, _)| from.len()) {
+        Some((from, to)) => format!("{}{}", to.value, &url[from.len()..]),
+        None => url.to_owned(),
+    }
+}
+
+/// Maps items on `jobs` threads; the results keep the items' order, the first error wins.
+pub fn side_by_side<T: Sync, R: Send>(
+    items: &[T],
+    jobs: usize,
+    work: impl Fn(&T) -> Result<R, Report> + Sync,
+) -> Result<Vec<R>, Report> {
+    let size = items.len().div_ceil(jobs.max(1)).max(1);
+    let work = &work;
+    let parts = std::thread::scope(|scope| {
+        let threads = items.chunks(size).map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<_>>()));
+        let threads = threads.collect::<Vec<_>>();
+        threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
+    });
+    let mut results = Vec::with_capacity(items.len());
+    for part in parts {
+        let part = part.map_err(|_| Failure::bug("a thread that chose wheels died"))?;
+        for result in part {
+            results.push(result?);
+        }
+    }
+    Ok(results)
+}
+
+/// The line of the lock that a finding about `packages` points to.
+pub fn lock_line(project: &Project, line: usize) -> Span {
+    Span::line_of(&project.lock.path, std::sync::Arc::clone(&project.lock.text), line)
+}
+
+/// Does the lock say what every file's hash must be? Requirements without hashes are refused while reading.
+pub fn is_hashed(packages: &Packages, kind: LockKind) -> bool {
+    kind == LockKind::Requirements || packages.recorded.is_empty()
+}

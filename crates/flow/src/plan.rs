@@ -1,0 +1,303 @@
+//! Planning: from a folder to a plan in which everything is pinned. Reads; writes nothing but what it remembers.
+//!
+//! ```text
+//! open ─► base ─► wheels ─┐
+//!   ├───► files ──────────┼─► lower ─► Plan
+//!   └───► git ─► labels ──┘
+//! ```
+
+use std::collections::BTreeMap;
+
+use corten_diagnostic::{Event, Failure, Report};
+use corten_frontend::python::Asked;
+use corten_frontend::entry::Entry;
+use corten_frontend::settings::Settings;
+use corten_oci::Architecture;
+use corten_package::pep440::Specifiers;
+use corten_plan::{CortenLock, LockedBase, LockedLock, Plan, PythonTarget, SourceFile, StepId};
+
+use crate::base;
+use crate::context::Ignored;
+use crate::files::{self, Files};
+use crate::git::{self, Commit};
+use crate::lower::{Answers, lower};
+use crate::packages::{Packages, Wish, packages};
+use crate::project::{Project, ProjectOptions};
+use crate::start;
+use crate::tags::{Origin, rfc3339};
+use crate::world::World;
+
+/// What is asked of a plan.
+#[derive(Debug, Clone, Default)]
+pub struct PlanOptions {
+    /// Which path, groups, extras.
+    pub project: ProjectOptions,
+    /// For which processor.
+    pub architecture: Architecture,
+    /// Pin the base anew.
+    pub renew: bool,
+    /// Refuse to change corten.lock.
+    pub locked: bool,
+}
+
+/// A plan, and all that was found out on the way.
+pub struct Planned {
+    /// The project.
+    pub project: Project,
+    /// What it stands on.
+    pub base: LockedBase,
+    /// What the wheels run on.
+    pub python: PythonTarget,
+    /// The wheels.
+    pub packages: Packages,
+    /// How the service starts.
+    pub start: Entry,
+    /// The commit, where there is one.
+    pub commit: Option<Commit>,
+    /// Files of the image that differ from the commit, sorted.
+    pub dirty: Vec<String>,
+    /// What stays out, by reason.
+    pub ignored: BTreeMap<String, Ignored>,
+    /// Weights, as the image has them.
+    pub weights: Vec<SourceFile>,
+    /// The project's other files, as the image has them.
+    pub app: Vec<SourceFile>,
+    /// As tags have it.
+    pub version: String,
+    /// corten.lock as it ought to be, and what changed; none where it is as it ought to be.
+    pub new_lock: Option<(CortenLock, Vec<String>)>,
+    /// What to build.
+    pub plan: Plan,
+    /// The step that makes the image.
+    pub image: StepId,
+}
+
+impl Planned {
+    /// Where the image's files stand.
+    pub fn origin(&self) -> Origin<'_> {
+        match &self.commit {
+            None => Origin::Folder,
+            Some(commit) if self.dirty.is_empty() => Origin::Clean(commit),
+            Some(commit) => Origin::Dirty(commit),
+        }
+    }
+}
+
+/// Plans the image of a folder.
+pub fn plan(folder: &std::path::Path, options: &PlanOptions, world: &World<'_>) -> Result<Planned, Report> {
+    let project = Project::open(folder, &options.project, world.events)?;
+    std::thread::scope(|scope| {
+        let commit = scope.spawn(|| git::commit(&project.folder));
+        let files = scope.spawn(|| files::files(&project, world));
+        let target = target(&project, options, world);
+        let commit = commit.join().map_err(|_| Failure::bug("the thread that asked git died"))?;
+        let files = files.join().map_err(|_| Failure::bug("the thread that read the files died"))?;
+        Ok::<_, Report>((target?, commit?, files?))
+    })
+    .and_then(|(target, commit, files)| assemble(project, target, commit, files, options, world))
+}
+
+struct Platform {
+    base: base::Chosen,
+    python: PythonTarget,
+    packages: Packages,
+}
+
+fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result<Platform, Report> {
+    let base = base::choose(project, options.architecture, options.renew, world)?;
+    let python = base::python(&base.base)?;
+    check_python(project, &python)?;
+    let settings = &project.settings;
+    let asked = Asked {
+        groups: joined(&settings.groups, &options.project.groups),
+        extras: joined(&settings.extras, &options.project.extras),
+        ..Asked::default()
+    };
+    let packages = packages(project, &Wish { asked: &asked, python: &python }, world)?;
+    Ok(Platform { base, python, packages })
+}
+
+fn joined(settings: &[corten_frontend::settings::Setting<String>], flags: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = settings.iter().map(|setting| setting.value.clone()).chain(flags.iter().cloned()).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// The base has one Python; a project that wants another is told so before anything is fetched.
+fn check_python(project: &Project, python: &PythonTarget) -> Result<(), Failure> {
+    let offered = python.minor();
+    let hint = format!("debian:bookworm has Python {offered}; it is the only base of this version");
+    if let Some(wanted) = project.settings.python.as_ref().filter(|wanted| wanted.value != python.version) {
+        let message = format!("the settings ask for Python {}.{}, the base has {offered}", wanted.value.0, wanted.value.1);
+        let failure = Failure::usage(message).hint(hint);
+        return Err(match &wanted.at {
+            Some(at) => failure.at(at.clone()),
+            None => failure,
+        });
+    }
+    let requires = project.settings.project.as_ref().and_then(|project| project.requires_python.as_ref());
+    let Some(requires) = requires else { return Ok(()) };
+    let specifiers: Specifiers = requires.value.parse().map_err(|error| {
+        let failure = Failure::input(format!("requires-python '{}' cannot be read: {error}", requires.value));
+        match &requires.at {
+            Some(at) => failure.at(at.clone()),
+            None => failure,
+        }
+    })?;
+    if python.full_version.parse().is_ok_and(|version| specifiers.contains_prerelease(&version)) {
+        return Ok(());
+    }
+    let failure =
+        Failure::input(format!("the project requires Python {}, the base has {}", requires.value, python.full_version));
+    Err(match &requires.at {
+        Some(at) => failure.at(at.clone()).hint(hint),
+        None => failure.hint(hint),
+    })
+}
+
+fn assemble(
+    project: Project,
+    platform: Platform,
+    commit: Option<Commit>,
+    files: Files,
+    options: &PlanOptions,
+    world: &World<'_>,
+) -> Result<Planned, Report> {
+    let Platform { base, python, packages } = platform;
+    let start = files.start(&project, &packages)?;
+    let version = version(&project.settings, world);
+    let dirty = commit.as_ref().map(|commit| files.dirty(&project, commit)).unwrap_or_default();
+    let created = created(commit.as_ref(), world)?;
+    let mut config = start::config(&project.settings, &start);
+    config.labels = Some(labels(&project.settings, &version, commit.as_ref(), &dirty, created.as_ref()));
+    let new_lock = new_lock(&project, &base, &packages);
+    if let (Some((_, changes)), true) = (&new_lock, options.locked) {
+        return Err(Failure::input(format!("corten.lock would change: {}", changes.join("; ")))
+            .hint("run `corten lock`, or build without --locked, and commit corten.lock")
+            .into());
+    }
+    decide(&python, &packages, &start, world);
+    let answers = Answers {
+        base: base.base.clone(),
+        python: python.clone(),
+        wheels: packages.wheels.clone(),
+        weights: files.weights.clone(),
+        app: files.app.clone(),
+        user: project.settings.user.value.clone(),
+        config,
+        created,
+    };
+    let (plan, image) = lower(answers);
+    Ok(Planned {
+        base: base.base,
+        python,
+        packages,
+        start,
+        commit,
+        dirty,
+        ignored: files.ignored,
+        weights: files.weights,
+        app: files.app,
+        version,
+        new_lock,
+        plan,
+        image,
+        project,
+    })
+}
+
+fn decide(python: &PythonTarget, packages: &Packages, start: &Entry, world: &World<'_>) {
+    let decide = |about, choice: &str, why: &str| world.events.emit(Event::Decision { about, choice, why });
+    decide("python", &python.full_version, "the base's");
+    let left_out = if packages.groups_left_out.is_empty() {
+        String::new()
+    } else {
+        format!("; left out: {}", packages.groups_left_out.join(", "))
+    };
+    let groups = if packages.groups.is_empty() { "no groups".to_owned() } else { packages.groups.join(", ") };
+    decide("packages", &format!("{} wheels", packages.wheels.len()), &format!("groups: {groups}{left_out}"));
+    let why = start.at.as_ref().map_or_else(|| start.rule.clone(), |at| format!("{} at {at}", start.rule));
+    decide("start", &start.command.join(" "), &why);
+    for warning in packages.warnings.iter().chain(&start.warning) {
+        world.events.warning(warning);
+    }
+}
+
+fn version(settings: &Settings, world: &World<'_>) -> String {
+    settings.version.as_ref().map(|version| version.value.clone()).unwrap_or_else(|| {
+        world.events.warning("the project's version is dynamic: set `version` to what the image's tags shall say");
+        "0+unknown".to_owned()
+    })
+}
+
+/// The time that the image says it is of: reproducible, or none.
+fn created(commit: Option<&Commit>, world: &World<'_>) -> Result<Option<String>, Failure> {
+    let seconds = world.source_date_epoch.or(commit.map(|commit| commit.time));
+    seconds.map(rfc3339).transpose()
+}
+
+/// The annotations of the image specification, then the project's own labels, which win.
+fn labels(
+    settings: &Settings,
+    version: &str,
+    commit: Option<&Commit>,
+    dirty: &[String],
+    created: Option<&String>,
+) -> BTreeMap<String, String> {
+    let project = settings.project.as_ref();
+    let revision = commit.map(|commit| match dirty.is_empty() {
+        true => commit.id.clone(),
+        false => format!("{}-dirty", commit.id),
+    });
+    let known = [
+        ("title", Some(settings.name.value.clone())),
+        ("version", Some(version.to_owned())),
+        ("revision", revision),
+        ("created", created.cloned()),
+        ("source", project.and_then(|project| project.repository()).map(str::to_owned)),
+        ("description", project.and_then(|project| project.description.clone())),
+        ("licenses", project.and_then(|project| project.license.clone())),
+        ("base.name", Some(settings.base.value.to_string())),
+    ];
+    let known = known.into_iter().filter_map(|(name, value)| Some((format!("org.opencontainers.image.{name}"), value?)));
+    let own = settings.labels.iter().map(|(name, value)| (name.clone(), value.value.clone()));
+    known.chain(own).collect()
+}
+
+/// corten.lock as it ought to be, if it is not.
+fn new_lock(project: &Project, base: &base::Chosen, packages: &Packages) -> Option<(CortenLock, Vec<String>)> {
+    let name = project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let lock = LockedLock { file: name, digest: project.lock_digest, recorded: packages.recorded.clone() };
+    let wanted = CortenLock { version: 1, lock: Some(lock), base: base.base.clone() };
+    let changes = match &project.corten_lock {
+        Some(found) if *found == wanted => return None,
+        Some(found) => changes(found, &wanted),
+        None => vec![format!("new, with {} packages of {}", wanted.base.debs.len(), wanted.base.reference)],
+    };
+    Some((wanted, changes))
+}
+
+fn changes(found: &CortenLock, wanted: &CortenLock) -> Vec<String> {
+    let mut changes = Vec::new();
+    if found.lock != wanted.lock {
+        let name = wanted.lock.as_ref().map_or("lock", |lock| lock.file.as_str());
+        changes.push(format!("{name} has changed since it was written"));
+    }
+    let versions = |lock: &CortenLock| -> BTreeMap<String, String> {
+        lock.base.debs.iter().map(|deb| (deb.name.clone(), deb.version.clone())).collect()
+    };
+    let (old, new) = (versions(found), versions(wanted));
+    for (name, version) in &new {
+        match old.get(name) {
+            None => changes.push(format!("{name} {version} comes in")),
+            Some(before) if before != version => changes.push(format!("{name} {before} → {version}")),
+            Some(_) => {}
+        }
+    }
+    changes.extend(old.keys().filter(|name| !new.contains_key(*name)).map(|name| format!("{name} goes")));
+    if changes.is_empty() {
+        changes.push("the state of the archive".to_owned());
+    }
+    changes
+}

@@ -1,0 +1,263 @@
+//! A project's folder: its settings, its lock, and which way it is built.
+//!
+//! Everything that people wrote is read once, here; the rest of flow works on texts and values.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use corten_diagnostic::{Event, Events, Failure};
+use corten_frontend::python::{LockKind, LockText, Manifest};
+use corten_frontend::settings::{Frontend, Settings, Text, Texts};
+use corten_oci::Digest;
+use corten_plan::CortenLock;
+
+/// The name of Corten's own lock.
+pub const CORTEN_LOCK: &str = "corten.lock";
+
+/// Locks that are read, best first.
+const LOCKS: [&str; 3] = ["uv.lock", "pylock.toml", "requirements.txt"];
+
+/// Locks of other tools that are not read yet, with how to get one that is.
+const FOREIGN_LOCKS: [(&str, &str); 5] = [
+    ("poetry.lock", "poetry export --format requirements.txt --output requirements.txt"),
+    ("pdm.lock", "pdm export --format requirements --output requirements.txt"),
+    ("Pipfile.lock", "pipenv requirements --hash > requirements.txt"),
+    ("pixi.lock", "keep the Python packages in pyproject.toml and run `uv lock`"),
+    ("environment.yml", "keep the Python packages in pyproject.toml and run `uv lock`"),
+];
+
+/// A project as it lies in its folder.
+pub struct Project {
+    /// The folder, as the user named it.
+    pub folder: PathBuf,
+    /// What it says about its image.
+    pub settings: Settings,
+    /// Its Python lock.
+    pub lock: LockText,
+    /// SHA-256 of the lock's bytes (with the files that it includes).
+    pub lock_digest: Digest,
+    /// pyproject.toml.
+    pub manifest: Option<Manifest>,
+    /// Corten's own lock, where there is one.
+    pub corten_lock: Option<CortenLock>,
+    /// `.dockerignore`.
+    pub ignore: Option<Text>,
+    /// `.python-version`.
+    pub python_version: Option<String>,
+}
+
+/// What the command line says about a project.
+#[derive(Debug, Clone, Default)]
+pub struct ProjectOptions {
+    /// `--frontend`.
+    pub frontend: Option<Frontend>,
+    /// `--group`.
+    pub groups: Vec<String>,
+    /// `--extra`.
+    pub extras: Vec<String>,
+}
+
+impl Project {
+    /// Reads a folder.
+    ///
+    /// # Errors
+    /// Usage for wrong settings; input where there is nothing to build or a text is broken; world where a file cannot be read.
+    pub fn open(folder: &Path, options: &ProjectOptions, events: &dyn Events) -> Result<Self, Failure> {
+        if !folder.is_dir() {
+            return Err(Failure::usage(format!("there is no folder {}", folder.display()))
+                .hint("give the folder of a project: corten build path/to/project"));
+        }
+        let texts = Texts {
+            corten: text(folder, "corten.toml")?,
+            pyproject: text(folder, "pyproject.toml")?,
+            folder: folder_name(folder),
+        };
+        let settings = Settings::read(&texts)?;
+        choose_path(folder, &settings, &texts, options, events)?;
+        let lock = find_lock(folder, &settings)?;
+        let manifest = texts.pyproject.as_ref().map(|text| Manifest::parse(&text.path, Arc::clone(&text.text)));
+        Ok(Self {
+            lock_digest: digest_of(&lock),
+            lock,
+            manifest: manifest.transpose()?,
+            corten_lock: corten_lock(folder)?,
+            ignore: text(folder, ".dockerignore")?,
+            python_version: text(folder, ".python-version")?.map(|text| text.text.to_string()),
+            folder: folder.to_owned(),
+            settings,
+        })
+    }
+}
+
+/// One digest over the lock and what it includes.
+fn digest_of(lock: &LockText) -> Digest {
+    if lock.included.is_empty() {
+        return Digest::of(lock.text.as_bytes());
+    }
+    let mut all = Digest::of(lock.text.as_bytes()).to_string();
+    for (name, text) in &lock.included {
+        all.push_str(&format!("\n{name} {}", Digest::of(text.as_bytes())));
+    }
+    Digest::of(all)
+}
+
+fn folder_name(folder: &Path) -> String {
+    let absolute = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    absolute.file_name().map_or_else(|| "app".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// A file of the project as text; none where it is absent.
+fn text(folder: &Path, name: &str) -> Result<Option<Text>, Failure> {
+    let path = folder.join(name);
+    match std::fs::read(&path) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(Text::new(path, text.strip_prefix('\u{feff}').unwrap_or(&text)))),
+            Err(_) => Err(Failure::input(format!("reading {}: it is not UTF-8 text", path.display()))),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::world(format!("reading {}: {error}", path.display()))),
+    }
+}
+
+fn corten_lock(folder: &Path) -> Result<Option<CortenLock>, Failure> {
+    let Some(text) = text(folder, CORTEN_LOCK)? else { return Ok(None) };
+    CortenLock::parse(&text.text).map(Some).map_err(|error| {
+        let range = error.span().unwrap_or_default();
+        Failure::input(format!("reading {}: {}", text.path.display(), error.message()))
+            .at(corten_diagnostic::Span::new(text.path, text.text, range))
+            .hint("`corten lock` writes it anew")
+    })
+}
+
+/// The first line that a user sees: which way, and why.
+fn choose_path(
+    folder: &Path,
+    settings: &Settings,
+    texts: &Texts,
+    options: &ProjectOptions,
+    events: &dyn Events,
+) -> Result<(), Failure> {
+    let dockerfile = folder.join("Dockerfile").is_file();
+    let (frontend, why) = match (options.frontend, &settings.frontend, &settings.native) {
+        (Some(asked), _, _) => (asked, "asked for by --frontend".to_owned()),
+        (None, Some(set), _) => (set.value, format!("set by {}", place(set.at.as_ref()))),
+        (None, None, Some(native)) => (Frontend::Native, format!("settings at {native}")),
+        (None, None, None) if dockerfile => (Frontend::Dockerfile, "there is a Dockerfile and no native setting".into()),
+        (None, None, None) => (Frontend::Native, "there is no Dockerfile".to_owned()),
+    };
+    let choice = match frontend {
+        Frontend::Native => "native: layers from the lock",
+        Frontend::Dockerfile => "Dockerfile",
+    };
+    events.emit(Event::Decision { about: "path", choice, why: &why });
+    match frontend {
+        Frontend::Native => Ok(()),
+        Frontend::Dockerfile => Err(dockerfile_path(folder, texts)),
+    }
+}
+
+fn place(at: Option<&corten_diagnostic::Span>) -> String {
+    at.map_or_else(|| "the settings".to_owned(), ToString::to_string)
+}
+
+fn dockerfile_path(folder: &Path, texts: &Texts) -> Failure {
+    let failure = Failure::usage(format!("building {} from its Dockerfile is not part of this version", folder.display()))
+        .hint("--frontend native builds it from its lock");
+    match (&texts.corten, &texts.pyproject) {
+        (None, None) => failure,
+        _ => failure.hint("any native setting ([tool.corten] in pyproject.toml, or corten.toml) makes that the default"),
+    }
+}
+
+fn find_lock(folder: &Path, settings: &Settings) -> Result<LockText, Failure> {
+    if let Some(set) = &settings.lock {
+        return named_lock(folder, &set.value).map_err(|failure| match &set.at {
+            Some(at) => failure.at(at.clone()),
+            None => failure,
+        });
+    }
+    match LOCKS.iter().find(|name| folder.join(name).is_file()) {
+        Some(name) => named_lock(folder, name),
+        None => match only_pylock(folder)? {
+            Some(name) => named_lock(folder, &name),
+            None => Err(nothing_to_build(folder)),
+        },
+    }
+}
+
+/// `pylock.<what>.toml`, if there is exactly one.
+fn only_pylock(folder: &Path) -> Result<Option<String>, Failure> {
+    let read = |error: io::Error| Failure::world(format!("reading {}: {error}", folder.display()));
+    let mut found = Vec::new();
+    for entry in folder.read_dir().map_err(read)? {
+        let name = entry.map_err(read)?.file_name().to_string_lossy().into_owned();
+        if LockKind::of(Path::new(&name)) == Some(LockKind::Pylock) {
+            found.push(name);
+        }
+    }
+    match found.len() {
+        0 | 1 => Ok(found.pop()),
+        _ => {
+            found.sort();
+            Err(Failure::usage(format!("there are several locks: {}", found.join(", ")))
+                .hint("say which with `lock = \"…\"` in the settings"))
+        }
+    }
+}
+
+fn named_lock(folder: &Path, name: &str) -> Result<LockText, Failure> {
+    let Some(kind) = LockKind::of(Path::new(name)) else {
+        return Err(Failure::usage(format!("'{name}' is no lock that can be read"))
+            .hint(format!("these can: {}, pylock.<name>.toml", LOCKS.join(", "))));
+    };
+    let Some(text) = text(folder, name)? else {
+        return Err(Failure::input(format!("there is no lock {}", folder.join(name).display())));
+    };
+    let included = if kind == LockKind::Requirements { includes(folder, name, &text.text)? } else { Vec::new() };
+    Ok(LockText { kind, path: text.path, text: text.text, included })
+}
+
+/// Files that a requirements file names with `-r` or `-c`, and those that they name.
+fn includes(folder: &Path, name: &str, text: &str) -> Result<Vec<(String, Arc<str>)>, Failure> {
+    let mut found: Vec<(String, Arc<str>)> = Vec::new();
+    let mut to_read = included_by(name, text);
+    while let Some(next) = to_read.pop() {
+        if next == name || found.iter().any(|(name, _)| *name == next) {
+            continue;
+        }
+        let Some(text) = self::text(folder, &next)? else {
+            return Err(Failure::input(format!("reading {name}: there is no file {next}, which it includes")));
+        };
+        to_read.extend(included_by(&next, &text.text));
+        found.push((next, text.text));
+    }
+    Ok(found)
+}
+
+fn included_by(name: &str, text: &str) -> Vec<String> {
+    let beside = Path::new(name).parent().unwrap_or(Path::new(""));
+    let option = |line: &str| {
+        let line = line.trim();
+        ["-r", "--requirement", "-c", "--constraint"].iter().find_map(|option| {
+            let rest = line.strip_prefix(option)?;
+            let value = rest.trim_start_matches(['=', ' ', '\t']);
+            (rest != value || option.len() == 2).then(|| value.to_owned())
+        })
+    };
+    let names = text.lines().filter_map(option).filter(|value| !value.is_empty());
+    names.map(|value| beside.join(value).to_string_lossy().into_owned()).collect()
+}
+
+fn nothing_to_build(folder: &Path) -> Failure {
+    if let Some((name, instead)) = FOREIGN_LOCKS.iter().find(|(name, _)| folder.join(name).is_file()) {
+        return Failure::input(format!("{} cannot be read by this version", folder.join(name).display()))
+            .hint(format!("these locks can: {}", LOCKS.join(", ")))
+            .hint((*instead).to_owned());
+    }
+    let failure = Failure::input(format!("there is nothing to build in {}: no lock", folder.display()));
+    match folder.join("pyproject.toml").is_file() {
+        true => failure.hint("`uv lock` writes uv.lock from pyproject.toml"),
+        false => failure.hint(format!("a project has pyproject.toml and a lock: {}", LOCKS.join(", "))),
+    }
+}

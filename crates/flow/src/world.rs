@@ -1,0 +1,24 @@
+//! What the verbs work with. Everything outside comes in here: nothing below reads the environment, the clock or the
+//! home folder by itself.
+
+use corten_diagnostic::Events;
+use corten_net::Client;
+use corten_store::Store;
+
+/// The world as the verbs see it.
+pub struct World<'a> {
+    /// Bytes on disk.
+    pub store: &'a Store,
+    /// The one way out.
+    pub client: &'a Client,
+    /// Who listens.
+    pub events: &'a dyn Events,
+    /// How many threads may work.
+    pub jobs: usize,
+    /// Seconds since 1970: for the age of archives, never for an image.
+    pub now: i64,
+    /// `SOURCE_DATE_EPOCH`: overrides the commit's time.
+    pub source_date_epoch: Option<i64>,
+    /// Version of this program, as the release names it.
+    pub tool: &'a str,
+}

@@ -1,0 +1,108 @@
+//! Licences and bans of every crate in the lock file, also of those that only other platforms build.
+
+use spdx::{Expression, ParseMode};
+
+use crate::workspace::{self, Package};
+
+/// Licences that may go into an Apache-2.0 program without asking anybody.
+const LICENCES: [&str; 9] = [
+    "0BSD",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "CDLA-Permissive-2.0", // Mozilla's list of roots (webpki-roots): data
+    "ISC",
+    "MIT",
+    "Unicode-3.0",
+    "Zlib",
+];
+
+/// The one exception (of Apache-2.0) that we take.
+const EXCEPTION: &str = "LLVM-exception";
+
+/// Crates that must not come in, and what to take instead.
+const BANNED: [(&str, &str); 11] = [
+    ("aws-lc-sys", "rustls with ring: one crypto library, and no cmake"),
+    ("async-std", "threads; tokio in serve and buildkit"),
+    ("chrono", "jiff"),
+    ("cmake", "a crate that cc alone can build"),
+    ("libz-ng-sys", "flate2 with zlib-rs"),
+    ("native-tls", "rustls"),
+    ("openssl-sys", "rustls"),
+    ("reqwest", "corten-net"),
+    ("serde_yaml", "serde-saphyr: it is kept up"),
+    ("serde_yml", "serde-saphyr"),
+    ("tar", "corten-layer: one strict reader"),
+];
+
+/// Crates in the lock file. Raise it in the commit that brings more, with the reason.
+const COUNT_LIMIT: usize = 320;
+
+/// What is wrong with the dependencies, one line each.
+///
+/// # Errors
+/// When `cargo metadata` fails.
+pub fn violations() -> Result<Vec<String>, String> {
+    let packages = workspace::everything()?;
+    let mut violations: Vec<_> = packages.iter().filter_map(|package| licence_violation(package).err()).collect();
+    for package in &packages {
+        if let Some((name, instead)) = BANNED.iter().find(|(name, _)| *name == package.name) {
+            violations.push(format!("{name} is banned; use {instead}"));
+        }
+    }
+    if packages.len() > COUNT_LIMIT {
+        violations.push(format!("{} crates in Cargo.lock are more than the limit of {COUNT_LIMIT}", packages.len()));
+    }
+    Ok(violations)
+}
+
+fn licence_violation(package: &Package) -> Result<(), String> {
+    let name = format!("{} {}", package.name, package.version);
+    let licence = package.licence.as_deref().ok_or_else(|| format!("{name} states no licence"))?;
+    let expression = Expression::parse_mode(licence, ParseMode::LAX)
+        .map_err(|error| format!("{name} has the licence '{licence}', which is no SPDX expression: {error}"))?;
+    let is_fine = expression.evaluate(|requirement| {
+        let id = requirement.license.id().map(|id| id.name);
+        let exception = requirement.addition.as_ref().map(ToString::to_string);
+        let exception_is_fine = exception.is_none_or(|exception| exception == EXCEPTION);
+        exception_is_fine && id.is_some_and(|id| LICENCES.contains(&id))
+    });
+    if is_fine { Ok(()) } else { Err(format!("{name} has the licence '{licence}', which is not in the list")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dependency_may_be_used() {
+        let violations = violations().unwrap();
+        assert!(violations.is_empty(), "\n{}", violations.join("\n"));
+    }
+
+    fn licensed(licence: &str) -> bool {
+        let licence = (!licence.is_empty()).then(|| licence.to_owned());
+        let package = Package {
+            name: "x".into(),
+            version: "1".into(),
+            licence,
+            manifest: String::new(),
+            dependencies: Vec::new(),
+        };
+        licence_violation(&package).is_ok()
+    }
+
+    #[test]
+    fn licences_are_judged_as_expressions() {
+        for fine in
+            ["MIT", "MIT/Apache-2.0", "Apache-2.0 / MIT", "GPL-3.0-only OR MIT", "Apache-2.0 WITH LLVM-exception"]
+        {
+            assert!(licensed(fine), "{fine}");
+        }
+        for bad in
+            ["", "GPL-3.0-only", "MIT AND GPL-3.0-only", "MPL-2.0", "Apache-2.0 WITH Classpath-exception-2.0", "what"]
+        {
+            assert!(!licensed(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Chores of the project, as functions: what `cargo xtask` calls, and what tests need to find a peer.
+//!
+//! | module | what it keeps |
+//! |---|---|
+//! | [`arrows`] | which crate may use which, and what the pure ones must not do |
+//! | [`dependencies`] | licences and bans of everything in the lock file |
+//! | [`packages`] | Debian packages that the tests need |
+//! | [`peers`] | other people's programs, pinned, that say whether we are right |
+//! | [`suite`] | all of it, in one run with one result |
+
+pub mod arrows;
+pub mod dependencies;
+pub mod packages;
+pub mod peers;
+pub mod shell;
+pub mod suite;
+pub mod workspace;

@@ -1,0 +1,83 @@
+//! Debian packages that the tests need, and what for.
+
+use std::process::Command;
+
+use crate::shell::{find, is_root, run};
+
+/// A program, the package that brings it to Debian 12, and what the tests do with it.
+pub struct Need {
+    /// The program, as it is found in `PATH`.
+    pub program: &'static str,
+    /// The package.
+    pub package: &'static str,
+    /// What for.
+    pub why: &'static str,
+}
+
+const NEEDS: [Need; 10] = [
+    Need { program: "git", package: "git", why: "commits, tags and dirty folders" },
+    Need { program: "gpgv", package: "gpgv", why: "a second opinion on signatures of archives" },
+    Need { program: "xz", package: "xz-utils", why: "archives as others compress them" },
+    Need { program: "mmdebstrap", package: "mmdebstrap", why: "the base, file by file" },
+    Need { program: "dockerd", package: "docker.io", why: "loads and runs images" },
+    Need { program: "podman", package: "podman", why: "loads and runs images" },
+    Need { program: "skopeo", package: "skopeo", why: "copies OCI layouts" },
+    Need { program: "umoci", package: "umoci", why: "unpacks OCI layouts" },
+    Need { program: "runc", package: "runc", why: "runs what umoci unpacked" },
+    Need { program: "python3", package: "python3-venv", why: "environments to compare with" },
+];
+
+/// Installs what is missing, when we are root on a Debian.
+///
+/// # Errors
+/// Names the packages that are missing where we may not install them, or what apt-get said.
+pub fn install() -> Result<(), String> {
+    let missing: Vec<&Need> = NEEDS.iter().filter(|need| find(need.program).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !is_root() || find("apt-get").is_none() {
+        return Err(explain(&missing));
+    }
+    let names: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    apt_install(&names)
+}
+
+/// Installs packages, without asking and without what is only recommended.
+///
+/// # Errors
+/// When apt-get fails, also after renewing its lists.
+pub fn apt_install(names: &[&str]) -> Result<(), String> {
+    let install = || {
+        let arguments = ["install", "--yes", "--quiet", "--no-install-recommends"];
+        run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments).args(names))
+    };
+    if install().is_ok() {
+        return Ok(());
+    }
+    run(Command::new("apt-get").args(["update", "--quiet"]))?;
+    install()
+}
+
+fn explain(missing: &[&Need]) -> String {
+    let lines: Vec<_> =
+        missing.iter().map(|need| format!("\n  {} (package {}): {}", need.program, need.package, need.why)).collect();
+    let names: Vec<_> = missing.iter().map(|need| need.package).collect();
+    format!(
+        "the tests need programs that are not here:{}\nhint: sudo apt-get install {}",
+        lines.concat(),
+        names.join(" ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_with_the_command() {
+        let text = explain(&[&NEEDS[0], &NEEDS[4]]);
+        assert!(text.contains("dockerd (package docker.io): loads and runs images"));
+        assert!(text.ends_with("hint: sudo apt-get install git docker.io"));
+    }
+}

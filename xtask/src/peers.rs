@@ -5,6 +5,7 @@
 //! ```text
 //! .peers/crane-0.22.1/bin/crane      renamed into place when it is whole
 //! .peers/crane-0.22.1.lock           held by whoever builds it
+//! .peers/uv-0.13.9.venv              environments of Python, which cannot be moved
 //! ```
 //!
 //! A test asks for a program with [`need`]; it is built at the first request.
@@ -183,7 +184,9 @@ impl Peer {
             }
             // An environment knows its own path, so it cannot be moved: its programs are links into it.
             Python(package) => {
-                let environment = place.with_extension("venv");
+                let mut environment = place.as_os_str().to_owned();
+                environment.push(".venv");
+                let environment = PathBuf::from(environment);
                 self.install_python(package, &environment)?;
                 fs::create_dir_all(aside.join("bin")).map_err(world)?;
                 let program = environment.join("bin").join(self.name);

@@ -386,3 +386,29 @@ fn names_are_cleaned_once_and_for_all() {
         assert!(refusal(&archive(&[pax(&[("path", &name)]), entry(b"f", b'0', b"")])).contains(why));
     }
 }
+
+/// What GNU tar writes in its formats is read, and says what the disk says.
+#[test]
+fn gnu_tars_own_formats_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let long = "long/".repeat(40);
+    std::fs::create_dir_all(root.join(&long)).unwrap();
+    std::fs::write(root.join(&long).join("file"), b"content").unwrap();
+    std::fs::hard_link(root.join(&long).join("file"), root.join("zlink")).unwrap();
+    std::os::unix::fs::symlink("x".repeat(150), root.join("symlink")).unwrap();
+    for (format, blocking) in [("gnu", "1"), ("posix", "20"), ("pax", "2048")] {
+        let output = std::process::Command::new("tar")
+            .args(["--create", "--sort=name", "--format", format, "--blocking-factor", blocking, "-C"])
+            .args([root.as_os_str(), ".".as_ref()])
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        let lines = list(&output.stdout).unwrap();
+        assert_eq!(lines[0], "d ", "the root");
+        assert_eq!(lines[41], format!("f {long}file 7"));
+        assert_eq!(lines[42], format!("l symlink -> {}", "x".repeat(150)));
+        assert_eq!(lines[43], format!("h zlink -> {long}file"));
+        assert_eq!(lines.len(), 44);
+    }
+}

@@ -204,9 +204,10 @@ fn command(folder: &Path) -> Command {
         "APT::Architectures=amd64".into(),
         "APT::Sandbox::User=root".into(),
         "Acquire::Languages=none".into(),
+        "Acquire::GzipIndexes=false".into(),
         "Debug::NoLocking=1".into(),
     ];
-    command.env("LC_ALL", "C").env("APT_CONFIG", "/dev/null");
+    command.env("LC_ALL", "C");
     for option in options {
         command.args(["-o", &option]);
     }

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 mod debian_archive;
+mod debian_signature;
 mod debian_solver;
 mod fetch;
+mod gpg;
 mod parity;
 mod wheel;

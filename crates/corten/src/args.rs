@@ -112,9 +112,6 @@ pub struct Ship {
     /// Write the release file here too, with times.
     #[arg(long, value_name = "FILE")]
     pub release_file: Option<PathBuf>,
-    /// Let a published version tag move.
-    #[arg(long)]
-    pub force: bool,
     /// List every file in the bill of materials.
     #[arg(long)]
     pub sbom_files: bool,

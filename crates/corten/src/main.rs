@@ -1,2 +1,23 @@
-//! The `corten` program.
-fn main() {}
+//! The `corten` program: arguments → settings → one call of flow → rendering → exit status.
+
+mod args;
+mod commands;
+mod render;
+mod surroundings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Arguments;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match commands::run(&arguments) {
+        Ok(status) => ExitCode::from(status),
+        Err(report) => {
+            render::say(&render::error::error(&report));
+            ExitCode::from(render::error::exit_status(&report))
+        }
+    }
+}

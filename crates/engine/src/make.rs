@@ -6,7 +6,7 @@ use corten_diagnostic::{Event, Events, Failure, Report};
 use corten_install::debian::{self, Archive};
 use corten_install::fetch::{Download, fetch_all};
 use corten_install::python::{InstallTarget, WheelReport, WheelSource, convert};
-use corten_layer::write::{Compression, Written};
+use corten_layer::write::Written;
 use corten_net::Client;
 use corten_oci::{Descriptor, Kind, LayerIndex, LayerPath, MediaType};
 use corten_package::licence::{self, Stated};
@@ -194,6 +194,3 @@ fn read_from(path: &LayerPath, made: &Made, store: &Store) -> std::io::Result<Op
     tar.take(entry.size).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
 }
-
-/// The one compression of base layers.
-pub(crate) const BASE_COMPRESSION: Compression = Compression::Gzip;

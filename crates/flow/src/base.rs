@@ -10,16 +10,8 @@ use corten_plan::{ArchiveState, LockedBase, PythonTarget};
 use crate::project::Project;
 use crate::world::World;
 
-/// A base, and whether corten.lock had it.
-pub struct Chosen {
-    /// Pinned.
-    pub base: LockedBase,
-    /// Newly pinned, so corten.lock must be written.
-    pub fresh: bool,
-}
-
 /// The base of corten.lock if it is the one that the settings ask for, else a new one.
-pub fn choose(project: &Project, architecture: Architecture, renew: bool, world: &World<'_>) -> Result<Chosen, Report> {
+pub fn choose(project: &Project, architecture: Architecture, renew: bool, world: &World<'_>) -> Result<LockedBase, Report> {
     let settings = &project.settings;
     let reference = settings.base.value.to_string();
     let locked = project.corten_lock.as_ref().map(|lock| &lock.base);
@@ -30,13 +22,13 @@ pub fn choose(project: &Project, architecture: Architecture, renew: bool, world:
         let choice = format!("{reference} {}", base.variant.name());
         let why = format!("{} packages pinned in corten.lock", base.debs.len());
         world.events.emit(Event::Decision { about: "base", choice: &choice, why: &why });
-        return Ok(Chosen { base: base.clone(), fresh: false });
+        return Ok(base.clone());
     }
     let base = lock(project, architecture, world)?;
     let choice = format!("{reference} {}", base.variant.name());
     let why = format!("{} packages from the archive as it is now", base.debs.len());
     world.events.emit(Event::Decision { about: "base", choice: &choice, why: &why });
-    Ok(Chosen { base, fresh: true })
+    Ok(base)
 }
 
 fn lock(project: &Project, architecture: Architecture, world: &World<'_>) -> Result<LockedBase, Report> {

@@ -45,6 +45,31 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Lets names of the local store point to the image. One that moves is worth a word; nobody deploys from here.
+    pub fn name(&self, names: &[Reference], world: &World<'_>) -> Result<(), Report> {
+        let new = self.built.image.manifest.digest;
+        let batch = world.store.batch();
+        for name in names {
+            match world.store.image(name)? {
+                Some(old) if old == new => continue,
+                Some(old) => world.events.note(&format!("{name} moves from {} to {}", old.short(), new.short())),
+                None => {}
+            }
+            batch.image(name, &new)?;
+        }
+        Ok(batch.finish()?)
+    }
+}
+
+/// Pins the base anew and writes corten.lock: what changed.
+pub fn lock(folder: &Path, options: &PlanOptions, world: &World<'_>) -> Result<Vec<String>, Report> {
+    let planned = plan(folder, &PlanOptions { renew: true, ..options.clone() }, world)?;
+    let Some((lock, changes)) = &planned.new_lock else { return Ok(Vec::new()) };
+    lock::write(&planned.project.folder, lock)?;
+    Ok(changes.clone())
+}
+
 /// Builds the image of a folder into the store.
 pub fn build(folder: &Path, options: &BuildOptions, world: &World<'_>) -> Result<Outcome, Report> {
     let planned = plan(folder, &options.plan, world)?;

@@ -4,7 +4,9 @@
 //! reads the environment: everything outside comes in by [`World`].
 
 mod base;
+pub mod bom;
 pub mod build;
+pub mod check;
 mod context;
 mod files;
 mod git;
@@ -14,6 +16,7 @@ pub mod outputs;
 mod packages;
 pub mod plan;
 mod project;
+pub mod ship;
 mod start;
 mod tags;
 mod world;
@@ -23,3 +26,5 @@ pub use git::Commit;
 pub use packages::Packages;
 pub use project::ProjectOptions;
 pub use world::World;
+pub use corten_net::{Client, Settings as Network};
+pub use corten_store::Store;

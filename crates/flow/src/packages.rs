@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use corten_diagnostic::{Failure, Report, Span};
 use corten_frontend::python::{
-    Asked, Files, InStep, LocalProject, LockFile, LockKind, LockedFrom, Reason, Resolved, Wanted, choose, in_step, read,
+    Asked, Files, InStep, LocalProject, LockFile, LockedFrom, Reason, Resolved, Wanted, choose, in_step, read,
 };
 use corten_install::fetch::{Download, fetch};
 use corten_install::python::index;
@@ -322,9 +322,4 @@ pub fn side_by_side<T: Sync, R: Send>(
 /// The line of the lock that a finding about `packages` points to.
 pub fn lock_line(project: &Project, line: usize) -> Span {
     Span::line_of(&project.lock.path, std::sync::Arc::clone(&project.lock.text), line)
-}
-
-/// Does the lock say what every file's hash must be? Requirements without hashes are refused while reading.
-pub fn is_hashed(packages: &Packages, kind: LockKind) -> bool {
-    kind == LockKind::Requirements || packages.recorded.is_empty()
 }

@@ -98,14 +98,14 @@ pub fn plan(folder: &std::path::Path, options: &PlanOptions, world: &World<'_>) 
 }
 
 struct Platform {
-    base: base::Chosen,
+    base: LockedBase,
     python: PythonTarget,
     packages: Packages,
 }
 
 fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result<Platform, Report> {
     let base = base::choose(project, options.architecture, options.renew, world)?;
-    let python = base::python(&base.base)?;
+    let python = base::python(&base)?;
     check_python(project, &python)?;
     let settings = &project.settings;
     let asked = Asked {
@@ -179,7 +179,7 @@ fn assemble(
     }
     decide(&python, &packages, &start, world);
     let answers = Answers {
-        base: base.base.clone(),
+        base: base.clone(),
         python: python.clone(),
         wheels: packages.wheels.clone(),
         weights: files.weights.clone(),
@@ -190,7 +190,7 @@ fn assemble(
     };
     let (plan, image) = lower(answers);
     Ok(Planned {
-        base: base.base,
+        base,
         python,
         packages,
         start,
@@ -266,10 +266,10 @@ fn labels(
 }
 
 /// corten.lock as it ought to be, if it is not.
-fn new_lock(project: &Project, base: &base::Chosen, packages: &Packages) -> Option<(CortenLock, Vec<String>)> {
+fn new_lock(project: &Project, base: &LockedBase, packages: &Packages) -> Option<(CortenLock, Vec<String>)> {
     let name = project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let lock = LockedLock { file: name, digest: project.lock_digest, recorded: packages.recorded.clone() };
-    let wanted = CortenLock { version: 1, lock: Some(lock), base: base.base.clone() };
+    let wanted = CortenLock { version: 1, lock: Some(lock), base: base.clone() };
     let changes = match &project.corten_lock {
         Some(found) if *found == wanted => return None,
         Some(found) => changes(found, &wanted),

@@ -103,7 +103,7 @@ fn healthcheck(settings: &Settings, start: &Entry, port: Option<u16>) -> Option<
         },
     };
     Some(Healthcheck {
-        test: probe(&health.probe, port),
+        test: probe(&health.probe, start, port),
         interval: Some(nanoseconds(health.interval)),
         timeout: Some(nanoseconds(health.timeout)),
         start_period: Some(nanoseconds(health.start_period)),
@@ -115,17 +115,27 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The image's Python asks, so that neither shell nor curl is needed. `PORT` may be set anew when a container starts.
-fn probe(probe: &Probe, port: Option<u16>) -> Vec<String> {
-    let usual = port.unwrap_or(Port::USUAL);
+/// The image's Python asks, so that neither shell nor curl is needed.
+fn probe(probe: &Probe, start: &Entry, port: Option<u16>) -> Vec<String> {
+    let port = asked_port(start, port.unwrap_or(Port::USUAL));
     let program = match probe {
         Probe::Command(command) => return std::iter::once("CMD".to_owned()).chain(command.iter().cloned()).collect(),
-        Probe::Http(path) => format!(
-            "import os,urllib.request as r;r.urlopen('http://127.0.0.1:'+os.environ.get('PORT','{usual}')+{path:?},timeout=5)"
-        ),
-        Probe::Connect => format!(
-            "import os,socket;socket.create_connection(('127.0.0.1',int(os.environ.get('PORT','{usual}'))),timeout=5)"
-        ),
+        Probe::Http(path) => {
+            format!("import os,urllib.request as r;r.urlopen('http://127.0.0.1:'+{port}+{path:?},timeout=5)")
+        }
+        Probe::Connect => {
+            format!("import os,socket;socket.create_connection(('127.0.0.1',int({port})),timeout=5)")
+        }
     };
     ["CMD", &format!("/{VENV}/bin/python"), "-I", "-c", &program].map(str::to_owned).to_vec()
+}
+
+/// A command that has the port written out listens there whatever `PORT` says when a container starts; any other is
+/// believed to read it. As Python.
+fn asked_port(start: &Entry, port: u16) -> String {
+    let text = port.to_string();
+    match start.command.iter().any(|word| word.contains(&text)) {
+        true => format!("'{port}'"),
+        false => format!("os.environ.get('PORT','{port}')"),
+    }
 }

@@ -2,7 +2,7 @@
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use corten_diagnostic::{Diagnose, Fault, Finding, Place, Report, Severity, Span};
+use corten_diagnostic::{Fault, Finding, Place, Report, Severity, Span};
 
 use super::text::safe;
 

@@ -1,0 +1,109 @@
+//! `corten build`.
+
+use std::time::Instant;
+
+use corten_diagnostic::{Failure, Finding, Report};
+use corten_flow::build::{BuildOptions, Outcome, build};
+use corten_flow::outputs::{self, Output};
+use corten_flow::{World, check};
+use corten_oci::Reference;
+use corten_plan::BuiltLayer;
+use serde::Serialize;
+
+use super::{plan_options, result};
+use crate::args::{self, Format};
+use crate::render::text::{seconds, size, table};
+use crate::render::{error, say};
+
+/// The object of `--format json`.
+#[derive(Serialize)]
+struct Shape<'a> {
+    digest: String,
+    references: Vec<String>,
+    layers: Vec<LayerShape<'a>>,
+    findings: &'a [Finding],
+    seconds: f64,
+}
+
+/// One layer, lowest first.
+#[derive(Serialize)]
+pub struct LayerShape<'a> {
+    digest: String,
+    diff_id: String,
+    size: u64,
+    tar_size: u64,
+    what: &'a str,
+    reused: bool,
+}
+
+/// Builds, checks, names and writes out.
+pub fn run(arguments: &args::Build, format: Format, world: &World<'_>) -> Result<u8, Report> {
+    let start = Instant::now();
+    let outputs = arguments.outputs.iter().map(|text| text.parse()).collect::<Result<Vec<Output>, _>>()?;
+    let names = arguments.tags.iter().map(|text| name(text)).collect::<Result<Vec<Reference>, _>>()?;
+    let options = BuildOptions { plan: plan_options(&arguments.project)?, no_cache: arguments.no_cache };
+    let outcome = build(&arguments.project.folder, &options, world)?;
+    let verdict = check::verdict(&outcome.planned, &outcome.built, world)?;
+    verdict.findings().iter().for_each(|finding| say(&error::finding(finding)));
+    if !verdict.passed() {
+        return Ok(1);
+    }
+    let names = if names.is_empty() { outcome.references(&outcome.repository()?) } else { names };
+    outcome.name(&names, world)?;
+    let digest = outcome.built.image.manifest.digest;
+    for output in &outputs {
+        outputs::write(output, world.store, &digest, &names)?;
+    }
+    if arguments.load {
+        let program = outputs::load(world.store, &digest, &names)?;
+        world.events.note(&format!("loaded into {program}"));
+    }
+    let shape = Shape {
+        digest: digest.to_string(),
+        references: names.iter().map(ToString::to_string).collect(),
+        layers: outcome.built.layers.iter().map(layer_shape).collect(),
+        findings: verdict.findings(),
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    result(format, &shape, || {
+        let took = seconds(shape.seconds);
+        format!("{}\n\n{}\n{digest}\n{}", layers(&outcome), shape.references.join("\n"), summary(&outcome, &took))
+    })?;
+    Ok(0)
+}
+
+fn name(text: &str) -> Result<Reference, Failure> {
+    text.parse().map_err(|error| Failure::usage(format!("--tag '{text}': {error}")))
+}
+
+/// A layer for programs.
+pub fn layer_shape(built: &BuiltLayer) -> LayerShape<'_> {
+    LayerShape {
+        digest: built.layer.blob.digest.to_string(),
+        diff_id: built.layer.diff_id.to_string(),
+        size: built.layer.blob.size,
+        tar_size: built.tar_size,
+        what: &built.what,
+        reused: built.reused,
+    }
+}
+
+/// The layers for people, lowest first.
+pub fn layers(outcome: &Outcome) -> String {
+    let head = ["SIZE", "UNPACKED", "", "LAYER, LOWEST FIRST"].map(str::to_owned).to_vec();
+    let row = |built: &BuiltLayer| {
+        let how = if built.reused { "reused" } else { "new" };
+        vec![size(built.layer.blob.size), size(built.tar_size), how.to_owned(), built.what.clone()]
+    };
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(outcome.built.layers.iter().map(row)).collect();
+    table(&rows, &[0, 1])
+}
+
+/// One line: how much, how long.
+pub fn summary(outcome: &Outcome, took: &str) -> String {
+    let layers = &outcome.built.layers;
+    let total: u64 = layers.iter().map(|built| built.layer.blob.size).sum();
+    let unpacked: u64 = layers.iter().map(|built| built.tar_size).sum();
+    let reused = layers.iter().filter(|built| built.reused).count();
+    format!("{} ({} unpacked), {} layers, {reused} reused, {took}", size(total), size(unpacked), layers.len())
+}

@@ -1,0 +1,66 @@
+//! One file for each verb: arguments → settings → one call of flow → rendering.
+
+mod build;
+mod check;
+mod images;
+mod lock;
+mod plan;
+mod sbom;
+mod ship;
+mod store;
+
+use corten_diagnostic::{Failure, Report};
+use corten_flow::ProjectOptions;
+use corten_flow::plan::PlanOptions;
+use corten_frontend::settings::Frontend;
+use serde::Serialize;
+
+use crate::args::{Arguments, Command, Format, FrontendArgument, ProjectArguments};
+use crate::render::print;
+use crate::surroundings::Surroundings;
+
+/// Runs the command; the status is 0, or 1 where the answer is no.
+pub fn run(arguments: &Arguments) -> Result<u8, Report> {
+    let surroundings = Surroundings::new(&arguments.global)?;
+    let world = surroundings.world();
+    let format = arguments.global.format;
+    match &arguments.command {
+        Command::Ship(ship) => ship::run(ship, format, &world),
+        Command::Build(build) => build::run(build, format, &world),
+        Command::Plan(plan) => plan::run(plan, format, &world),
+        Command::Lock(lock) => lock::run(lock, &world),
+        Command::Check(check) => check::run(check, format, &world),
+        Command::Sbom(sbom) => sbom::run(sbom, &world),
+        Command::Images => images::run(format, &world),
+        Command::Store(store) => store::run(store, format, &world),
+    }
+}
+
+/// What was typed about a project → what flow is asked.
+fn plan_options(arguments: &ProjectArguments) -> Result<PlanOptions, Failure> {
+    let frontend = arguments.frontend.map(|frontend| match frontend {
+        FrontendArgument::Native => Frontend::Native,
+        FrontendArgument::Dockerfile => Frontend::Dockerfile,
+    });
+    Ok(PlanOptions {
+        project: ProjectOptions { frontend, groups: arguments.groups.clone(), extras: arguments.extras.clone() },
+        architecture: arguments
+            .platform
+            .parse()
+            .map_err(|error: corten_oci::PlatformError| Failure::usage(format!("--platform: {error}")))?,
+        renew: false,
+        locked: arguments.locked,
+    })
+}
+
+/// Prints a result: `text` for people, the object for programs.
+fn result<T: Serialize>(format: Format, object: &T, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    match format {
+        Format::Text => print(&text()),
+        Format::Json => {
+            let json = serde_json::to_string_pretty(object);
+            print(&json.map_err(|error| Failure::bug(format!("printing JSON: {error}")))?);
+        }
+    }
+    Ok(())
+}

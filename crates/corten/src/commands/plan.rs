@@ -1,0 +1,149 @@
+//! `corten plan`.
+
+use corten_diagnostic::{Failure, Report};
+use corten_flow::World;
+use corten_flow::plan::{Planned, plan};
+use corten_plan::Op;
+use serde::Serialize;
+
+use super::{plan_options, result};
+use crate::args::{self, Format};
+use crate::render::text::{size, table};
+
+/// How many of the largest files are shown.
+const LARGEST: usize = 10;
+
+/// The object of `--format json`.
+#[derive(Serialize)]
+struct Shape<'a> {
+    name: &'a str,
+    version: &'a str,
+    base: BaseShape<'a>,
+    python: &'a str,
+    user: &'a str,
+    command: &'a [String],
+    packages: Vec<PackageShape<'a>>,
+    layers: Vec<LayerShape<'a>>,
+    ignored: Vec<IgnoredShape<'a>>,
+    largest: Vec<FileShape<'a>>,
+    dirty: &'a [String],
+}
+
+#[derive(Serialize)]
+struct BaseShape<'a> {
+    reference: &'a str,
+    variant: &'a str,
+    architecture: &'a str,
+    debs: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct PackageShape<'a> {
+    name: &'a str,
+    version: &'a str,
+    file: &'a str,
+    size: u64,
+}
+
+#[derive(Serialize)]
+struct LayerShape<'a> {
+    what: &'a str,
+    inputs: usize,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct IgnoredShape<'a> {
+    because: &'a str,
+    files: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct FileShape<'a> {
+    path: &'a str,
+    bytes: u64,
+}
+
+/// Plans and says what would be built.
+pub fn run(arguments: &args::Plan, format: Format, world: &World<'_>) -> Result<u8, Report> {
+    let planned = plan(&arguments.project.folder, &plan_options(&arguments.project)?, world)?;
+    let shape = shape(&planned)?;
+    result(format, &shape, || text(&shape))?;
+    Ok(0)
+}
+
+fn shape(planned: &Planned) -> Result<Shape<'_>, Failure> {
+    let settings = &planned.project.settings;
+    let mut ignored: Vec<IgnoredShape<'_>> = planned
+        .ignored
+        .iter()
+        .map(|(because, ignored)| IgnoredShape { because, files: ignored.files, bytes: ignored.bytes })
+        .collect();
+    ignored.sort_by(|left, right| right.bytes.cmp(&left.bytes).then(left.because.cmp(right.because)));
+    let files = planned.app.iter().chain(&planned.weights);
+    let mut largest: Vec<FileShape<'_>> =
+        files.map(|file| FileShape { path: &file.path, bytes: file.size }).collect();
+    largest.sort_by(|left, right| right.bytes.cmp(&left.bytes).then(left.path.cmp(right.path)));
+    largest.truncate(LARGEST);
+    Ok(Shape {
+        name: &settings.name.value,
+        version: &planned.version,
+        base: BaseShape {
+            reference: &planned.base.reference,
+            variant: planned.base.variant.name(),
+            architecture: planned.base.architecture.go_name(),
+            debs: planned.base.debs.iter().map(|deb| format!("{} {}", deb.name, deb.version)).collect(),
+        },
+        python: &planned.python.full_version,
+        user: &settings.user.value,
+        command: &planned.start.command,
+        packages: planned
+            .packages
+            .wheels
+            .iter()
+            .map(|wheel| PackageShape {
+                name: &wheel.name,
+                version: &wheel.version,
+                file: &wheel.file,
+                size: wheel.size,
+            })
+            .collect(),
+        layers: planned.plan.steps.iter().filter_map(|step| layer(&step.op, &step.name)).collect(),
+        ignored,
+        largest,
+        dirty: &planned.dirty,
+    })
+}
+
+fn layer<'a>(op: &Op, what: &'a str) -> Option<LayerShape<'a>> {
+    let (inputs, bytes) = match op {
+        Op::Debs(debs) => (debs.packages.len(), debs.packages.iter().map(|deb| deb.size).sum()),
+        Op::Wheels(wheels) => (wheels.wheels.len(), wheels.wheels.iter().map(|wheel| wheel.size).sum()),
+        Op::Files { files } => (files.len(), 0),
+        Op::App(app) => (app.files.len(), app.files.iter().map(|file| file.size).sum()),
+        Op::Image(_) => return None,
+    };
+    Some(LayerShape { what, inputs, bytes })
+}
+
+fn text(shape: &Shape<'_>) -> String {
+    let rows = |head: [&str; 3], rows: Vec<[String; 3]>| {
+        let all = std::iter::once(head.map(str::to_owned)).chain(rows).map(|row| row.to_vec()).collect::<Vec<_>>();
+        table(&all, &[0, 1])
+    };
+    let layers = shape.layers.iter().map(|layer| [size(layer.bytes), layer.inputs.to_string(), layer.what.to_owned()]);
+    let mut text = format!("{} {} as user {}\n\n", shape.name, shape.version, shape.user);
+    text.push_str(&rows(["INPUT", "FILES", "LAYER, LOWEST FIRST"], layers.collect()));
+    text.push_str(&format!("\n\nbase {} {}: {}", shape.base.reference, shape.base.variant, shape.base.debs.join(", ")));
+    if !shape.ignored.is_empty() {
+        let ignored = shape.ignored.iter().map(|one| [size(one.bytes), one.files.to_string(), one.because.to_owned()]);
+        text.push_str("\n\n");
+        text.push_str(&rows(["BYTES", "FILES", "STAYS OUT BECAUSE OF"], ignored.collect()));
+    }
+    let largest = shape.largest.iter().map(|file| vec![size(file.bytes), format!("/{}", file.path)]);
+    let head = vec!["BYTES".to_owned(), "LARGEST FILES OF THE PROJECT".to_owned()];
+    text.push_str("\n\n");
+    text.push_str(&table(&std::iter::once(head).chain(largest).collect::<Vec<_>>(), &[0]));
+    text
+}

@@ -1,0 +1,82 @@
+//! `corten ship`.
+
+use std::path::Path;
+use std::time::Instant;
+
+use corten_diagnostic::{Finding, Report};
+use corten_flow::World;
+use corten_flow::build::BuildOptions;
+use corten_flow::ship::{ShipOptions, Shipped, ship};
+use serde::Serialize;
+
+use super::build::{LayerShape, layer_shape, layers, summary};
+use super::{plan_options, result};
+use crate::args::{self, Format};
+use crate::render::text::{seconds, table};
+use crate::render::{error, say};
+
+/// The object of `--format json`.
+#[derive(Serialize)]
+struct Shape<'a> {
+    digest: String,
+    references: Vec<String>,
+    layers: Vec<LayerShape<'a>>,
+    sbom: &'a Path,
+    release: &'a Path,
+    layout: &'a Path,
+    findings: &'a [Finding],
+    seconds: f64,
+}
+
+/// Builds, checks, names, records, publishes.
+pub fn run(arguments: &args::Ship, format: Format, world: &World<'_>) -> Result<u8, Report> {
+    let start = Instant::now();
+    let options = ShipOptions {
+        build: BuildOptions { plan: plan_options(&arguments.project)?, no_cache: arguments.no_cache },
+        release_file: arguments.release_file.clone(),
+        sbom_files: arguments.sbom_files,
+    };
+    let shipped = ship(&arguments.project.folder, &options, world, &|| start.elapsed().as_secs_f64())?;
+    shipped.verdict.findings().iter().for_each(|finding| say(&error::finding(finding)));
+    shipped.verdict.require()?;
+    let shape = shape(&shipped, start.elapsed().as_secs_f64());
+    result(format, &shape, || text(&shipped, &shape))?;
+    Ok(0)
+}
+
+fn shape(shipped: &Shipped, seconds: f64) -> Shape<'_> {
+    let built = &shipped.outcome.built;
+    Shape {
+        digest: built.image.manifest.digest.to_string(),
+        references: shipped.references.iter().map(ToString::to_string).collect(),
+        layers: built.layers.iter().map(layer_shape).collect(),
+        sbom: &shipped.sbom,
+        release: &shipped.release,
+        layout: &shipped.layout,
+        findings: shipped.verdict.findings(),
+        seconds,
+    }
+}
+
+fn text(shipped: &Shipped, shape: &Shape<'_>) -> String {
+    let name = shape.references.first().cloned().unwrap_or_default();
+    let row = |what: &str, value: String| vec![what.to_owned(), value];
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for (at, reference) in shape.references.iter().enumerate() {
+        rows.push(row(if at == 0 { "shipped" } else { "" }, reference.clone()));
+    }
+    rows.push(row("digest", shape.digest.clone()));
+    rows.push(row("size", summary(&shipped.outcome, &seconds(shape.seconds))));
+    rows.push(row("layout", shape.layout.display().to_string()));
+    rows.push(row("sbom", shape.sbom.display().to_string()));
+    rows.push(row("release", shape.release.display().to_string()));
+    rows.push(row("run", run_line(shipped, &name)));
+    format!("{}\n\n{}", layers(&shipped.outcome), table(&rows, &[]))
+}
+
+/// What to type to try it on this machine.
+fn run_line(shipped: &Shipped, name: &str) -> String {
+    let ports = shipped.outcome.built.image.config.config.exposed_ports.clone().unwrap_or_default();
+    let port = ports.first().and_then(|port| port.split('/').next()).map(|port| format!(" -p {port}:{port}"));
+    format!("corten build --load && docker run --rm --read-only --tmpfs /tmp{} {name}", port.unwrap_or_default())
+}

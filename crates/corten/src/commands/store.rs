@@ -1,0 +1,30 @@
+//! `corten store`.
+
+use corten_diagnostic::Report;
+use corten_flow::World;
+use serde::Serialize;
+
+use super::result;
+use crate::args::{self, Format, StoreCommand};
+
+#[derive(Serialize)]
+struct Shape {
+    problems: Vec<String>,
+}
+
+/// Looks after the store.
+pub fn run(arguments: &args::Store, format: Format, world: &World<'_>) -> Result<u8, Report> {
+    match arguments.command {
+        StoreCommand::Verify => verify(format, world),
+    }
+}
+
+fn verify(format: Format, world: &World<'_>) -> Result<u8, Report> {
+    let verified = world.store.verify(world.events)?;
+    let shape = Shape { problems: verified.iter().map(ToString::to_string).collect() };
+    result(format, &shape, || match shape.problems.as_slice() {
+        [] => "every byte is what its name says".to_owned(),
+        problems => problems.join("\n"),
+    })?;
+    Ok(u8::from(!shape.problems.is_empty()))
+}

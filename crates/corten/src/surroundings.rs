@@ -1,0 +1,93 @@
+//! The environment: the one place that reads it.
+
+use std::env;
+use std::io::IsTerminal;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use corten_diagnostic::{Events, Failure, Report};
+use corten_flow::{Client, Network, Store, World};
+
+use crate::args::Global;
+use crate::render::progress::listener;
+
+/// How long a server may stay silent.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a command works with, owned.
+pub struct Surroundings {
+    store: Store,
+    client: Client,
+    events: Box<dyn Events>,
+    jobs: usize,
+    now: i64,
+    source_date_epoch: Option<i64>,
+}
+
+impl Surroundings {
+    /// Reads flags and environment, opens the store.
+    pub fn new(global: &Global) -> Result<Self, Report> {
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Ok(Self {
+            store: Store::open(home(global)?)?,
+            client: Client::new(network(global)),
+            events: listener(global.progress, draws()),
+            jobs: global.jobs.map_or(processors, NonZeroUsize::get),
+            now: i64::try_from(now).unwrap_or(i64::MAX),
+            source_date_epoch: source_date_epoch()?,
+        })
+    }
+
+    /// As flow sees it.
+    pub fn world(&self) -> World<'_> {
+        World {
+            store: &self.store,
+            client: &self.client,
+            events: self.events.as_ref(),
+            jobs: self.jobs,
+            now: self.now,
+            source_date_epoch: self.source_date_epoch,
+            tool: concat!("corten ", env!("CARGO_PKG_VERSION")),
+        }
+    }
+}
+
+/// Can stderr draw bars? Continuous integration has a terminal at times, but nobody who looks at it.
+fn draws() -> bool {
+    std::io::stderr().is_terminal() && env::var_os("CI").is_none() && env::var("TERM").is_ok_and(|term| term != "dumb")
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn home(global: &Global) -> Result<PathBuf, Failure> {
+    let folder = |name: &str| variable(name).map(PathBuf::from);
+    let data = || folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share")));
+    let home = global.home.clone().or_else(|| Some(data()?.join("corten")));
+    home.ok_or_else(|| Failure::usage("there is no place for the store: HOME is not set").hint("set CORTEN_HOME"))
+}
+
+fn network(global: &Global) -> Network {
+    let either = |name: &str| variable(name).or_else(|| variable(&name.to_uppercase()));
+    let no_proxy = either("no_proxy").unwrap_or_default();
+    Network {
+        offline: global.offline,
+        timeout: TIMEOUT,
+        proxy: either("https_proxy").or_else(|| either("all_proxy")).or_else(|| variable("http_proxy")),
+        no_proxy: no_proxy.split(',').map(str::trim).filter(|host| !host.is_empty()).map(str::to_owned).collect(),
+        ..Network::default()
+    }
+}
+
+/// <https://reproducible-builds.org/specs/source-date-epoch/>
+fn source_date_epoch() -> Result<Option<i64>, Failure> {
+    let Some(text) = variable("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let seconds = text.parse().ok().filter(|seconds| *seconds >= 0);
+    seconds.map(Some).ok_or_else(|| {
+        Failure::usage(format!("SOURCE_DATE_EPOCH is '{text}', expected seconds since 1970"))
+            .hint("SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)")
+    })
+}

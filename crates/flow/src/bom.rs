@@ -1,0 +1,117 @@
+//! The bill of materials of a built image: written from what the layers were made of, hung on the image, remembered.
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use corten_attest::bom::{BomFile, BomInput, BomKind, BomPackage, FileSums, SPDX_TYPE, spdx::spdx};
+use corten_attest::referrer;
+use corten_diagnostic::{Failure, Report};
+use corten_oci::{Descriptor, Digest, Kind};
+use corten_plan::{Built, BuiltLayer, Installed};
+use corten_store::{Key, Store};
+
+use crate::plan::Planned;
+use crate::world::World;
+
+/// Raised when the text changes for the same image.
+const FORMAT: u32 = 1;
+
+/// File name for those who download it.
+const TITLE: &str = "sbom.spdx.json";
+
+/// The manifest of the bill of materials of `built`, in the store.
+pub fn attach(planned: &Planned, built: &Built, with_files: bool, world: &World<'_>) -> Result<Descriptor, Report> {
+    let key = Key(Digest::of(format!("sbom {FORMAT} {with_files} {} {}", built.image.manifest.digest, world.tool)));
+    if let Some(known) = world.store.record(&key)?.and_then(|bytes| serde_json::from_slice::<Descriptor>(&bytes).ok())
+        && world.store.size(&known.digest)?.is_some()
+    {
+        return Ok(known);
+    }
+    let bytes = spdx(&input(planned, built, with_files, world)?)
+        .map_err(|error| Failure::bug(error.to_string()))?;
+    let made = referrer(&built.image.manifest, SPDX_TYPE, TITLE, bytes)
+        .map_err(|error| Failure::bug(format!("writing the bill of materials: {error}")))?;
+    let record = serde_json::to_vec(&made.descriptor).unwrap_or_default();
+    let batch = world.store.batch();
+    batch.put(&made.layer)?;
+    batch.put(&made.config)?;
+    batch.put(&made.manifest)?;
+    batch.referrer(&built.image.manifest.digest, &made.descriptor)?;
+    batch.record(&key, &record)?;
+    batch.finish()?;
+    Ok(made.descriptor)
+}
+
+/// The bytes of the bill of materials that hangs on an image.
+pub fn read(store: &Store, image: &Digest) -> Result<Vec<u8>, Report> {
+    let referrers = store.referrers(image)?;
+    let found = referrers.iter().find(|one| one.artifact_type.as_ref().is_some_and(|kind| kind.is(SPDX_TYPE)));
+    let Some(found) = found else {
+        return Err(Failure::input(format!("image {image} has no bill of materials"))
+            .hint("`corten build` and `corten ship` write one")
+            .into());
+    };
+    content(store, &found.digest)
+}
+
+/// The one layer of an artifact.
+pub fn content(store: &Store, artifact: &Digest) -> Result<Vec<u8>, Report> {
+    let manifest = corten_oci::Manifest::parse(&store.bytes(artifact)?)
+        .map_err(|error| Failure::world(format!("reading artifact {artifact}: {error}")))?;
+    let Some(layer) = manifest.layers.first() else {
+        return Err(Failure::world(format!("artifact {artifact} has no content")).into());
+    };
+    Ok(store.bytes(&layer.digest)?)
+}
+
+fn input(planned: &Planned, built: &Built, with_files: bool, world: &World<'_>) -> Result<BomInput, Report> {
+    let urls: HashMap<Digest, &str> =
+        planned.packages.wheels.iter().map(|wheel| (wheel.digest, wheel.url.as_str())).collect();
+    let packages = built.layers.iter().flat_map(|layer| layer.installed.iter().map(|one| package(one, layer, &urls)));
+    Ok(BomInput {
+        name: planned.project.settings.name.value.clone(),
+        digest: built.image.manifest.digest,
+        created: built.image.config.created.clone(),
+        tool_version: world.tool.trim_start_matches("corten ").to_owned(),
+        packages: packages.collect(),
+        files: if with_files { Some(files(built, world)?) } else { None },
+    })
+}
+
+fn package(installed: &Installed, layer: &BuiltLayer, urls: &HashMap<Digest, &str>) -> BomPackage {
+    let url = urls.get(&installed.digest);
+    BomPackage {
+        purl: installed.purl.clone(),
+        name: installed.name.clone(),
+        version: installed.version.clone(),
+        license: installed.licence.clone(),
+        supplier: None,
+        digest: Some(installed.digest),
+        download_url: url.map(|url| (*url).to_owned()),
+        layer: layer.layer.diff_id,
+        kind: if url.is_some() { BomKind::Wheel } else { BomKind::Deb },
+    }
+}
+
+/// Every file of every layer, hashed while the layers are read once.
+fn files(built: &Built, world: &World<'_>) -> Result<Vec<BomFile>, Report> {
+    let layers = crate::packages::side_by_side(&built.layers, world.jobs, |layer| files_of(layer, world))?;
+    Ok(layers.into_iter().flatten().collect())
+}
+
+fn files_of(built: &BuiltLayer, world: &World<'_>) -> Result<Vec<BomFile>, Report> {
+    let reading = |error: std::io::Error| Failure::world(format!("reading layer {}: {error}", built.layer.diff_id));
+    let index = world.store.layer_index(&built.layer.diff_id)?.unwrap_or_default();
+    let blob = world.store.read(&built.layer.blob.digest)?;
+    let mut tar = corten_layer::gzip::reader(&built.layer.blob.media_type, blob).map_err(reading)?;
+    let mut at = 0;
+    let mut files = Vec::new();
+    for entry in index.entries.into_iter().filter(|entry| entry.kind == Kind::File) {
+        let gap = entry.offset.saturating_sub(at);
+        std::io::copy(&mut tar.by_ref().take(gap), &mut std::io::sink()).map_err(reading)?;
+        let sums = FileSums::of(tar.by_ref().take(entry.size)).map_err(reading)?;
+        at = entry.offset + entry.size;
+        files.push(BomFile { path: entry.path, layer: built.layer.diff_id, package: entry.package, sums });
+    }
+    Ok(files)
+}

@@ -1,0 +1,79 @@
+//! Checking a built image: facts from plan, lock and layers, handed to the rules; then the settings' policy.
+
+use corten_check::{
+    BaseFacts, Budget, CheckInput, FileFacts, LayerFacts, LockFacts, PackageFacts, Policy, Verdict, check, judge,
+};
+use corten_diagnostic::{Report, Span};
+use corten_oci::LayerIndex;
+use corten_plan::{Built, SourceFile};
+
+use crate::packages::{Packages, lock_line};
+use crate::plan::Planned;
+use crate::project::Project;
+use crate::world::World;
+
+/// What the rules find, and what the project's policy says to it.
+pub fn verdict(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Verdict, Report> {
+    let policy = Policy::of(&planned.project.settings.check)?;
+    let indexes = indexes(built, world)?;
+    let layers: Vec<LayerFacts<'_>> = built
+        .layers
+        .iter()
+        .zip(&indexes)
+        .map(|(built, index)| LayerFacts {
+            name: &built.what,
+            size: built.layer.blob.size,
+            diff_id: built.layer.diff_id,
+            index,
+        })
+        .collect();
+    let files = file_facts(planned);
+    let settings = &planned.project.settings;
+    let input = CheckInput {
+        config: &built.image.config.config,
+        listens: planned.start.web,
+        settings: settings.native.clone(),
+        base: BaseFacts { name: settings.base.value.to_string(), pinned: true, at: settings.base.at.clone() },
+        lock: Some(lock_facts(&planned.project, &planned.packages)),
+        files: &files,
+        layers: &layers,
+        budget: settings.check.size.as_ref().map(|size| Budget { bytes: size.value, at: size.at.clone() }),
+    };
+    Ok(judge(check(&input), &policy))
+}
+
+fn indexes(built: &Built, world: &World<'_>) -> Result<Vec<LayerIndex>, Report> {
+    let index = |built: &corten_plan::BuiltLayer| Ok(world.store.layer_index(&built.layer.diff_id)?.unwrap_or_default());
+    built.layers.iter().map(index).collect()
+}
+
+fn file_facts(planned: &Planned) -> Vec<FileFacts<'_>> {
+    let below = planned.project.settings.workdir.value.trim_matches('/');
+    let relative = |file: &SourceFile| -> usize { file.path.strip_prefix(below).map_or(0, |_| below.len() + 1) };
+    let facts = |file, weight| {
+        let file: &SourceFile = file;
+        FileFacts { path: file.path.get(relative(file)..).unwrap_or(&file.path), size: file.size, weight }
+    };
+    let app = planned.app.iter().map(|file| facts(file, false));
+    app.chain(planned.weights.iter().map(|file| facts(file, true))).collect()
+}
+
+fn lock_facts(project: &Project, packages: &Packages) -> LockFacts {
+    let at = |line: usize| -> Option<Span> { (line > 0).then(|| lock_line(project, line)) };
+    let yanked = packages.yanked.iter().map(|yanked| PackageFacts {
+        package: yanked.package.clone(),
+        why: yanked.why.clone(),
+        at: at(yanked.line),
+    });
+    let unhashed = packages.recorded.keys().map(|file| PackageFacts {
+        package: file.clone(),
+        why: "its hash is recorded in corten.lock".to_owned(),
+        at: None,
+    });
+    LockFacts {
+        name: project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        out_of_step: packages.out_of_step.clone(),
+        unhashed: unhashed.collect(),
+        yanked: yanked.collect(),
+    }
+}

@@ -1,0 +1,165 @@
+//! Shipping: build, check, bill of materials, names, release, OCI layout. The whole main job.
+
+use std::path::{Path, PathBuf};
+
+use corten_attest::{RELEASE_TYPE, Release, ReleaseBase, ReleaseLayer, ReleaseWeights, Sizes, Times, referrer};
+use corten_diagnostic::{Failure, Report};
+use corten_oci::{Descriptor, Digest, Reference};
+use corten_plan::BuiltLayer;
+use corten_store::layout;
+
+use crate::build::{BuildOptions, Outcome, build};
+use crate::world::World;
+use crate::{bom, check, tags};
+
+/// What is asked of a shipment.
+#[derive(Debug, Clone, Default)]
+pub struct ShipOptions {
+    /// What to build.
+    pub build: BuildOptions,
+    /// A copy of the release, with times.
+    pub release_file: Option<PathBuf>,
+    /// List every file in the bill of materials.
+    pub sbom_files: bool,
+}
+
+/// A shipped image.
+pub struct Shipped {
+    /// What was built.
+    pub outcome: Outcome,
+    /// What the rules found.
+    pub verdict: corten_check::Verdict,
+    /// Its names, most wanted first.
+    pub references: Vec<Reference>,
+    /// The folder with the OCI layout.
+    pub layout: PathBuf,
+    /// The bill of materials, as a file.
+    pub sbom: PathBuf,
+    /// The release, as a file.
+    pub release: PathBuf,
+}
+
+/// Ships a folder.
+///
+/// # Errors
+/// Input where the checks say no: then nothing is named and nothing is published.
+pub fn ship(folder: &Path, options: &ShipOptions, world: &World<'_>, elapsed: &dyn Fn() -> f64) -> Result<Shipped, Report> {
+    let outcome = build(folder, &options.build, world)?;
+    let verdict = check::verdict(&outcome.planned, &outcome.built, world)?;
+    if !verdict.passed() {
+        return Ok(unshipped(outcome, verdict));
+    }
+    let sbom = bom::attach(&outcome.planned, &outcome.built, options.sbom_files, world)?;
+    let references = outcome.references(&outcome.repository()?);
+    let layout = world.store.root().join("layouts").join(&outcome.planned.project.settings.name.value);
+    let release = release(&outcome, &sbom, world)?;
+    let release_blob = record(&outcome, &release, world)?;
+    outcome.name(&references, world)?;
+    layout::export(world.store, &outcome.built.image.manifest.digest, &references, &layout)?;
+    if let Some(path) = &options.release_file {
+        let times = Times { released: tags::rfc3339(world.now)?, seconds: elapsed() };
+        write_file(path, &release.to_bytes_with(&times).map_err(unwritable)?)?;
+    }
+    let sbom_blob = artifact_content(world, &sbom.digest)?;
+    Ok(Shipped {
+        sbom: world.store.blob_path(&sbom_blob),
+        release: world.store.blob_path(&release_blob),
+        outcome,
+        verdict,
+        references,
+        layout,
+    })
+}
+
+fn unshipped(outcome: Outcome, verdict: corten_check::Verdict) -> Shipped {
+    let nowhere = PathBuf::new();
+    let (layout, sbom, release) = (nowhere.clone(), nowhere.clone(), nowhere);
+    Shipped { outcome, verdict, references: Vec::new(), layout, sbom, release }
+}
+
+fn release(outcome: &Outcome, sbom: &Descriptor, world: &World<'_>) -> Result<Release, Report> {
+    let planned = &outcome.planned;
+    let mut tags: Vec<String> = outcome.tags.iter().map(ToString::to_string).collect();
+    tags.sort();
+    let layers = &outcome.built.layers;
+    let weights = planned.weights.iter().map(|file| ReleaseWeights {
+        path: format!("/{}", file.path),
+        digest: file.digest,
+        size: file.size,
+    });
+    Ok(Release {
+        version: 1,
+        name: planned.project.settings.name.value.clone(),
+        digest: outcome.built.image.manifest.digest,
+        tags,
+        commit: planned.commit.as_ref().map(|commit| commit.id.clone()),
+        dirty: !planned.dirty.is_empty(),
+        locks: locks(outcome)?,
+        base: Some(ReleaseBase {
+            reference: planned.base.reference.clone(),
+            variant: Some(planned.base.variant.name().to_owned()),
+            epoch: Some(planned.base.archive.epoch),
+            digest: None,
+        }),
+        weights: weights.collect(),
+        sizes: Sizes {
+            compressed: layers.iter().map(|built| built.layer.blob.size).sum(),
+            uncompressed: layers.iter().map(|built| built.tar_size).sum(),
+        },
+        layers: layers.iter().map(release_layer).collect(),
+        sbom: Some(sbom.digest),
+        tool: world.tool.to_owned(),
+    })
+}
+
+fn release_layer(built: &BuiltLayer) -> ReleaseLayer {
+    ReleaseLayer {
+        what: built.what.clone(),
+        digest: built.layer.blob.digest,
+        diff_id: built.layer.diff_id,
+        size: built.layer.blob.size,
+        tar_size: built.tar_size,
+    }
+}
+
+fn locks(outcome: &Outcome) -> Result<std::collections::BTreeMap<String, Digest>, Report> {
+    let project = &outcome.planned.project;
+    let name = project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let own = outcome.planned.new_lock.as_ref().map(|(lock, _)| lock).or(project.corten_lock.as_ref());
+    let mut locks = std::collections::BTreeMap::from([(name, project.lock_digest)]);
+    if let Some(own) = own {
+        let text = own.text().map_err(|error| Failure::bug(format!("writing corten.lock: {error}")))?;
+        locks.insert(crate::project::CORTEN_LOCK.to_owned(), Digest::of(text));
+    }
+    Ok(locks)
+}
+
+/// Hangs the release on the image. Gives the release's blob.
+fn record(outcome: &Outcome, release: &Release, world: &World<'_>) -> Result<Digest, Report> {
+    let image = &outcome.built.image.manifest;
+    let bytes = release.to_bytes().map_err(unwritable)?;
+    let blob = Digest::of(&bytes);
+    let made = referrer(image, RELEASE_TYPE, "release.json", bytes).map_err(unwritable)?;
+    let batch = world.store.batch();
+    batch.put(&made.layer)?;
+    batch.put(&made.config)?;
+    batch.put(&made.manifest)?;
+    batch.referrer(&image.digest, &made.descriptor)?;
+    batch.finish()?;
+    Ok(blob)
+}
+
+fn unwritable(error: serde_json::Error) -> Failure {
+    Failure::bug(format!("writing the release: {error}"))
+}
+
+fn artifact_content(world: &World<'_>, artifact: &Digest) -> Result<Digest, Report> {
+    let manifest = corten_oci::Manifest::parse(&world.store.bytes(artifact)?)
+        .map_err(|error| Failure::world(format!("reading artifact {artifact}: {error}")))?;
+    let layer = manifest.layers.first().map(|layer| layer.digest);
+    layer.ok_or_else(|| Failure::world(format!("artifact {artifact} has no content")).into())
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes).map_err(|error| Failure::world(format!("writing {}: {error}", path.display())))
+}

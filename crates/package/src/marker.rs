@@ -28,7 +28,13 @@ pub struct Marker(Node);
 enum Node {
     Or(Vec<Node>),
     And(Vec<Node>),
-    Compare { left: Term, comparison: Comparison, right: Term },
+    /// Cannot be written; comes from [`Marker::negated`].
+    Not(Box<Node>),
+    Compare {
+        left: Term,
+        comparison: Comparison,
+        right: Term,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,6 +158,29 @@ impl Marker {
     pub fn and(self, other: Self) -> Self {
         Self(Node::And(vec![self.0, other.0]))
     }
+
+    /// Holds where this does not. For comparing ([`same_union`]), not for writing.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        Self(Node::Not(Box::new(self.0)))
+    }
+
+    /// Holds for the Pythons that `wanted` allows.
+    pub fn python(wanted: &Specifiers) -> Self {
+        let compare = |specifier: &Specifier| Node::Compare {
+            left: Term::Variable(Variable::PythonFullVersion),
+            comparison: Comparison::Version(specifier.operator()),
+            right: Term::Text(specifier.to_string().trim_start_matches(specifier.operator().text()).to_owned()),
+        };
+        Self(Node::And(wanted.iter().map(compare).collect()))
+    }
+
+    /// Holds where the extra `name` is asked for.
+    pub fn extra(name: &PackageName) -> Self {
+        let left = Term::Variable(Variable::Extra);
+        let right = Term::Text(name.to_string());
+        Self(Node::Compare { left, comparison: Comparison::Version(Operator::Equal), right })
+    }
 }
 
 /// Who answers a marker's questions.
@@ -180,6 +209,7 @@ fn holds(node: &Node, facts: &dyn Facts) -> bool {
     match node {
         Node::Or(parts) => parts.iter().any(|part| holds(part, facts)),
         Node::And(parts) => parts.iter().all(|part| holds(part, facts)),
+        Node::Not(part) => !holds(part, facts),
         Node::Compare { left, comparison, right } => compare(left, *comparison, right, facts),
     }
 }
@@ -289,6 +319,11 @@ impl fmt::Display for Marker {
 fn write_node(node: &Node, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (parts, word) = match node {
         Node::Compare { left, comparison, right } => return write!(f, "{left} {comparison} {right}"),
+        Node::Not(part) => {
+            f.write_str("not (")?;
+            write_node(part, f)?;
+            return f.write_str(")");
+        }
         Node::Or(parts) => (parts, " or "),
         Node::And(parts) => (parts, " and "),
     };

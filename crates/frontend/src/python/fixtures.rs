@@ -185,6 +185,9 @@ fn locks_are_in_step_where_their_own_tool_says_so() {
         match fixture.expected["in_step_with_manifest"].as_bool() {
             Some(true) => assert_eq!(answer, InStep::Yes, "{}", fixture.name),
             Some(false) => assert!(matches!(answer, InStep::No(_)), "{}", fixture.name),
+            // No tool compares a pylock; these plainly contradict their manifests (gitpython 3.1.45, wanted >=3.1.50; gradio
+            // 5.30.0, wanted >=5.38.0).
+            None if fixture.lock.kind == LockKind::Pylock => assert!(matches!(answer, InStep::No(_)), "{answer:?}"),
             // What their tool could not tell here (an index out of reach): none of these is stale as far as is known.
             None => assert!(!matches!(answer, InStep::No(_)), "{}: {answer:?}", fixture.name),
         }

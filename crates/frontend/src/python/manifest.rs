@@ -53,7 +53,7 @@ pub(super) enum GroupEntry {
         #[serde(rename = "include-group")]
         include_group: PackageName,
     },
-    Other(toml::Table),
+    Other(serde::de::IgnoredAny),
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

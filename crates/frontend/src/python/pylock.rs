@@ -16,7 +16,6 @@ use super::{Asked, Files, LocalProject, LockFile, LockText, LockedFrom, Resolved
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Pylock {
-    lock_version: Spanned<String>,
     requires_python: Option<Spanned<String>>,
     environments: Option<Spanned<Vec<String>>>,
     #[serde(default)]
@@ -214,4 +213,10 @@ fn file_of(file: &File) -> Option<LockFile> {
     let hash = hash.map(|(_, hex)| format!("sha256:{hex}"));
     let url = file.url.as_deref().or(file.path.as_deref())?;
     locked_file(&FileText { url, name: file.name.as_deref(), hash: hash.as_deref(), size: file.size })
+}
+
+/// For [`super::in_step`]: the versions that are pinned, markers aside.
+pub(super) fn pins(lock: &LockText) -> Result<Vec<(PackageName, Version)>, Failure> {
+    let packages = parse(lock)?.packages.into_iter();
+    Ok(packages.filter_map(|package| Some((package.name.into_inner(), package.version?))).collect())
 }

@@ -39,6 +39,7 @@ pub(super) fn same(left: &Node, right: &Node, python: &Specifiers) -> bool {
 fn collect(node: &Node, answers: &mut BTreeMap<Question, BTreeSet<String>>) {
     match node {
         Node::Or(parts) | Node::And(parts) => parts.iter().for_each(|part| collect(part, answers)),
+        Node::Not(part) => collect(part, answers),
         Node::Compare { left: Term::Variable(variable), right: Term::Text(text), .. }
         | Node::Compare { left: Term::Text(text), right: Term::Variable(variable), .. } => {
             let question = match variable {

@@ -1,6 +1,8 @@
 //! Conditions on versions: `>=1.2,<2`.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use super::{Version, VersionError};
@@ -26,8 +28,8 @@ pub enum Operator {
     Same,
 }
 
-/// One condition.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// One condition. Two that mean the same are equal: `>=1` and `>=1.0`, but not `~=1.0` and `~=1.0.0`.
+#[derive(Debug, Clone)]
 pub struct Specifier {
     operator: Operator,
     version: Version,
@@ -47,6 +49,47 @@ pub enum SpecifiersError {
     /// What follows is no version.
     #[error(transparent)]
     Version(#[from] VersionError),
+}
+
+impl Specifier {
+    /// How many numbers there are counts where the last one is open.
+    fn key(&self) -> (Operator, &Version, bool, usize) {
+        let open = self.wildcard || self.operator == Operator::Compatible;
+        (self.operator, &self.version, self.wildcard, if open { self.version.release().len() } else { 0 })
+    }
+
+    /// The shortest text that means the same.
+    fn shortest(&self) -> String {
+        let open = self.wildcard || matches!(self.operator, Operator::Compatible | Operator::Same);
+        let version = if open { self.version.clone() } else { self.version.shortened() };
+        format!("{}{version}{}", self.operator.text(), if self.wildcard { ".*" } else { "" })
+    }
+}
+
+impl PartialEq for Specifier {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Specifier {}
+
+impl PartialOrd for Specifier {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Specifier {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl Hash for Specifier {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
 }
 
 impl Operator {
@@ -163,6 +206,12 @@ impl Specifiers {
     pub fn contains(&self, version: &Version) -> bool {
         let allowed = !version.is_prerelease() || self.0.iter().any(Specifier::names_prerelease);
         allowed && self.contains_prerelease(version)
+    }
+
+    /// One text for all that mean the same: `>=1,<2` for `<2.0, >=1.0`.
+    pub fn canonical(&self) -> String {
+        let parts: Vec<_> = self.0.iter().map(Specifier::shortest).collect();
+        parts.join(",")
     }
 
     /// Does `version` fulfil all, pre-release or not?
@@ -298,6 +347,10 @@ mod tests {
         let read = |text: &str| text.parse::<Specifiers>().unwrap();
         assert_eq!(read(">=1.2, <2"), read("<2.0,>=1.2"));
         assert_eq!(read("== 1.0-RC1").to_string(), "==1.0rc1");
+        assert_eq!(read("<2.0.0, >=1.0").canonical(), read(">=1,<2").canonical());
+        assert_ne!(read("~=1.0"), read("~=1.0.0"));
+        assert_ne!(read("==1.*"), read("==1.0.*"));
+        assert_eq!(read("==1.0.*, ~=2.0").canonical(), "~=2.0,==1.0.*");
         assert_eq!(read("==1.5+cpu").pinned().unwrap().to_string(), "1.5+cpu");
         assert!(read("==1.*").pinned().is_none() && read(">=1,<1").pinned().is_none());
     }

@@ -66,6 +66,13 @@ impl Version {
         Self { local: Vec::new(), ..self.clone() }
     }
 
+    /// The same without zeros at the end of its release.
+    pub(super) fn shortened(&self) -> Self {
+        let mut release = self.significant().to_vec();
+        release.resize(release.len().max(1), 0);
+        Self { release, ..self.clone() }
+    }
+
     /// Epoch and release alone.
     pub(super) fn base(&self) -> Self {
         Self { pre: None, post: None, dev: None, local: Vec::new(), ..self.clone() }

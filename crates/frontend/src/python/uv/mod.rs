@@ -9,7 +9,7 @@ mod walk;
 
 pub(super) use walk::named;
 
-pub(super) use format::{Lock, MetadataRequirement, Package};
+pub(super) use format::{Lock, Metadata, MetadataRequirement, Package};
 
 use corten_diagnostic::Failure;
 use corten_package::marker::Environment;

@@ -36,14 +36,19 @@ pub struct ImageConfig {
 }
 
 impl ImageConfig {
-    /// Reads a config and checks that its root is made of layers.
+    /// Reads a config and checks that its root is made of layers, and that variables have names.
     pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         const WHAT: &str = "image config";
         let config: Self =
             serde_json::from_slice(bytes).map_err(|source| DocumentError::Json { what: WHAT, source })?;
-        match config.rootfs.kind.as_str() {
-            "layers" => Ok(config),
-            other => Err(DocumentError::Rule { what: WHAT, why: format!("rootfs.type is '{other}', not 'layers'") }),
+        let refuse = |why: String| Err(DocumentError::Rule { what: WHAT, why });
+        if config.rootfs.kind != "layers" {
+            return refuse(format!("rootfs.type is '{}', not 'layers'", config.rootfs.kind));
+        }
+        let mut variables = config.config.env.iter().flatten();
+        match variables.find(|variable| variable.find('=').is_none_or(|at| at == 0)) {
+            Some(variable) => refuse(format!("'{variable}' in Env is not NAME=value")),
+            None => Ok(config),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Content by its SHA-256.
 //!
 //! Only two things make a [`Digest`]: hashing bytes and parsing the text form `sha256:<64 lower-case hex>`
-//! (OCI image specification, "Digests"). SHA-512, which the specification also registers, is refused: nothing
-//! that Corten reads or writes uses it.
+//! (OCI image specification, "Digests"). Other algorithms are refused by name, also SHA-512, which the specification
+//! registers too: nothing that Corten reads or writes uses one, and a content that cannot be checked is not taken.
 
 use std::fmt;
 use std::io;
@@ -25,12 +25,17 @@ impl Digest {
 
     /// 64 lower-case hexadecimal digits, without the algorithm.
     pub fn hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.digits().map(char::from).collect()
     }
 
     /// The first 12 hexadecimal digits: enough for people, too few for programs.
     pub fn short(&self) -> String {
-        self.hex().chars().take(12).collect()
+        self.digits().take(12).map(char::from).collect()
+    }
+
+    fn digits(&self) -> impl Iterator<Item = u8> {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        self.0.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
     }
 
     /// The 32 bytes of the hash.
@@ -55,7 +60,7 @@ impl fmt::Debug for Digest {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
     /// No `sha256:` in front.
-    #[error("digest '{0}' does not begin with 'sha256:'")]
+    #[error("digest '{0}' does not begin with 'sha256:', the one algorithm that is supported")]
     Algorithm(String),
     /// Not 64 lower-case hexadecimal digits after the colon.
     #[error("digest '{0}' does not have 64 lower-case hexadecimal digits")]

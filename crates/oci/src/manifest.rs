@@ -10,10 +10,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Digest, Platform};
 
-/// An RFC 6838 media type.
+/// An RFC 6838 media type. Documents that come from outside are checked for its grammar.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct MediaType(pub String);
+
+/// A text that is no media type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a media type")]
+pub struct MediaTypeError(String);
+
+impl TryFrom<String> for MediaType {
+    type Error = MediaTypeError;
+
+    /// `type/subtype`, each of up to 127 letters, digits and `!#$&^_.+-`, beginning with a letter or digit (RFC 6838 §4.2).
+    fn try_from(text: String) -> Result<Self, MediaTypeError> {
+        let name = |name: &str| {
+            name.len() <= 127
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte))
+                && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+        };
+        match text.split_once('/') {
+            Some((kind, subtype)) if name(kind) && name(subtype) => Ok(Self(text)),
+            _ => Err(MediaTypeError(text)),
+        }
+    }
+}
+
+impl From<MediaType> for String {
+    fn from(media_type: MediaType) -> Self {
+        media_type.0
+    }
+}
 
 impl MediaType {
     /// An image manifest.
@@ -58,8 +86,11 @@ impl fmt::Display for MediaType {
 }
 
 /// What a blob is, how large, and its digest.
+///
+/// Reading refuses sizes above 2^63 - 1, URLs that are none, and an embedded `data` that is not base64 or not of the
+/// size that the descriptor says; the data itself is not kept, the blob is read instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", try_from = "Written")]
 pub struct Descriptor {
     /// What the content is.
     pub media_type: MediaType,
@@ -79,6 +110,59 @@ pub struct Descriptor {
     /// What an artifact is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<MediaType>,
+}
+
+/// A descriptor as it is written, not yet checked.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    media_type: MediaType,
+    digest: Digest,
+    size: u64,
+    #[serde(default)]
+    urls: Vec<String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    platform: Option<Platform>,
+    artifact_type: Option<MediaType>,
+    data: Option<String>,
+}
+
+impl TryFrom<Written> for Descriptor {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let Written { media_type, digest, size, urls, annotations, platform, artifact_type, data } = written;
+        if i64::try_from(size).is_err() {
+            return Err(format!("a size of {size} bytes is absurd"));
+        }
+        if let Some(url) = urls.iter().find(|url| !is_url(url)) {
+            return Err(format!("'{url}' is not a URL"));
+        }
+        if data.is_some_and(|data| base64_length(&data) != Some(size)) {
+            return Err("its data is not base64, or not of its size".into());
+        }
+        Ok(Self { media_type, digest, size, urls, annotations, platform, artifact_type })
+    }
+}
+
+/// `scheme:rest` in the characters of RFC 3986.
+fn is_url(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
+    let scheme = |scheme: &str| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
+    text.bytes().all(good) && text.split_once(':').is_some_and(|(name, rest)| scheme(name) && !rest.is_empty())
+}
+
+/// How many bytes a base64 text (RFC 4648 §4, with padding) stands for; none where it is no such text.
+fn base64_length(text: &str) -> Option<u64> {
+    let bare = text.trim_end_matches('=');
+    let padding = text.len() - bare.len();
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let valid = text.len().is_multiple_of(4) && padding <= 2 && bare.bytes().all(good);
+    valid.then(|| (text.len() / 4 * 3 - padding) as u64)
 }
 
 impl Descriptor {
@@ -175,6 +259,7 @@ impl Manifest {
         let manifest: Self =
             serde_json::from_slice(bytes).map_err(|source| DocumentError::Json { what: WHAT, source })?;
         version_two(WHAT, manifest.schema_version)?;
+        not_both(WHAT, bytes)?;
         media_type_among(WHAT, manifest.media_type.as_ref(), &[MediaType::MANIFEST, MediaType::DOCKER_MANIFEST])?;
         Ok(manifest)
     }
@@ -186,8 +271,20 @@ impl Index {
         const WHAT: &str = "image index";
         let index: Self = serde_json::from_slice(bytes).map_err(|source| DocumentError::Json { what: WHAT, source })?;
         version_two(WHAT, index.schema_version)?;
+        not_both(WHAT, bytes)?;
         media_type_among(WHAT, index.media_type.as_ref(), &[MediaType::INDEX, MediaType::DOCKER_INDEX])?;
         Ok(index)
+    }
+}
+
+/// A document that is a manifest to one reader and an index to another is refused (CVE-2021-41190).
+fn not_both(what: &'static str, bytes: &[u8]) -> Result<(), DocumentError> {
+    let fields: BTreeMap<String, serde::de::IgnoredAny> =
+        serde_json::from_slice(bytes).map_err(|source| DocumentError::Json { what, source })?;
+    let has = |name: &str| fields.contains_key(name);
+    match has("manifests") && (has("layers") || has("config") || has("fsLayers")) {
+        true => Err(DocumentError::Rule { what, why: "it has the fields of a manifest and of an index".into() }),
+        false => Ok(()),
     }
 }
 
@@ -204,5 +301,75 @@ fn media_type_among(what: &'static str, found: Option<&MediaType>, allowed: &[&s
             Err(DocumentError::Rule { what, why: format!("its mediaType is {found}") })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn descriptor(more: &str) -> String {
+        format!(r#"{{"mediaType":"application/x","digest":"{DIGEST}"{more}}}"#)
+    }
+
+    fn reads(more: &str) -> bool {
+        serde_json::from_str::<Descriptor>(&descriptor(more)).is_ok()
+    }
+
+    #[test]
+    fn a_document_that_is_manifest_and_index_is_neither() {
+        let both = format!(
+            r#"{{"schemaVersion":2,"config":{0},"layers":[{0}],"manifests":[{0}]}}"#,
+            descriptor(r#","size":0"#)
+        );
+        assert!(Manifest::parse(both.as_bytes()).is_err());
+        assert!(Index::parse(both.as_bytes()).is_err());
+        let escaped = both.replace("\"manifests\"", "\"\\u006danifests\"");
+        assert!(Manifest::parse(escaped.as_bytes()).is_err());
+        let one = both.replace("manifests", "others");
+        assert!(Manifest::parse(one.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused_before_anything_is_read() {
+        assert!(reads(r#","size":0"#));
+        assert!(reads(r#","size":9223372036854775807"#));
+        for size in ["-1", "9223372036854775808", "18446744073709551616", "1e3", "1.5", "\"1\"", "null"] {
+            assert!(!reads(&format!(r#","size":{size}"#)), "{size}");
+        }
+    }
+
+    #[test]
+    fn embedded_data_has_the_size_that_is_said() {
+        assert!(reads(r#","size":5,"data":"aGVsbG8=""#));
+        for (size, data) in [(4, "aGVsbG8="), (5, "aGVsbG8"), (5, "aGVs*G8="), (5, "aGVsbG8=\\n"), (3, "a===")] {
+            assert!(!reads(&format!(r#","size":{size},"data":"{data}""#)), "{data}");
+        }
+    }
+
+    #[test]
+    fn tricks_of_json_are_errors_and_never_panics() {
+        let deep = "[".repeat(100_000);
+        let good = format!(r#"{{"schemaVersion":2,"config":{0},"layers":[{0}]}}"#, descriptor(r#","size":0"#));
+        assert!(Manifest::parse(good.as_bytes()).is_ok());
+        let doubled = good.replacen("\"layers\"", "\"layers\":[],\"layers\"", 1);
+        let marked = format!("\u{feff}{good}");
+        let surrogate = good.replacen("application/x", "\\ud800", 1);
+        for bad in [deep.as_str(), "", "null", "NaN", "[]", &doubled, &marked, &surrogate, &format!("{good}{good}")] {
+            assert!(Manifest::parse(bad.as_bytes()).is_err());
+            assert!(Index::parse(bad.as_bytes()).is_err());
+        }
+    }
+
+    #[test]
+    fn other_versions_and_types_are_refused() {
+        let of = |version: u32, kind: &str| {
+            format!(r#"{{"schemaVersion":{version},"mediaType":"{kind}","manifests":[]}}"#).into_bytes()
+        };
+        assert!(Index::parse(&of(2, MediaType::INDEX)).is_ok());
+        assert!(Index::parse(&of(1, MediaType::INDEX)).is_err());
+        assert!(Index::parse(&of(2, MediaType::MANIFEST)).is_err());
     }
 }

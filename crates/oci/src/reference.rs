@@ -92,6 +92,18 @@ impl fmt::Display for Tag {
 impl Repository {
     const LONGEST: usize = 255;
 
+    /// The same with what Docker leaves out: a repository without a host is one of `docker.io`, and one without a
+    /// slash there is one of `library`.
+    pub fn normalised(&self) -> Self {
+        let host = match self.host.as_deref() {
+            None | Some("index.docker.io") => "docker.io",
+            Some(host) => host,
+        };
+        let library = host == "docker.io" && !self.path.contains('/');
+        let path = if library { format!("library/{}", self.path) } else { self.path.clone() };
+        Self { host: Some(host.to_owned()), path }
+    }
+
     fn parse(text: &str) -> Result<Self, ReferenceError> {
         let wrong = || ReferenceError::Repository(text.to_owned());
         let (host, path) = match text.split_once('/') {
@@ -99,6 +111,11 @@ impl Repository {
             _ => (None, text),
         };
         let host_is_good = host.as_deref().is_none_or(host_is_valid);
+        // Docker takes such a name for the identifier of an image.
+        let is_identifier = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if host.is_none() && is_identifier(path) {
+            return Err(wrong());
+        }
         if !host_is_good || path.is_empty() || path.len() > Self::LONGEST || !path.split('/').all(component_is_valid) {
             return Err(wrong());
         }
@@ -113,31 +130,29 @@ fn is_host(component: &str) -> bool {
         || component.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
+/// `name[:port]`, where the name is a domain, an IPv4 address or an IPv6 address in brackets, without a zone.
 fn host_is_valid(host: &str) -> bool {
-    let (name, port) = match host.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((address, port)) => {
-                let hex = |byte: u8| byte.is_ascii_hexdigit() || byte == b':' || byte == b'.';
-                if address.is_empty() || !address.bytes().all(hex) {
-                    return false;
-                }
-                ("ip", port.strip_prefix(':').or(if port.is_empty() { None } else { Some("-") }))
-            }
-            None => return false,
-        },
+    let (name_is_valid, port) = match host.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((address, ""))) => (ipv6_is_valid(address), None),
+        Some(Some((address, rest))) => (ipv6_is_valid(address), Some(rest.strip_prefix(':').unwrap_or_default())),
+        Some(None) => return false,
         None => match host.split_once(':') {
-            Some((name, port)) => (name, Some(port)),
-            None => (host, None),
+            Some((name, port)) => (name.split('.').all(label_is_valid), Some(port)),
+            None => (host.split('.').all(label_is_valid), None),
         },
     };
-    let label = |label: &str| {
-        !label.is_empty()
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    name.split('.').all(label)
-        && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+    name_is_valid && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn ipv6_is_valid(address: &str) -> bool {
+    !address.contains('.') && address.parse::<std::net::Ipv6Addr>().is_ok()
+}
+
+fn label_is_valid(label: &str) -> bool {
+    !label.is_empty()
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// Letters and digits in runs, joined by one '.', one or two '_', or any number of '-'.

@@ -175,7 +175,7 @@ fn fetch_until(
     }
     let progress = Progress::start(download, events);
     let mut transfer = Transfer { client, download, stop, progress, partial, hash: Digester::new(), length: 0 };
-    match transfer.from_any() {
+    match transfer.try_each() {
         Ok(true) => {
             transfer.partial.length = transfer.length;
             Ok(store.keep(transfer.partial, &download.digest)?)
@@ -240,11 +240,11 @@ enum Ended {
 
 impl Transfer<'_> {
     /// Tries one address after the other; the first one's error is told. `false`: stopped.
-    fn from_any(&mut self) -> Result<bool, FetchError> {
+    fn try_each(&mut self) -> Result<bool, FetchError> {
         self.take_in_partial()?;
         let mut first = None;
         for url in &self.download.urls {
-            match self.from_one(url) {
+            match self.try_one(url) {
                 Ok(complete) => return Ok(complete),
                 Err(error @ (FetchError::Disk { .. } | FetchError::Store(_))) => return Err(error),
                 Err(error) => first = first.or(Some(error)),
@@ -255,7 +255,7 @@ impl Transfer<'_> {
     }
 
     /// Goes on where the connection broke, as often as the client retries.
-    fn from_one(&mut self, url: &str) -> Result<bool, FetchError> {
+    fn try_one(&mut self, url: &str) -> Result<bool, FetchError> {
         let mut left = self.client.settings().retries;
         loop {
             let resumed = self.length > 0;

@@ -5,12 +5,14 @@
 //! | [`index`] | asks an index (simple API) which files a project has |
 //! | `group` | decides which wheels share a layer |
 //! | `wheel` | converts wheels to one layer, as PyPA's binary distribution format says |
+//! | `check` | refuses what is not the wheel that it should be |
 //! | `layout` | maps a wheel's members to paths of the image; refuses what climbs out or overwrites the interpreter |
 //! | `record` | reads RECORD and adds what installing adds |
 //! | `scripts` | entry points and shebangs |
 //! | `metadata` | reads METADATA; are all requirements met? |
 //! | `venv` | the generated files that make a folder a virtual environment |
 
+mod check;
 mod group;
 pub mod index;
 mod layout;

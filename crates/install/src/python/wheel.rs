@@ -17,11 +17,9 @@ use corten_diagnostic::{Diagnose, Fault};
 use corten_layer::write::{Compression, Deflated, LayerWriter, Written};
 use corten_layer::zip::{Archive, Member, ZipError};
 use corten_oci::{Entry, Kind, LayerIndex, LayerPath};
-use corten_package::PackageName;
-use corten_package::pep440::Version;
 
+use super::check::{check_bomb, check_identity, check_wheel, dist_info, text};
 use super::layout::{Layout, Placed};
-use super::metadata::headers;
 use super::record::{Line, Record};
 use super::{Metadata, scripts};
 
@@ -36,9 +34,6 @@ const INSTALLER: &[u8] = b"corten\n";
 const LONGEST_SCRIPT: u64 = 4 << 20;
 const LONGEST_RECORD: u64 = 64 << 20;
 const LONGEST_METADATA: u64 = 16 << 20;
-/// More content than this, and more than [`BOMB_RATIO`] times the wheel's size, is a bomb. CUDA wheels hold 2 GB.
-const BOMB_SIZE: u64 = 4 << 30;
-const BOMB_RATIO: u64 = 100;
 
 /// A wheel to install, its hash already checked.
 #[derive(Debug)]
@@ -167,7 +162,7 @@ pub fn conflicts(layers: &[&LayerIndex]) -> Vec<Conflict> {
 }
 
 /// What goes wrong with a wheel, before it is known by name.
-enum Problem {
+pub(super) enum Problem {
     Refused(String),
     Disk(io::Error),
 }
@@ -299,7 +294,7 @@ impl<'a> Prepared<'a> {
         moved: &mut BTreeMap<String, Option<Line>>,
     ) -> Result<(), Problem> {
         let Placed { path, script, moved: elsewhere } = layout.place(&member.name)?;
-        let executable = script || member.mode.is_some_and(|mode| mode & 0o111 != 0);
+        let executable = script || is_executable(&member);
         let recorded = layout.recorded(&path);
         if script
             && member.size <= LONGEST_SCRIPT
@@ -510,10 +505,11 @@ fn record_item(
     moved: &BTreeMap<String, Option<Line>>,
     added: &[Line],
 ) -> Item {
+    let executable = is_executable(&member);
     if moved.is_empty() {
         let suffix = record.suffix(added);
         let (size, crc32) = (member.size.saturating_add(suffix.len() as u64), member.crc32);
-        return Item { path, executable: false, size, crc32, content: Content::Extended(member, suffix) };
+        return Item { path, executable, size, crc32, content: Content::Extended(member, suffix) };
     }
     let change = |line: &Line| match moved.get(&line.path) {
         None => Some(line.clone()),
@@ -521,78 +517,16 @@ fn record_item(
         Some(Some(new)) if new.hash.is_empty() => Some(Line { path: new.path.clone(), ..line.clone() }),
         Some(Some(new)) => Some(new.clone()),
     };
-    Item::made(path, false, record.rewritten(change, added).into_bytes())
+    Item::made(path, executable, record.rewritten(change, added).into_bytes())
+}
+
+/// By anybody: then by everybody, as pip and uv have it.
+fn is_executable(member: &Member) -> bool {
+    member.mode.is_some_and(|mode| mode & 0o111 != 0)
 }
 
 /// What an installer writes into dist-info; what a wheel has there is not installed.
 fn is_installers(member: &str, folder: &str) -> bool {
     let name = member.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
     matches!(name, Some("INSTALLER" | "REQUESTED" | "direct_url.json"))
-}
-
-fn check_bomb(archive: &Archive<&File>, file: &File) -> Result<(), Problem> {
-    let content = archive.members().iter().fold(0u64, |sum, member| sum.saturating_add(member.size));
-    if content > BOMB_SIZE.max(file.metadata()?.len().saturating_mul(BOMB_RATIO)) {
-        return Err(Problem::Refused(format!("{content} bytes of content: it looks like a zip bomb")));
-    }
-    Ok(())
-}
-
-/// The one dist-info folder, which must be that of the wheel.
-fn dist_info(members: &[Member], source: &WheelSource) -> Result<String, Problem> {
-    let folders: BTreeSet<&str> = members
-        .iter()
-        .filter_map(|member| member.name.split_once('/').map(|(folder, _)| folder))
-        .filter(|folder| folder.ends_with(".dist-info"))
-        .collect();
-    let mut folders = folders.into_iter();
-    let (Some(folder), None) = (folders.next(), folders.next()) else {
-        return Err(Problem::Refused("a wheel has exactly one dist-info folder, this has none or several".to_owned()));
-    };
-    let stem = folder.trim_end_matches(".dist-info");
-    let (name, version) = stem.rsplit_once('-').ok_or_else(|| format!("{folder} has no version"))?;
-    check_identity(folder, name, version, source)?;
-    Ok(folder.to_owned())
-}
-
-fn check_identity(place: &str, name: &str, version: &str, source: &WheelSource) -> Result<(), Problem> {
-    let same_name = PackageName::new(name).is_ok_and(|name| name.as_str() == source.name);
-    if same_name && same_version(version, &source.version) {
-        return Ok(());
-    }
-    Err(Problem::Refused(format!("{place} is about {} {}", name.escape_debug(), version.escape_debug())))
-}
-
-fn same_version(one: &str, other: &str) -> bool {
-    one == other || one.parse::<Version>().is_ok_and(|one| other.parse::<Version>().is_ok_and(|other| one == other))
-}
-
-/// `Wheel-Version` 1.x (a newer minor version is noted) and `Root-Is-Purelib`, which must be there.
-fn check_wheel(text: &str) -> Result<Vec<String>, Problem> {
-    let headers = headers(text);
-    let header = |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    let version = header("wheel-version").ok_or_else(|| "WHEEL has no Wheel-Version".to_owned())?;
-    let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
-    if major != "1" {
-        return Err(Problem::Refused(format!("it is of wheel version '{version}', only 1.0 is known")));
-    }
-    match header("root-is-purelib").map(str::to_ascii_lowercase).as_deref() {
-        Some("true" | "false") => {}
-        _ => return Err(Problem::Refused("WHEEL does not say whether Root-Is-Purelib".to_owned())),
-    }
-    let newer = minor != "0";
-    Ok(if newer { vec![format!("is of wheel version {version}, newer than 1.0")] } else { Vec::new() })
-}
-
-/// A text of dist-info.
-fn text(archive: &mut Archive<&File>, folder: &str, name: &str, limit: u64) -> Result<String, Problem> {
-    let path = format!("{folder}/{name}");
-    let member = archive.members().iter().find(|member| member.name == path).cloned();
-    let member = member.ok_or_else(|| format!("there is no {path}"))?;
-    let bytes = archive.content(&member, limit)?;
-    match String::from_utf8(bytes) {
-        Ok(text) => Ok(text),
-        Err(error) if name == "METADATA" => Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()),
-        Err(_) => Err(Problem::Refused(format!("{path} is not UTF-8"))),
-    }
 }

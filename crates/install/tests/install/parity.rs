@@ -11,13 +11,22 @@
 //! | `pyvenv.cfg`, `bin/python*`, `lib64` | written | in the generated layer |
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use corten_install::python::{InstallTarget, convert};
-use corten_package::wheel::WheelName;
+use corten_diagnostic::Nobody;
+use corten_install::fetch::{Download, fetch_all};
+use corten_install::python::index::{IndexFile, files as files_of};
+use corten_install::python::{InstallTarget, WheelSource, convert, requirements_met};
+use corten_net::{Client, Settings};
+use corten_oci::Architecture;
+use corten_package::PackageName;
+use corten_package::marker::Environment;
+use corten_package::pep440::Version;
+use corten_package::wheel::{Tags, WheelName};
+use corten_store::Store;
 
 use crate::wheel::{Unpacked, files, source_of};
 
@@ -45,12 +54,17 @@ fn uv() -> Result<PathBuf, String> {
     Ok(program)
 }
 
-/// What uv has installed, and the wheels that it took.
+/// What uv has installed, and the same wheels, found in the index and downloaded by ourselves.
 struct Judge {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     venv: PathBuf,
-    wheels: Vec<PathBuf>,
+    wheels: Vec<Wheel>,
     python: (u32, u32),
+}
+
+struct Wheel {
+    name: WheelName,
+    file: IndexFile,
 }
 
 impl Judge {
@@ -65,34 +79,63 @@ impl Judge {
             .arg(&python)
             .args(packages))?;
         let frozen = run(Command::new(&uv).args(["pip", "freeze", "--python"]).arg(&python))?;
-        let list = folder.path().join("list.txt");
-        fs::write(&list, frozen).map_err(|error| error.to_string())?;
-        let wheels = folder.path().join("wheels");
-        let pip = uv.with_file_name("pip");
-        let mut download = Command::new(pip);
-        download
-            .args(["download", "-q", "--no-deps", "--only-binary", ":all:", "-d"])
-            .arg(&wheels)
-            .arg("-r")
-            .arg(&list);
-        run(&mut download)?;
-        let version = run(Command::new(&python).args(["-c", "import sys; print(sys.version_info[1])"]))?;
-        let minor = version.trim().parse().map_err(|error| format!("{version}: {error}"))?;
-        let wheels = files(&wheels).into_values().collect();
-        Ok(Self { _folder: folder, venv, wheels, python: (3, minor) })
+        let code = "import sys, platform; print(sys.version_info[1], platform.libc_ver()[1].split('.')[1])";
+        let versions = run(Command::new(&python).args(["-c", code]))?;
+        let versions: Vec<u32> = versions.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+        let [minor, glibc] = versions[..] else { return Err(format!("Python says {versions:?}")) };
+        let architecture = if cfg!(target_arch = "aarch64") { Architecture::Arm64 } else { Architecture::Amd64 };
+        let tags = Tags::new((3, minor), (2, glibc), architecture);
+        let client = Client::new(Settings::default());
+        let wheels: Result<Vec<Wheel>, String> = frozen.lines().map(|line| find(&client, line, &tags)).collect();
+        Ok(Self { folder, venv, wheels: wheels?, python: (3, minor) })
     }
+
+    /// Downloads into a store, 6 at a time.
+    fn sources(&self) -> Result<Vec<WheelSource>, String> {
+        let store = Store::open(self.folder.path().join("store")).map_err(|error| error.to_string())?;
+        let client = Client::new(Settings::default());
+        let downloads: Result<Vec<Download>, String> = self.wheels.iter().map(Wheel::download).collect();
+        fetch_all(&client, &store, &downloads?, 6, &Nobody).map_err(|error| error.to_string())?;
+        let source = |wheel: &Wheel| {
+            let digest = wheel.file.digest.ok_or("no digest")?;
+            let file = store.file(&digest).map_err(|error| error.to_string())?;
+            Ok(source_of(wheel.name.name.as_str(), &wheel.name.version.to_string(), file))
+        };
+        self.wheels.iter().map(source).collect()
+    }
+}
+
+impl Wheel {
+    fn download(&self) -> Result<Download, String> {
+        let IndexFile { file, url, digest, size, .. } = self.file.clone();
+        let digest = digest.ok_or_else(|| format!("the index gives no SHA-256 of {file}"))?;
+        Ok(Download { urls: vec![url], digest, size, what: file })
+    }
+}
+
+/// The best wheel of a `name==version`.
+fn find(client: &Client, line: &str, tags: &Tags) -> Result<Wheel, String> {
+    let (name, version) = line.split_once("==").ok_or_else(|| format!("frozen line '{line}'"))?;
+    let name = PackageName::new(name).map_err(|error| error.to_string())?;
+    let version: Version = version.parse().map_err(|_| format!("version '{version}'"))?;
+    let files =
+        files_of(client, "https://pypi.org/simple", name.as_str(), &Nobody).map_err(|error| error.to_string())?;
+    files
+        .into_iter()
+        .filter_map(|file| Some(Wheel { name: WheelName::parse(&file.file).ok()?, file }))
+        .filter(|wheel| wheel.name.version == version && tags.priority(&wheel.name).is_some())
+        .max_by_key(|wheel| tags.priority(&wheel.name))
+        .ok_or_else(|| format!("no wheel of {line} fits"))
 }
 
 /// What was found to differ, a line each.
 fn differences(judge: &Judge) -> Vec<String> {
     let target = InstallTarget { prefix: "opt/venv".to_owned(), python: judge.python };
-    let sources = judge.wheels.iter().map(|path| {
-        let name = WheelName::parse(path.file_name().unwrap().to_str().unwrap()).unwrap();
-        source_of(name.name.as_str(), &name.version.to_string(), File::open(path).unwrap())
-    });
-    let sources: Vec<_> = sources.collect();
+    let sources = judge.sources().unwrap();
     let (blob, _, reports) = convert(&sources, &target, Vec::new()).unwrap();
-    assert_eq!(reports.len(), judge.wheels.len());
+    let metadata: Vec<_> = reports.into_iter().map(|report| report.metadata).collect();
+    let environment = Environment::new(format!("{}.{}.0", judge.python.0, judge.python.1), Architecture::Amd64);
+    assert_eq!(requirements_met(&metadata, &environment), [], "what uv has resolved fits together");
     let ours = Unpacked::new(&blob);
     compare(&files(&judge.venv), &files(&ours.root().join("opt/venv")), &judge.venv)
 }
@@ -112,14 +155,19 @@ fn compare(theirs: &BTreeMap<String, PathBuf>, ours: &BTreeMap<String, PathBuf>,
 
 /// Files of the environment itself, and those that only uv writes.
 fn is_environments(name: &str) -> bool {
-    let file = name.rsplit('/').next().unwrap_or_default();
-    let dist_info = name.contains(".dist-info/") && matches!(file, "REQUESTED" | "uv_cache.json" | "direct_url.json");
+    let dist_info = is_in_dist_info(name, &["REQUESTED", "uv_cache.json", "direct_url.json"]);
     let program = name.strip_prefix("bin/").is_some_and(|file| {
         let activate = file == "activate" || file.starts_with("activate.") || file == "activate_this.py";
         let interpreter = matches!(file, "python" | "python3") || file.starts_with("python3.");
         activate || interpreter || matches!(file, "deactivate.bat" | "pydoc.bat")
     });
     dist_info || program || matches!(name, ".lock" | ".gitignore" | "CACHEDIR.TAG" | "pyvenv.cfg" | "lib64")
+}
+
+/// Directly in the dist-info folder of an installed distribution, not in one that is vendored.
+fn is_in_dist_info(name: &str, files: &[&str]) -> bool {
+    let inside = name.split_once("/site-packages/").and_then(|(_, inside)| inside.split_once(".dist-info/"));
+    inside.is_some_and(|(folder, file)| !folder.contains('/') && files.contains(&file))
 }
 
 fn compare_file(name: &str, theirs: &Path, ours: &Path, venv: &Path) -> Option<String> {
@@ -129,12 +177,12 @@ fn compare_file(name: &str, theirs: &Path, ours: &Path, venv: &Path) -> Option<S
         return Some(format!("{name}: mode {their_mode:o} by uv, {our_mode:o} here"));
     }
     let (their_bytes, our_bytes) = (fs::read(theirs).unwrap(), fs::read(ours).unwrap());
-    if name.ends_with(".dist-info/RECORD") {
+    if is_in_dist_info(name, &["RECORD"]) {
         let (theirs, ours) = (recorded(&their_bytes), recorded(&our_bytes));
         let odd: Vec<_> = theirs.symmetric_difference(&ours).collect();
         return (!odd.is_empty()).then(|| format!("{name}: {odd:?}"));
     }
-    if name.ends_with(".dist-info/INSTALLER") {
+    if is_in_dist_info(name, &["INSTALLER"]) {
         return (our_bytes != b"corten\n").then(|| format!("{name}: is not ours"));
     }
     let shebang = format!("#!{}/bin/python", venv.display());

@@ -333,11 +333,23 @@ mod tests {
     #[test]
     fn codes_are_those_of_the_specification() {
         // RFC 1951, 3.2.5: the tables' corners.
-        let lengths = [(3, 257), (10, 264), (11, 265), (18, 268), (19, 269), (34, 272), (115, 281), (257, 284), (258, 285)];
+        let lengths = [
+            (3, 257),
+            (10, 264),
+            (11, 265),
+            (18, 268),
+            (19, 269),
+            (34, 272),
+            (115, 280),
+            (131, 281),
+            (257, 284),
+            (258, 285),
+        ];
         for (length, symbol) in lengths {
             assert_eq!(length_code(length).0, symbol, "length {length}");
         }
-        let distances = [(1, 0), (4, 3), (5, 4), (6, 4), (7, 5), (9, 6), (1025, 20), (24_576, 28), (24_577, 29), (32_768, 29)];
+        let distances =
+            [(1, 0), (4, 3), (5, 4), (6, 4), (7, 5), (9, 6), (1025, 20), (24_576, 28), (24_577, 29), (32_768, 29)];
         for (distance, code) in distances {
             assert_eq!(distance_code(distance).0, code, "distance {distance}");
         }
@@ -347,7 +359,8 @@ mod tests {
     fn every_length_and_distance_survives() {
         for distance in [1, 2, 3, 4, 5, 6, 7, 8, 9, 255, 256, 257, 511, 512, 1024, 8191, 16_385, 32_767, 32_768] {
             let mut out = BitWriter::default();
-            let mut expected: Vec<u8> = (0..distance as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+            let mut expected: Vec<u8> =
+                (0..distance as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
             out.start_fixed(Last::No);
             expected.iter().for_each(|&byte| out.symbol(u16::from(byte)));
             for length in 3..=LONGEST_MATCH {
@@ -389,7 +402,7 @@ mod tests {
         encoder.block(&mut out, &[text.as_slice(), &[0; 900]].concat(), 10_000, Last::Yes);
         out.pad();
         let frozen = corten_oci::Digest::of(out.bytes());
-        assert_eq!((out.bytes().len(), frozen.short()), (119, "000000000000".to_owned()));
+        assert_eq!((out.bytes().len(), frozen.short()), (89, "a460b783cd78".to_owned()));
     }
 
     #[test]

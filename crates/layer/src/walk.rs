@@ -138,7 +138,8 @@ impl Walk<'_> {
     fn inflate_chunk(&mut self, sides: &mut dyn Sides) -> io::Result<Option<u32>> {
         loop {
             let space = sides.space()?;
-            let step = self.inflate.step(&self.chunk[self.at..self.end], space).map_err(|error| invalid(error.to_string()))?;
+            let step =
+                self.inflate.step(&self.chunk[self.at..self.end], space).map_err(|error| invalid(error.to_string()))?;
             self.at += step.consumed;
             self.produced += step.produced as u64;
             if self.produced > self.claim.size {

@@ -128,7 +128,10 @@ fn read_stored(raw: &mut impl Read, member: &Member, content: &mut Vec<u8>) -> i
     if content.len() as u64 == member.size && crc32fast::hash(content) == member.crc32 {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::InvalidData, "its content does not have the size and CRC-32 of its zip directory"))
+    Err(io::Error::new(
+        io::ErrorKind::InvalidData,
+        "its content does not have the size and CRC-32 of its zip directory",
+    ))
 }
 
 /// Content in memory; the stream is not wanted.

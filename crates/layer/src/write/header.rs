@@ -64,9 +64,7 @@ fn name(entry: &Entry) -> io::Result<Vec<u8>> {
         (Kind::Directory, false) => Ok([entry.path.as_bytes(), b"/"].concat()),
         (Kind::Opaque, _) => Ok(below(Some(&entry.path), OPAQUE)),
         (_, true) => Err(refused(entry, "the root can only be a directory")),
-        (Kind::Whiteout, false) => {
-            Ok(below(entry.path.parent().as_ref(), &[WHITEOUT, entry.path.name()].concat()))
-        }
+        (Kind::Whiteout, false) => Ok(below(entry.path.parent().as_ref(), &[WHITEOUT, entry.path.name()].concat())),
         (_, false) => Ok(entry.path.as_bytes().to_vec()),
     }
 }
@@ -112,7 +110,7 @@ fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
         return Some((&[], path));
     }
     let slashes = path.iter().enumerate().take(PREFIX + 1).filter(|(at, byte)| **byte == b'/' && *at + 1 < path.len());
-    let (at, _) = slashes.last()?;
+    let (at, _) = slashes.max_by_key(|(at, _)| *at)?;
     let (prefix, name) = (path.get(..at)?, path.get(at + 1..)?);
     (!prefix.is_empty() && name.len() <= NAME).then_some((prefix, name))
 }
@@ -227,7 +225,8 @@ mod tests {
         for length in 80..1100 {
             let mut pax = Pax::default();
             pax.add("path", &vec![b'a'; length]);
-            let digits: String = pax.0.iter().take_while(|byte| byte.is_ascii_digit()).map(|&b| char::from(b)).collect();
+            let digits: String =
+                pax.0.iter().take_while(|byte| byte.is_ascii_digit()).map(|&b| char::from(b)).collect();
             assert_eq!(digits.parse::<usize>().unwrap(), pax.0.len());
         }
     }

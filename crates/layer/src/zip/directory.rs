@@ -287,7 +287,8 @@ fn check_record(record: &Record, method: u16, disk: u64, external: u32) -> Resul
         return record.refuse("it is a patch");
     }
     if method != 0 && method != 8 {
-        return record.refuse(format_args!("it is compressed by method {method}; wheels are stored (0) or deflated (8)"));
+        return record
+            .refuse(format_args!("it is compressed by method {method}; wheels are stored (0) or deflated (8)"));
     }
     if disk != 0 {
         return record.refuse("it lies on another disk");
@@ -399,6 +400,9 @@ fn local_header<R: Read + Seek>(source: &mut R, record: &Record, limit: u64) -> 
     const USUAL_EXTRA: u64 = 64;
     let name_size = record.raw_name.len() as u64;
     let available = limit.saturating_sub(record.offset);
+    if available < FIXED + name_size {
+        return record.refuse("it overlaps what follows it");
+    }
     let bytes = read_at(source, record.offset, available.min(FIXED + name_size + USUAL_EXTRA))?;
     let mut fields = Fields(&bytes);
     fields.signature(LOCAL, "local header of a zip member")?;

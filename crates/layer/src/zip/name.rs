@@ -65,13 +65,17 @@ pub(super) fn check_together(records: &[Record]) -> Result<(), ZipError> {
             return ZipError::member(&record.name, "its name is there twice");
         }
     }
-    let files: HashSet<&str> = records.iter().filter(|record| !record.folder).map(|record| record.name.as_str()).collect();
+    let files: HashSet<&str> =
+        records.iter().filter(|record| !record.folder).map(|record| record.name.as_str()).collect();
     let mut folders = HashSet::new();
     for record in records {
         let mut path = record.name.as_str();
         while let Some((folder, _)) = path.rsplit_once('/') {
             if files.contains(folder) {
-                return ZipError::member(&record.name, format_args!("'{}' is a file, not a folder", folder.escape_debug()));
+                return ZipError::member(
+                    &record.name,
+                    format_args!("'{}' is a file, not a folder", folder.escape_debug()),
+                );
             }
             if !folders.insert(folder) {
                 break;

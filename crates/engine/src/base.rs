@@ -1,17 +1,111 @@
 //! The base layer: .debs of the store, unpacked in memory, with what their scripts would have done.
-use std::io::Write;
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use corten_diagnostic::{Failure, Report};
-use corten_layer::write::Written;
-use corten_plan::{Debs, Installed};
+use corten_install::debian::base::{Base, BaseOptions, build_base};
+use corten_install::debian::bytecode::{Invocation, OwnInterpreter};
+use corten_install::debian::deb::DebFile;
+use corten_layer::write::{Compression, LayerWriter, Written};
+use corten_plan::{Debs, Installed, LockedDeb};
 
+use crate::convert;
+use crate::files::written;
 use crate::make::Capabilities;
 
-/// Runs the base's Python to compile its standard library.
-#[derive(Default)]
-pub struct Bytecode<'a>(std::marker::PhantomData<&'a ()>);
+/// Starts a program of the base's tree (its Python, to compile its standard library); gives its standard output.
+pub type RunProgram = dyn Fn(&Invocation) -> io::Result<Vec<u8>> + Sync;
 
 /// Writes the layer.
-pub fn write<W: Write>(_debs: &Debs, _capabilities: &Capabilities<'_>, _sink: W) -> Result<(W, Written, Vec<Installed>), Report> {
-    Err(Failure::bug("bases are not built yet").into())
+pub fn write<W: Write>(
+    debs: &Debs,
+    capabilities: &Capabilities<'_>,
+    sink: W,
+) -> Result<(W, Written, Vec<Installed>), Report> {
+    let scratch = Scratch::new(&capabilities.store.root().join("tmp"))?;
+    let base = build(debs, capabilities, &scratch.0)?;
+    let mut layer = LayerWriter::new(sink, Compression::Gzip, debs.archive.epoch);
+    written(base.write_layer(&mut layer))?;
+    let (sink, finished) = written(layer.finish())?;
+    Ok((sink, finished, installed(debs, &base)))
+}
+
+fn build(debs: &Debs, capabilities: &Capabilities<'_>, scratch: &Path) -> Result<Base, Report> {
+    let file = |deb: &LockedDeb| DebFile {
+        name: deb.name.clone(),
+        version: deb.version.clone(),
+        architecture: deb.architecture.clone(),
+        path: capabilities.store.blob_path(&deb.digest),
+    };
+    let files: Vec<DebFile> = debs.packages.iter().map(file).collect();
+    let python = python(debs);
+    let interpreter = OwnInterpreter {
+        architecture: debs.architecture,
+        python: python.unwrap_or_default(),
+        run: |invocation: &Invocation| (capabilities.run_program)(invocation),
+    };
+    let options = BaseOptions {
+        suite: &debs.suite,
+        variant: convert::variant(debs.variant),
+        architecture: debs.architecture,
+        epoch: debs.archive.epoch,
+        seeds: &debs.seeds,
+        python,
+        bytecode: Some(&interpreter),
+        scratch,
+        jobs: NonZeroUsize::new(capabilities.jobs).unwrap_or(NonZeroUsize::MIN),
+    };
+    Ok(build_base(&files, &options)?)
+}
+
+/// The minor version of the base's Python, from the name of its package.
+fn python(debs: &Debs) -> Option<(u32, u32)> {
+    debs.packages.iter().find_map(|deb| {
+        let version = deb.name.strip_prefix("python")?.strip_suffix("-minimal")?;
+        let (major, minor) = version.split_once('.')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    })
+}
+
+fn installed(debs: &Debs, base: &Base) -> Vec<Installed> {
+    let locked: HashMap<&str, &LockedDeb> = debs.packages.iter().map(|deb| (deb.name.as_str(), deb)).collect();
+    let package = |package: &corten_install::debian::base::Package| {
+        let name = package.control.package();
+        let deb = locked.get(name)?;
+        Some(Installed {
+            purl: package.purl.to_string(),
+            name: name.to_owned(),
+            version: deb.version.clone(),
+            licence: None,
+            requires: Vec::new(),
+            digest: deb.digest,
+        })
+    };
+    base.packages.iter().filter_map(package).collect()
+}
+
+/// A folder for the interpreter, which goes when the layer is written.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(parent: &Path) -> Result<Self, Failure> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("base-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = parent.join(OsString::from(name));
+        let made = std::fs::create_dir_all(parent).and_then(|()| std::fs::create_dir(&path));
+        made.map_err(|error| Failure::world(format!("making folder {}: {error}", path.display())))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left is found by the next process that opens the store.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
 }

@@ -42,7 +42,7 @@ fn wheels_facts(wheels: &Wheels) -> impl Serialize + '_ {
 
 fn debs_facts(debs: &Debs) -> impl Serialize + '_ {
     let each: Vec<_> = debs.packages.iter().map(|deb| (&deb.name, deb.digest)).collect();
-    (&debs.suite, debs.variant, debs.architecture, debs.archive.epoch, each)
+    (&debs.suite, debs.variant, debs.architecture, debs.archive.epoch, &debs.seeds, each)
 }
 
 fn app_facts(app: &AppFiles) -> impl Serialize + '_ {

@@ -17,6 +17,6 @@ mod key;
 mod make;
 mod solve;
 
-pub use base::Bytecode;
+pub use base::RunProgram;
 pub use make::Capabilities;
 pub use solve::LocalEngine;

@@ -14,7 +14,7 @@ use corten_package::{PackageName, Purl};
 use corten_plan::{Debs, Installed, LockedWheel, Op, Wheels};
 use corten_store::{Batch, BlobWriter, Store};
 
-use crate::base::{self, Bytecode};
+use crate::base::{self, RunProgram};
 use crate::solve::Made;
 use crate::{app, convert as words, files};
 
@@ -34,7 +34,7 @@ pub struct Capabilities<'a> {
     /// Debian's archive.
     pub archive: Archive<'a>,
     /// Runs the base's Python, to compile its standard library.
-    pub bytecode: &'a Bytecode<'a>,
+    pub run_program: &'a RunProgram,
     /// Who listens.
     pub events: &'a dyn Events,
     /// How many threads may work.

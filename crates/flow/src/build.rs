@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use corten_diagnostic::{Failure, Report};
-use corten_engine::{Bytecode, Capabilities, LocalEngine};
+use corten_engine::{Capabilities, LocalEngine};
 use corten_oci::{Reference, Repository, Tag};
 use corten_plan::{Built, Engine};
 
 use crate::base::Sources;
 use crate::plan::{PlanOptions, Planned, plan};
 use crate::world::World;
-use crate::{lock, tags};
+use crate::{lock, program, tags};
 
 /// What is asked of a build.
 #[derive(Debug, Clone, Default)]
@@ -84,12 +84,11 @@ pub fn build(folder: &Path, options: &BuildOptions, world: &World<'_>) -> Result
 
 fn solve(planned: &Planned, no_cache: bool, world: &World<'_>) -> Result<Built, Report> {
     let sources = Sources::of(&planned.project)?;
-    let bytecode = Bytecode::default();
     let engine = LocalEngine::new(Capabilities {
         store: world.store,
         client: world.client,
         archive: sources.archive(world),
-        bytecode: &bytecode,
+        run_program: &program::run,
         events: world.events,
         jobs: world.jobs,
         reuse: !no_cache,

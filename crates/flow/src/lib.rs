@@ -15,6 +15,7 @@ mod lower;
 pub mod outputs;
 mod packages;
 pub mod plan;
+mod program;
 mod project;
 pub mod ship;
 mod start;

@@ -64,6 +64,7 @@ fn base_step(base: &LockedBase) -> Step {
         variant: base.variant,
         architecture: base.architecture,
         archive: base.archive.clone(),
+        seeds: base.seeds.clone(),
         packages: base.debs.clone(),
     };
     Step { op: Op::Debs(debs), inputs: Vec::new(), name }

@@ -99,6 +99,8 @@ pub struct Debs {
     pub architecture: Architecture,
     /// Where the packages are and how old the archive was (its date is the mtime of every file).
     pub archive: ArchiveState,
+    /// Packages that were asked for beside those of the variant.
+    pub seeds: Vec<String>,
     /// Sorted by name.
     pub packages: Vec<LockedDeb>,
 }

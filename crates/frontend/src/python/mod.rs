@@ -29,3 +29,5 @@ pub use step::{InStep, in_step};
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod tests;

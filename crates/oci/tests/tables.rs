@@ -1,7 +1,12 @@
 //! The tables of other implementations, row by row: references of distribution, go-containerregistry and regclient,
 //! documents of the image specification. Where we decide otherwise, the row and the reason stand here.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may fail, and says why it has not run")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test may fail, and says why it has not run"
+)]
 
 use std::path::PathBuf;
 

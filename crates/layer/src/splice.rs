@@ -213,3 +213,25 @@ impl Pieces {
         self.before.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_threads_does_not_change_a_bit() {
+        let content: Vec<u8> = (0..700_000_u32).flat_map(|i| (i / 5).to_be_bytes()).collect();
+        let with = |limit| {
+            let mut member = GzipMember::new(Vec::new());
+            member.pieces.limit = limit;
+            member.plain(&content, Origin::Content).unwrap();
+            member.plain(&[0; 1024], Origin::Frame).unwrap();
+            member.finish().unwrap()
+        };
+        let one = with(1);
+        assert!(one == with(2) && one == with(4));
+        let mut read = Vec::new();
+        io::Read::read_to_end(&mut flate2::read::GzDecoder::new(one.as_slice()), &mut read).unwrap();
+        assert!(read[..content.len()] == content);
+    }
+}

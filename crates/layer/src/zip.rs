@@ -25,6 +25,8 @@ mod name;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 
+use corten_diagnostic::{Diagnose, Fault};
+
 use self::directory::Record;
 use crate::walk::{Claim, Sides, Walker};
 
@@ -65,6 +67,22 @@ pub enum ZipError {
     /// The source failed.
     #[error("reading zip: {0}")]
     Read(#[from] io::Error),
+}
+
+impl Diagnose for ZipError {
+    /// Archives are what a server sent.
+    fn fault(&self) -> Fault {
+        Fault::World
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Refused(_) => {
+                vec!["the archive is damaged or made to deceive: take another file or version".to_owned()]
+            }
+            Self::Read(_) => Vec::new(),
+        }
+    }
 }
 
 impl ZipError {

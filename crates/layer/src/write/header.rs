@@ -251,6 +251,19 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_do_not_fit_go_to_the_pax_header() {
+        let mut huge = entry("huge", Kind::File);
+        (huge.size, huge.uid, huge.gid) = (octal_limit(12), octal_limit(8), octal_limit(8));
+        assert_eq!(encode(&huge, octal_limit(12)).unwrap().len(), BLOCK, "they just fit");
+        (huge.size, huge.uid, huge.gid) = (1 << 33, 1 << 21, 1 << 21);
+        let blocks = encode(&huge, 1 << 33).unwrap();
+        let records = "15 gid=2097152\n20 mtime=8589934592\n19 size=8589934592\n15 uid=2097152\n";
+        assert_eq!(String::from_utf8_lossy(&blocks[BLOCK..BLOCK + records.len()]), records);
+        assert_eq!(&blocks[2 * BLOCK + 124..2 * BLOCK + 136], b"00000000000\0");
+        assert_eq!(blocks.len(), 3 * BLOCK);
+    }
+
+    #[test]
     fn what_tar_cannot_say_is_refused() {
         let mut sized = entry("a", Kind::Directory);
         sized.size = 1;

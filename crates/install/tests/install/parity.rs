@@ -60,6 +60,7 @@ struct Judge {
     venv: PathBuf,
     wheels: Vec<Wheel>,
     python: (u32, u32),
+    environment: Environment,
 }
 
 struct Wheel {
@@ -79,15 +80,25 @@ impl Judge {
             .arg(&python)
             .args(packages))?;
         let frozen = run(Command::new(&uv).args(["pip", "freeze", "--python"]).arg(&python))?;
-        let code = "import sys, platform; print(sys.version_info[1], platform.libc_ver()[1].split('.')[1])";
+        let code = "import sys, platform; print(platform.python_version(), platform.libc_ver()[1])";
         let versions = run(Command::new(&python).args(["-c", code]))?;
-        let versions: Vec<u32> = versions.split_whitespace().filter_map(|number| number.parse().ok()).collect();
-        let [minor, glibc] = versions[..] else { return Err(format!("Python says {versions:?}")) };
+        let versions: Vec<&str> = versions.split_whitespace().collect();
+        let [full_version, glibc] = versions[..] else { return Err(format!("Python says {versions:?}")) };
+        let minor = |version: &str| version.split('.').nth(1).and_then(|minor| minor.parse().ok());
+        let (Some(python), Some(glibc)) = (minor(full_version), minor(glibc)) else {
+            return Err(format!("Python says {versions:?}"));
+        };
         let architecture = if cfg!(target_arch = "aarch64") { Architecture::Arm64 } else { Architecture::Amd64 };
-        let tags = Tags::new((3, minor), (2, glibc), architecture);
+        let tags = Tags::new((3, python), (2, glibc), architecture);
         let client = Client::new(Settings::default());
         let wheels: Result<Vec<Wheel>, String> = frozen.lines().map(|line| find(&client, line, &tags)).collect();
-        Ok(Self { folder, venv, wheels: wheels?, python: (3, minor) })
+        Ok(Self {
+            folder,
+            venv,
+            wheels: wheels?,
+            python: (3, python),
+            environment: Environment::new(full_version, architecture),
+        })
     }
 
     /// Downloads into a store, 6 at a time.
@@ -134,8 +145,7 @@ fn differences(judge: &Judge) -> Vec<String> {
     let sources = judge.sources().unwrap();
     let (blob, _, reports) = convert(&sources, &target, Vec::new()).unwrap();
     let metadata: Vec<_> = reports.into_iter().map(|report| report.metadata).collect();
-    let environment = Environment::new(format!("{}.{}.0", judge.python.0, judge.python.1), Architecture::Amd64);
-    assert_eq!(requirements_met(&metadata, &environment), [], "what uv has resolved fits together");
+    assert_eq!(requirements_met(&metadata, &judge.environment), [], "what uv has resolved fits together");
     let ours = Unpacked::new(&blob);
     compare(&files(&judge.venv), &files(&ours.root().join("opt/venv")), &judge.venv)
 }

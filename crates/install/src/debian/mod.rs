@@ -4,10 +4,19 @@
 //! InRelease ──signature──► release ──► index (Packages) ──► solver ──► lock ──► .debs ──► base layer
 //! ```
 
+pub mod alternatives;
 pub mod archive;
+pub mod base;
+pub mod bytecode;
+pub mod certificates;
+pub mod closure;
+pub mod control;
+pub mod deb;
+pub mod dpkg;
 mod error;
 pub mod index;
 pub mod keyring;
+pub mod ldcache;
 mod lock;
 pub mod relation;
 pub mod release;

@@ -117,6 +117,7 @@ impl Folder {
         let mut lock = open().map_err(|error| StoreError::disk("locking", &marker, 0, error))?;
         if disk::read_small(&marker, LARGEST_DOCUMENT)?.is_some_and(|bytes| bytes.is_empty()) {
             lock.write_all(MARKER_BYTES)
+                .and_then(|()| disk::set_mode(&lock, 0o644))
                 .and_then(|()| lock.sync_data())
                 .map_err(|error| StoreError::disk("writing", &marker, MARKER_BYTES.len() as u64, error))?;
             changed.push(root.to_owned());

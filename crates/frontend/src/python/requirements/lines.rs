@@ -49,7 +49,9 @@ pub(super) enum Entry {
 pub(super) fn logical_lines(text: &str) -> Vec<Line> {
     let mut lines = Vec::new();
     let (mut joined, mut range, mut offset) = (String::new(), 0..0, 0);
-    for raw in text.split_inclusive('\n') {
+    let bare = text.strip_prefix('\u{feff}').unwrap_or(text);
+    offset += text.len() - bare.len();
+    for raw in bare.split_inclusive('\n') {
         let line = raw.trim_end_matches(['\n', '\r']);
         let is_comment = line.trim_ascii_start().starts_with('#');
         if joined.is_empty() {

@@ -62,6 +62,7 @@ fn a_comment_begins_after_a_blank_only() {
     assert_eq!(read("a#b #c\n  # d\\\ne\n"), ["a#b", "e"]);
     assert_eq!(read("a \\\n  b \\\n\nc\\"), ["a   b", "c"]);
     assert_eq!(read("a \\\n# b\nc"), ["a", "c"]);
+    assert_eq!(read("\u{feff}# a\nb"), ["b"], "a byte order mark");
 }
 
 #[test]

@@ -77,6 +77,54 @@ fn child_writes_for_ever() {
     }
 }
 
+/// Not at random but at each single step: the process dies just before its n-th call of each kind that changes names
+/// or makes them durable.
+#[test]
+fn each_step_may_be_the_last() {
+    if Command::new("strace").arg("--version").output().is_err() {
+        return not_run("strace is not installed");
+    }
+    let mut killed = 0;
+    for call in ["renameat2", "rename", "mkdir", "unlink", "fdatasync", "fsync", "syncfs", "openat"] {
+        // What a test harness opens before it begins counts too; later calls are what matters.
+        let mut step = if call == "openat" { 20 } else { 1 };
+        loop {
+            let folder = folder();
+            let inject = format!("inject={call}:signal=SIGKILL:when={step}");
+            let inner = child("crash::child_writes_one_image", folder.path());
+            let mut strace = Command::new("strace");
+            strace.args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject]);
+            strace
+                .arg(inner.get_program())
+                .args(inner.get_args())
+                .envs(inner.get_envs().filter_map(|(k, v)| Some((k, v?))));
+            let output = strace.output().unwrap();
+            let store = Store::open(folder.path()).unwrap();
+            assert_clean(&store);
+            let done = String::from_utf8_lossy(&output.stdout).contains("finished");
+            assert!(!done || store.image(&reference("app:1")).unwrap().is_some());
+            if output.status.success() {
+                break;
+            }
+            killed += 1;
+            step += 1;
+        }
+    }
+    assert!(killed > 30, "only {killed} steps were the last");
+}
+
+#[test]
+fn child_writes_one_image() {
+    let Some(root) = asked() else { return };
+    let store = Store::open(root).unwrap();
+    let batch = store.batch();
+    let manifest = stage(&batch, &[noise(1, 3000), noise(2, 3000)]);
+    stage_referrer(&batch, &manifest, b"bom");
+    batch.image(&reference("app:1"), &manifest.digest).unwrap();
+    batch.finish().unwrap();
+    println!("finished");
+}
+
 #[test]
 fn processes_on_one_store_do_not_harm_each_other() {
     let folder = folder();

@@ -5,6 +5,7 @@ mod deflate;
 pub mod gzip;
 mod inflate;
 mod splice;
+pub mod stored_gzip;
 pub mod tar;
 pub mod tree;
 mod walk;

@@ -1,6 +1,6 @@
 //! Docker's archive (`docker save`, `docker load`): `manifest.json`, config, layers.
 //!
-//! Layers keep their compression: docker, podman and skopeo look at the first bytes. The config travels as it is, so
+//! Compressed layers stay as they are; a plain tar is put into gzip, uncompressed. The config travels as it is, so
 //! what only Docker knows (the health check) arrives.
 
 use std::collections::BTreeSet;
@@ -9,6 +9,8 @@ use std::path::Path;
 
 use corten_oci::{Descriptor, Digest, ImageConfig, Manifest, MediaType, Reference};
 use serde::Serialize;
+
+use corten_layer::stored_gzip::{StoredGzip, size_of};
 
 use crate::archive::Archive;
 use crate::contents::to_json;
@@ -41,7 +43,10 @@ pub fn export(
         let mut archive = Archive::new(to);
         let mut add = |name: &str, blob: &Descriptor| {
             let mut content = store.read(&blob.digest).map_err(StoreError::into_io)?;
-            archive.file(name, blob.size, &mut content)
+            match is_plain(blob) {
+                true => archive.file(name, size_of(blob.size), &mut StoredGzip::new(content, blob.size)),
+                false => archive.file(name, blob.size, &mut content),
+            }
         };
         add(&format!("{}.json", image.config.digest.hex()), &image.config)?;
         let mut written = BTreeSet::new();
@@ -66,11 +71,15 @@ fn read(store: &Store, digest: &Digest) -> Result<Manifest, StoreError> {
     }
 }
 
+/// A plain tar among compressed layers: crane believes all layers of an archive to be compressed as the first one is.
+fn is_plain(layer: &Descriptor) -> bool {
+    layer.media_type.is(MediaType::LAYER)
+}
+
 fn layer_name(layer: &Descriptor) -> String {
     let ending = match layer.media_type.0.as_str() {
-        MediaType::LAYER_GZIP | MediaType::DOCKER_LAYER_GZIP => "tar.gz",
         MediaType::LAYER_ZSTD => "tar.zst",
-        _ => "tar",
+        _ => "tar.gz",
     };
     format!("{}.{ending}", layer.digest.hex())
 }

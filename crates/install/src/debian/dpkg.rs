@@ -107,10 +107,10 @@ fn writes_native_architecture(packages: &[Package]) -> bool {
 }
 
 /// apt's note of what nobody asked for: everything but `seeds` and what is essential.
-pub fn extended_states(packages: &[Package], seeds: &[String], architecture: Architecture) -> String {
+pub fn extended_states(packages: &[Package], seeds: &[&str], architecture: Architecture) -> String {
     let is_automatic = |package: &&Package| {
         let control = &package.control;
-        control.get("Essential") != Some("yes") && !seeds.iter().any(|seed| seed == control.package())
+        control.get("Essential") != Some("yes") && !seeds.contains(&control.package())
     };
     let mut text = String::new();
     for package in packages.iter().filter(is_automatic) {

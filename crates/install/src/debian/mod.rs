@@ -14,6 +14,8 @@ pub mod control;
 pub mod deb;
 pub mod dpkg;
 mod error;
+#[cfg(test)]
+mod fixture;
 pub mod index;
 pub mod keyring;
 pub mod ldcache;

@@ -28,6 +28,7 @@ use super::bytecode::{self, Bytecode};
 use super::closure::{self, Unresolved};
 use super::control::Control;
 use super::deb::{ControlMember, Deb, DebError, DebFile};
+use super::seeds::Debian;
 use super::{Variant, dpkg, ldcache};
 
 pub use tree::{Node, NodeKind, Tree, TreeError};
@@ -43,7 +44,8 @@ pub struct BaseOptions<'a> {
     pub architecture: Architecture,
     /// Seconds since 1970: the date of everything that has one.
     pub epoch: u64,
-    /// The packages that were asked for; apt takes the others for installed by themselves. For slim.
+    /// The packages that were asked for beside the variant's own; apt takes all others of a slim base for installed
+    /// by themselves.
     pub seeds: &'a [String],
     /// Minor version of its Python: `(3, 11)`; none for a base without.
     pub python: Option<(u32, u32)>,
@@ -309,8 +311,9 @@ impl Making<'_> {
             self.put(&file.path, node)?;
         }
         if self.is_slim() && self.has("apt") {
-            let (seeds, architecture) = (self.options.seeds, self.options.architecture);
-            let states = dpkg::extended_states(&self.packages, seeds, architecture);
+            let own = Debian::find(self.options.suite).map(|debian| debian.seeds(Variant::Slim));
+            let asked: Vec<_> = self.options.seeds.iter().map(String::as_str).chain(own.unwrap_or_default()).collect();
+            let states = dpkg::extended_states(&self.packages, &asked, self.options.architecture);
             self.file("var/lib/apt/extended_states", 0o644, states, "apt")?;
         }
         Ok(())

@@ -97,9 +97,9 @@ impl Tree {
 
     /// Everything below a directory, in the order of path bytes. No link is followed.
     pub fn below(&self, directory: &LayerPath) -> impl Iterator<Item = (&LayerPath, &Node)> {
-        let inside = [directory.as_bytes(), b"/"].concat();
+        let inside = if directory.is_root() { Vec::new() } else { [directory.as_bytes(), b"/"].concat() };
         // '0' is the byte behind '/': the first name that sorts behind everything in the directory.
-        let behind = LayerPath::new([directory.as_bytes(), b"0"].concat());
+        let behind = LayerPath::new([directory.as_bytes(), b"0"].concat()).ok().filter(|_| !directory.is_root());
         let end = behind.map_or(Bound::Unbounded, Bound::Excluded);
         let nodes = self.nodes.range((Bound::Excluded(directory.clone()), end));
         nodes.filter(move |(path, _)| path.as_bytes().starts_with(&inside))
@@ -107,7 +107,7 @@ impl Tree {
 
     /// The names directly in a directory.
     pub fn children(&self, directory: &LayerPath) -> impl Iterator<Item = (&LayerPath, &Node)> {
-        let depth = directory.as_bytes().len() + 1;
+        let depth = if directory.is_root() { 0 } else { directory.as_bytes().len() + 1 };
         self.below(directory).filter(move |(path, _)| !path.as_bytes().get(depth..).unwrap_or_default().contains(&b'/'))
     }
 

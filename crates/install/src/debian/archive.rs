@@ -203,8 +203,7 @@ impl<'a> Archive<'a> {
     fn suites(&self, request: &BaseRequest<'_>) -> Result<Vec<Suite>, ArchiveError> {
         let wanted = self.wanted(request.suite);
         thread::scope(|scope| {
-            let running: Vec<_> =
-                wanted.iter().map(|suite| scope.spawn(move || self.suite(suite, request))).collect();
+            let running: Vec<_> = wanted.iter().map(|suite| scope.spawn(move || self.suite(suite, request))).collect();
             running.into_iter().map(|one| one.join().unwrap_or(Err(ArchiveError::Panicked))).collect()
         })
     }

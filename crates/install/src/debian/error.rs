@@ -98,7 +98,8 @@ impl Diagnose for ArchiveError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Suite { .. } => {
-                let names: Vec<String> = RELEASES.iter().map(|release| format!("debian:{}", release.codename)).collect();
+                let names: Vec<String> =
+                    RELEASES.iter().map(|release| format!("debian:{}", release.codename)).collect();
                 vec![format!("there are {}", names.join(" and "))]
             }
             Self::Unreachable { source, .. } => source.hints(),

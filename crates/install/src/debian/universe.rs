@@ -138,9 +138,10 @@ impl<'a> Universe<'a> {
     fn native(&self, relation: &Relation<'_>) -> bool {
         match relation.qualifier {
             None | Some("any" | "native") => true,
-            Some(other) => self.find(relation.name).and_then(|id| self.get(id)).is_some_and(|candidate| {
-                candidate.package.architecture == other
-            }),
+            Some(other) => self
+                .find(relation.name)
+                .and_then(|id| self.get(id))
+                .is_some_and(|candidate| candidate.package.architecture == other),
         }
     }
 

@@ -48,7 +48,8 @@ fn bases_of_the_real_archive_have_the_packages_that_were_measured() {
     let (mirrors, keyring) = (Mirrors::default(), Keyring::debian().unwrap());
     let archive = Archive { client: &client, store: &store, mirrors: &mirrors, keyring: &keyring, events: &Nobody };
     let lock = |suite, variant| {
-        let request = BaseRequest { suite, variant, architecture: Architecture::Amd64, extra: &[], now: now(), seen: None };
+        let request =
+            BaseRequest { suite, variant, architecture: Architecture::Amd64, extra: &[], now: now(), seen: None };
         lock_base(&archive, &request).unwrap()
     };
     let distroless = lock("bookworm", Variant::Distroless);

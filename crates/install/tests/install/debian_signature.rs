@@ -89,7 +89,8 @@ fn a_message_with_any_byte_changed_is_refused_or_says_the_same() {
             if let Ok(signed) = verify(&changed, &keyring, "any", Purpose::Archive, MADE + 2 * DAY) {
                 assert_eq!(signed.text, good.text, "byte {at}");
                 // Behind it are bytes that are not signed, such as a second name of the key.
-                let armor = at >= message.len() - 20 || !message[at..].windows(20).any(|part| part == b"-----BEGIN PGP SIGNA");
+                let armor =
+                    at >= message.len() - 20 || !message[at..].windows(20).any(|part| part == b"-----BEGIN PGP SIGNA");
                 assert!(armor || gpgv(&keys, &changed), "byte {at} as {change:#x}: gpgv refuses it");
             }
         }

@@ -1,7 +1,7 @@
 //! Is what the solver chooses what apt-get chooses? apt reads the real archive into a folder of its own; the solver
 //! reads the very files that apt has fetched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,18 +31,33 @@ const PER_SET: usize = 25;
 
 #[test]
 fn chooses_what_apt_chooses_on_bookworm() {
-    let Some(apt) = Apt::with("bookworm") else { return };
+    chooses_what_apt_chooses("bookworm", 109, 95);
+}
+
+#[test]
+fn chooses_what_apt_chooses_on_trixie() {
+    chooses_what_apt_chooses("trixie", 87, 88);
+}
+
+/// `known`: how many of the requests the release has.
+fn chooses_what_apt_chooses(suite: &str, in_slim: usize, known: usize) {
+    let Some(apt) = Apt::with(suite) else { return };
     let indexes = apt.indexes();
     let universe = Universe::new(indexes.iter().map(|index| (index, Mirror::Main))).unwrap();
-    let slim = slim(&universe);
-    assert_eq!(names(&universe, &slim).len(), 109);
+    let slim = slim(&universe, suite);
+    assert_eq!(names(&universe, &slim).len(), in_slim);
     let requests: Vec<&str> = REQUESTS.split_whitespace().collect();
     assert_eq!(requests.len(), 95);
     let mut sets: Vec<Vec<&str>> = requests.iter().map(|name| vec![*name]).collect();
+    let there = |name: &&str| universe.find(name).is_some() || !universe.providers_of(name).is_empty();
+    let requests: Vec<&str> = requests.into_iter().filter(there).collect();
+    assert_eq!(requests.len(), known);
     sets.push(requests.clone());
     sets.extend(random_sets(&requests));
+    let status = apt.status_of(&universe, &slim);
+    apt.reduce(universe.iter().filter(|(_, one)| one.package.essential).map(|(_, one)| one.package.name));
     let empty = apt.with_status("empty", "");
-    let installed = apt.with_status("slim", &apt.status_of(&universe, &slim));
+    let installed = apt.with_status("slim", &status);
     compare(&universe, &sets, &[(empty, Vec::new()), (installed, slim)]);
 }
 
@@ -76,8 +91,8 @@ fn compare(universe: &Universe<'_>, sets: &[Vec<&str>], machines: &[(PathBuf, Ve
     });
 }
 
-fn slim(universe: &Universe<'_>) -> Vec<Id> {
-    let mut wanted = Debian::find("bookworm").unwrap().seeds(Variant::Slim);
+fn slim(universe: &Universe<'_>, suite: &str) -> Vec<Id> {
+    let mut wanted = Debian::find(suite).unwrap().seeds(Variant::Slim);
     wanted.extend(universe.iter().filter(|(_, one)| one.package.essential).map(|(_, one)| one.package.name));
     solver::solve(universe, &Request { wanted, ..Request::default() }).unwrap()
 }
@@ -168,6 +183,40 @@ impl Apt {
         self.lists().into_iter().map(read).collect()
     }
 
+    /// Leaves in apt's lists only what can play a part: whatever is named, as a package or as provided, in a dependency
+    /// of the requests, of that, and so on. apt takes a second per call with all of Debian. The solver keeps it all.
+    fn reduce<'a>(&self, essential: impl Iterator<Item = &'a str>) {
+        let texts: Vec<String> = self.lists().into_iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+        let stanzas: Vec<&str> = texts.iter().flat_map(|text| text.split("\n\n")).collect();
+        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, stanza) in stanzas.iter().enumerate() {
+            for name in words(stanza, &["Package: ", "Provides: "]) {
+                by_name.entry(name).or_default().push(at);
+            }
+        }
+        let mut waiting: Vec<&str> = REQUESTS.split_whitespace().chain(essential).collect();
+        let (mut seen, mut kept) = (HashSet::new(), HashSet::new());
+        while let Some(name) = waiting.pop() {
+            if seen.insert(name) {
+                for at in by_name.get(name).into_iter().flatten() {
+                    if kept.insert(*at) {
+                        waiting.extend(words(stanzas[*at], &["Depends: ", "Pre-Depends: "]));
+                    }
+                }
+            }
+        }
+        assert!(kept.len() > 1000, "{} packages can play a part", kept.len());
+        println!("{} packages can play a part", kept.len());
+        let mut first = 0;
+        for (path, text) in self.lists().into_iter().zip(&texts) {
+            let count = text.split("\n\n").count();
+            let part =
+                (first..first + count).filter(|at| kept.contains(at)).map(|at| format!("{}\n\n", stanzas[at].trim()));
+            fs::write(path, part.collect::<String>()).unwrap();
+            first += count;
+        }
+    }
+
     /// A dpkg status with these packages installed, from the archive's own stanzas.
     fn status_of(&self, universe: &Universe<'_>, ids: &[Id]) -> String {
         let wanted = names(universe, ids);
@@ -187,6 +236,13 @@ impl Apt {
     }
 }
 
+/// Every word of these fields of a stanza that may be a package's name.
+fn words<'a>(stanza: &'a str, fields: &[&str]) -> Vec<&'a str> {
+    let values = stanza.lines().filter_map(|line| fields.iter().find_map(|field| line.strip_prefix(field)));
+    let names = values.flat_map(|value| value.split([',', '|'])).filter_map(|one| one.split_whitespace().next());
+    names.map(|name| name.split(':').next().unwrap_or(name)).collect()
+}
+
 fn command(folder: &Path) -> Command {
     let mut command = Command::new("apt-get");
     let path = |name: &str| folder.join(name).display().to_string();
@@ -196,6 +252,8 @@ fn command(folder: &Path) -> Command {
         format!("Dir::State::Lists={}", path("lists")),
         format!("Dir::State::status={}", path("status")),
         format!("Dir::Cache={}", path("cache")),
+        "Dir::Cache::pkgcache=pkgcache.bin".into(),
+        "Dir::Cache::srcpkgcache=srcpkgcache.bin".into(),
         format!("Dir::Etc={}", path("etc")),
         format!("Dir::Etc::SourceList={}", path("sources.list")),
         "Dir::Etc::SourceParts=/dev/null".into(),

@@ -14,7 +14,7 @@ pub struct Need {
     pub why: &'static str,
 }
 
-const NEEDS: [Need; 10] = [
+const NEEDS: [Need; 12] = [
     Need { program: "git", package: "git", why: "commits, tags and dirty folders" },
     Need { program: "gpgv", package: "gpgv", why: "a second opinion on signatures of archives" },
     Need { program: "xz", package: "xz-utils", why: "archives as others compress them" },
@@ -22,6 +22,8 @@ const NEEDS: [Need; 10] = [
     Need { program: "dockerd", package: "docker.io", why: "loads and runs images" },
     Need { program: "podman", package: "podman", why: "loads and runs images" },
     Need { program: "skopeo", package: "skopeo", why: "copies OCI layouts" },
+    Need { program: "strace", package: "strace", why: "kills the store before single system calls" },
+    Need { program: "jsonschema", package: "python3-jsonschema", why: "the official schema of SPDX" },
     Need { program: "umoci", package: "umoci", why: "unpacks OCI layouts" },
     Need { program: "runc", package: "runc", why: "runs what umoci unpacked" },
     Need { program: "python3", package: "python3-venv", why: "environments to compare with" },

@@ -37,7 +37,7 @@ fn keyed<T: Serialize>(what: &str, of: T) -> Key {
 
 fn wheels_facts(wheels: &Wheels) -> impl Serialize + '_ {
     let each: Vec<_> = wheels.wheels.iter().map(|wheel| (&wheel.file, wheel.digest, &wheel.direct_url)).collect();
-    (each, &wheels.prefix, wheels.python.version)
+    (corten_install::python::FORMAT, each, &wheels.prefix, wheels.python.version)
 }
 
 fn debs_facts(debs: &Debs) -> impl Serialize + '_ {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use corten_diagnostic::{Event, Events, Failure};
-use corten_frontend::python::{LockKind, LockText, Manifest};
+use corten_frontend::python::{LockKind, LockText, Manifest, includes};
 use corten_frontend::settings::{Frontend, Settings, Text, Texts};
 use corten_oci::Digest;
 use corten_plan::CortenLock;
@@ -214,39 +214,26 @@ fn named_lock(folder: &Path, name: &str) -> Result<LockText, Failure> {
     let Some(text) = text(folder, name)? else {
         return Err(Failure::input(format!("there is no lock {}", folder.join(name).display())));
     };
-    let included = if kind == LockKind::Requirements { includes(folder, name, &text.text)? } else { Vec::new() };
-    Ok(LockText { kind, path: text.path, text: text.text, included })
+    with_includes(folder, LockText::new(kind, text.path, text.text))
 }
 
-/// Files that a requirements file names with `-r` or `-c`, and those that they name.
-fn includes(folder: &Path, name: &str, text: &str) -> Result<Vec<(String, Arc<str>)>, Failure> {
-    let mut found: Vec<(String, Arc<str>)> = Vec::new();
-    let mut to_read = included_by(name, text);
-    while let Some(next) = to_read.pop() {
-        if next == name || found.iter().any(|(name, _)| *name == next) {
-            continue;
+/// Adds the files that a requirements file names, and those that they name.
+fn with_includes(folder: &Path, mut lock: LockText) -> Result<LockText, Failure> {
+    loop {
+        let missing = includes(&lock);
+        if missing.is_empty() {
+            return Ok(lock);
         }
-        let Some(text) = self::text(folder, &next)? else {
-            return Err(Failure::input(format!("reading {name}: there is no file {next}, which it includes")));
-        };
-        to_read.extend(included_by(&next, &text.text));
-        found.push((next, text.text));
+        for name in missing {
+            let Some(text) = text(folder, &name)? else {
+                return Err(Failure::input(format!(
+                    "reading {}: there is no file {name}, which it includes",
+                    lock.path.display()
+                )));
+            };
+            lock.included.push((name, text.text));
+        }
     }
-    Ok(found)
-}
-
-fn included_by(name: &str, text: &str) -> Vec<String> {
-    let beside = Path::new(name).parent().unwrap_or(Path::new(""));
-    let option = |line: &str| {
-        let line = line.trim();
-        ["-r", "--requirement", "-c", "--constraint"].iter().find_map(|option| {
-            let rest = line.strip_prefix(option)?;
-            let value = rest.trim_start_matches(['=', ' ', '\t']);
-            (rest != value || option.len() == 2).then(|| value.to_owned())
-        })
-    };
-    let names = text.lines().filter_map(option).filter(|value| !value.is_empty());
-    names.map(|value| beside.join(value).to_string_lossy().into_owned()).collect()
 }
 
 fn nothing_to_build(folder: &Path) -> Failure {

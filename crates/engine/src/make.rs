@@ -110,11 +110,7 @@ fn finish(
     Ok((made, written.index))
 }
 
-fn wheel_layer(
-    wheels: &Wheels,
-    capabilities: &Capabilities<'_>,
-    sink: Sink<'_>,
-) -> Result<(Made, LayerIndex), Report> {
+fn wheel_layer(wheels: &Wheels, capabilities: &Capabilities<'_>, sink: Sink<'_>) -> Result<(Made, LayerIndex), Report> {
     let sources = wheels.wheels.iter().map(|wheel| source(wheel, capabilities.store)).collect::<Result<Vec<_>, _>>()?;
     let target = InstallTarget { prefix: wheels.prefix.clone(), python: wheels.python.version };
     let (sink, written, reports) = convert(&sources, &target, sink)?;
@@ -172,9 +168,9 @@ fn debs_layer(debs: &Debs, capabilities: &Capabilities<'_>, sink: Sink<'_>) -> R
 /// A small file of the layers below, the topmost that has it.
 fn read_below(path: &LayerPath, below: &[&Made], store: &Store) -> Result<Vec<u8>, Failure> {
     for made in below.iter().rev() {
-        if let Some(bytes) = read_from(path, made, store).map_err(|error| {
-            Failure::world(format!("reading /{path} of layer {}: {error}", made.diff_id))
-        })? {
+        if let Some(bytes) = read_from(path, made, store)
+            .map_err(|error| Failure::world(format!("reading /{path} of layer {}: {error}", made.diff_id)))?
+        {
             return Ok(bytes);
         }
     }

@@ -116,7 +116,8 @@ impl<'a> LocalEngine<'a> {
         events.emit(Event::Finished { task });
         let (made, index) = made?;
         batch.layer_index(&made.diff_id, &index)?;
-        let record = serde_json::to_vec(&made).map_err(|error| Failure::bug(format!("remembering a layer: {error}")))?;
+        let record =
+            serde_json::to_vec(&made).map_err(|error| Failure::bug(format!("remembering a layer: {error}")))?;
         batch.record(key, &record)?;
         Ok(made)
     }
@@ -148,7 +149,14 @@ fn built(plan: &Plan, id: StepId, done: &Done) -> Result<BuiltLayer, Failure> {
     let step = step(plan, id)?;
     let made = done.get(&id).ok_or_else(|| Failure::bug(format!("step '{}' was not made", step.name)))?;
     let layer = Layer { blob: made.blob.clone(), diff_id: made.diff_id, created_by: format!("corten: {}", step.name) };
-    Ok(BuiltLayer { layer, step: id, what: step.name.clone(), tar_size: made.tar_size, reused: made.reused, installed: made.installed.clone() })
+    Ok(BuiltLayer {
+        layer,
+        step: id,
+        what: step.name.clone(),
+        tar_size: made.tar_size,
+        reused: made.reused,
+        installed: made.installed.clone(),
+    })
 }
 
 /// Steps that are needed, in waves: a step comes after all of its inputs.

@@ -11,7 +11,12 @@ use crate::project::Project;
 use crate::world::World;
 
 /// The base of corten.lock if it is the one that the settings ask for, else a new one.
-pub fn choose(project: &Project, architecture: Architecture, renew: bool, world: &World<'_>) -> Result<LockedBase, Report> {
+pub fn choose(
+    project: &Project,
+    architecture: Architecture,
+    renew: bool,
+    world: &World<'_>,
+) -> Result<LockedBase, Report> {
     let settings = &project.settings;
     let reference = settings.base.value.to_string();
     let locked = project.corten_lock.as_ref().map(|lock| &lock.base);

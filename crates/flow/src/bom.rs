@@ -27,8 +27,7 @@ pub fn attach(planned: &Planned, built: &Built, with_files: bool, world: &World<
     {
         return Ok(known);
     }
-    let bytes = spdx(&input(planned, built, with_files, world)?)
-        .map_err(|error| Failure::bug(error.to_string()))?;
+    let bytes = spdx(&input(planned, built, with_files, world)?).map_err(|error| Failure::bug(error.to_string()))?;
     let made = referrer(&built.image.manifest, SPDX_TYPE, TITLE, bytes)
         .map_err(|error| Failure::bug(format!("writing the bill of materials: {error}")))?;
     let record = serde_json::to_vec(&made.descriptor).unwrap_or_default();

@@ -43,7 +43,8 @@ pub fn verdict(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Ve
 }
 
 fn indexes(built: &Built, world: &World<'_>) -> Result<Vec<LayerIndex>, Report> {
-    let index = |built: &corten_plan::BuiltLayer| Ok(world.store.layer_index(&built.layer.diff_id)?.unwrap_or_default());
+    let index =
+        |built: &corten_plan::BuiltLayer| Ok(world.store.layer_index(&built.layer.diff_id)?.unwrap_or_default());
     built.layers.iter().map(index).collect()
 }
 

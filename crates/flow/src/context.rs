@@ -173,7 +173,13 @@ impl Hashes {
     }
 
     /// A found file as the plan has it, at `target` in the image.
-    pub fn source_file(&mut self, project: &Path, found: &Found, target: String, now: i64) -> Result<SourceFile, Failure> {
+    pub fn source_file(
+        &mut self,
+        project: &Path,
+        found: &Found,
+        target: String,
+        now: i64,
+    ) -> Result<SourceFile, Failure> {
         let source = project.join(&found.path);
         if found.metadata.is_symlink() {
             return link(source, target);

@@ -61,7 +61,8 @@ fn extra_files(project: &Project, hashes: &mut Hashes, now: i64) -> Result<Vec<S
             }
         })?;
         let found = Found { path: extra.value.from.clone(), metadata };
-        let file = hashes.source_file(&project.folder, &found, extra.value.to.trim_start_matches('/').to_owned(), now)?;
+        let file =
+            hashes.source_file(&project.folder, &found, extra.value.to.trim_start_matches('/').to_owned(), now)?;
         Ok(SourceFile { mode: extra.value.mode.unwrap_or(file.mode), ..file })
     };
     project.settings.extra_files.iter().map(one).collect()
@@ -69,16 +70,17 @@ fn extra_files(project: &Project, hashes: &mut Hashes, now: i64) -> Result<Vec<S
 
 fn refuse_twice(files: &[SourceFile]) -> Result<(), Failure> {
     match files.windows(2).find(|pair| pair[0].path == pair[1].path) {
-        Some(pair) => Err(Failure::usage(format!("two files of the project would become /{} in the image", pair[0].path))
-            .hint("give the extra file another place")),
+        Some(pair) => {
+            Err(Failure::usage(format!("two files of the project would become /{} in the image", pair[0].path))
+                .hint("give the extra file another place"))
+        }
         None => Ok(()),
     }
 }
 
 fn sources(project: &Project, context: &Context) -> Result<Vec<(String, String)>, Failure> {
     let wanted = |found: &&Found| {
-        entry::is_source(&found.path) && found.metadata.is_file()
-            && found.metadata.len() < LARGEST_SOURCE
+        entry::is_source(&found.path) && found.metadata.is_file() && found.metadata.len() < LARGEST_SOURCE
     };
     let read = |found: &Found| {
         let path = project.folder.join(&found.path);

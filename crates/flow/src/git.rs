@@ -33,7 +33,15 @@ pub fn commit(project: &Path) -> Result<Option<Commit>, Failure> {
         let head = scope.spawn(|| ask(project, &["log", "-1", "--format=%H %ct"]));
         let status = ask(
             project,
-            &["status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none", "."],
+            &[
+                "status",
+                "--porcelain=v1",
+                "-z",
+                "--untracked-files=all",
+                "--no-renames",
+                "--ignore-submodules=none",
+                ".",
+            ],
         );
         (head.join().unwrap_or(Ok(None)), status)
     });

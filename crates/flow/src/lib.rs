@@ -23,9 +23,9 @@ mod tags;
 mod world;
 
 pub use context::Ignored;
+pub use corten_net::{Client, Settings as Network};
+pub use corten_store::Store;
 pub use git::Commit;
 pub use packages::Packages;
 pub use project::ProjectOptions;
 pub use world::World;
-pub use corten_net::{Client, Settings as Network};
-pub use corten_store::Store;

@@ -17,10 +17,8 @@ pub fn write(folder: &Path, lock: &CortenLock) -> Result<(), Failure> {
     };
     let partial = folder.join(format!(".{CORTEN_LOCK}.{}", std::process::id()));
     let mut file = std::fs::File::create(&partial).map_err(failed)?;
-    let result = file
-        .write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .and_then(|()| std::fs::rename(&partial, &path));
+    let result =
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&partial, &path));
     result.map_err(|error| {
         drop(std::fs::remove_file(&partial));
         failed(error)

@@ -12,8 +12,8 @@
 use corten_install::python::{InstallTarget, VenvKind, generated_files, group};
 use corten_oci::{Architecture, ContainerConfig};
 use corten_plan::{
-    AppFiles, Debs, GeneratedFile, GeneratedKind, ImageSpec, LockedBase, LockedWheel, Op, Plan, PythonTarget, SourceFile,
-    Step, StepId, Target, Wheels,
+    AppFiles, Debs, GeneratedFile, GeneratedKind, ImageSpec, LockedBase, LockedWheel, Op, Plan, PythonTarget,
+    SourceFile, Step, StepId, Target, Wheels,
 };
 
 use crate::start::{UID, VENV};

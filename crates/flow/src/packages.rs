@@ -85,7 +85,12 @@ fn key(project: &Project, wish: &Wish<'_>) -> Key {
     let index: Vec<_> = project.settings.index.mirrors.iter().map(|(from, to)| (from, &to.value)).collect();
     let asked = (&wish.asked.groups, wish.asked.no_default_groups, &wish.asked.extras, &wish.asked.package);
     let url = project.settings.index.url.as_ref().map(|url| &url.value);
-    let facts = (FORMAT, project.lock_digest, &project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()), manifest);
+    let facts = (
+        FORMAT,
+        project.lock_digest,
+        &project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()),
+        manifest,
+    );
     let all = (facts, recorded, index, url, asked, wish.python);
     Key(Digest::of(serde_json::to_vec(&all).unwrap_or_default()))
 }
@@ -156,17 +161,21 @@ fn choose_all(project: &Project, resolved: &Resolved, tags: &Tags, world: &World
     let rest = missing.iter().map(|no_wheel| format!("{} ({})", no_wheel.package, no_wheel.reason));
     let all = rest.collect::<Vec<_>>().join(", ");
     let failure = Failure::input(format!("{} packages cannot be installed: {all}", missing.len()));
-    let buildable = missing.iter().any(|no_wheel| matches!(no_wheel.reason, Reason::SdistOnly | Reason::NoWheelButSdist));
+    let buildable =
+        missing.iter().any(|no_wheel| matches!(no_wheel.reason, Reason::SdistOnly | Reason::NoWheelButSdist));
     let failure = failure.at(first.at.clone()).hint(first.hint.clone());
     Err(if buildable { failure.hint("building from source comes in a later version") } else { failure }.into())
 }
 
 fn files_of(project: &Project, wanted: &Wanted, world: &World<'_>) -> Result<Vec<LockFile>, Report> {
     if let LockedFrom::File(path) = &wanted.from {
-        return Err(Failure::input(format!("{} is locked as the file {path}, which cannot be fetched by others", wanted.name))
-            .at(wanted.at.clone())
-            .hint("publish the wheel to an index and lock it from there")
-            .into());
+        return Err(Failure::input(format!(
+            "{} is locked as the file {path}, which cannot be fetched by others",
+            wanted.name
+        ))
+        .at(wanted.at.clone())
+        .hint("publish the wheel to an index and lock it from there")
+        .into());
     }
     match &wanted.files {
         Files::Known(files) => Ok(files.clone()),
@@ -229,7 +238,9 @@ fn pin_all(
     let wheels = side_by_side(&pairs, world.jobs, |(wanted, file)| pin(project, wanted, file, known, world))?;
     for ((_, file), wheel) in pairs.iter().zip(&wheels) {
         if file.digest.is_none() && recorded.insert(wheel.file.clone(), wheel.digest).is_none() {
-            world.events.warning(&format!("{} has no hash in the lock; its SHA-256 is recorded in corten.lock", wheel.file));
+            world
+                .events
+                .warning(&format!("{} has no hash in the lock; its SHA-256 is recorded in corten.lock", wheel.file));
         }
     }
     Ok(wheels)
@@ -273,8 +284,7 @@ fn first_fetch(url: &str, world: &World<'_>) -> Result<(Digest, u64), Report> {
     let mut response = world.client.send(&corten_net::Request::get(url))?;
     let batch = world.store.batch();
     let mut blob = batch.blob()?;
-    std::io::copy(&mut response.body, &mut blob)
-        .map_err(|error| Failure::world(format!("fetching {url}: {error}")))?;
+    std::io::copy(&mut response.body, &mut blob).map_err(|error| Failure::world(format!("fetching {url}: {error}")))?;
     let described = blob.finish()?;
     batch.finish()?;
     Ok(described)

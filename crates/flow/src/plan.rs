@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 
 use corten_diagnostic::{Event, Failure, Report};
-use corten_frontend::python::Asked;
 use corten_frontend::entry::Entry;
+use corten_frontend::python::Asked;
 use corten_frontend::settings::Settings;
 use corten_oci::Architecture;
 use corten_package::pep440::Specifiers;
@@ -118,7 +118,8 @@ fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result
 }
 
 fn joined(settings: &[corten_frontend::settings::Setting<String>], flags: &[String]) -> Vec<String> {
-    let mut all: Vec<String> = settings.iter().map(|setting| setting.value.clone()).chain(flags.iter().cloned()).collect();
+    let mut all: Vec<String> =
+        settings.iter().map(|setting| setting.value.clone()).chain(flags.iter().cloned()).collect();
     all.sort();
     all.dedup();
     all
@@ -129,7 +130,8 @@ fn check_python(project: &Project, python: &PythonTarget) -> Result<(), Failure>
     let offered = python.minor();
     let hint = format!("debian:bookworm has Python {offered}; it is the only base of this version");
     if let Some(wanted) = project.settings.python.as_ref().filter(|wanted| wanted.value != python.version) {
-        let message = format!("the settings ask for Python {}.{}, the base has {offered}", wanted.value.0, wanted.value.1);
+        let message =
+            format!("the settings ask for Python {}.{}, the base has {offered}", wanted.value.0, wanted.value.1);
         let failure = Failure::usage(message).hint(hint);
         return Err(match &wanted.at {
             Some(at) => failure.at(at.clone()),
@@ -260,7 +262,8 @@ fn labels(
         ("licenses", project.and_then(|project| project.license.clone())),
         ("base.name", Some(settings.base.value.to_string())),
     ];
-    let known = known.into_iter().filter_map(|(name, value)| Some((format!("org.opencontainers.image.{name}"), value?)));
+    let known =
+        known.into_iter().filter_map(|(name, value)| Some((format!("org.opencontainers.image.{name}"), value?)));
     let own = settings.labels.iter().map(|(name, value)| (name.clone(), value.value.clone()));
     known.chain(own).collect()
 }

@@ -143,7 +143,9 @@ fn choose_path(
         (Some(asked), _, _) => (asked, "asked for by --frontend".to_owned()),
         (None, Some(set), _) => (set.value, format!("set by {}", place(set.at.as_ref()))),
         (None, None, Some(native)) => (Frontend::Native, format!("settings at {native}")),
-        (None, None, None) if dockerfile => (Frontend::Dockerfile, "there is a Dockerfile and no native setting".into()),
+        (None, None, None) if dockerfile => {
+            (Frontend::Dockerfile, "there is a Dockerfile and no native setting".into())
+        }
         (None, None, None) => (Frontend::Native, "there is no Dockerfile".to_owned()),
     };
     let choice = match frontend {
@@ -162,11 +164,14 @@ fn place(at: Option<&corten_diagnostic::Span>) -> String {
 }
 
 fn dockerfile_path(folder: &Path, texts: &Texts) -> Failure {
-    let failure = Failure::usage(format!("building {} from its Dockerfile is not part of this version", folder.display()))
-        .hint("--frontend native builds it from its lock");
+    let failure =
+        Failure::usage(format!("building {} from its Dockerfile is not part of this version", folder.display()))
+            .hint("--frontend native builds it from its lock");
     match (&texts.corten, &texts.pyproject) {
         (None, None) => failure,
-        _ => failure.hint("any native setting ([tool.corten] in pyproject.toml, or corten.toml) makes that the default"),
+        _ => {
+            failure.hint("any native setting ([tool.corten] in pyproject.toml, or corten.toml) makes that the default")
+        }
     }
 }
 

@@ -43,7 +43,12 @@ pub struct Shipped {
 ///
 /// # Errors
 /// Input where the checks say no: then nothing is named and nothing is published.
-pub fn ship(folder: &Path, options: &ShipOptions, world: &World<'_>, elapsed: &dyn Fn() -> f64) -> Result<Shipped, Report> {
+pub fn ship(
+    folder: &Path,
+    options: &ShipOptions,
+    world: &World<'_>,
+    elapsed: &dyn Fn() -> f64,
+) -> Result<Shipped, Report> {
     let outcome = build(folder, &options.build, world)?;
     let verdict = check::verdict(&outcome.planned, &outcome.built, world)?;
     if !verdict.passed() {

@@ -82,8 +82,7 @@ fn shape(planned: &Planned) -> Result<Shape<'_>, Failure> {
         .collect();
     ignored.sort_by(|left, right| right.bytes.cmp(&left.bytes).then(left.because.cmp(right.because)));
     let files = planned.app.iter().chain(&planned.weights);
-    let mut largest: Vec<FileShape<'_>> =
-        files.map(|file| FileShape { path: &file.path, bytes: file.size }).collect();
+    let mut largest: Vec<FileShape<'_>> = files.map(|file| FileShape { path: &file.path, bytes: file.size }).collect();
     largest.sort_by(|left, right| right.bytes.cmp(&left.bytes).then(left.path.cmp(right.path)));
     largest.truncate(LARGEST);
     Ok(Shape {

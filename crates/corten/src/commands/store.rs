@@ -21,7 +21,9 @@ pub fn run(arguments: &args::Store, format: Format, world: &World<'_>) -> Result
 
 fn verify(format: Format, world: &World<'_>) -> Result<u8, Report> {
     let verified = world.store.verify(world.events)?;
-    let shape = Shape { problems: verified.iter().map(|problem| format!("{}: {}", problem.path.display(), problem.why)).collect() };
+    let shape = Shape {
+        problems: verified.iter().map(|problem| format!("{}: {}", problem.path.display(), problem.why)).collect(),
+    };
     result(format, &shape, || match shape.problems.as_slice() {
         [] => "every byte is what its name says".to_owned(),
         problems => problems.join("\n"),

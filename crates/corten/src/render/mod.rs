@@ -4,7 +4,6 @@ pub mod error;
 pub mod progress;
 pub mod text;
 
-
 use std::io::Write;
 
 /// A line on stderr. A closed stderr is no reason to stop.

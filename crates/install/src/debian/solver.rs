@@ -350,3 +350,83 @@ impl<'a, 'u> Solver<'a, 'u> {
         chain.into_iter().rev().map(|id| self.universe.name(id).to_owned()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use corten_oci::Architecture;
+
+    use super::*;
+    use crate::debian::Mirror;
+    use crate::debian::index::Index;
+
+    /// Packages by `name: further fields, separated by semicolons`.
+    fn index(packages: &[(String, String)]) -> Index {
+        let rest = "Version: 1\nArchitecture: all\nFilename: x.deb\nSize: 1\n\
+            SHA256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n";
+        let stanza = |(name, fields): &(String, String)| format!("Package: {name}\n{rest}{fields}\n\n");
+        Index::parse(packages.iter().map(stanza).collect::<String>().as_bytes(), Architecture::Amd64).unwrap()
+    }
+
+    fn chosen(packages: &[(&str, &str)], wanted: &[&str]) -> Result<Vec<String>, SolveError> {
+        let packages: Vec<(String, String)> = packages.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
+        many(&packages, wanted)
+    }
+
+    fn many(packages: &[(String, String)], wanted: &[&str]) -> Result<Vec<String>, SolveError> {
+        let index = index(packages);
+        let universe = Universe::new([(&index, Mirror::Main)]).unwrap();
+        let request = Request { wanted: wanted.to_vec(), ..Request::default() };
+        Ok(solve(&universe, &request)?.into_iter().map(|id| universe.name(id).to_owned()).collect())
+    }
+
+    /// ffmpeg's first alternative is libavcodec59, which conflicts with what libavcodec-extra needs.
+    #[test]
+    fn an_alternative_that_conflicts_with_what_must_come_anyway_is_passed_over() {
+        let packages = [
+            ("ffmpeg", "Depends: codec | codec-extra"),
+            ("codec", ""),
+            ("codec-extra", "Conflicts: codec"),
+            ("all-codecs", "Depends: codec-extra"),
+        ];
+        assert_eq!(chosen(&packages, &["ffmpeg"]).unwrap(), ["codec", "ffmpeg"]);
+        assert_eq!(chosen(&packages, &["ffmpeg", "all-codecs"]).unwrap(), ["all-codecs", "codec-extra", "ffmpeg"]);
+    }
+
+    #[test]
+    fn providers_come_by_importance_and_only_with_a_version_where_one_is_asked() {
+        let packages = [
+            ("a", "Depends: mail"),
+            ("b", "Depends: mail (>= 2)"),
+            ("exim", "Provides: mail\nPriority: optional"),
+            ("postfix", "Provides: mail (= 3)\nPriority: extra"),
+            ("sendmail", "Provides: mail\nPriority: standard"),
+        ];
+        assert_eq!(chosen(&packages, &["a"]).unwrap(), ["a", "sendmail"]);
+        assert_eq!(chosen(&packages, &["b"]).unwrap(), ["b", "postfix"]);
+    }
+
+    #[test]
+    fn the_error_tells_how_it_came_to_that() {
+        let packages =
+            [("top", "Depends: middle"), ("middle", "Depends: low (>= 2)"), ("low", ""), ("other", "Breaks: middle")];
+        let error = chosen(&packages, &["top"]).unwrap_err().to_string();
+        assert!(error.contains("top → middle needs low (>= 2), and the archive has nothing"), "{error}");
+        let error = chosen(&packages, &["top", "other"]).unwrap_err().to_string();
+        assert!(error.contains("other conflicts with top → middle"), "{error}");
+    }
+
+    #[test]
+    fn circles_long_chains_and_many_alternatives_end() {
+        let circle = [("a", "Depends: b"), ("b", "Pre-Depends: c"), ("c", "Depends: a")];
+        assert_eq!(chosen(&circle, &["c"]).unwrap(), ["a", "b", "c"]);
+        let chain = |length: usize| -> Vec<(String, String)> {
+            (0..length).map(|at| (format!("p{at}"), format!("Depends: p{}", (at + 1) % length))).collect()
+        };
+        assert_eq!(many(&chain(5000), &["p0"]).unwrap().len(), 5000);
+        assert_eq!(many(&chain(MAX_CHOSEN + 1), &["p0"]), Err(SolveError::TooMany));
+        let alternatives: Vec<String> = (0..9000).map(|at| format!("none{at}")).collect();
+        let wide =
+            [("a".to_owned(), format!("Depends: {} | b", alternatives.join(" | "))), ("b".into(), String::new())];
+        assert_eq!(many(&wide, &["a"]).unwrap(), ["a", "b"]);
+    }
+}

@@ -145,7 +145,7 @@ fn host_is_valid(host: &str) -> bool {
 }
 
 fn ipv6_is_valid(address: &str) -> bool {
-    !address.contains('.') && address.parse::<std::net::Ipv6Addr>().is_ok()
+    !address.contains('.') && address.parse::<core::net::Ipv6Addr>().is_ok()
 }
 
 fn label_is_valid(label: &str) -> bool {

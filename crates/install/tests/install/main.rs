@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 mod debian_archive;
+mod debian_base;
 mod debian_fake;
 mod debian_signature;
 mod debian_solver;

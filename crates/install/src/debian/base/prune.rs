@@ -102,7 +102,7 @@ fn is_unused(package: &str, path: &str, kind: &Kind) -> bool {
         |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let in_share = |folder: &&str| is_below(&format!("usr/share/{folder}"));
     let kept = PARTIAL.iter().find(|(name, _)| *name == package);
-    DISTROLESS.iter().any(|folder| in_share(folder))
+    DISTROLESS.iter().any(in_share)
         || UNUSABLE.iter().any(|(name, folder)| *name == package && is_below(folder))
         || kept.is_some_and(|(_, paths)| !paths.iter().any(|kept| is_below(kept)))
 }

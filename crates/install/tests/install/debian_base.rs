@@ -1,0 +1,353 @@
+//! Bases made from the real archive: slim against mmdebstrap, file by file; both variants at work in a chroot.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use corten_diagnostic::Nobody;
+use corten_install::debian::base::{Base, BaseOptions, NodeKind, build_base};
+use corten_install::debian::bytecode::{Invocation, OwnInterpreter};
+use corten_install::debian::deb::DebFile;
+use corten_install::debian::{Archive, BaseRequest, Keyring, LockedBase, Mirrors, Variant, fetch_debs, lock_base};
+use corten_layer::tar::TarReader;
+use corten_layer::write::{Compression, LayerWriter};
+use corten_net::{Client, Settings};
+use corten_oci::{Architecture, Digest, Kind};
+use corten_store::Store;
+
+/// What slim begins with beside what is Essential, as mmdebstrap wants it. apt comes by its variant.
+const INCLUDE: &str = "python3,ca-certificates,tzdata,libgomp1,libstdc++6,netbase";
+const PRUNED: [&str; 7] = ["man", "doc", "locale", "groff", "info", "linda", "lintian"];
+
+const PYTHON_AT_WORK: &str = "
+import ssl, sqlite3, ctypes.util, zoneinfo, socket, os, locale, difflib
+assert os.getuid() == 10001
+assert len(ssl.create_default_context().get_ca_certs()) > 100
+assert sqlite3.connect(':memory:').execute('select 40 + 2').fetchone() == (42,)
+for name in ['c', 'm', 'ssl', 'crypto', 'z', 'gomp', 'stdc++', 'sqlite3']:
+    assert ctypes.util.find_library(name), name
+assert zoneinfo.ZoneInfo('Europe/Berlin').key == 'Europe/Berlin'
+assert socket.getaddrinfo('localhost', 80) and socket.getservbyname('http') == 80
+locale.setlocale(locale.LC_ALL, 'C.UTF-8')
+assert os.path.exists(difflib.__cached__), 'no bytecode'
+assert difflib.ndiff.__code__.co_filename == difflib.__file__ == difflib.__spec__.origin
+print('at work')
+";
+
+#[test]
+fn slim_is_what_mmdebstrap_makes() {
+    if !may_make_roots("mmdebstrap") {
+        return;
+    }
+    for suite in ["bookworm", "trixie"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (locked, base) = make(suite, Variant::Slim, folder.path());
+        let ours = read_tree(&write_layer(&base, locked.epoch, folder.path()));
+        let truth = read_tree(&mmdebstrap(suite, locked.epoch, folder.path()));
+        assert!(truth.len() > 3000, "{} files to compare", truth.len());
+        compare(&truth, &ours, suite);
+        let root = unpack(folder.path());
+        library_cache_is_ldconfigs(&root, &base);
+        dpkg_is_content(&root);
+        apt_installs(&root);
+    }
+}
+
+#[test]
+fn distroless_has_python_at_work() {
+    if !may_make_roots("tar") {
+        return;
+    }
+    for (suite, limit) in [("bookworm", 24_000_000), ("trixie", 25_000_000)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (locked, base) = make(suite, Variant::Distroless, folder.path());
+        write_layer(&base, locked.epoch, folder.path());
+        let root = unpack(folder.path());
+        fs::write(root.join("tmp/at_work.py"), PYTHON_AT_WORK).unwrap();
+        let user = ["--userspec=10001:10001", root.to_str().unwrap(), "/usr/bin/python3", "/tmp/at_work.py"];
+        assert_eq!(text(&run(Command::new("chroot").args(user).env_remove("LC_ALL"))), "at work\n");
+        library_cache_is_ldconfigs(&root, &base);
+        assert!(!base.tree.exists("bin/sh") && !base.tree.exists("usr/bin/dpkg"));
+        let size = gzip_size(&base, locked.epoch);
+        assert!(size <= limit, "{suite}: {size} bytes");
+    }
+}
+
+/// Root and a program, or a reason.
+fn may_make_roots(program: &str) -> bool {
+    let is_root = text(&run(Command::new("id").arg("-u"))) == "0\n";
+    if is_root && Command::new(program).arg("--version").output().is_ok() {
+        return true;
+    }
+    assert!(std::env::var_os("CI").is_none(), "this test needs root and {program}");
+    println!("skipped: not root, or no {program} on this machine");
+    false
+}
+
+fn make(suite: &str, variant: Variant, folder: &Path) -> (LockedBase, Base) {
+    let store = Store::open(folder.join("store")).unwrap();
+    let client = Client::new(Settings::default());
+    let (mirrors, keyring) = (Mirrors::default(), Keyring::debian().unwrap());
+    let archive = Archive { client: &client, store: &store, mirrors: &mirrors, keyring: &keyring, events: &Nobody };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let architecture = Architecture::Amd64;
+    let request = BaseRequest { suite, variant, architecture, extra: &[], now, seen: None };
+    let locked = lock_base(&archive, &request).unwrap();
+    fetch_debs(&archive, &locked.debs, locked.epoch).unwrap();
+    let debs: Vec<_> = locked
+        .debs
+        .iter()
+        .map(|deb| DebFile {
+            name: deb.name.clone(),
+            version: deb.version.clone(),
+            architecture: deb.architecture.clone(),
+            path: store.blob_path(&deb.digest),
+        })
+        .collect();
+    let scratch = folder.join("scratch");
+    fs::create_dir(&scratch).unwrap();
+    let python = (3, locked.python.split('.').nth(1).unwrap().parse().unwrap());
+    let interpreter = OwnInterpreter { architecture, python, run: run_invocation };
+    let options = BaseOptions {
+        suite,
+        variant,
+        architecture,
+        epoch: locked.epoch,
+        seeds: &locked.seeds,
+        python: Some(python),
+        bytecode: Some(&interpreter),
+        scratch: &scratch,
+        jobs: 2.try_into().unwrap(),
+    };
+    let base = build_base(&debs, &options).unwrap();
+    (locked, base)
+}
+
+fn run_invocation(invocation: &Invocation) -> io::Result<Vec<u8>> {
+    let mut command = Command::new(&invocation.program);
+    command.args(&invocation.arguments).env_clear().envs(invocation.environment.iter().cloned());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut input = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || input.write_all(&invocation.input));
+        let output = child.wait_with_output()?;
+        output.status.success().then_some(output.stdout).ok_or_else(|| io::Error::other("the interpreter failed"))
+    })
+}
+
+fn write_layer(base: &Base, epoch: u64, folder: &Path) -> std::path::PathBuf {
+    let path = folder.join("ours.tar");
+    let mut writer = LayerWriter::new(fs::File::create(&path).unwrap(), Compression::Stored, epoch);
+    base.write_layer(&mut writer).unwrap();
+    writer.finish().unwrap();
+    path
+}
+
+fn gzip_size(base: &Base, epoch: u64) -> usize {
+    let mut writer = LayerWriter::new(Vec::new(), Compression::Gzip, epoch);
+    base.write_layer(&mut writer).unwrap();
+    writer.finish().unwrap().0.len()
+}
+
+/// As our slim base: the same packages, the same documents left out.
+fn mmdebstrap(suite: &str, epoch: u64, folder: &Path) -> std::path::PathBuf {
+    let path = folder.join("truth.tar");
+    let mut command = Command::new("mmdebstrap");
+    command.env("SOURCE_DATE_EPOCH", epoch.to_string()).env("TMPDIR", "/tmp");
+    command.args(["--quiet", "--variant=apt", "--architectures=amd64", "--aptopt=Apt::Install-Recommends \"false\""]);
+    for name in PRUNED {
+        command.arg(format!("--dpkgopt=path-exclude=/usr/share/{name}/*"));
+    }
+    command.arg("--dpkgopt=path-include=/usr/share/doc/*/copyright");
+    if suite == "bookworm" {
+        command.arg(format!("--include={INCLUDE},usr-is-merged"));
+        command.arg("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr");
+    } else {
+        command.arg(format!("--include={INCLUDE}"));
+    }
+    command.arg(suite).arg(&path);
+    for (place, name) in [
+        ("debian", suite.to_owned()),
+        ("debian", format!("{suite}-updates")),
+        ("debian-security", format!("{suite}-security")),
+    ] {
+        command.arg(format!("deb http://deb.debian.org/{place} {name} main"));
+    }
+    run(&mut command);
+    path
+}
+
+/// What is compared of a file: kind with target, mode, owner, content.
+type Seen = (Kind, u32, u64, u64, Option<Vec<u8>>);
+
+fn read_tree(tar: &Path) -> BTreeMap<String, Seen> {
+    let mut reader = TarReader::new(BufReader::new(fs::File::open(tar).unwrap()));
+    let mut tree: BTreeMap<String, Seen> = BTreeMap::new();
+    while let Some(entry) = reader.next_entry().unwrap() {
+        let mut content = None;
+        match &entry.kind {
+            Kind::File => {
+                let mut bytes = Vec::new();
+                reader.content().read_to_end(&mut bytes).unwrap();
+                content = Some(bytes);
+            }
+            // Which name of a hard link carries the content depends on the order.
+            Kind::HardLink(target) => {
+                let seen = tree.get(target.to_string().as_str()).unwrap().clone();
+                tree.insert(entry.path.to_string(), seen);
+                continue;
+            }
+            _ => {}
+        }
+        let mode = if matches!(entry.kind, Kind::Symlink(_)) { 0o777 } else { entry.mode };
+        tree.insert(entry.path.to_string(), (entry.kind, mode, entry.uid, entry.gid, content));
+    }
+    tree
+}
+
+fn compare(truth: &BTreeMap<String, Seen>, ours: &BTreeMap<String, Seen>, suite: &str) {
+    let names: std::collections::BTreeSet<_> =
+        truth.keys().chain(ours.keys()).filter(|name| !is_documented(name)).collect();
+    let mut different = Vec::new();
+    for name in names {
+        let (theirs, own) = (truth.get(name), ours.get(name).cloned());
+        let same = match (theirs, own) {
+            (Some(theirs), Some(own)) if name.ends_with(".pyc") => {
+                is_same_bytecode(theirs.4.as_deref().unwrap(), own.4.as_deref().unwrap()) || name.contains("/argparse.")
+            }
+            // Set-id bits are never in an image; everything else of the file is the same.
+            (Some(theirs), Some(own)) => {
+                let mut theirs = theirs.clone();
+                theirs.1 &= 0o1777;
+                theirs == own
+            }
+            _ => false,
+        };
+        if !same {
+            let show = |seen: Option<&Seen>| {
+                seen.map(|(kind, mode, uid, gid, content)| {
+                    (kind.clone(), format!("{mode:o}"), *uid, *gid, content.as_ref().map(Digest::of))
+                })
+            };
+            different.push(format!("{name}: mmdebstrap {:?}, ours {:?}", show(truth.get(name)), show(ours.get(name))));
+        }
+    }
+    assert!(different.is_empty(), "{suite}: {} files differ:\n{}", different.len(), different.join("\n"));
+    // Order of records differs: dpkg writes them as its hash table has them.
+    let records = |tree: &BTreeMap<String, Seen>| {
+        let text = String::from_utf8(tree["var/lib/dpkg/diversions"].4.clone().unwrap()).unwrap();
+        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        let mut records: Vec<_> = lines.chunks(3).map(<[String]>::to_vec).collect();
+        records.sort();
+        records
+    };
+    assert_eq!(records(truth), records(ours));
+}
+
+/// Ours says "never look at the source", theirs "compare its hash": one bit of the header.
+fn is_same_bytecode(theirs: &[u8], ours: &[u8]) -> bool {
+    theirs[..4] == ours[..4] && (theirs[4], ours[4]) == (3, 1) && theirs[8..] == ours[8..]
+}
+
+/// What differs on purpose.
+fn is_documented(name: &str) -> bool {
+    const EXACT: [&str; 19] = [
+        // what mmdebstrap itself writes
+        "etc/apt/apt.conf.d/99mmdebstrap",
+        "etc/dpkg/dpkg.cfg.d/99mmdebstrap",
+        "etc/apt/sources.list",
+        "etc/fstab",
+        "etc/hostname",
+        "etc/resolv.conf",
+        // our words for the same
+        "etc/dpkg/dpkg.cfg.d/corten",
+        // locks and backups
+        "etc/.pwd.lock",
+        "etc/group-",
+        "etc/passwd-",
+        "var/lib/apt/lists/lock",
+        "var/lib/dpkg/diversions-old",
+        "var/lib/dpkg/lock",
+        "var/lib/dpkg/lock-frontend",
+        "var/lib/dpkg/status-old",
+        "var/lib/dpkg/triggers/Lock",
+        // compared as records
+        "var/lib/dpkg/diversions",
+        // ours has all that nobody asked for, mmdebstrap's what apt installed after dpkg did
+        "var/lib/apt/extended_states",
+        "dev",
+    ];
+    // services, answers to debconf, pam-auth-update's notes, caches, devices
+    const BELOW: [&str; 8] = [
+        "dev/",
+        "etc/rc",
+        "etc/systemd/system/timers.target.wants",
+        "var/cache/apt/",
+        "var/cache/debconf/",
+        "var/cache/ldconfig/",
+        "var/lib/pam/",
+        "var/lib/systemd/deb-systemd-helper-enabled",
+    ];
+    name.is_empty() || EXACT.contains(&name) || BELOW.iter().any(|folder| name.starts_with(folder))
+}
+
+fn unpack(folder: &Path) -> std::path::PathBuf {
+    let root = folder.join("root");
+    fs::create_dir(&root).unwrap();
+    run(Command::new("tar").args(["--numeric-owner", "-xpf"]).arg(folder.join("ours.tar")).arg("-C").arg(&root));
+    for (name, minor) in [("null", "3"), ("zero", "5"), ("urandom", "9")] {
+        run(Command::new("mknod").args(["-m", "666"]).arg(root.join("dev").join(name)).args(["c", "1", minor]));
+    }
+    root
+}
+
+fn chroot(root: &Path, command: &[&str]) -> Output {
+    run(Command::new("chroot")
+        .arg(root)
+        .args(command)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("LC_ALL", "C.UTF-8"))
+}
+
+fn library_cache_is_ldconfigs(root: &Path, base: &Base) {
+    chroot(root, &["/usr/sbin/ldconfig"]);
+    let NodeKind::File(ours) = &base.tree.get(&corten_oci::LayerPath::new("etc/ld.so.cache").unwrap()).unwrap().kind
+    else {
+        panic!("no cache")
+    };
+    assert!(fs::read(root.join("etc/ld.so.cache")).unwrap() == ours.to_vec(), "ldconfig writes another cache");
+}
+
+fn dpkg_is_content(root: &Path) {
+    assert_eq!(text(&chroot(root, &["dpkg", "--audit"])), "");
+    let verify = Command::new("chroot").arg(root).args(["dpkg", "-V"]).output().unwrap();
+    let is_pruned = |line: &&str| PRUNED.iter().any(|name| line.contains(&format!(" /usr/share/{name}/")));
+    let text = text(&verify);
+    let others: Vec<_> = text.lines().filter(|line| !is_pruned(line)).collect();
+    assert!(others.is_empty(), "{others:?}");
+}
+
+fn apt_installs(root: &Path) {
+    // Names are looked up as on this machine.
+    fs::copy("/etc/resolv.conf", root.join("etc/resolv.conf")).unwrap();
+    fs::copy("/etc/hosts", root.join("etc/hosts")).unwrap();
+    chroot(root, &["apt-get", "update", "-qq"]);
+    let removable = text(&chroot(root, &["apt-get", "-s", "autoremove"]));
+    assert!(removable.contains(" 0 to remove"), "{removable}");
+    chroot(root, &["apt-get", "install", "-y", "-qq", "--no-install-recommends", "jq", "openssh-client"]);
+    assert_eq!(text(&chroot(root, &["sh", "-c", "echo '[1]' | jq -c ."])), "[1]\n");
+    assert_eq!(text(&chroot(root, &["dpkg", "--audit"])), "");
+}
+
+fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

@@ -46,6 +46,8 @@ pub struct LockFacts {
     pub unhashed: Vec<PackageFacts>,
     /// Packages that their index has withdrawn.
     pub yanked: Vec<PackageFacts>,
+    /// Installed packages without one that they need; `why` says which.
+    pub unmet: Vec<PackageFacts>,
 }
 
 /// A locked package that something is wrong with.

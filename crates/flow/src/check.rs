@@ -4,12 +4,13 @@ use corten_check::{
     BaseFacts, Budget, CheckInput, FileFacts, LayerFacts, LockFacts, PackageFacts, Policy, Verdict, check, judge,
 };
 use corten_diagnostic::{Report, Span};
+use corten_install::python::{Metadata, Unmet, requirements_met};
 use corten_oci::LayerIndex;
+use corten_package::marker::Environment;
 use corten_plan::{Built, SourceFile};
 
-use crate::packages::{Packages, lock_line};
+use crate::packages::lock_line;
 use crate::plan::Planned;
-use crate::project::Project;
 use crate::world::World;
 
 /// What the rules find, and what the project's policy says to it.
@@ -34,7 +35,7 @@ pub fn verdict(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Ve
         listens: planned.start.web,
         settings: settings.native.clone(),
         base: BaseFacts { name: settings.base.value.to_string(), pinned: true, at: settings.base.at.clone() },
-        lock: Some(lock_facts(&planned.project, &planned.packages)),
+        lock: Some(lock_facts(planned, built)),
         files: &files,
         layers: &layers,
         budget: settings.check.size.as_ref().map(|size| Budget { bytes: size.value, at: size.at.clone() }),
@@ -59,7 +60,8 @@ fn file_facts(planned: &Planned) -> Vec<FileFacts<'_>> {
     app.chain(planned.weights.iter().map(|file| facts(file, true))).collect()
 }
 
-fn lock_facts(project: &Project, packages: &Packages) -> LockFacts {
+fn lock_facts(planned: &Planned, built: &Built) -> LockFacts {
+    let (project, packages) = (&planned.project, &planned.packages);
     let at = |line: usize| -> Option<Span> { (line > 0).then(|| lock_line(project, line)) };
     let yanked = packages.yanked.iter().map(|yanked| PackageFacts {
         package: yanked.package.clone(),
@@ -76,5 +78,24 @@ fn lock_facts(project: &Project, packages: &Packages) -> LockFacts {
         out_of_step: packages.out_of_step.clone(),
         unhashed: unhashed.collect(),
         yanked: yanked.collect(),
+        unmet: unmet(planned, built),
     }
+}
+
+/// What the installed wheels say that they need, and that is not there.
+fn unmet(planned: &Planned, built: &Built) -> Vec<PackageFacts> {
+    let installed = built.layers.iter().flat_map(|layer| &layer.installed);
+    let wheels = installed.filter(|one| one.purl.starts_with("pkg:pypi/")).map(|one| Metadata {
+        name: one.name.clone(),
+        version: one.version.clone(),
+        requires_dist: one.requires.clone(),
+        ..Metadata::default()
+    });
+    let environment = Environment::new(planned.python.full_version.clone(), planned.python.architecture);
+    let unmet = requirements_met(&wheels.collect::<Vec<_>>(), &environment);
+    let facts = |unmet: Unmet| {
+        let found = unmet.found.map_or_else(|| "it is absent".to_owned(), |found| format!("found {found}"));
+        PackageFacts { package: unmet.by, why: format!("needs {}, {found}", unmet.requirement), at: None }
+    };
+    unmet.into_iter().map(facts).collect()
 }

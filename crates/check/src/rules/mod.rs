@@ -9,6 +9,7 @@ mod port;
 mod root_user;
 mod secret_files;
 mod setuid;
+mod unmet;
 mod unpinned_base;
 mod user_name;
 mod weights;
@@ -39,7 +40,7 @@ pub struct Rule {
 }
 
 /// All rules, by number.
-pub const RULES: [Rule; 13] = [
+pub const RULES: [Rule; 14] = [
     unpinned_base::RULE,
     lock_missing::RULE,
     secret_files::RULE,
@@ -53,6 +54,7 @@ pub const RULES: [Rule; 13] = [
     yanked::RULE,
     port::RULE,
     setuid::RULE,
+    unmet::RULE,
 ];
 
 /// The rule with a number.

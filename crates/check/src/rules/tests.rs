@@ -19,6 +19,7 @@ struct Example {
     out_of_step: Vec<String>,
     unhashed: Vec<String>,
     yanked: Vec<String>,
+    unmet: Vec<String>,
     files: Vec<File>,
     layers: Vec<LayerExample>,
     size: Option<u64>,
@@ -36,6 +37,7 @@ impl Default for Example {
             out_of_step: vec![],
             unhashed: vec![],
             yanked: vec![],
+            unmet: vec![],
             files: vec![],
             layers: vec![],
             size: None,
@@ -82,6 +84,7 @@ fn findings(text: &str) -> Vec<Finding> {
         name: "uv.lock".into(),
         unhashed: packages(&example.unhashed),
         yanked: packages(&example.yanked),
+        unmet: packages(&example.unmet),
         out_of_step: example.out_of_step,
     };
     let files: Vec<_> =

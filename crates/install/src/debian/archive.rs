@@ -95,8 +95,7 @@ pub fn lock_base(archive: &Archive<'_>, request: &BaseRequest<'_>) -> Result<Loc
     let suites = archive.suites(request)?;
     let epoch = suites.iter().map(|suite| suite.release.date).max().unwrap_or(0);
     not_older(request, epoch)?;
-    let universe = Universe::new(suites.iter().map(|suite| (&suite.index, suite.mirror)))
-        .map_err(solver::SolveError::Malformed)?;
+    let universe = Universe::new(suites.iter().map(|suite| (&suite.index, suite.mirror)));
     let chosen = choose(&universe, debian, request)?;
     let debs: Vec<LockedDeb> = chosen.iter().filter_map(|id| locked(&universe, *id)).collect();
     let mut seeds = request.extra.to_vec();

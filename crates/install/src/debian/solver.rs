@@ -374,7 +374,7 @@ mod tests {
 
     fn many(packages: &[(String, String)], wanted: &[&str]) -> Result<Vec<String>, SolveError> {
         let index = index(packages);
-        let universe = Universe::new([(&index, Mirror::Main)]).unwrap();
+        let universe = Universe::new([(&index, Mirror::Main)]);
         let request = Request { wanted: wanted.to_vec(), ..Request::default() };
         Ok(solve(&universe, &request)?.into_iter().map(|id| universe.name(id).to_owned()).collect())
     }

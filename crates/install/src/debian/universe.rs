@@ -36,7 +36,7 @@ struct Provider<'a> {
 
 impl<'a> Universe<'a> {
     /// Merges indexes; of equal versions the earlier index's is taken.
-    pub fn new(indexes: impl IntoIterator<Item = (&'a Index, Mirror)>) -> Result<Self, RelationError> {
+    pub fn new(indexes: impl IntoIterator<Item = (&'a Index, Mirror)>) -> Self {
         let mut universe = Self { candidates: Vec::new(), by_name: HashMap::new(), providers: HashMap::new() };
         for (index, mirror) in indexes {
             for package in index.packages() {
@@ -44,7 +44,7 @@ impl<'a> Universe<'a> {
             }
         }
         for id in 0..universe.candidates.len() {
-            universe.register(id)?;
+            universe.register(id);
         }
         for providers in universe.providers.values_mut() {
             let candidates = &universe.candidates;
@@ -54,7 +54,7 @@ impl<'a> Universe<'a> {
                     .map(|Candidate { package, .. }| (!package.essential, package.priority, package.name))
             });
         }
-        Ok(universe)
+        universe
     }
 
     fn offer(&mut self, candidate: Candidate<'a>) {
@@ -72,16 +72,18 @@ impl<'a> Universe<'a> {
         }
     }
 
-    fn register(&mut self, id: Id) -> Result<(), RelationError> {
-        let Some(candidate) = self.candidates.get(id) else { return Ok(()) };
-        for provided in relation::parse_flat(candidate.package.provides)? {
-            let version = match provided.version {
-                Some((relation::Operator::Equal, version)) => Some(version),
-                _ => None,
-            };
-            self.providers.entry(provided.name).or_default().push(Provider { id, version });
+    /// Notes what a package provides. Rust's libraries provide hundreds of names each, so this only cuts the text.
+    fn register(&mut self, id: Id) {
+        let Some(candidate) = self.candidates.get(id) else { return };
+        for provided in candidate.package.provides.split(',') {
+            let (name, bound) = provided.split_once('(').unwrap_or((provided, ""));
+            let name = name.split(':').next().unwrap_or_default().trim();
+            let version =
+                bound.trim_start().strip_prefix('=').map(|version| version.trim_end_matches([')', ' ']).trim());
+            if !name.is_empty() {
+                self.providers.entry(name).or_default().push(Provider { id, version });
+            }
         }
-        Ok(())
     }
 
     /// The candidate at a place.

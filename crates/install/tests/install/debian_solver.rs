@@ -43,7 +43,7 @@ fn chooses_what_apt_chooses_on_trixie() {
 fn chooses_what_apt_chooses(suite: &str, in_slim: usize, known: usize) {
     let Some(apt) = Apt::with(suite) else { return };
     let indexes = apt.indexes();
-    let universe = Universe::new(indexes.iter().map(|index| (index, Mirror::Main))).unwrap();
+    let universe = Universe::new(indexes.iter().map(|index| (index, Mirror::Main)));
     let slim = slim(&universe, suite);
     assert_eq!(names(&universe, &slim).len(), in_slim);
     let requests: Vec<&str> = REQUESTS.split_whitespace().collect();
@@ -63,8 +63,7 @@ fn chooses_what_apt_chooses(suite: &str, in_slim: usize, known: usize) {
 
 /// Every set on every machine (apt's folder, and what is installed there).
 fn compare(universe: &Universe<'_>, sets: &[Vec<&str>], machines: &[(PathBuf, Vec<Id>)]) {
-    let jobs: Vec<(&Vec<&str>, &(PathBuf, Vec<Id>))> =
-        machines.iter().flat_map(|machine| sets.iter().map(move |set| (set, machine))).collect();
+    let jobs: Vec<_> = machines.iter().flat_map(|machine| sets.iter().map(move |set| (set, machine))).collect();
     for (folder, _) in machines {
         install(folder, &["base-files"]); // makes apt's cache, once
     }

@@ -1,0 +1,194 @@
+//! A fake Debian archive: thirteen small packages that make a whole base, in three suites signed by a key of the test.
+//!
+//! Its loader is a shell script that answers for the interpreter, so that a base is built in milliseconds and on any
+//! machine.
+
+use std::io::Write;
+use std::sync::OnceLock;
+
+use corten_layer::write::{Compression, LayerWriter};
+use corten_oci::{Digest, Entry, Kind, LayerPath};
+use corten_testkit::archive::FileServer;
+use pgp::composed::{
+    ArmorOptions, CleartextSignedMessage, KeyType, SecretKeyParamsBuilder, SignedPublicKey, SignedSecretKey,
+};
+use pgp::types::{Password, Timestamp};
+
+/// When the archive says it was published: 2023-11-14T22:13:20Z.
+pub const EPOCH: u64 = 1_700_000_000;
+const PUBLISHED: &str = "Tue, 14 Nov 2023 22:13:20 UTC";
+
+/// Answers the one question that bytecode of the standard library is: eight bytes of length, then the code.
+const LOADER: &str = "#!/bin/sh\nprintf '\\004\\000\\000\\000\\000\\000\\000\\000code'\n";
+
+/// Where a package lies in the archive.
+pub const LIBC: &str = "/debian/pool/libc6_2.36-9.deb";
+
+/// Name, version, files.
+type Package = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const PACKAGES: [Package; 13] = [
+    ("base-files", "12.4", &[("etc/debian_version", "12.4\n"), ("etc/dpkg/origins/debian", "Vendor: Debian\n")]),
+    (
+        "base-passwd",
+        "3.6.1",
+        &[
+            ("usr/share/base-passwd/passwd.master", "root:*:0:0:root:/root:/bin/bash\n"),
+            ("usr/share/base-passwd/group.master", "root:*:0:\n"),
+        ],
+    ),
+    ("ca-certificates", "20230311", &[]),
+    ("libc-bin", "2.36-9", &[("usr/share/libc-bin/nsswitch.conf", "hosts: files dns\n")]),
+    ("libc6", "2.36-9", &[("lib64/ld-linux-x86-64.so.2", LOADER)]),
+    ("libgomp1", "12.2.0-14", &[]),
+    ("libpython3.11-stdlib", "3.11.2-6", &[("usr/lib/python3.11/abc.py", "x = 1\n")]),
+    ("libssl3", "3.0.11-1", &[]),
+    ("libstdc++6", "12.2.0-14", &[]),
+    ("media-types", "10.0.0", &[("etc/mime.types", "text/plain txt\n")]),
+    ("netbase", "6.4", &[]),
+    ("python3.11-minimal", "3.11.2-6", &[("usr/bin/python3.11", "the interpreter")]),
+    ("tzdata", "2023c-5", &[("usr/share/zoneinfo/Etc/UTC", "TZif2")]),
+];
+
+/// What may be wrong with a suite's Release file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    Right,
+    Expired,
+    WronglySigned,
+}
+
+/// A served archive and the keyring that trusts it.
+pub struct Archive {
+    pub server: FileServer,
+}
+
+impl Archive {
+    pub fn start() -> Self {
+        let archive = Self { server: FileServer::start() };
+        for (name, version, files) in PACKAGES {
+            archive.server.put(&pool(name, version), deb(name, version, files));
+        }
+        archive.publish("bookworm", Release::Right);
+        archive.publish("bookworm-updates", Release::Right);
+        archive.publish("bookworm-security", Release::Right);
+        archive
+    }
+
+    /// Publishes a suite's state; all packages are in main.
+    pub fn publish(&self, suite: &str, release: Release) {
+        let folder = folder(suite);
+        let index = packages_index(suite);
+        self.server.put(&format!("{folder}/InRelease"), signed(suite, release));
+        self.server.put(&format!("{folder}/main/binary-amd64/Packages.xz"), index);
+    }
+
+    /// Another package than the one that is listed.
+    pub fn replace(&self, path: &str, content: &[u8]) {
+        self.server.put(path, content);
+    }
+
+    pub fn main(&self) -> String {
+        self.server.url("/debian")
+    }
+
+    pub fn security(&self) -> String {
+        self.server.url("/debian-security")
+    }
+
+    /// The public key, armored, as `gpg --export --armor` writes it.
+    pub fn keyring() -> String {
+        public_key(&keys().0)
+    }
+}
+
+fn folder(suite: &str) -> String {
+    let root = if suite.ends_with("-security") { "/debian-security" } else { "/debian" };
+    format!("{root}/dists/{suite}")
+}
+
+fn pool(name: &str, version: &str) -> String {
+    format!("/debian/pool/{name}_{version}.deb").replace('+', "%2B")
+}
+
+fn packages_index(suite: &str) -> Vec<u8> {
+    let mut text = String::new();
+    if suite == "bookworm" {
+        for (name, version, files) in PACKAGES {
+            let deb = deb(name, version, files);
+            text += &format!(
+                "Package: {name}\nVersion: {version}\nArchitecture: amd64\nFilename: pool/{name}_{version}.deb\nSize: {}\nSHA256: {}\n\n",
+                deb.len(),
+                Digest::of(&deb).hex()
+            );
+        }
+    }
+    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 6);
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn signed(suite: &str, release: Release) -> String {
+    let index = packages_index(suite);
+    let until =
+        if release == Release::Expired { "Sun, 10 Dec 2023 00:00:00 UTC" } else { "Fri, 01 Jan 2100 00:00:00 UTC" };
+    let text = format!(
+        "Origin: Test\nCodename: {suite}\nDate: {PUBLISHED}\nValid-Until: {until}\nSHA256:\n {} {} main/binary-amd64/Packages.xz",
+        Digest::of(&index).hex(),
+        index.len()
+    );
+    let (own, strange) = keys();
+    let key = if release == Release::WronglySigned { strange } else { own };
+    let message =
+        CleartextSignedMessage::sign(rand::thread_rng(), &text, &key.primary_key, &Password::empty()).unwrap();
+    message.to_armored_string(ArmorOptions::default()).unwrap()
+}
+
+/// The archive's key, and one that nobody trusts.
+fn keys() -> &'static (SignedSecretKey, SignedSecretKey) {
+    static KEYS: OnceLock<(SignedSecretKey, SignedSecretKey)> = OnceLock::new();
+    KEYS.get_or_init(|| (key("archive"), key("stranger")))
+}
+
+fn key(name: &str) -> SignedSecretKey {
+    let parameters = SecretKeyParamsBuilder::default()
+        .key_type(KeyType::Ed25519Legacy)
+        .can_sign(true)
+        .can_certify(true)
+        .created_at(Timestamp::from_secs(EPOCH as u32))
+        .primary_user_id(name.to_owned())
+        .build()
+        .unwrap();
+    parameters.generate(rand::thread_rng()).unwrap()
+}
+
+fn public_key(key: &SignedSecretKey) -> String {
+    SignedPublicKey::from(key.clone()).to_armored_string(ArmorOptions::default()).unwrap()
+}
+
+fn deb(name: &str, version: &str, files: &[(&str, &str)]) -> Vec<u8> {
+    let control = format!("Package: {name}\nVersion: {version}\nArchitecture: amd64\nDescription: a test\n");
+    let control = tar(&[("control", control.as_str())]);
+    let copyright = format!("usr/share/doc/{name}/copyright");
+    let data = tar(&[files, &[(copyright.as_str(), "as you like\n")]].concat());
+    let mut bytes = b"!<arch>\n".to_vec();
+    for (name, content) in [("debian-binary", b"2.0\n".to_vec()), ("control.tar", control), ("data.tar", data)] {
+        bytes.extend(format!("{name:<16}0           0     0     100644  {:<10}`\n", content.len()).bytes());
+        bytes.extend(&content);
+        if content.len() % 2 == 1 {
+            bytes.push(b'\n');
+        }
+    }
+    bytes
+}
+
+fn tar(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut writer = LayerWriter::new(Vec::new(), Compression::Stored, EPOCH);
+    for (path, content) in files {
+        let (path, mode, size) = (LayerPath::new(path).unwrap(), 0o755, content.len() as u64);
+        let kind = Kind::File;
+        let entry = Entry { path, kind, mode, uid: 0, gid: 0, size, crc32: None, offset: 0, package: None };
+        writer.file(entry, &mut content.as_bytes()).unwrap();
+    }
+    writer.finish().unwrap().0
+}

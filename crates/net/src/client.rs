@@ -122,7 +122,7 @@ impl Read for Body {
 /// Shares connections; cheap to borrow from many threads.
 pub struct Client {
     settings: Settings,
-    agents: OnceLock<Agents>,
+    agents: OnceLock<Result<Agents, String>>,
 }
 
 struct Agents {
@@ -257,13 +257,8 @@ impl Client {
     }
 
     fn agent(&self, url: &Url) -> Result<&ureq::Agent, String> {
-        let agents = match self.agents.get() {
-            Some(agents) => agents,
-            None => {
-                let made = self.make_agents()?;
-                self.agents.get_or_init(|| made)
-            }
-        };
+        // Once, also where many threads send their first request at the same time: it reads hundreds of certificates.
+        let agents = self.agents.get_or_init(|| self.make_agents()).as_ref().map_err(String::clone)?;
         Ok(match &agents.proxied {
             Some(proxied) if !is_direct(&self.settings.no_proxy, url) => proxied,
             _ => &agents.direct,

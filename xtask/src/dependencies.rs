@@ -1,7 +1,12 @@
-//! Licences and bans of every crate in the lock file, also of those that only other platforms build.
+//! Licences and bans of every crate in the lock file, also of those that only other platforms build; and a line in
+//! ARCHITECTURE.md for each that one of our crates asks for.
+
+use std::collections::BTreeSet;
+use std::fs;
 
 use spdx::{Expression, ParseMode};
 
+use crate::shell::root;
 use crate::workspace::{self, Package};
 
 /// Licences that may go into an Apache-2.0 program without asking anybody.
@@ -53,7 +58,30 @@ pub fn violations() -> Result<Vec<String>, String> {
     if packages.len() > COUNT_LIMIT {
         violations.push(format!("{} crates in Cargo.lock are more than the limit of {COUNT_LIMIT}", packages.len()));
     }
+    violations.extend(unexplained()?);
     Ok(violations)
+}
+
+/// Direct dependencies without a line in ARCHITECTURE.md, and lines without a dependency.
+fn unexplained() -> Result<Vec<String>, String> {
+    let path = root().join("ARCHITECTURE.md");
+    let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let ours = workspace::ours()?;
+    let names: BTreeSet<&str> = ours.iter().map(|package| package.name.as_str()).collect();
+    let asked = ours.iter().flat_map(|package| &package.dependencies).map(|dependency| dependency.name.as_str());
+    let asked: BTreeSet<&str> = asked.filter(|name| !names.contains(name)).collect();
+    let explained = explained(&text);
+    let without = asked.difference(&explained).map(|name| format!("{name} has no line in ARCHITECTURE.md"));
+    let unused = explained.difference(&asked).map(|name| format!("{name} of ARCHITECTURE.md is used by no crate"));
+    Ok(without.chain(unused).collect())
+}
+
+/// The crates of the table under "Dependencies": the words before the first bar, less what is said after "with".
+fn explained(text: &str) -> BTreeSet<&str> {
+    let (_, section) = text.split_once("\n## Dependencies\n").unwrap_or_default();
+    let rows = section.lines().take_while(|line| !line.starts_with("## ")).filter_map(|line| line.strip_prefix("| "));
+    let cells = rows.filter_map(|row| row.split(" |").next()).filter(|cell| *cell != "crate");
+    cells.flat_map(|cell| cell.split(" with ").next().unwrap_or_default().split(", ")).collect()
 }
 
 fn licence_violation(package: &Package) -> Result<(), String> {
@@ -78,6 +106,13 @@ mod tests {
     fn every_dependency_may_be_used() {
         let violations = violations().unwrap();
         assert!(violations.is_empty(), "\n{}", violations.join("\n"));
+    }
+
+    #[test]
+    fn the_table_of_dependencies_is_read() {
+        let text = "# A\n## Dependencies\n\n| crate | what for |\n|---|---|\n| serde, toml | documents |\n\
+                    | flate2 with zlib-rs | inflate |\n## Other\n| no | crate |\n";
+        assert_eq!(explained(text), BTreeSet::from(["serde", "toml", "flate2"]));
     }
 
     fn licensed(licence: &str) -> bool {

@@ -40,7 +40,7 @@ pub fn run(arguments: &args::Ship, format: Format, world: &World<'_>) -> Result<
     shipped.verdict.findings().iter().for_each(|finding| say(&error::finding(finding)));
     shipped.verdict.require()?;
     let shape = shape(&shipped, start.elapsed().as_secs_f64());
-    result(format, &shape, || text(&shipped, &shape))?;
+    result(format, &shape, || text(&shipped, &arguments.project.folder, &shape))?;
     Ok(0)
 }
 
@@ -58,7 +58,7 @@ fn shape(shipped: &Shipped, seconds: f64) -> Shape<'_> {
     }
 }
 
-fn text(shipped: &Shipped, shape: &Shape<'_>) -> String {
+fn text(shipped: &Shipped, folder: &Path, shape: &Shape<'_>) -> String {
     let name = shape.references.first().cloned().unwrap_or_default();
     let row = |what: &str, value: String| vec![what.to_owned(), value];
     let mut rows: Vec<Vec<String>> = Vec::new();
@@ -70,13 +70,17 @@ fn text(shipped: &Shipped, shape: &Shape<'_>) -> String {
     rows.push(row("layout", shape.layout.display().to_string()));
     rows.push(row("sbom", shape.sbom.display().to_string()));
     rows.push(row("release", shape.release.display().to_string()));
-    rows.push(row("run", run_line(shipped, &name)));
+    rows.push(row("run", run_line(shipped, folder, &name)));
     format!("{}\n\n{}", layers(&shipped.outcome), table(&rows, &[]))
 }
 
 /// What to type to try it on this machine.
-fn run_line(shipped: &Shipped, name: &str) -> String {
+fn run_line(shipped: &Shipped, folder: &Path, name: &str) -> String {
     let ports = shipped.outcome.built.image.config.config.exposed_ports.clone().unwrap_or_default();
     let port = ports.first().and_then(|port| port.split('/').next()).map(|port| format!(" -p {port}:{port}"));
-    format!("corten build --load && docker run --rm --read-only --tmpfs /tmp{} {name}", port.unwrap_or_default())
+    let load = match folder.to_str() {
+        Some(".") => "corten build --load".to_owned(),
+        _ => format!("corten build --load {}", folder.display()),
+    };
+    format!("{load} && docker run --rm --read-only --tmpfs /tmp{} {name}", port.unwrap_or_default())
 }

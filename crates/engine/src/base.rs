@@ -1,13 +1,11 @@
 //! The base layer: .debs of the store, unpacked in memory, with what their scripts would have done.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 
-use corten_diagnostic::{Failure, Report};
+use corten_diagnostic::Report;
 use corten_install::debian::base::{Base, BaseOptions, build_base};
 use corten_install::debian::bytecode::{Invocation, OwnInterpreter};
 use corten_install::debian::deb::DebFile;
@@ -27,8 +25,9 @@ pub fn write<W: Write>(
     capabilities: &Capabilities<'_>,
     sink: W,
 ) -> Result<(W, Written, Vec<Installed>), Report> {
-    let scratch = Scratch::new(&capabilities.store.root().join("tmp"))?;
-    let base = build(debs, capabilities, &scratch.0)?;
+    // For the interpreter, which has to lie on a disk.
+    let scratch = capabilities.store.scratch_folder()?;
+    let base = build(debs, capabilities, scratch.path())?;
     let mut layer = LayerWriter::new(sink, Compression::Gzip, debs.archive.epoch);
     written(base.write_layer(&mut layer))?;
     let (sink, finished) = written(layer.finish())?;
@@ -87,25 +86,4 @@ fn installed(debs: &Debs, base: &Base) -> Vec<Installed> {
         })
     };
     base.packages.iter().filter_map(package).collect()
-}
-
-/// A folder for the interpreter, which goes when the layer is written.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(parent: &Path) -> Result<Self, Failure> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("base-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = parent.join(OsString::from(name));
-        let made = std::fs::create_dir_all(parent).and_then(|()| std::fs::create_dir(&path));
-        made.map_err(|error| Failure::world(format!("making folder {}: {error}", path.display())))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What is left is found by the next process that opens the store.
-        drop(std::fs::remove_dir_all(&self.0));
-    }
 }

@@ -23,5 +23,6 @@ pub mod layout;
 pub use batch::{Batch, BlobWriter};
 pub use error::StoreError;
 pub use partial::Partial;
+pub use scratch::ScratchFolder;
 pub use store::{Key, Store};
 pub use verify::Problem;

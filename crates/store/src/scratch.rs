@@ -47,6 +47,31 @@ impl Drop for Scratch {
     }
 }
 
+/// An empty folder on the store's disk, for programs that need one. It is removed with this value; where the process
+/// dies before that, by the next one that opens the store.
+#[derive(Debug)]
+pub struct ScratchFolder(PathBuf);
+
+impl ScratchFolder {
+    pub(crate) fn new(path: PathBuf) -> Result<Self, StoreError> {
+        match fs::create_dir(&path) {
+            Ok(()) => Ok(Self(path)),
+            Err(error) => Err(StoreError::disk("making the folder", &path, 4096, error)),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for ScratchFolder {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
 /// Removes what dead processes left. What cannot be removed now is left to the next one.
 pub(crate) fn clean(tmp: &Path) {
     let Ok(entries) = fs::read_dir(tmp) else { return };

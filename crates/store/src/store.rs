@@ -21,7 +21,7 @@ use std::sync::OnceLock;
 
 use corten_oci::{Blobs, Descriptor, DiffId, Digest, LayerIndex, Reference};
 
-use crate::scratch::{self, Scratch};
+use crate::scratch::{self, Scratch, ScratchFolder};
 use crate::verified::VerifiedReader;
 use crate::{StoreError, disk, index_file, names, pointer};
 
@@ -176,6 +176,11 @@ impl Store {
     /// Begins a durable write of many things.
     pub fn batch(&self) -> crate::Batch<'_> {
         crate::Batch::new(self)
+    }
+
+    /// A folder for programs that need one while something is made.
+    pub fn scratch_folder(&self) -> Result<ScratchFolder, StoreError> {
+        ScratchFolder::new(self.scratch_path()?)
     }
 
     /// A path for a file that has no name yet.

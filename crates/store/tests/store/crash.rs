@@ -202,3 +202,17 @@ fn fill(root: &Path) {
     batch.put(b"there is room again").unwrap();
     batch.finish().unwrap();
 }
+
+#[test]
+fn a_scratch_folder_goes_with_its_user_or_after_him() {
+    let folder = folder();
+    let store = Store::open(folder.path()).unwrap();
+    let scratch = store.scratch_folder().unwrap();
+    std::fs::write(scratch.path().join("file"), "x").unwrap();
+    assert_ne!(scratch.path(), store.scratch_folder().unwrap().path());
+    drop(Store::open(folder.path()).unwrap());
+    assert!(scratch.path().join("file").exists(), "the living are left alone");
+    drop(scratch);
+    drop(store);
+    assert_eq!(std::fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+}

@@ -83,6 +83,7 @@ impl fmt::Display for WheelName {
 pub struct Tags {
     flavours: Vec<Flavour>,
     platforms: Vec<String>,
+    target: String,
 }
 
 #[derive(Debug, Clone)]
@@ -102,7 +103,14 @@ pub struct Priority {
 impl Tags {
     /// CPython `python` (3, 11) on Linux with glibc (2, 36).
     pub fn new(python: (u32, u32), glibc: (u32, u32), architecture: Architecture) -> Self {
-        Self { flavours: flavours(python), platforms: platforms(glibc, architecture) }
+        let target =
+            format!("Python {}.{} on linux/{architecture} with glibc {}.{}", python.0, python.1, glibc.0, glibc.1);
+        Self { flavours: flavours(python), platforms: platforms(glibc, architecture), target }
+    }
+
+    /// For people: `Python 3.11 on linux/amd64 with glibc 2.36`.
+    pub fn target(&self) -> &str {
+        &self.target
     }
 
     /// How good `wheel` fits, `None` if not at all.

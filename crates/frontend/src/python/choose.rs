@@ -30,12 +30,14 @@ pub enum Reason {
 
 /// A package that cannot be installed from a wheel.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{package} cannot be installed: {reason}")]
+#[error("{package} cannot be installed: {}", .reason.sentence(.target))]
 pub struct NoWheel {
     /// Name and version.
     pub package: String,
     /// Why.
     pub reason: Reason,
+    /// What a wheel would have to be for: `Python 3.11 on linux/amd64 with glibc 2.36`.
+    pub target: String,
     /// What to try.
     pub hint: String,
     /// Where the lock names it.
@@ -58,6 +60,20 @@ impl fmt::Display for Reason {
 }
 
 impl Reason {
+    /// What is the matter, for people.
+    fn sentence(self, target: &str) -> String {
+        match self {
+            Self::SdistOnly => "it has no wheel, only a source distribution".to_owned(),
+            Self::NoWheelButSdist | Self::NoWheelSdistAllowed | Self::NoWheel => {
+                format!("it has no wheel for {target}")
+            }
+            Self::Git => "it is locked from a git repository, not as a wheel".to_owned(),
+            Self::UrlSdist => "its URL is that of a source distribution, not of a wheel".to_owned(),
+            Self::UrlWheel => format!("the wheel of its URL is not for {target}"),
+            Self::NotOnIndex => "its index has no file with a hash of the lock".to_owned(),
+        }
+    }
+
     /// What to try, given the wheels that there are.
     fn hint(self, wanted: &Wanted, wheels: &[&LockFile]) -> String {
         let name = &wanted.name;
@@ -70,7 +86,7 @@ impl Reason {
                 let names: Vec<_> = wheels.iter().take(4).map(|wheel| wheel.file.as_str()).collect();
                 let more = if wheels.len() > 4 { format!(" and {} more", wheels.len() - 4) } else { String::new() };
                 format!(
-                    "there are {}{more}: take a Python or base that one of them is for, or another version",
+                    "the lock has {}{more}: take a Python or base that one of them is for, or another version",
                     names.join(", ")
                 )
             }
@@ -112,7 +128,8 @@ pub fn choose(wanted: &Wanted, files: &[LockFile], tags: &Tags) -> Result<LockFi
     let refuse = |reason: Reason| {
         let version = wanted.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
         let package = format!("{}{version}", wanted.name);
-        NoWheel { package, reason, hint: reason.hint(wanted, &wheels), at: wanted.at.clone() }
+        let hint = reason.hint(wanted, &wheels);
+        NoWheel { package, reason, target: tags.target().to_owned(), hint, at: wanted.at.clone() }
     };
     let parsed = wheels.iter().filter_map(|file| Some((WheelName::parse(&file.file).ok()?, *file)));
     let fitting = parsed.filter(|(name, _)| is_the_same(wanted, name));

@@ -220,7 +220,7 @@ fn loose_requirements_are_refused_with_the_reason() {
         let loose: Vec<_> = packages.iter().filter(|package| package["reason"] == "not pinned").collect();
         let text = failure.to_string();
         if loose.is_empty() {
-            assert!(text.contains("have no hash"), "{}: {text}", fixture.name);
+            assert!(text.contains("without a hash"), "{}: {text}", fixture.name);
         } else {
             assert!(text.contains("not pinned"), "{}: {text}", fixture.name);
             assert!(text.contains(loose[0]["name"].as_str().unwrap()), "{}: {text}", fixture.name);

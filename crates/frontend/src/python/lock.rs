@@ -70,7 +70,16 @@ impl LockText {
 
     /// Reads TOML into `T`; its mistakes are the user's, with the place.
     pub(super) fn toml<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        toml::from_str(&self.text).map_err(|error| broken_toml(&self.path, &self.text, &error))
+        toml::from_str(&self.text).map_err(|error| self.broken(&error))
+    }
+
+    /// What its tool has written cannot be read: somebody else has written into it.
+    pub(super) fn broken(&self, error: &toml::de::Error) -> Failure {
+        let tool = match self.kind {
+            LockKind::Uv => "`uv lock` writes it anew",
+            LockKind::Pylock | LockKind::Requirements => "export it again",
+        };
+        broken_toml(&self.path, &self.text, error).hint(format!("it was changed by hand or by a merge: {tool}"))
     }
 
     pub(super) fn marker(&self, text: &str, at: Range<usize>) -> Result<Marker, Failure> {
@@ -97,7 +106,7 @@ impl LockText {
 }
 
 pub(super) fn broken_toml(path: &Path, text: &Arc<str>, error: &toml::de::Error) -> Failure {
-    let what = format!("{}: broken TOML: {}", path.display(), error.message().replace('\n', ", "));
+    let what = format!("cannot read {}: {}", path.display(), error.message().trim_end().replace('\n', ", "));
     let failure = Failure::input(what);
     match error.span() {
         Some(range) => failure.at(Span::new(path, Arc::clone(text), range)),

@@ -53,7 +53,7 @@ pub enum ReleaseError {
         asked: String,
     },
     /// It is too old.
-    #[error("the Release file has expired {} ago", age(*.since))]
+    #[error("the Release file expired {} ago", age(*.since))]
     Expired {
         /// Seconds since it expired.
         since: u64,

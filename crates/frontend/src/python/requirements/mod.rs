@@ -153,11 +153,11 @@ impl Reader<'_> {
         let message = |what: &str, items: &[&Item]| {
             let names: Vec<_> = items.iter().take(NAMED).map(|item| item.name.as_str()).collect();
             let more = if items.len() > NAMED { format!(" and {} more", items.len() - NAMED) } else { String::new() };
-            format!("{} requirements {what}: {}{more}", items.len(), names.join(", "))
+            format!("requirements {what}: {}{more}", names.join(", "))
         };
         let (first, message) = match (loose.first(), bare.first()) {
-            (Some(first), _) => (*first, message("are not pinned to a version ('==')", &loose)),
-            (None, Some(first)) => (*first, message("have no hash", &bare)),
+            (Some(first), _) => (*first, message("not pinned to a version ('==')", &loose)),
+            (None, Some(first)) => (*first, message("without a hash", &bare)),
             (None, None) => return Ok(()),
         };
         let lock = self.lock.path.display();

@@ -68,10 +68,10 @@ fn a_comment_begins_after_a_blank_only() {
 #[test]
 fn loose_lines_are_named() {
     let failure = read_text("a==1 --hash=HASH\nb>=2\nc==1.*\n").unwrap_err();
-    assert!(failure.to_string().contains("2 requirements are not pinned to a version ('=='): b, c"), "{failure}");
+    assert!(failure.to_string().contains("requirements not pinned to a version ('=='): b, c"), "{failure}");
     assert_eq!(line_of(&failure), 2);
     let failure = read_text("a==1 --hash=HASH\n\nb==2\n").unwrap_err();
-    assert!(failure.to_string().contains("1 requirements have no hash: b"), "{failure}");
+    assert!(failure.to_string().contains("requirements without a hash: b"), "{failure}");
     assert_eq!((line_of(&failure), failure.hints().len()), (3, 1));
 }
 

@@ -142,8 +142,7 @@ struct Head {
 }
 
 pub(super) fn parse(lock: &LockText) -> Result<Lock, Failure> {
-    let table = toml::de::DeTable::parse(&lock.text)
-        .map_err(|error| super::super::lock::broken_toml(&lock.path, &lock.text, &error))?;
+    let table = toml::de::DeTable::parse(&lock.text).map_err(|error| lock.broken(&error))?;
     let head = |table| Head::deserialize(toml::de::Deserializer::from(table));
     match head(table.clone()).ok().and_then(|head| head.version) {
         Some(version) if *version.get_ref() == 1 => {}
@@ -153,9 +152,11 @@ pub(super) fn parse(lock: &LockText) -> Result<Lock, Failure> {
             return Err(failure.hint("lock with a uv that writes version 1, or look for a newer Corten"));
         }
         None => {
-            return Err(lock.failure("a line 'version = 1' is missing, so this is not a uv.lock").at(lock.span(0..0)));
+            return Err(lock
+                .failure("a line 'version = 1' is missing, so this is not a uv.lock")
+                .at(lock.span(0..0))
+                .hint("`uv lock` writes it anew"));
         }
     }
-    Lock::deserialize(toml::de::Deserializer::from(table))
-        .map_err(|error| super::super::lock::broken_toml(&lock.path, &lock.text, &error))
+    Lock::deserialize(toml::de::Deserializer::from(table)).map_err(|error| lock.broken(&error))
 }

@@ -163,7 +163,7 @@ fn choose_all(project: &Project, resolved: &Resolved, tags: &Tags, world: &World
     let failure = Failure::input(format!("{} packages cannot be installed: {all}", missing.len()));
     let buildable =
         missing.iter().any(|no_wheel| matches!(no_wheel.reason, Reason::SdistOnly | Reason::NoWheelButSdist));
-    let failure = failure.at(first.at.clone()).hint(first.hint.clone());
+    let failure = failure.at((*first.at).clone()).hint(first.hint.clone());
     Err(if buildable { failure.hint("building from source comes in a later version") } else { failure }.into())
 }
 

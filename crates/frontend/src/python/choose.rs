@@ -41,7 +41,7 @@ pub struct NoWheel {
     /// What to try.
     pub hint: String,
     /// Where the lock names it.
-    pub at: Span,
+    pub at: Box<Span>,
 }
 
 impl fmt::Display for Reason {
@@ -129,7 +129,7 @@ pub fn choose(wanted: &Wanted, files: &[LockFile], tags: &Tags) -> Result<LockFi
         let version = wanted.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
         let package = format!("{}{version}", wanted.name);
         let hint = reason.hint(wanted, &wheels);
-        NoWheel { package, reason, target: tags.target().to_owned(), hint, at: wanted.at.clone() }
+        NoWheel { package, reason, target: tags.target().to_owned(), hint, at: Box::new(wanted.at.clone()) }
     };
     let parsed = wheels.iter().filter_map(|file| Some((WheelName::parse(&file.file).ok()?, *file)));
     let fitting = parsed.filter(|(name, _)| is_the_same(wanted, name));

@@ -42,6 +42,8 @@ pub struct LockFacts {
     pub name: String,
     /// What differs between lock and pyproject.toml, one clause each; empty where they agree.
     pub out_of_step: Vec<String>,
+    /// Where pyproject.toml says the first of it.
+    pub differs_at: Option<Span>,
     /// Packages that are locked without a hash.
     pub unhashed: Vec<PackageFacts>,
     /// Packages that their index has withdrawn.

@@ -83,25 +83,16 @@ impl Verdict {
         &self.denied
     }
 
-    /// The answer as an error, where it is no.
+    /// The answer as an error, where it is no. What was found is told before it, finding by finding.
     ///
     /// # Errors
-    /// Input, with the first finding's place.
+    /// Input.
     pub fn require(&self) -> Result<(), Failure> {
         let Some(first) = self.denied.first() else { return Ok(()) };
-        let more = match self.denied.len() {
-            1 => String::new(),
-            count => format!(", and {} more", count - 1),
-        };
-        let mut failure =
-            Failure::input(format!("the image does not pass its checks: {} {}{more}", first.rule, first.message));
-        if let corten_diagnostic::Place::Text(span) = &first.at {
-            failure = failure.at(span.clone());
-        }
-        if let Some(help) = &first.help {
-            failure = failure.hint(help);
-        }
-        Err(failure.hint(format!("'check.allow' of the settings silences a rule: allow = [\"{}\"]", first.rule)))
+        let mut rules: Vec<&str> = self.denied.iter().map(|finding| finding.rule.0).collect();
+        rules.dedup();
+        Err(Failure::input(format!("the image does not pass its checks: {}", rules.join(", ")))
+            .hint(format!("'check.allow' of the settings silences a rule: allow = [\"{}\"]", first.rule)))
     }
 }
 

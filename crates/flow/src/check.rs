@@ -75,6 +75,7 @@ fn lock_facts(planned: &Planned, built: &Built) -> LockFacts {
     });
     LockFacts {
         name: project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        differs_at: project.manifest.as_ref().and_then(|manifest| manifest.place_of(&packages.out_of_step)),
         out_of_step: packages.out_of_step.clone(),
         unhashed: unhashed.collect(),
         yanked: yanked.collect(),

@@ -21,8 +21,9 @@ pub(super) const RULE: Rule = Rule {
 fn run(input: &CheckInput<'_>, found: &mut Found) {
     for lock in input.lock.iter().filter(|lock| !lock.out_of_step.is_empty()) {
         let message = format!("{} is out of step with pyproject.toml: {}", lock.name, lock.out_of_step.join("; "));
+        let lock_itself = || Place::Source(PathBuf::from(&lock.name));
         found.add(
-            Place::Source(PathBuf::from(&lock.name)),
+            lock.differs_at.clone().map_or_else(lock_itself, Place::Text),
             message,
             "lock again, for instance with 'uv lock', and commit the lock",
         );

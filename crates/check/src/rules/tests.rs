@@ -86,6 +86,7 @@ fn findings(text: &str) -> Vec<Finding> {
         yanked: packages(&example.yanked),
         unmet: packages(&example.unmet),
         out_of_step: example.out_of_step,
+        differs_at: None,
     };
     let files: Vec<_> =
         example.files.iter().map(|file| FileFacts { path: &file.path, size: file.size, weight: file.weight }).collect();

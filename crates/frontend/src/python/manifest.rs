@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use corten_diagnostic::Failure;
+use corten_diagnostic::{Failure, Span};
 use corten_package::{PackageName, Requirement};
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::lock::broken_toml;
 
@@ -43,6 +44,25 @@ pub(super) struct Project {
     pub optional_dependencies: BTreeMap<PackageName, Vec<String>>,
     #[serde(default)]
     pub dynamic: Vec<String>,
+}
+
+/// The same once more, with places: read only where something is to be said about them.
+#[derive(Deserialize)]
+struct Places {
+    project: Option<ProjectPlaces>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct ProjectPlaces {
+    version: Option<Spanned<String>>,
+    requires_python: Option<Spanned<String>>,
+    dependencies: Option<Spanned<Vec<Spanned<String>>>>,
+}
+
+/// The words of a sentence that could be names of packages or keys.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.'))
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -140,6 +160,26 @@ impl Manifest {
     /// What it asks of Python.
     pub fn requires_python(&self) -> Option<&str> {
         self.content.project.as_ref().and_then(|project| project.requires_python.as_deref())
+    }
+
+    /// Where it says what `differences` (of [`super::in_step`]) tell of: the first requirement that one of them names,
+    /// else the version, else what is asked of Python, else the list of dependencies.
+    pub fn place_of(&self, differences: &[String]) -> Option<Span> {
+        if differences.is_empty() {
+            return None;
+        }
+        let project = toml::from_str::<Places>(&self.text).ok()?.project?;
+        let told = |word: &str| differences.iter().any(|line| words(line).any(|found| found == word));
+        let named = |text: &&Spanned<String>| {
+            requirement(text.get_ref()).is_ok_and(|requirement| told(requirement.name.as_str()))
+        };
+        let list = project.dependencies.as_ref();
+        let range = list.and_then(|list| list.get_ref().iter().find(named)).map(Spanned::span);
+        let range = range.or_else(|| project.version.filter(|_| told("version")).map(|text| text.span()));
+        let range =
+            range.or_else(|| project.requires_python.filter(|_| told("requires-python")).map(|text| text.span()));
+        let range = range.or_else(|| list.map(Spanned::span))?;
+        Some(Span::new(&self.path, Arc::clone(&self.text), range))
     }
 
     /// What `uv sync --no-dev` takes: the default groups (`tool.uv.default-groups`, else none but `dev`) without `dev`.

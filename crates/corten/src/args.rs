@@ -1,5 +1,6 @@
 //! The command line as it is typed. What it means is decided in `commands`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -31,11 +32,15 @@ pub struct Global {
     #[arg(long, env = "CORTEN_PROGRESS", global = true, value_enum, default_value_t, help_heading = "Global options")]
     pub progress: Progress,
     /// How many threads work at once [default: as many as there are processors].
-    #[arg(long, short, env = "CORTEN_JOBS", global = true, value_name = "N", help_heading = "Global options")]
-    pub jobs: Option<std::num::NonZeroUsize>,
+    #[arg(long, short, env = "CORTEN_JOBS", global = true, value_name = "N", value_parser = jobs, help_heading = "Global options")]
+    pub jobs: Option<NonZeroUsize>,
     /// Use the store alone; connect to nothing.
     #[arg(long, env = "CORTEN_OFFLINE", global = true, help_heading = "Global options")]
     pub offline: bool,
+}
+
+fn jobs(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "expected a number from 1 on")
 }
 
 /// How results are printed.

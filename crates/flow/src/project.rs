@@ -113,11 +113,20 @@ fn text(folder: &Path, name: &str) -> Result<Option<Text>, Failure> {
     match std::fs::read(&path) {
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => Ok(Some(Text::new(path, text.strip_prefix('\u{feff}').unwrap_or(&text)))),
-            Err(_) => Err(Failure::input(format!("reading {}: it is not UTF-8 text", path.display()))),
+            Err(error) => Err(not_text(path, &error)),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Failure::world(format!("reading {}: {error}", path.display()))),
     }
+}
+
+/// Shows the line with what is no text in it.
+fn not_text(path: PathBuf, error: &std::string::FromUtf8Error) -> Failure {
+    let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+    let at = error.utf8_error().valid_up_to();
+    Failure::input(format!("reading {}: it is not UTF-8 text", path.display()))
+        .at(corten_diagnostic::Span::new(path, text, at..at + '\u{fffd}'.len_utf8()))
+        .hint("save it as UTF-8")
 }
 
 fn corten_lock(folder: &Path) -> Result<Option<CortenLock>, Failure> {
@@ -217,7 +226,8 @@ fn named_lock(folder: &Path, name: &str) -> Result<LockText, Failure> {
             .hint(format!("these can: {}, pylock.<name>.toml", LOCKS.join(", "))));
     };
     let Some(text) = text(folder, name)? else {
-        return Err(Failure::input(format!("there is no lock {}", folder.join(name).display())));
+        let failure = Failure::input(format!("there is no lock {}", folder.join(name).display()));
+        return Err(failure.hint("make it, or leave the setting out: then the lock that is there is taken"));
     };
     with_includes(folder, LockText::new(kind, text.path, text.text))
 }

@@ -40,14 +40,13 @@ pub struct LayerShape<'a> {
 pub fn run(arguments: &args::Build, format: Format, world: &World<'_>) -> Result<u8, Report> {
     let start = Instant::now();
     let outputs = arguments.outputs.iter().map(|text| text.parse()).collect::<Result<Vec<Output>, _>>()?;
+    outputs::refuse_impossible(&outputs)?;
     let names = arguments.tags.iter().map(|text| name(text)).collect::<Result<Vec<Reference>, _>>()?;
     let options = BuildOptions { plan: plan_options(&arguments.project)?, no_cache: arguments.no_cache };
     let outcome = build(&arguments.project.folder, &options, world)?;
     let verdict = check::verdict(&outcome.planned, &outcome.built, world)?;
     verdict.findings().iter().for_each(|finding| say(&error::finding(finding)));
-    if !verdict.passed() {
-        return Ok(1);
-    }
+    verdict.require()?;
     let names = if names.is_empty() { outcome.references(&outcome.repository()?) } else { names };
     outcome.name(&names, world)?;
     let digest = outcome.built.image.manifest.digest;

@@ -36,7 +36,7 @@ fn find(text: &str, world: &World<'_>) -> Result<Digest, Report> {
     if let (None, [digest]) = (&reference.tag, digests.as_slice()) {
         return Ok(*digest);
     }
-    let failure = Failure::input(format!("there is no image {text} in the store"));
+    let failure = Failure::input(format!("there is no image '{text}' in the store"));
     Err(match names.is_empty() {
         true => failure.hint("`corten images` lists what is there"),
         false => failure.hint(format!("there are: {}", names.join(", "))),

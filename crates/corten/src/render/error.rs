@@ -18,9 +18,14 @@ pub fn exit_status(report: &Report) -> u8 {
 
 /// The whole error, for stderr; styled, to be stripped where that is not wanted.
 pub fn error(report: &Report) -> String {
-    let mut text = titled(Level::ERROR, &report.to_string(), report.error().span());
+    let mut said = report.to_string();
+    let mut text = titled(Level::ERROR, &said, report.error().span());
     for cause in report.causes() {
-        text.push_str(&format!("\n  caused by: {}", safe(&cause)));
+        // Many errors have their cause in their own sentence.
+        if !said.contains(&cause) {
+            text.push_str(&format!("\n  caused by: {}", safe(&cause)));
+            said = cause;
+        }
     }
     for hint in report.error().hints() {
         text.push_str(&format!("\nhint: {}", safe(&hint)));

@@ -1,7 +1,10 @@
 //! The base: what corten.lock pins, or else what the archive has now.
 
+use std::path::Path;
+
 use corten_diagnostic::{Event, Failure, Report};
 use corten_engine::convert;
+use corten_frontend::python::refuse_broken;
 use corten_frontend::settings::{Base, Setting};
 use corten_install::debian::{Archive, BaseRequest, Keyring, Mirrors, lock_base};
 use corten_oci::Architecture;
@@ -17,23 +20,27 @@ pub fn choose(
     renew: bool,
     world: &World<'_>,
 ) -> Result<LockedBase, Report> {
-    let settings = &project.settings;
-    let reference = settings.base.value.to_string();
-    let locked = project.corten_lock.as_ref().map(|lock| &lock.base);
-    let fits = |base: &&LockedBase| {
-        base.reference == reference && base.variant == settings.variant.value && base.architecture == architecture
-    };
-    if let Some(base) = locked.filter(fits).filter(|_| !renew) {
+    let reference = project.settings.base.value.to_string();
+    if let Some(base) = pinned(project, architecture).filter(|_| !renew) {
         let choice = format!("{reference} {}", base.variant.name());
         let why = format!("{} packages pinned in corten.lock", base.debs.len());
         world.events.emit(Event::Decision { about: "base", choice: &choice, why: &why });
         return Ok(base.clone());
     }
+    refuse_broken(&project.lock)?;
     let base = lock(project, architecture, world)?;
     let choice = format!("{reference} {}", base.variant.name());
     let why = format!("{} packages from the archive as it is now", base.debs.len());
     world.events.emit(Event::Decision { about: "base", choice: &choice, why: &why });
     Ok(base)
+}
+
+/// What corten.lock pins, if it is what the settings ask for now.
+fn pinned(project: &Project, architecture: Architecture) -> Option<&LockedBase> {
+    let settings = &project.settings;
+    let base = &project.corten_lock.as_ref()?.base;
+    let same = base.variant == settings.variant.value && base.architecture == architecture;
+    (same && base.reference == settings.base.value.to_string()).then_some(base)
 }
 
 fn lock(project: &Project, architecture: Architecture, world: &World<'_>) -> Result<LockedBase, Report> {
@@ -80,12 +87,7 @@ impl Sources {
         };
         let keyring = match &settings.keyring {
             None => Keyring::debian()?,
-            Some(set) => {
-                let path = project.folder.join(&set.value);
-                let bytes = std::fs::read(&path)
-                    .map_err(|error| Failure::usage(format!("reading the keyring {}: {error}", path.display())))?;
-                Keyring::from_bytes(&bytes)?
-            }
+            Some(set) => own_keyring(&project.folder.join(&set.value), set)?,
         };
         Ok(Self { mirrors, keyring })
     }
@@ -100,6 +102,20 @@ impl Sources {
             events: world.events,
         }
     }
+}
+
+/// The keys that the settings name instead of Debian's.
+fn own_keyring(path: &Path, set: &Setting<String>) -> Result<Keyring, Failure> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        let failure = Failure::usage(format!("reading the archive's keyring {}: {why}", path.display()));
+        let failure = failure.hint("`gpg --export --armor KEY` writes one; without this setting Debian's own is taken");
+        match &set.at {
+            Some(at) => failure.at(at.clone()),
+            None => failure,
+        }
+    };
+    let bytes = std::fs::read(path).map_err(|error| wrong(&error))?;
+    Keyring::from_bytes(&bytes).map_err(|error| wrong(&error))
 }
 
 /// What wheels run on, on this base.

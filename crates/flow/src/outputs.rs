@@ -45,6 +45,27 @@ impl FromStr for Output {
     }
 }
 
+/// Refuses what cannot be written, before anything is built for it.
+pub fn refuse_impossible(outputs: &[Output]) -> Result<(), Failure> {
+    let path = |output: &'_ Output| match output {
+        Output::Oci(path) | Output::Docker(path) => path.clone(),
+    };
+    outputs.iter().try_for_each(|output| writable("--output", &path(output)))
+}
+
+/// Refuses a file to write for `flag` whose folder is not there, or that is a folder itself.
+pub fn writable(flag: &str, path: &Path) -> Result<(), Failure> {
+    if path.is_dir() {
+        return Err(Failure::usage(format!("{flag}: {} is a folder", path.display())).hint("name a file in it"));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        let message = format!("{flag}: {} cannot be written: there is no folder {}", path.display(), folder.display());
+        return Err(Failure::usage(message).hint(format!("make it first: mkdir -p {}", folder.display())));
+    }
+    Ok(())
+}
+
 /// Writes one output. A file that is there already is replaced once the new one is complete.
 pub fn write(output: &Output, store: &Store, image: &Digest, names: &[Reference]) -> Result<(), Report> {
     match output {

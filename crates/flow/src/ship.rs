@@ -10,7 +10,7 @@ use corten_store::layout;
 
 use crate::build::{BuildOptions, Outcome, build};
 use crate::world::World;
-use crate::{bom, check, tags};
+use crate::{bom, check, outputs, tags};
 
 /// What is asked of a shipment.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +49,9 @@ pub fn ship(
     world: &World<'_>,
     elapsed: &dyn Fn() -> f64,
 ) -> Result<Shipped, Report> {
+    if let Some(path) = &options.release_file {
+        outputs::writable("--release-file", path)?;
+    }
     let outcome = build(folder, &options.build, world)?;
     let verdict = check::verdict(&outcome.planned, &outcome.built, world)?;
     if !verdict.passed() {

@@ -132,6 +132,18 @@ pub fn read(
     }
 }
 
+/// Refuses what can be read for no target at all, so that nobody waits for a server to hear of it.
+///
+/// # Errors
+/// Broken text, unknown format version, requirements without pin or hash; with the place in the lock.
+pub fn refuse_broken(lock: &LockText) -> Result<(), Failure> {
+    match lock.kind {
+        LockKind::Uv => uv::parse(lock).map(drop),
+        LockKind::Pylock => pylock::pins(lock).map(drop),
+        LockKind::Requirements => requirements::refuse_broken(lock),
+    }
+}
+
 /// A hint that names what `wanted` was probably meant to be.
 pub(super) fn did_you_mean<'a>(wanted: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     let nearest = known.clone().min_by_key(|name| strsim::damerau_levenshtein(name, wanted));

@@ -20,7 +20,7 @@ mod step;
 mod uv;
 
 pub use choose::{NoWheel, Reason, choose};
-pub use lock::{LockKind, LockText, read};
+pub use lock::{LockKind, LockText, read, refuse_broken};
 pub use manifest::Manifest;
 pub use pick::{PythonWish, pick_python};
 pub use requirements::includes;

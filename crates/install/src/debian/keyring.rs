@@ -23,7 +23,7 @@ pub enum Purpose {
 
 /// A keyring that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("reading the archive keyring: {0}")]
+#[error("{0}")]
 pub struct KeyringError(String);
 
 impl Diagnose for KeyringError {
@@ -148,7 +148,7 @@ impl Keyring {
 }
 
 fn parse(bytes: &[u8]) -> Result<Vec<SignedPublicKey>, KeyringError> {
-    let wrong = |error: pgp::errors::Error| KeyringError(error.to_string());
+    let wrong = |_: pgp::errors::Error| KeyringError("it is no OpenPGP public key".into());
     let armored = bytes.trim_ascii_start().starts_with(b"-----BEGIN PGP");
     if armored {
         let (keys, _) = SignedPublicKey::from_armor_many_buf(bytes).map_err(wrong)?;

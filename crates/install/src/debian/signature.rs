@@ -44,7 +44,7 @@ pub enum SignatureError {
     #[error("it is not one cleartext-signed message: {0}")]
     Framing(String),
     /// No signature counts; why for each.
-    #[error("no valid signature by a key that may sign it: {}", .0.join("; "))]
+    #[error("no signature of it counts: {}", .0.join("; "))]
     Untrusted(Vec<String>),
 }
 
@@ -195,7 +195,7 @@ fn trusted<'a>(
             }
         }
     }
-    Err(format!("{}: not a key that may sign this", issuer(signature)))
+    Err(format!("{} is not a key that may sign this", issuer(signature)))
 }
 
 fn name(key: &impl KeyDetails, why: &str) -> String {

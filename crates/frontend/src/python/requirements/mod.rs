@@ -55,15 +55,20 @@ pub(super) fn read(
     environment: &Environment,
 ) -> Result<Resolved, Failure> {
     refuse_choices(lock, asked)?;
-    let mut reader =
-        Reader { lock, items: Vec::new(), constraints: Vec::new(), settings: Settings::default(), depth: 0 };
-    reader.read("", &Document { path: lock.path.clone(), text: Arc::clone(&lock.text) }, Role::Requirements)?;
+    let mut reader = Reader::of(lock)?;
     let asked = marker::Asked::default();
     let taken = |item: &Item| item.marker.as_ref().is_none_or(|marker| marker.evaluate(environment, &asked));
     reader.items.retain(taken);
     reader.constraints.retain(taken);
     reader.check_pins()?;
     reader.resolve(manifest)
+}
+
+/// See [`super::refuse_broken`]. What is for some targets only may be loose: it may not matter.
+pub(super) fn refuse_broken(lock: &LockText) -> Result<(), Failure> {
+    let mut reader = Reader::of(lock)?;
+    reader.items.retain(|item| item.marker.is_none());
+    reader.check_pins()
 }
 
 fn refuse_choices(lock: &LockText, asked: &Asked) -> Result<(), Failure> {
@@ -102,7 +107,15 @@ struct Reader<'a> {
     depth: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// All lines of a lock and of what it includes.
+    fn of(lock: &'a LockText) -> Result<Self, Failure> {
+        let mut reader =
+            Self { lock, items: Vec::new(), constraints: Vec::new(), settings: Settings::default(), depth: 0 };
+        reader.read("", &Document { path: lock.path.clone(), text: Arc::clone(&lock.text) }, Role::Requirements)?;
+        Ok(reader)
+    }
+
     fn read(&mut self, path: &str, document: &Document, role: Role) -> Result<(), Failure> {
         for line in logical_lines(&document.text) {
             let at = document.span(line.range.clone());

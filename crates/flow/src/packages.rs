@@ -67,7 +67,7 @@ pub struct Wish<'a> {
 
 /// Chooses the wheels of `project`.
 pub fn packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Result<Packages, Report> {
-    let key = key(project, wish);
+    let key = key(project, wish, &known_hashes(project));
     if let Some(known) = world.store.record(&key)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
         return Ok(known);
     }
@@ -75,13 +75,14 @@ pub fn packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Result
     let bytes = serde_json::to_vec(&packages).map_err(|error| Failure::bug(format!("remembering wheels: {error}")))?;
     let batch = world.store.batch();
     batch.record(&key, &bytes)?;
+    // As the next build asks, once corten.lock holds what was recorded.
+    batch.record(&self::key(project, wish, &packages.recorded), &bytes)?;
     batch.finish()?;
     Ok(packages)
 }
 
-fn key(project: &Project, wish: &Wish<'_>) -> Key {
+fn key(project: &Project, wish: &Wish<'_>, recorded: &BTreeMap<String, Digest>) -> Key {
     let manifest = project.manifest.as_ref().map(|manifest| Digest::of(manifest.text.as_bytes()));
-    let recorded = project.corten_lock.as_ref().and_then(|lock| lock.lock.as_ref()).map(|lock| &lock.recorded);
     let index: Vec<_> = project.settings.index.mirrors.iter().map(|(from, to)| (from, &to.value)).collect();
     let asked = (&wish.asked.groups, wish.asked.no_default_groups, &wish.asked.extras, &wish.asked.package);
     let url = project.settings.index.url.as_ref().map(|url| &url.value);

@@ -1,9 +1,9 @@
 //! Converts wheels to layers and compares the cost with its bound, measured in the same run.
 //!
-//! `cargo run --release -p corten-layer --example convert -- [--out FOLDER] WHEEL…`
+//! `cargo run --release -p corten-layer --example convert -- [--repeats 3] [--out FOLDER] WHEEL…`
 //!
 //! The bound is what nobody can leave out: read, inflate (flate2 on zlib-rs), CRC-32, SHA-256 of wheel, tar and blob,
-//! write. CPU seconds are those of the whole process, all threads; each is the best of three. `benches/run` reads the
+//! write. CPU seconds are those of the whole process, all threads; each is the best of the repeats. `benches/run` reads the
 //! last line.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -19,22 +19,23 @@ use rustix::time::{ClockId, clock_gettime};
 
 const SITE_PACKAGES: &str = "opt/venv/lib/python3.12/site-packages";
 const MTIME: u64 = 315_619_200;
-const REPEATS: usize = 3;
 
 fn main() {
     let mut arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let mut out = std::env::temp_dir();
-    if arguments.first().is_some_and(|argument| argument.as_os_str() == "--out") {
-        out = arguments.drain(..2).nth(1).expect("--out needs a folder");
-    }
+    let mut option = |name: &str| {
+        let asked = arguments.first().is_some_and(|argument| argument.as_os_str() == name);
+        asked.then(|| arguments.drain(..2).nth(1).expect("an option needs a value"))
+    };
+    let repeats = option("--repeats").map_or(3, |count| count.to_string_lossy().parse().expect("a number"));
+    let out = option("--out").unwrap_or_else(std::env::temp_dir);
     let head = ["tar MB", "B/file", "CPU s", "MB/s", "wall s", "bound", "ratio"];
     println!("{:<28} {}", "wheel", head.map(|title| format!("{title:>8}")).join(""));
     let mut totals = [0.0; 3];
     for wheel in &arguments {
         let name = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let blob = out.join(format!("{name}.tar.gz"));
-        let (converted, written, size) = best(|| convert(wheel, &blob).expect("the wheel converts"));
-        let (bound, ..) = best(|| (bound(wheel, &blob).expect("the wheel is readable"), written.clone(), 0));
+        let (converted, written, size) = best(repeats, || convert(wheel, &blob).expect("the wheel converts"));
+        let (bound, ..) = best(repeats, || (bound(wheel, &blob).expect("the wheel is readable"), written.clone(), 0));
         let tar = written.tar_size as f64 / 1e6;
         let over = bytes_over_members(wheel, size).expect("the wheel is readable");
         let (cpu, least) = (converted.cpu.as_secs_f64(), bound.cpu.as_secs_f64());
@@ -54,13 +55,13 @@ struct Cost {
     wall: Duration,
 }
 
-fn best<T>(mut run: impl FnMut() -> (T, Written, u64)) -> (Cost, Written, u64) {
+fn best<T>(repeats: usize, mut run: impl FnMut() -> (T, Written, u64)) -> (Cost, Written, u64) {
     let once = |_| {
         let (cpu, wall) = (cpu_now(), Instant::now());
         let (_, written, size) = run();
         (Cost { cpu: cpu_now() - cpu, wall: wall.elapsed() }, written, size)
     };
-    (0..REPEATS).map(once).min_by_key(|(cost, ..)| cost.cpu).expect("there is a run")
+    (0..repeats).map(once).min_by_key(|(cost, ..)| cost.cpu).expect("there is a run")
 }
 
 fn cpu_now() -> Duration {

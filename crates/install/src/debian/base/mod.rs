@@ -371,6 +371,8 @@ fn may_dangle(path: &LayerPath) -> bool {
     made_elsewhere.iter().any(|start| path.as_bytes().starts_with(start))
 }
 
+/// With `upstream`, the source package, wherever it is called otherwise or has another version: advisories are written
+/// for source packages (purl-spec, `types/deb-definition.json`; as syft writes it, which grype reads).
 fn purl(control: &Control, options: &BaseOptions<'_>) -> Arc<str> {
     let architecture = (control.get("Architecture") != Some("all")).then_some(options.architecture);
     let release = match options.suite {
@@ -381,7 +383,17 @@ fn purl(control: &Control, options: &BaseOptions<'_>) -> Arc<str> {
         other => other,
     };
     let version = control.get("Version").unwrap_or_default();
-    Purl::deb(control.package(), version, architecture, release).to_string().into()
+    let purl = Purl::deb(control.package(), version, architecture, release);
+    purl.with("upstream", &control.get("Source").map(upstream).unwrap_or_default()).to_string().into()
+}
+
+/// The value of `Source`, `name` or `name (version)`, as a package URL has it (Debian Policy, section 5.6.1).
+fn upstream(source: &str) -> String {
+    let (name, version) = source.split_once('(').unwrap_or((source, ""));
+    match version.trim_end().trim_end_matches(')').trim() {
+        "" => name.trim().to_owned(),
+        version => format!("{}@{version}", name.trim()),
+    }
 }
 
 /// Reads the .debs in parallel; the result has their order.

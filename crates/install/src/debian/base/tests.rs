@@ -45,6 +45,18 @@ fn files_land_below_usr_and_know_their_package() {
 }
 
 #[test]
+fn files_know_the_source_that_advisories_are_written_for() {
+    let debs = [
+        FakeDeb::new("libc6").field("Source: glibc").file("usr/share/a", "1"),
+        FakeDeb::new("libcap2").field("Source: libcap2 (1:2.66-4)").file("usr/share/b", "2"),
+    ];
+    let base = build(Variant::Slim, &debs).unwrap();
+    let purl = |path| base.tree.get(&at(path)).unwrap().package.clone().unwrap();
+    assert!(purl("usr/share/a").ends_with("?arch=amd64&distro=debian-12&upstream=glibc"));
+    assert!(purl("usr/share/b").ends_with("&upstream=libcap2%401:2.66-4"));
+}
+
+#[test]
 fn hard_links_are_remapped_with_their_file() {
     let deb = FakeDeb::new("gzip").file("bin/uncompress", "x").hard_link("bin/gunzip", "bin/uncompress");
     let base = build(Variant::Slim, &[deb]).unwrap();

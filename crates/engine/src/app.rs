@@ -12,7 +12,7 @@ use crate::files::{Parents, entry, written};
 
 /// Writes the files under their parents. A file whose bytes are no longer those of the plan is refused.
 pub fn write<W: Write>(app: &AppFiles, mtime: u64, sink: W) -> Result<(W, Written), Failure> {
-    let compression = if app.compressed { Compression::Gzip } else { Compression::Stored };
+    let compression = if app.compressed { Compression::Splice } else { Compression::Stored };
     let mut layer = LayerWriter::new(sink, compression, mtime);
     let mut parents = Parents::default();
     for file in &app.files {

@@ -28,7 +28,7 @@ pub fn write<W: Write>(
     // For the interpreter, which has to lie on a disk.
     let scratch = capabilities.store.scratch_folder()?;
     let base = build(debs, capabilities, scratch.path())?;
-    let mut layer = LayerWriter::new(sink, Compression::Gzip, debs.archive.epoch);
+    let mut layer = LayerWriter::new(sink, Compression::Splice, debs.archive.epoch);
     written(base.write_layer(&mut layer))?;
     let (sink, finished) = written(layer.finish())?;
     Ok((sink, finished, installed(debs, &base)))

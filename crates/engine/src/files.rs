@@ -18,7 +18,7 @@ pub fn write<W: Write>(
     mtime: u64,
     sink: W,
 ) -> Result<(W, Written), Failure> {
-    let mut layer = LayerWriter::new(sink, Compression::Gzip, mtime);
+    let mut layer = LayerWriter::new(sink, Compression::Splice, mtime);
     let mut parents = Parents::default();
     for file in files {
         parents.before(&file.path, &mut layer)?;

@@ -97,7 +97,7 @@ impl Write for Blob {
 
 fn convert(wheel: &Path, blob: &Path) -> Result<(Digest, Written, u64), Box<dyn std::error::Error>> {
     let mut archive = Archive::new(File::open(wheel)?)?;
-    let mut writer = LayerWriter::new(Blob::create(blob)?, Compression::Gzip, MTIME);
+    let mut writer = LayerWriter::new(Blob::create(blob)?, Compression::Splice, MTIME);
     let mut folders = std::collections::BTreeSet::new();
     for member in archive.members().to_vec() {
         let path = LayerPath::new(format!("{SITE_PACKAGES}/{}", member.name))?;

@@ -1,9 +1,13 @@
 //! Bytes of layers, over `Read` and `Write`, no disk.
 
 pub mod ar;
+pub mod compress;
 mod deflate;
+mod estargz;
 pub mod gzip;
 mod inflate;
+mod pieces;
+mod pool;
 mod splice;
 pub mod stored_gzip;
 pub mod tar;

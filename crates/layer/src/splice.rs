@@ -15,15 +15,12 @@
 //! [`SMALL_CONTENT`] bytes of files, to zlib-rs ([`crate::deflate`]). Where they are cut depends on the bytes alone, never on
 //! how a reader hands them over; nor does the number of threads change a bit.
 
-use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::thread::{self, JoinHandle};
+use std::num::NonZeroUsize;
 
-use crate::deflate::{BitWriter, Encoder, Last, deflate_piece};
+use crate::deflate::{BitWriter, Encoder, Last};
+use crate::pieces::{GZIP_HEADER, Job, Pieces};
 use crate::walk::LastByte;
-
-/// Magic, deflate, no flags, no time, no extra flags, unknown system (RFC 1952, 2.3).
-const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
 /// Our own bytes are compressed in pieces of at most this many. Part of the format.
 const PIECE: usize = 1 << 20;
@@ -36,9 +33,6 @@ const WINDOW: usize = 32 * 1024;
 
 /// Finished bytes are given to the sink when there are this many.
 const FLUSH: usize = 128 * 1024;
-
-/// More threads than this do not help one layer: hashing its tar is serial.
-const MOST_THREADS: usize = 4;
 
 /// What plain bytes are: it decides who compresses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,12 +55,14 @@ pub(crate) struct GzipMember<W: Write> {
     pending_content: usize,
     encoder: Encoder,
     pieces: Pieces,
+    /// The end of the piece before, where nothing lies between.
+    before: Vec<u8>,
 }
 
 impl<W: Write> GzipMember<W> {
-    pub(crate) fn new(sink: W) -> Self {
+    pub(crate) fn new(sink: W, threads: NonZeroUsize) -> Self {
         let mut out = BitWriter::default();
-        out.extend(&HEADER);
+        out.extend(&GZIP_HEADER);
         Self {
             sink,
             out,
@@ -75,7 +71,8 @@ impl<W: Write> GzipMember<W> {
             pending: Vec::new(),
             pending_content: 0,
             encoder: Encoder::new(),
-            pieces: Pieces::default(),
+            pieces: Pieces::new(threads),
+            before: Vec::new(),
         }
     }
 
@@ -100,8 +97,7 @@ impl<W: Write> GzipMember<W> {
     /// Goes to a byte boundary: what follows by [`GzipMember::verbatim`] is a deflate stream.
     pub(crate) fn start_stream(&mut self) -> io::Result<()> {
         self.encode_pending(Last::No)?;
-        self.write_pieces(0)?;
-        self.pieces.forget();
+        self.write_pieces()?;
         self.out.align();
         Ok(())
     }
@@ -139,11 +135,9 @@ impl<W: Write> GzipMember<W> {
         self.pending_content = 0;
         let pending = std::mem::take(&mut self.pending);
         if big {
-            self.write_pieces(self.pieces.limit - 1)?;
-            self.pieces.push(pending)?;
+            self.push_piece(pending)?;
         } else if !pending.is_empty() {
-            self.write_pieces(0)?;
-            self.pieces.forget();
+            self.write_pieces()?;
             let at = self.size - pending.len() as u64;
             self.encoder.block(&mut self.out, &pending, at, last);
             self.pending = pending;
@@ -151,21 +145,36 @@ impl<W: Write> GzipMember<W> {
             return self.flush(FLUSH);
         }
         if last == Last::Yes {
-            self.write_pieces(0)?;
+            self.write_pieces()?;
             self.out.empty_last_block();
         }
         Ok(())
     }
 
-    /// Writes finished pieces until at most `left` are on their way.
-    fn write_pieces(&mut self, left: usize) -> io::Result<()> {
-        while self.pieces.waiting.len() > left {
-            let Some(piece) = self.pieces.next()? else { break };
-            self.out.align();
-            self.flush(0)?;
-            self.sink.write_all(&piece)?;
+    fn push_piece(&mut self, piece: Vec<u8>) -> io::Result<()> {
+        let end = piece.get(piece.len().saturating_sub(WINDOW)..).unwrap_or_default().to_vec();
+        let before = std::mem::replace(&mut self.before, end);
+        self.pieces.push(Job::Sync { piece, before })?;
+        while self.pieces.full() || self.pieces.done_first() {
+            self.write_piece()?;
         }
         Ok(())
+    }
+
+    /// Writes all pieces: something else follows them.
+    fn write_pieces(&mut self) -> io::Result<()> {
+        self.before.clear();
+        while self.write_piece()? {}
+        Ok(())
+    }
+
+    /// Was there one?
+    fn write_piece(&mut self) -> io::Result<bool> {
+        let Some(piece) = self.pieces.next()? else { return Ok(false) };
+        self.out.align();
+        self.flush(0)?;
+        self.sink.write_all(&piece.bytes)?;
+        Ok(true)
     }
 
     /// Gives the finished bytes to the sink, where there are more than `most`.
@@ -178,42 +187,6 @@ impl<W: Write> GzipMember<W> {
     }
 }
 
-/// Pieces that are being deflated, in order.
-struct Pieces {
-    waiting: VecDeque<JoinHandle<io::Result<Vec<u8>>>>,
-    /// At most so many at once.
-    limit: usize,
-    /// The end of the piece before, where nothing lies between.
-    before: Vec<u8>,
-}
-
-impl Default for Pieces {
-    fn default() -> Self {
-        let limit = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-        Self { waiting: VecDeque::new(), limit, before: Vec::new() }
-    }
-}
-
-impl Pieces {
-    fn push(&mut self, piece: Vec<u8>) -> io::Result<()> {
-        let tail = piece.get(piece.len().saturating_sub(WINDOW)..).unwrap_or_default().to_vec();
-        let before = std::mem::replace(&mut self.before, tail);
-        let work = move || deflate_piece(&piece, &before);
-        self.waiting.push_back(thread::Builder::new().name("deflate".to_owned()).spawn(work)?);
-        Ok(())
-    }
-
-    fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let Some(piece) = self.waiting.pop_front() else { return Ok(None) };
-        piece.join().unwrap_or_else(|_| Err(io::Error::other("compressing a piece panicked"))).map(Some)
-    }
-
-    /// Something else follows the pieces.
-    fn forget(&mut self) {
-        self.before.clear();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,14 +195,13 @@ mod tests {
     fn the_number_of_threads_does_not_change_a_bit() {
         let content: Vec<u8> = (0..700_000_u32).flat_map(|i| (i / 5).to_be_bytes()).collect();
         let with = |limit| {
-            let mut member = GzipMember::new(Vec::new());
-            member.pieces.limit = limit;
+            let mut member = GzipMember::new(Vec::new(), NonZeroUsize::new(limit).unwrap());
             member.plain(&content, Origin::Content).unwrap();
             member.plain(&[0; 1024], Origin::Frame).unwrap();
             member.finish().unwrap()
         };
         let one = with(1);
-        assert!(one == with(2) && one == with(4));
+        assert!(one == with(2) && one == with(7));
         let mut read = Vec::new();
         io::Read::read_to_end(&mut flate2::read::GzDecoder::new(one.as_slice()), &mut read).unwrap();
         assert!(read[..content.len()] == content);

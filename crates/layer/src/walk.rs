@@ -34,8 +34,12 @@ pub(crate) trait Sides {
     fn space(&mut self) -> io::Result<&mut [u8]>;
     /// The first `count` bytes of the space are content.
     fn inflated(&mut self, count: usize) -> io::Result<()>;
-    /// Bytes of the stream, BFINAL cleared, all but the last one.
+    /// Bytes of the stream, all but the last one.
     fn verbatim(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Do more blocks follow? Then the last block's BFINAL is cleared.
+    fn goes_on(&self) -> bool {
+        true
+    }
 }
 
 /// The last byte of a stream.
@@ -101,7 +105,7 @@ impl Walk<'_> {
         let used = loop {
             left -= self.refill(stream, left)?;
             let used = self.inflate_chunk(sides)?;
-            if let Some((byte, bit)) = self.last_block.take() {
+            if let Some((byte, bit)) = self.last_block.take().filter(|_| sides.goes_on()) {
                 self.chunk[byte] &= !(1 << bit);
             }
             sides.verbatim(self.chunk.get(kept..self.at - 1).unwrap_or_default())?;

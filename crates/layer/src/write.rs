@@ -1,12 +1,14 @@
-//! One layer, written entry by entry. The tar is the same for every compression, so the diff id is too.
+//! One layer, written entry by entry. The tar is the same for every compression but eStargz, which has two entries of
+//! its own; so the diff id is too.
 //!
-//! | call | gzip | plain tar |
-//! |---|---|---|
-//! | [`LayerWriter::bare`] | header through the frozen encoder | header |
-//! | [`LayerWriter::file`] | small bytes as the header, big ones by zlib-rs | header, bytes |
-//! | [`LayerWriter::deflated`] | the stream verbatim ([`crate::splice`]); inflated once, to check and to hash | inflated |
+//! | call | splice | eStargz | gzip, zstd, plain tar |
+//! |---|---|---|---|
+//! | [`LayerWriter::bare`] | header through the frozen encoder | the same | header |
+//! | [`LayerWriter::file`] | small bytes as the header, big ones by zlib-rs | members of at most 4 MiB | header, bytes |
+//! | [`LayerWriter::deflated`] | the stream verbatim ([`crate::splice`]); inflated once, to check and to hash | a member of its own | inflated |
 //!
-//! Memory does not depend on the content: a few buffers of 256 KiB, and a few MiB while big content is compressed.
+//! Memory does not depend on the content: a few buffers of 256 KiB, and a few pieces for each thread while content is
+//! compressed ([`crate::compress`]).
 //! What was written before an error is rubbish, so after one every call fails.
 //!
 //! `deflated` believes nothing that a zip says of a member: the stream must end where its compressed size says, give
@@ -15,12 +17,17 @@
 mod header;
 mod tar_hash;
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::num::NonZeroUsize;
 
-use corten_oci::{DiffId, Entry, Kind, LayerIndex};
+use corten_oci::{DiffId, Digest, Entry, Kind, LayerIndex, LayerPath, MediaType};
 
 use self::header::BLOCK;
 use self::tar_hash::TarHash;
+use crate::compress::{Compressor, Method};
+use crate::estargz::{self, Estargz};
+use crate::pool::processors;
 use crate::splice::{GzipMember, Origin};
 use crate::walk::{Claim, Sides, Walker, invalid, read_full};
 
@@ -32,8 +39,38 @@ const CHUNK: usize = 64 * 1024;
 pub enum Compression {
     /// Not at all (`.tar`).
     Stored,
-    /// gzip at the level that everybody reads; splices deflated members verbatim (layout m0).
+    /// gzip, one member: deflated members verbatim, all else as zlib's level 6 (layout m0).
+    Splice,
+    /// gzip, one member: everything compressed anew, in pieces of 1 MiB, by libdeflate's level 6.
     Gzip,
+    /// zstd's level 3, in independent frames of 4 MiB.
+    Zstd,
+    /// gzip, one member for each file (layout m2): eStargz, which can be pulled file by file. Deflated members are
+    /// verbatim unless they hold more than 32 MiB: those are cut into chunks and compressed anew.
+    Estargz,
+}
+
+impl Compression {
+    /// Of the blob.
+    pub fn media_type(self) -> MediaType {
+        match self {
+            Self::Stored => MediaType::LAYER.into(),
+            Self::Splice | Self::Gzip | Self::Estargz => MediaType::LAYER_GZIP.into(),
+            Self::Zstd => MediaType::LAYER_ZSTD.into(),
+        }
+    }
+
+    /// Name and version of the rules by which a tar becomes a blob: a part of every key. Changes whenever any byte would,
+    /// also by another version of an engine.
+    pub fn format(self) -> &'static str {
+        match self {
+            Self::Stored => "tar",
+            Self::Splice => "splice 1",
+            Self::Gzip => "gzip 1",
+            Self::Zstd => "zstd 1",
+            Self::Estargz => "estargz 1",
+        }
+    }
 }
 
 /// What was written. The blob's own digest and size are the sink's business.
@@ -45,6 +82,19 @@ pub struct Written {
     pub tar_size: u64,
     /// What lies in it.
     pub index: LayerIndex,
+    /// Of the table of contents, for eStargz.
+    pub table: Option<Digest>,
+}
+
+impl Written {
+    /// What the blob's descriptor must say of an eStargz layer (stargz-snapshotter, docs/estargz.md); nothing for others.
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        let Some(table) = &self.table else { return BTreeMap::new() };
+        let size = self.tar_size.to_string();
+        [(estargz::TABLE_DIGEST, table.to_string()), (estargz::TAR_SIZE, size)]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into()
+    }
 }
 
 /// Raw deflate bytes as they lie in a zip member.
@@ -57,7 +107,7 @@ pub struct Deflated<'a> {
     pub crc32: u32,
 }
 
-/// Writes a deterministic tar (ustar, PAX where ustar is too small) into one gzip member or plain.
+/// Writes a deterministic tar (ustar, PAX where ustar is too small), compressed or plain.
 ///
 /// Parents are the caller's business: entries come out in the order of the calls. `entry.size` must be the content's;
 /// `entry.crc32` and `entry.offset` are filled in for the index. mtime is one constant for the whole layer.
@@ -76,15 +126,26 @@ pub struct LayerWriter<W: Write> {
 
 enum Output<W: Write> {
     Stored(W),
-    Gzip(Box<GzipMember<W>>),
+    Splice(Box<GzipMember<W>>),
+    Compressed(Box<Compressor<W>>),
+    Estargz(Box<Estargz<W>>),
 }
 
 impl<W: Write> LayerWriter<W> {
-    /// `mtime`: seconds since 1970 for every entry.
+    /// `mtime`: seconds since 1970 for every entry. Compresses on as many threads as there are processors.
     pub fn new(sink: W, compression: Compression, mtime: u64) -> Self {
+        Self::with_threads(sink, compression, mtime, processors())
+    }
+
+    /// Compresses on at most so many threads (eight at most are used); the bytes are the same.
+    pub fn with_threads(sink: W, compression: Compression, mtime: u64, threads: NonZeroUsize) -> Self {
+        let compressed = |sink, method| Output::Compressed(Box::new(Compressor::with_threads(sink, method, threads)));
         let output = match compression {
             Compression::Stored => Output::Stored(sink),
-            Compression::Gzip => Output::Gzip(Box::new(GzipMember::new(sink))),
+            Compression::Splice => Output::Splice(Box::new(GzipMember::new(sink, threads))),
+            Compression::Gzip => compressed(sink, Method::Gzip),
+            Compression::Zstd => compressed(sink, Method::Zstd),
+            Compression::Estargz => Output::Estargz(Box::new(Estargz::new(sink, threads))),
         };
         let (tar, index) = (TarHash::new(), LayerIndex::default());
         Self { output, tar, mtime, index, walker: None, chunk: Vec::new(), failed: false }
@@ -113,47 +174,106 @@ impl<W: Write> LayerWriter<W> {
         })
     }
 
-    /// Ends tar and gzip, gives the sink back.
+    /// Ends the tar and its compression, gives the sink back.
     pub fn finish(mut self) -> io::Result<(W, Written)> {
         if self.failed {
             return Err(io::Error::other("the layer is unusable after an earlier error"));
         }
-        self.plain(&[0; 2 * BLOCK], Origin::Frame)?;
+        self.landmark()?;
+        let end = [0; 2 * BLOCK];
+        let mut table = None;
         let sink = match self.output {
-            Output::Stored(sink) => sink,
-            Output::Gzip(member) => member.finish()?,
+            Output::Stored(mut sink) => {
+                self.tar.push(&end)?;
+                sink.write_all(&end)?;
+                sink
+            }
+            Output::Splice(mut member) => {
+                self.tar.push(&end)?;
+                member.plain(&end, Origin::Frame)?;
+                member.finish()?
+            }
+            Output::Compressed(mut compressor) => {
+                self.tar.push(&end)?;
+                compressor.write_all(&end)?;
+                compressor.finish()?
+            }
+            Output::Estargz(mut estargz) => {
+                let (content, digest) = estargz.table()?;
+                table = Some(digest);
+                let mut entry = own_entry(estargz::TABLE, content.len());
+                let mut tail = header::encode(&entry, self.mtime)?;
+                entry.offset = self.tar.size() + tail.len() as u64;
+                entry.crc32 = Some(crc32fast::hash(&content));
+                self.index.entries.push(entry);
+                tail.extend_from_slice(&content);
+                tail.resize(tail.len().next_multiple_of(BLOCK), 0);
+                tail.extend_from_slice(&end);
+                self.tar.push(&tail)?;
+                estargz.finish(tail)?
+            }
         };
         let tar_size = self.tar.size();
-        Ok((sink, Written { diff_id: self.tar.finish()?, tar_size, index: self.index }))
+        Ok((sink, Written { diff_id: self.tar.finish()?, tar_size, index: self.index, table }))
     }
 
     /// Header, content (whose CRC `write` gives back), padding, index.
     fn attempt(
         &mut self,
+        entry: Entry,
+        write: impl FnOnce(&mut Self, &Entry) -> io::Result<crc32fast::Hasher>,
+    ) -> io::Result<()> {
+        if self.failed {
+            return Err(io::Error::other("the layer is unusable after an earlier error"));
+        }
+        self.failed = true;
+        self.landmark()?;
+        self.write_entry(entry, write)?;
+        self.failed = false;
+        Ok(())
+    }
+
+    fn write_entry(
+        &mut self,
         mut entry: Entry,
         write: impl FnOnce(&mut Self, &Entry) -> io::Result<crc32fast::Hasher>,
     ) -> io::Result<()> {
-        if std::mem::replace(&mut self.failed, true) {
-            return Err(io::Error::other("the layer is unusable after an earlier error"));
-        }
         let header = header::encode(&entry, self.mtime)?;
         self.plain(&header, Origin::Frame)?;
+        if let Output::Estargz(estargz) = &mut self.output {
+            estargz.begin(&entry, &header::name(&entry)?, self.mtime).map_err(|error| about(&entry, &error))?;
+        }
         entry.offset = self.tar.size();
         let crc = write(self, &entry).map_err(|error| about(&entry, &error))?;
+        if let Output::Estargz(estargz) = &mut self.output {
+            estargz.end()?;
+        }
         entry.crc32 = (entry.kind == Kind::File).then(|| crc.finalize());
         let padding = self.tar.size().next_multiple_of(BLOCK as u64) - self.tar.size();
         self.plain(&[0; BLOCK][..padding as usize], Origin::Frame)?;
         self.index.entries.push(entry);
-        self.failed = false;
         Ok(())
+    }
+
+    /// The first entry of an eStargz layer: nothing of it is to be fetched before a container starts.
+    fn landmark(&mut self) -> io::Result<()> {
+        if !matches!(self.output, Output::Estargz(_)) || !self.index.entries.is_empty() {
+            return Ok(());
+        }
+        let content = estargz::LANDMARK_CONTENT;
+        let entry = own_entry(estargz::LANDMARK, content.len());
+        self.write_entry(entry, |writer, entry| writer.copied(entry.size, &mut content.as_slice()))
     }
 
     /// Bytes of the tar that go through our own encoders.
     fn plain(&mut self, bytes: &[u8], origin: Origin) -> io::Result<()> {
         self.tar.push(bytes)?;
-        match &mut self.output {
-            Output::Stored(sink) => sink.write_all(bytes),
-            Output::Gzip(member) => member.plain(bytes, origin),
+        match (&mut self.output, origin) {
+            (Output::Stored(sink), _) => sink.write_all(bytes),
+            (Output::Splice(member), _) => member.plain(bytes, origin),
+            (Output::Compressed(compressor), _) => compressor.write_all(bytes),
+            (Output::Estargz(estargz), Origin::Frame) => estargz.frame(bytes),
+            (Output::Estargz(estargz), Origin::Content) => estargz.content(bytes),
         }
     }
 
@@ -186,14 +306,18 @@ impl<W: Write> LayerWriter<W> {
             None => Walker::new()?,
         };
         // A stream without content is checked like any other, but nothing of it is kept.
-        let keep = size > 0;
-        if let (Output::Gzip(member), true) = (&mut self.output, keep) {
-            member.start_stream()?;
-        }
+        let keep = match &mut self.output {
+            _ if size == 0 => false,
+            Output::Splice(member) => member.start_stream().map(|()| true)?,
+            Output::Estargz(estargz) if size <= estargz::LARGEST_STREAM => estargz.start_stream().map(|()| true)?,
+            _ => false,
+        };
         let mut splice = Splice { tar: &mut self.tar, output: &mut self.output, keep };
         let last_byte = walker.walk(content.stream, &claim, &mut splice)?;
-        if let (Output::Gzip(member), true) = (&mut self.output, keep) {
-            member.end_stream(last_byte, claim.crc32, size);
+        match &mut self.output {
+            Output::Splice(member) if keep => member.end_stream(last_byte, claim.crc32, size),
+            Output::Estargz(estargz) if keep => estargz.end_stream(last_byte, claim.crc32, size)?,
+            _ => {}
         }
         self.walker = Some(walker);
         Ok(crc32fast::Hasher::new_with_initial_len(claim.crc32, size))
@@ -204,6 +328,7 @@ impl<W: Write> LayerWriter<W> {
 struct Splice<'a, W: Write> {
     tar: &'a mut TarHash,
     output: &'a mut Output<W>,
+    /// Is the stream kept as it is?
     keep: bool,
 }
 
@@ -216,16 +341,35 @@ impl<W: Write> Sides for Splice<'_, W> {
         let content = self.tar.advance(count);
         match self.output {
             Output::Stored(sink) => sink.write_all(content),
-            Output::Gzip(_) => Ok(()),
+            Output::Splice(_) => Ok(()),
+            Output::Compressed(compressor) => compressor.write_all(content),
+            Output::Estargz(estargz) if self.keep => {
+                estargz.inflated(content);
+                Ok(())
+            }
+            Output::Estargz(estargz) => estargz.content(content),
         }
     }
 
     fn verbatim(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match (&mut *self.output, self.keep) {
-            (Output::Gzip(member), true) => member.verbatim(bytes),
+        match &mut *self.output {
+            Output::Splice(member) if self.keep => member.verbatim(bytes),
+            Output::Estargz(estargz) if self.keep => estargz.verbatim(bytes),
             _ => Ok(()),
         }
     }
+
+    fn goes_on(&self) -> bool {
+        matches!(self.output, Output::Splice(_))
+    }
+}
+
+/// A file of eStargz's own.
+fn own_entry(name: &str, size: usize) -> Entry {
+    // The names are constants that are paths.
+    let path = LayerPath::new(name).unwrap_or_default();
+    let size = size as u64;
+    Entry { path, kind: Kind::File, mode: 0o644, uid: 0, gid: 0, size, crc32: None, offset: 0, package: None }
 }
 
 /// Says which entry an error is about; keeps its kind.

@@ -135,7 +135,7 @@ pub fn convert<W: Write>(
         prepared.push(Prepared::new(wheel, target).map_err(|problem| problem.of(wheel))?);
     }
     settle(&mut prepared)?;
-    let mut layer = Layer { writer: LayerWriter::new(sink, Compression::Gzip, MTIME), made: BTreeSet::new() };
+    let mut layer = Layer { writer: LayerWriter::new(sink, Compression::Splice, MTIME), made: BTreeSet::new() };
     let mut reports = Vec::with_capacity(wheels.len());
     for wheel in prepared {
         let source = wheel.source;

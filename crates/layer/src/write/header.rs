@@ -54,7 +54,7 @@ pub(super) fn encode(entry: &Entry, mtime: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The path as tar spells it.
-fn name(entry: &Entry) -> io::Result<Vec<u8>> {
+pub(super) fn name(entry: &Entry) -> io::Result<Vec<u8>> {
     let reserved = entry.path.as_bytes().split(|&byte| byte == b'/').any(|name| name.starts_with(WHITEOUT));
     if reserved {
         return Err(refused(entry, "a name that begins with '.wh.' means a deletion in a layer"));

@@ -97,7 +97,7 @@ fn one_gzip_member_holds_the_same_tar_as_a_stored_layer() {
     for seed in 0..50 {
         let calls = random_calls(seed);
         let (tar, stored) = write(&calls, Compression::Stored);
-        let (blob, spliced) = write(&calls, Compression::Gzip);
+        let (blob, spliced) = write(&calls, Compression::Splice);
         assert_eq!(gunzip(&blob), tar, "seed {seed}");
         assert_eq!(stored, spliced, "seed {seed}");
         assert_eq!((stored.diff_id, stored.tar_size), (DiffId(Digest::of(&tar)), tar.len() as u64), "seed {seed}");
@@ -127,7 +127,7 @@ fn other_tools_read_what_is_written() {
     let blob_text = blob_path.to_str().unwrap();
     for seed in [3, 4, 5, 6] {
         let calls = random_calls(seed);
-        let (blob, _) = write(&calls, Compression::Gzip);
+        let (blob, _) = write(&calls, Compression::Splice);
         std::fs::write(&blob_path, &blob).unwrap();
         let expected: String = calls.iter().map(listed).collect();
         judge("gzip", &["--test", blob_text]);
@@ -187,7 +187,7 @@ fn a_block_may_end_anywhere_around_the_end_of_a_buffer() {
                 Call::Deflated(entry("f", Kind::File, 0o644, content.len()), content.clone(), stream, Vec::new());
             let calls = [call.clone(), call];
             let (tar, written) = write(&calls, Compression::Stored);
-            let (blob, spliced) = write(&calls, Compression::Gzip);
+            let (blob, spliced) = write(&calls, Compression::Splice);
             assert!(gunzip(&blob) == tar && written == spliced, "{last} bytes in the last block, end {end:?}");
         }
     }
@@ -214,7 +214,7 @@ fn every_kind_of_entry_is_what_other_tools_see() {
         entry(&long, Kind::File, 0o644, 0),
         entry("größe", Kind::File, 0o644, 0),
     ];
-    let (blob, written) = write(&entries.clone().map(Call::Bare), Compression::Gzip);
+    let (blob, written) = write(&entries.clone().map(Call::Bare), Compression::Splice);
     let paths =
         |index: &[Entry]| index.iter().map(|entry| (entry.path.clone(), entry.kind.clone())).collect::<Vec<_>>();
     assert_eq!(paths(&written.index.entries), paths(&entries));
@@ -268,7 +268,7 @@ fn a_member_that_lies_is_refused_and_spoils_the_layer() {
         ("does not end", &[], 0, 0, 0),
         ("", &bent, bent.len(), size, crc),
     ];
-    for compression in [Compression::Gzip, Compression::Stored] {
+    for compression in [Compression::Splice, Compression::Stored] {
         for (reason, stream, compressed_size, size, crc32) in lies {
             let mut writer = LayerWriter::new(io::sink(), compression, MTIME);
             let compressed_size = compressed_size as u64;
@@ -286,7 +286,7 @@ fn a_member_that_lies_is_refused_and_spoils_the_layer() {
 #[test]
 fn a_file_must_have_exactly_its_size() {
     for size in [4, 6] {
-        let mut writer = LayerWriter::new(io::sink(), Compression::Gzip, MTIME);
+        let mut writer = LayerWriter::new(io::sink(), Compression::Splice, MTIME);
         assert!(writer.file(entry("f", Kind::File, 0o644, size), &mut b"12345".as_slice()).is_err());
     }
 }
@@ -295,8 +295,8 @@ fn a_file_must_have_exactly_its_size() {
 fn big_content_is_compressed_and_does_not_depend_on_how_it_is_read() {
     let content: Vec<u8> = (0..5_000_000_u32).flat_map(|i| (i / 3).to_string().into_bytes()).take(5_000_000).collect();
     let big = entry("big", Kind::File, 0o644, content.len());
-    let dripping = write(&[Call::File(big.clone(), content.clone())], Compression::Gzip);
-    let mut writer = LayerWriter::new(Vec::new(), Compression::Gzip, MTIME);
+    let dripping = write(&[Call::File(big.clone(), content.clone())], Compression::Splice);
+    let mut writer = LayerWriter::new(Vec::new(), Compression::Splice, MTIME);
     writer.file(big, &mut content.as_slice()).unwrap();
     assert!(writer.finish().unwrap() == dripping);
     assert!(dripping.0.len() < content.len() / 3, "{} bytes", dripping.0.len());
@@ -316,7 +316,7 @@ fn the_bytes_of_a_layer_are_frozen() {
         Call::File(entry("opt/venv/INSTALLER", Kind::File, 0o644, 7), b"corten\n".to_vec()),
         Call::Bare(entry("opt/venv/bin/python", Kind::Symlink("/usr/bin/python3.11".to_owned()), 0o777, 0)),
     ];
-    let (blob, written) = write(&calls, Compression::Gzip);
+    let (blob, written) = write(&calls, Compression::Splice);
     assert_eq!(written.diff_id.0.short(), "33e129f4d7c3");
     assert_eq!(Digest::of(&blob).short(), "3b76705ceea3");
 }
@@ -350,7 +350,7 @@ fn memory_does_not_grow_with_a_member() {
     let mut crc = crc32fast::Hasher::new();
     (0..BLOCKS).for_each(|_| crc.update(&content));
     let mut stream = Endless { at: block.len(), block, left: BLOCKS + 1 };
-    let mut writer = LayerWriter::new(Counting(0), Compression::Gzip, MTIME);
+    let mut writer = LayerWriter::new(Counting(0), Compression::Splice, MTIME);
     let deflated = Deflated { stream: &mut stream, compressed_size, crc32: crc.finalize() };
     writer.deflated(entry("huge", Kind::File, 0o644, size), deflated, &[]).unwrap();
     let (sink, written) = writer.finish().unwrap();

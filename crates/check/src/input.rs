@@ -1,7 +1,7 @@
 //! What rules are asked about: facts, already read. A rule opens no file.
 
 use corten_diagnostic::Span;
-use corten_oci::{ContainerConfig, DiffId, LayerIndex};
+use corten_oci::{ContainerConfig, DiffId, SetId};
 
 /// Everything that is known of an image, built or planned.
 #[derive(Debug, Clone)]
@@ -83,8 +83,8 @@ pub struct LayerFacts<'a> {
     pub size: u64,
     /// Which.
     pub diff_id: DiffId,
-    /// What lies in it.
-    pub index: &'a LayerIndex,
+    /// Its programs that run with others' rights.
+    pub set_id: &'a [SetId],
 }
 
 /// How large an image may be.

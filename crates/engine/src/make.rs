@@ -8,7 +8,7 @@ use corten_install::fetch::{Download, fetch_all};
 use corten_install::python::{InstallTarget, WheelReport, WheelSource, convert};
 use corten_layer::write::Written;
 use corten_net::Client;
-use corten_oci::{Descriptor, Kind, LayerIndex, LayerPath, MediaType};
+use corten_oci::{Descriptor, Kind, LayerIndex, LayerPath, MediaType, SetId};
 use corten_package::licence::{self, Stated};
 use corten_package::{PackageName, Purl};
 use corten_plan::{Debs, Installed, LockedWheel, Op, Wheels};
@@ -106,7 +106,8 @@ fn finish(
     let blob = sink.into_inner().map_err(|error| Failure::world(format!("writing a layer: {}", error.error())))?;
     let (digest, size) = blob.finish()?;
     let blob = Descriptor::new(media_type, digest, size);
-    let made = Made { blob, diff_id: written.diff_id, tar_size: written.tar_size, installed, reused: false };
+    let set_id = SetId::all(&written.index);
+    let made = Made { blob, diff_id: written.diff_id, tar_size: written.tar_size, installed, set_id, reused: false };
     Ok((made, written.index))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use corten_diagnostic::{Event, Failure, Report, TaskId, Unit};
-use corten_oci::{Descriptor, DiffId, Layer};
+use corten_oci::{Descriptor, DiffId, Layer, SetId};
 use corten_plan::{Built, BuiltLayer, Engine, Installed, Op, Plan, Step, StepId};
 use corten_store::{Batch, Key};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,7 @@ pub(crate) struct Made {
     pub diff_id: DiffId,
     pub tar_size: u64,
     pub installed: Vec<Installed>,
+    pub set_id: Vec<SetId>,
     #[serde(skip)]
     pub reused: bool,
 }
@@ -156,6 +157,7 @@ fn built(plan: &Plan, id: StepId, done: &Done) -> Result<BuiltLayer, Failure> {
         tar_size: made.tar_size,
         reused: made.reused,
         installed: made.installed.clone(),
+        set_id: made.set_id.clone(),
     })
 }
 

@@ -5,27 +5,23 @@ use corten_check::{
 };
 use corten_diagnostic::{Report, Span};
 use corten_install::python::{Metadata, Unmet, requirements_met};
-use corten_oci::LayerIndex;
 use corten_package::marker::Environment;
 use corten_plan::{Built, SourceFile};
 
 use crate::packages::lock_line;
 use crate::plan::Planned;
-use crate::world::World;
 
 /// What the rules find, and what the project's policy says to it.
-pub fn verdict(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Verdict, Report> {
+pub fn verdict(planned: &Planned, built: &Built) -> Result<Verdict, Report> {
     let policy = Policy::of(&planned.project.settings.check)?;
-    let indexes = indexes(built, world)?;
     let layers: Vec<LayerFacts<'_>> = built
         .layers
         .iter()
-        .zip(&indexes)
-        .map(|(built, index)| LayerFacts {
+        .map(|built| LayerFacts {
             name: &built.what,
             size: built.layer.blob.size,
             diff_id: built.layer.diff_id,
-            index,
+            set_id: &built.set_id,
         })
         .collect();
     let files = file_facts(planned);
@@ -41,12 +37,6 @@ pub fn verdict(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Ve
         budget: settings.check.size.as_ref().map(|size| Budget { bytes: size.value, at: size.at.clone() }),
     };
     Ok(judge(check(&input), &policy))
-}
-
-fn indexes(built: &Built, world: &World<'_>) -> Result<Vec<LayerIndex>, Report> {
-    let index =
-        |built: &corten_plan::BuiltLayer| Ok(world.store.layer_index(&built.layer.diff_id)?.unwrap_or_default());
-    built.layers.iter().map(index).collect()
 }
 
 fn file_facts(planned: &Planned) -> Vec<FileFacts<'_>> {

@@ -52,6 +52,24 @@ pub struct Entry {
     pub package: Option<String>,
 }
 
+/// A program that runs with its owner's or group's rights. Such are found when a layer is made, so that a build that
+/// makes nothing need not read what lies in its layers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetId {
+    /// Where.
+    pub path: LayerPath,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+impl SetId {
+    /// Those of a layer.
+    pub fn all(index: &LayerIndex) -> Vec<Self> {
+        let files = index.entries.iter().filter(|entry| entry.kind == Kind::File && entry.mode & 0o6000 != 0);
+        files.map(|entry| Self { path: entry.path.clone(), mode: entry.mode }).collect()
+    }
+}
+
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -233,5 +251,23 @@ mod tests {
         assert_eq!(path.parent().unwrap().to_string(), "a/b");
         assert!(path.starts_with(&LayerPath::new("a/b").unwrap()));
         assert!(!LayerPath::new("ab").unwrap().starts_with(&LayerPath::new("a").unwrap()));
+    }
+
+    #[test]
+    fn programs_with_others_rights_are_files_with_either_bit() {
+        let entry = |path: &str, kind, mode| {
+            let path = LayerPath::new(path).unwrap();
+            Entry { path, kind, mode, uid: 0, gid: 0, size: 0, crc32: None, offset: 0, package: None }
+        };
+        let entries = vec![
+            entry("bin/su", Kind::File, 0o4755),
+            entry("bin/write", Kind::File, 0o2755),
+            entry("bin/ls", Kind::File, 0o755),
+            entry("tmp", Kind::Directory, 0o1777),
+            entry("var/mail", Kind::Directory, 0o2775),
+        ];
+        let found = SetId::all(&LayerIndex { entries });
+        let shown: Vec<_> = found.iter().map(|program| (program.path.to_string(), program.mode)).collect();
+        assert_eq!(shown, [("bin/su".to_owned(), 0o4755), ("bin/write".to_owned(), 0o2755)]);
     }
 }

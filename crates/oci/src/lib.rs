@@ -25,7 +25,7 @@ pub use blobs::{Blobs, MemoryBlobs};
 pub use config::{ContainerConfig, Healthcheck, History, ImageConfig, RootFs};
 pub use digest::{DiffId, Digest, DigestError, Digester};
 pub use image::{Image, Layer};
-pub use layer_index::{Entry, Kind, LayerIndex, LayerPath, LayerPathError};
+pub use layer_index::{Entry, Kind, LayerIndex, LayerPath, LayerPathError, SetId};
 pub use manifest::{Descriptor, DocumentError, Index, Manifest, MediaType, MediaTypeError};
 pub use platform::{Architecture, Platform, PlatformError};
 pub use reference::{Pinned, Reference, ReferenceError, Repository, Tag};

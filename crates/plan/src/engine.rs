@@ -1,7 +1,7 @@
 //! Who builds a plan: the seam between what is wanted and how it is made.
 
 use corten_diagnostic::Report;
-use corten_oci::{Digest, Image, Layer};
+use corten_oci::{Digest, Image, Layer, SetId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Plan, StepId};
@@ -39,6 +39,8 @@ pub struct BuiltLayer {
     pub reused: bool,
     /// The packages in it.
     pub installed: Vec<Installed>,
+    /// Its programs that run with others' rights.
+    pub set_id: Vec<SetId>,
 }
 
 /// A package of a layer, as it says of itself.

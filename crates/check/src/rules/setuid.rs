@@ -1,7 +1,6 @@
 //! ML189: a way to become somebody else.
 
 use corten_diagnostic::{Place, RuleId, Severity};
-use corten_oci::Kind;
 
 use super::{Found, Rule};
 use crate::CheckInput;
@@ -19,10 +18,9 @@ pub(super) const RULE: Rule = Rule {
 
 fn run(input: &CheckInput<'_>, found: &mut Found) {
     for layer in input.layers {
-        let entries = layer.index.entries.iter().filter(|entry| entry.kind == Kind::File && entry.mode & 0o6000 != 0);
-        for entry in entries {
-            let at = Place::File { layer: layer.diff_id, path: entry.path.clone() };
-            let message = format!("/{} has mode {:04o}", entry.path, entry.mode);
+        for program in layer.set_id {
+            let at = Place::File { layer: layer.diff_id, path: program.path.clone() };
+            let message = format!("/{} has mode {:04o}", program.path, program.mode);
             found.add(at, message, format!("take the bit away, or leave the program out (layer {})", layer.name));
         }
     }

@@ -1,6 +1,6 @@
 //! Every rule's bad example has a finding of it, its good one none of any rule.
 
-use corten_oci::{ContainerConfig, DiffId, Digest, Entry, Healthcheck, Kind, LayerIndex, LayerPath};
+use corten_oci::{ContainerConfig, DiffId, Digest, Healthcheck, LayerPath, SetId};
 use serde::Deserialize;
 
 use super::*;
@@ -91,25 +91,16 @@ fn findings(text: &str) -> Vec<Finding> {
     let files: Vec<_> =
         example.files.iter().map(|file| FileFacts { path: &file.path, size: file.size, weight: file.weight }).collect();
     let diff_id = DiffId(Digest::of(b""));
-    let index = |mode| LayerIndex {
-        entries: vec![Entry {
-            path: LayerPath::new("bin/su").unwrap(),
-            kind: Kind::File,
-            mode,
-            uid: 0,
-            gid: 0,
-            size: 1,
-            crc32: None,
-            offset: 0,
-            package: None,
-        }],
+    let set_id = |mode: u32| match mode & 0o6000 {
+        0 => vec![],
+        _ => vec![SetId { path: LayerPath::new("bin/su").unwrap(), mode }],
     };
-    let indexes: Vec<_> = example.layers.iter().map(|layer| index(layer.mode)).collect();
+    let programs: Vec<_> = example.layers.iter().map(|layer| set_id(layer.mode)).collect();
     let layers: Vec<_> = example
         .layers
         .iter()
-        .zip(&indexes)
-        .map(|(layer, index)| LayerFacts { name: &layer.name, size: layer.size, diff_id, index })
+        .zip(&programs)
+        .map(|(layer, set_id)| LayerFacts { name: &layer.name, size: layer.size, diff_id, set_id })
         .collect();
     crate::check(&CheckInput {
         config: &config,

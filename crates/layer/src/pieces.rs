@@ -91,7 +91,8 @@ impl Worker {
         let start = out.len();
         out.resize(start + deflate.deflate_compress_bound(piece.len()), 0);
         let space = out.get_mut(start..).unwrap_or_default();
-        let length = deflate.deflate_compress(piece, space).map_err(|_| unexpected("libdeflate broke its own bound"))?;
+        let length =
+            deflate.deflate_compress(piece, space).map_err(|_| unexpected("libdeflate broke its own bound"))?;
         out.truncate(start + length);
         Ok(out)
     }

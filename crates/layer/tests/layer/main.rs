@@ -1,6 +1,8 @@
-//! Layers and zips, judged by other tools (gzip, GNU tar, Python) and by published archives.
+//! Layers and zips, judged by other tools (gzip, zstd, GNU tar, Python, crane, skopeo, umoci, stargz-snapshotter's library)
+//! and by published archives.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod compressed;
 mod support;
 mod writing;
 mod zips;

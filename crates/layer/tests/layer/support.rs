@@ -61,6 +61,12 @@ pub(crate) fn judge(program: &str, arguments: &[&str]) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// The most memory that this process ever had, in kB.
+pub(crate) fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok())
+}
+
 fn absent(what: &str) {
     assert!(std::env::var_os("CI").is_none(), "{what} is needed in CI");
     println!("not judged: {what} is not here");

@@ -1,0 +1,189 @@
+//! C: pid 1 of the sandbox. It builds the root, starts the process, reaps what is orphaned, and ends everything.
+//!
+//! It keeps its capabilities in the new namespaces, and the process shares its pid namespace: so it is not dumpable, and
+//! because it was executed outside, no capability inside opens its memory, its descriptors or its program's file.
+
+mod filter;
+mod root;
+mod start;
+mod watch;
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{DumpableBehavior, Signal};
+use rustix::thread::{Gid, Uid};
+
+pub(crate) use root::{open_source, sources};
+
+use crate::sandbox::{End, Network, Sandbox};
+use crate::system;
+use crate::trouble::{Outcome, Step, Trouble};
+use crate::wire::{self, Demand, Go, Word};
+use root::NewRoot;
+use watch::Watch;
+
+/// What C is born with.
+pub(crate) struct Inside<'a> {
+    pub(crate) sandbox: &'a Sandbox,
+    pub(crate) socket: UnixStream,
+    /// stdin, stdout, stderr of the process.
+    pub(crate) streams: [OwnedFd; 3],
+}
+
+impl Inside<'_> {
+    /// Everything that C does. It never comes back: it is a copy of S in the middle of S's work.
+    pub(crate) fn live(self) -> ! {
+        if let Err(trouble) = self.try_to_live() {
+            // S may be gone: then nobody wants to know.
+            let _ = wire::send(&self.socket, &Word::Failed(trouble));
+        }
+        system::exit(0)
+    }
+
+    fn try_to_live(&self) -> Outcome<()> {
+        self.keep_only_ours().step(|| "close what is the host's".into())?;
+        let go: Go = match wire::receive(&self.socket).step(|| "hear from outside".into())? {
+            Some(go) => go,
+            None => system::exit(0),
+        };
+        let trees = wire::receive_descriptors(&self.socket, go.trees).step(|| "get the trees".into())?;
+        self.become_owner(go.many_ids)?;
+        let root = self.build(trees, &go)?;
+        self.hide()?;
+        let mut watch = Watch::new(&self.sandbox.limits, go.watch)?;
+        root.enter()?;
+        let signals = system::signals(&[libc::SIGCHLD]).step(|| "wait for signals".into())?;
+        let process = self.start(&go)?;
+        let end = self.wait(process, &signals, &mut watch);
+        end_everyone();
+        root.clean_up();
+        if let Some(end) = end {
+            let word = Word::Ended { end, peak_memory: watch.peak_memory() };
+            wire::send(&self.socket, &word).step(|| "answer".into())?;
+        }
+        Ok(())
+    }
+
+    fn keep_only_ours(&self) -> std::io::Result<()> {
+        let [stdin, stdout, stderr] = &self.streams;
+        let keep = [stdin, stdout, stderr].map(AsRawFd::as_raw_fd);
+        system::close_all_but(&[keep[0], keep[1], keep[2], self.socket.as_raw_fd()])
+    }
+
+    /// Takes the ids that own what we make: without them the namespace's files belong to nobody.
+    fn become_owner(&self, many_ids: bool) -> Outcome<()> {
+        let process = &self.sandbox.process;
+        let (user, group) = if many_ids { (0, 0) } else { (process.user, process.group) };
+        let step = || "take the ids of the user namespace".to_owned();
+        if many_ids {
+            rustix::thread::set_thread_groups(&[]).step(step)?;
+        }
+        let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
+        rustix::thread::set_thread_res_gid(group, group, group).step(step)?;
+        rustix::thread::set_thread_res_uid(user, user, user).step(step)?;
+        // After the change of ids, which clears it; S's end is seen on the socket too.
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).step(step)?;
+        rustix::process::setsid().step(|| "start a session".into())?;
+        system::leave_keyrings();
+        Ok(())
+    }
+
+    fn build(&self, trees: Vec<OwnedFd>, go: &Go) -> Outcome<NewRoot> {
+        // The kernel's killer takes the process before anything of the host's.
+        let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+        let private = rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC;
+        rustix::mount::mount_change("/", private).step(|| "keep mounts to itself".into())?;
+        let trees = if trees.is_empty() {
+            sources(self.sandbox).iter().map(open_source).collect::<Outcome<_>>()?
+        } else {
+            trees
+        };
+        let root = root::build(self.sandbox, trees, go.many_ids)?;
+        if self.sandbox.network == Network::None {
+            system::loopback_up().step(|| "bring up the loopback".into())?;
+        }
+        rustix::system::sethostname(self.sandbox.hostname.as_bytes()).step(|| "set the host name".into())?;
+        Ok(root)
+    }
+
+    fn hide(&self) -> Outcome<()> {
+        let step = || "hide its own memory".to_owned();
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).step(step)
+    }
+
+    /// Starts the process and waits until it executes.
+    fn start(&self, go: &Go) -> Outcome<i32> {
+        let (ours, theirs) = UnixStream::pair().step(|| "make a socket".into())?;
+        let child = system::clone(0, None).step(|| "start a process".into())?;
+        let Some(child) = child else {
+            drop(ours);
+            let trouble = start::start(&self.sandbox.process, &self.sandbox.limits, &self.streams, go);
+            let _ = wire::send(&theirs, &trouble);
+            system::exit(127)
+        };
+        drop(theirs);
+        match wire::receive::<Trouble>(&ours).step(|| "hear from the process".into())? {
+            Some(trouble) => {
+                system::kill(-1, libc::SIGKILL);
+                Err(trouble)
+            }
+            None => Ok(child.pid.as_raw_nonzero().get()),
+        }
+    }
+
+    /// Waits for the process's end, or for the order to stop (`None`).
+    fn wait(&self, process: i32, signals: &OwnedFd, watch: &mut Watch) -> Option<End> {
+        let mut peak = 0;
+        loop {
+            while let Ok(Some(waited)) = system::reap() {
+                peak = peak.max(waited.peak_memory);
+                if waited.pid == process {
+                    watch.saw_memory(peak);
+                    return Some(end_of(waited.status));
+                }
+            }
+            if let Some(limit) = watch.look() {
+                return Some(End::Limit(limit));
+            }
+            let mut ready = [
+                PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+            ];
+            let pause = watch.pause().map(timespec);
+            if poll(&mut ready, pause.as_ref()).is_err() {
+                continue;
+            }
+            if !ready[1].revents().is_empty() {
+                let mut buffer = [0; 1024];
+                let _ = rustix::io::read(signals, &mut buffer);
+            }
+            if !ready[0].revents().is_empty() {
+                match wire::receive(&self.socket) {
+                    Ok(Some(Demand::Signal(number))) => system::kill(process, number),
+                    Ok(Some(Demand::Stop) | None) | Err(_) => return None,
+                }
+            }
+        }
+    }
+}
+
+/// Kills all that is left and waits until it is gone.
+fn end_everyone() {
+    loop {
+        system::kill(-1, libc::SIGKILL);
+        if system::wait_for(-1).is_err() {
+            return;
+        }
+    }
+}
+
+fn end_of(status: i32) -> End {
+    if libc::WIFSIGNALED(status) { End::Signal(libc::WTERMSIG(status)) } else { End::Status(libc::WEXITSTATUS(status)) }
+}
+
+pub(crate) fn timespec(duration: Duration) -> Timespec {
+    Timespec { tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() }
+}

@@ -1,0 +1,152 @@
+//! The last steps of the process before it is itself: what it may and has, then execve.
+//!
+//! The order matters: the filter is loaded while loading needs no promise (CAP_SYS_ADMIN of the namespace), and what follows
+//! is what the filter allows.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::Mode;
+use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
+
+use super::{filter, root};
+use crate::sandbox::{Capabilities, Limits, Process};
+use crate::system;
+use crate::trouble::{Outcome, Step, Trouble};
+use crate::wire::Go;
+
+/// Becomes the process; comes back only with the reason why not.
+pub(super) fn start(process: &Process, limits: &Limits, streams: &[OwnedFd; 3], go: &Go) -> Trouble {
+    match prepare(process, limits, streams, go) {
+        Ok(()) => execute(process),
+        Err(trouble) => trouble,
+    }
+}
+
+fn prepare(process: &Process, limits: &Limits, streams: &[OwnedFd; 3], go: &Go) -> Outcome<()> {
+    for (stream, number) in streams.iter().zip(0..) {
+        system::place(stream.as_fd(), number).step(|| "pass stdin, stdout and stderr".into())?;
+    }
+    system::close_on_exec_above_stderr().step(|| "close what is ours".into())?;
+    system::reset_signals();
+    rustix::process::setsid().step(|| "start a session".into())?;
+    rustix::process::umask(Mode::from_raw_mode(process.umask & 0o777));
+    set_limits(limits, go.watch).step(|| "set limits".into())?;
+    drop_privileges(process, go.many_ids)?;
+    let folder = process.folder.as_path();
+    rustix::process::chdir(folder).map_err(|error| {
+        Trouble::input(format!("cannot start in {} of the root file system: {error}", folder.display()))
+    })
+}
+
+/// What each process has for itself. `alone`: no cgroup counts them together.
+fn set_limits(limits: &Limits, alone: bool) -> io::Result<()> {
+    system::limit(libc::RLIMIT_CORE, 0)?;
+    if let Some(files) = limits.open_files {
+        system::limit(libc::RLIMIT_NOFILE, files)?;
+    }
+    if !alone {
+        return Ok(());
+    }
+    if let Some(memory) = limits.memory {
+        // Above what is watched, so that a growing process is seen, and ended with the reason, before malloc fails in it.
+        system::limit(libc::RLIMIT_DATA, memory.saturating_mul(2))?;
+    }
+    match limits.processes {
+        // Before, it counts the processes of the user on the whole host.
+        Some(processes) if system::release() >= (5, 14) => {
+            system::limit(libc::RLIMIT_NPROC, processes.saturating_add(processes / 8).saturating_add(8))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn drop_privileges(process: &Process, many_ids: bool) -> Outcome<()> {
+    let step = || "give up privileges".to_owned();
+    let wanted = CapabilitySet::from_bits_retain(known(process.capabilities));
+    for number in 0..64 {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        // Numbers that the kernel does not know are refused; there is nothing to drop.
+        if !wanted.contains(capability) && rustix::thread::remove_capability_from_bounding_set(capability).is_err() {
+            break;
+        }
+    }
+    rustix::thread::set_keep_capabilities(true).step(step)?;
+    for program in filter::programs(process.capabilities).map_err(Trouble::world)? {
+        system::filter(&program).step(|| "load the system call filter (seccomp)".into())?;
+    }
+    if many_ids {
+        let groups: Vec<_> = process.groups.iter().map(|group| Gid::from_raw(*group)).collect();
+        rustix::thread::set_thread_groups(&groups).step(|| "set the supplementary groups".into())?;
+        let (user, group) = (Uid::from_raw(process.user), Gid::from_raw(process.group));
+        let change = rustix::thread::set_thread_res_gid(group, group, group)
+            .and_then(|()| rustix::thread::set_thread_res_uid(user, user, user));
+        change.map_err(|_| root::no_such_id(process.user, process.group))?;
+    }
+    // Only ambient ones need to be inheritable; root's come from the bounding set.
+    let inheritable = if process.user == 0 { CapabilitySet::empty() } else { wanted };
+    let sets = CapabilitySets { effective: wanted, permitted: wanted, inheritable };
+    rustix::thread::set_capabilities(None, sets).step(step)?;
+    if process.user != 0 {
+        for capability in wanted.iter() {
+            rustix::thread::configure_capability_in_ambient_set(capability, true).step(step)?;
+        }
+    }
+    if process.no_new_privileges {
+        rustix::thread::set_no_new_privs(true).step(step)?;
+    }
+    Ok(())
+}
+
+/// Those of the asked capabilities that this kernel has.
+fn known(capabilities: Capabilities) -> u64 {
+    let all = rustix::thread::capabilities(None).map_or(0, |sets| sets.permitted.bits());
+    capabilities.0 & all
+}
+
+fn execute(process: &Process) -> Trouble {
+    let strings = |texts: Vec<Vec<u8>>| texts.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>();
+    let arguments = strings(process.arguments.iter().map(|text| text.as_bytes().to_vec()).collect());
+    let environment = strings(
+        process.environment.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat()).collect(),
+    );
+    let (Ok(arguments), Ok(environment)) = (arguments, environment) else {
+        return Trouble::input("cannot start a process: an argument or a variable holds a NUL");
+    };
+    let Some(name) = process.arguments.first().filter(|name| !name.is_empty()) else {
+        return Trouble::input("cannot start a process: it has no name");
+    };
+    let mut error = io::Error::from_raw_os_error(libc::ENOENT);
+    for candidate in candidates(process) {
+        let failure = system::execute(&candidate, &arguments, &environment);
+        // As execvp: a candidate that may not be executed is remembered, the search goes on.
+        if failure.raw_os_error() != Some(libc::ENOENT) {
+            error = failure;
+        }
+    }
+    explain(Path::new(name), &error)
+}
+
+fn candidates(process: &Process) -> Vec<CString> {
+    let Some(name) = process.arguments.first() else { return Vec::new() };
+    let name = name.as_bytes();
+    if name.contains(&b'/') {
+        return CString::new(name).into_iter().collect();
+    }
+    let path = process.environment.get(std::ffi::OsStr::new("PATH")).map_or(&b"/usr/bin:/bin"[..], |path| path.as_bytes());
+    let folders = path.split(|byte| *byte == b':').filter(|folder| !folder.is_empty());
+    folders.filter_map(|folder| CString::new([folder, b"/", name].concat()).ok()).collect()
+}
+
+fn explain(name: &Path, error: &io::Error) -> Trouble {
+    let name = name.display();
+    let because = match error.raw_os_error() {
+        Some(libc::ENOENT) => "no such program, or the interpreter that it names is missing".to_owned(),
+        Some(libc::ENOEXEC) => "it is no program of this machine".to_owned(),
+        _ => error.to_string(),
+    };
+    Trouble::input(format!("cannot start {name} in the root file system: {because}"))
+}

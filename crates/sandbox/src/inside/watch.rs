@@ -1,0 +1,114 @@
+//! Counts processes and memory where no cgroup does: every few hundredths of a second, from a `/proc` of our own.
+
+use std::ffi::CStr;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Dir, Mode, OFlags};
+
+use super::root::proc_of_ours;
+use crate::sandbox::{Limit, Limits};
+use crate::trouble::Outcome;
+
+const SHORTEST: Duration = Duration::from_millis(20);
+
+pub(super) struct Watch {
+    proc: Option<OwnedFd>,
+    memory: u64,
+    processes: u64,
+    next: Instant,
+    peak_memory: u64,
+}
+
+impl Watch {
+    pub(super) fn new(limits: &Limits, is_on: bool) -> Outcome<Self> {
+        let is_on = is_on && (limits.memory.is_some() || limits.processes.is_some());
+        Ok(Self {
+            proc: if is_on { Some(proc_of_ours()?) } else { None },
+            memory: limits.memory.unwrap_or(u64::MAX),
+            processes: limits.processes.unwrap_or(u64::MAX),
+            next: Instant::now(),
+            peak_memory: 0,
+        })
+    }
+
+    /// The limit that is reached, if it is time to look.
+    pub(super) fn look(&mut self) -> Option<Limit> {
+        let proc = self.proc.as_ref()?;
+        let start = Instant::now();
+        if start < self.next {
+            return None;
+        }
+        let (tasks, memory) = count(proc);
+        self.peak_memory = self.peak_memory.max(memory);
+        // Never more than a tenth of a processor.
+        self.next = Instant::now() + SHORTEST.max(start.elapsed() * 9);
+        if memory > self.memory {
+            Some(Limit::Memory)
+        } else if tasks > self.processes {
+            Some(Limit::Processes)
+        } else {
+            None
+        }
+    }
+
+    /// How long nothing needs to be looked at; `None`: ever.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        self.proc.as_ref().map(|_| self.next.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)))
+    }
+
+    pub(super) fn saw_memory(&mut self, bytes: u64) {
+        self.peak_memory = self.peak_memory.max(bytes);
+    }
+
+    pub(super) fn peak_memory(&self) -> u64 {
+        self.peak_memory
+    }
+}
+
+/// Threads, and bytes of memory that is no file's, of everyone but pid 1. Memory that several share counts for each.
+fn count(proc: &OwnedFd) -> (u64, u64) {
+    let (mut tasks, mut memory) = (0, 0_u64);
+    let Ok(folder) = Dir::read_from(proc) else { return (0, 0) };
+    for entry in folder.flatten() {
+        let name = entry.file_name();
+        if name.to_bytes().first().is_some_and(u8::is_ascii_digit) && name != c"1" {
+            let (threads, bytes) = status(proc, name).unwrap_or((1, 0));
+            tasks += threads;
+            memory = memory.saturating_add(bytes);
+        }
+    }
+    (tasks, memory)
+}
+
+fn status(proc: &OwnedFd, pid: &CStr) -> Option<(u64, u64)> {
+    let folder = rustix::fs::openat(proc, pid, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let file = rustix::fs::openat(&folder, c"status", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut text = Vec::new();
+    std::fs::File::from(file).take(16 << 10).read_to_end(&mut text).ok()?;
+    Some(parse(&String::from_utf8_lossy(&text)))
+}
+
+/// Threads and bytes of `/proc/PID/status`. The process chooses the first line, its name, in which a newline is escaped.
+fn parse(text: &str) -> (u64, u64) {
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let kibibytes = field("RssAnon").saturating_add(field("RssShmem")).saturating_add(field("VmSwap"));
+    (field("Threads").max(1), kibibytes.saturating_mul(1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_and_threads_are_read_whatever_the_name_is() {
+        let text = "Name:\tThreads:\\n9\nState:\tR\nThreads:\t3\nRssAnon:\t  100 kB\nRssFile:\t 7 kB\nRssShmem:\t 20 kB\n";
+        assert_eq!(parse(text), (3, 120 << 10));
+        assert_eq!(parse("Name:\tzombie\n"), (1, 0));
+        assert_eq!(parse("RssAnon:\t99999999999999999999 kB\nThreads:\t-4\n"), (1, 0));
+    }
+}

@@ -1,0 +1,54 @@
+//! One process in one root file system, as root and rootless, without a daemon.
+//!
+//! It carries what Corten does not trust: the build back ends of sdists, the `RUN` steps of Dockerfiles, the interpreter of a
+//! base. A [`Sandbox`] says everything that the process gets; [`Sandbox::run`] says how it ended.
+//!
+//! ```text
+//!  the program            S, outside                     C, pid 1 inside              the process
+//!  Sandbox::run ──spawn──► init(): cgroup, clone ───────► root, mounts, pivot_root ──► ids, capabilities, filter
+//!     ▲  ▲ order, fds      id maps, idmapped trees ─fds─► reaps, counts, watches       execve
+//!     │  └──── report ──── time, cgroup events ◄─report──                                │
+//!     └──────────────────────────── pipes of output, bounded ◄───────────────────────────┘
+//! ```
+//!
+//! S is the program itself, started again with the argument [`ARGUMENT`]: a process of one thread, which may fork and
+//! allocate, and holds nothing of the caller's but the order and three descriptors. A program that uses this crate calls
+//! [`init`] where its first argument is that one. S lives in the caller's namespaces; C is a clone of it in new ones (user,
+//! mount, pid, ipc, uts, cgroup, and net unless the host's is asked for). There is no time namespace: its clocks would have
+//! the host's offsets and hide nothing.
+//!
+//! **Nothing survives.** When S or the caller dies, by whatever, C gets SIGKILL (parent death signal) and sees its socket end;
+//! with C, which is pid 1, the kernel kills its namespace, and with that go mounts and network. No temporary folder is used:
+//! what a sandbox needs besides its root lies in one tmpfs that only its mount namespace has. An empty cgroup is what a killed
+//! S may leave; the next sandbox removes it.
+//!
+//! **Ids.** For root, inside 0…65535 are a range of host ids that belong to no one (524288 + n × 65536, n from the pid of S),
+//! and every tree is mounted through an id map, so that owners on disk are the image's own while a process that broke
+//! out would own nothing, and limits per user count this sandbox alone. Where a kernel or file system has no
+//! such mounts (before 5.19; NFS and others), inside and outside ids are the same, still in a user namespace, so without a
+//! capability outside; [`Note::IdsNotShifted`] says so, and [`Ids::Same`] asks for it. For others, `newuidmap` with the ranges of
+//! `/etc/subuid` where both are there; else one id: the process's user is the caller, and there are no other users.
+//!
+//! **Limits.** With cgroup v2 (a parent cgroup that we may make children in and that has `memory` and `pids`) the kernel counts all
+//! processes together. Without, each process has its limits (RLIMIT_DATA, RLIMIT_NPROC where it counts per user namespace,
+//! Linux 5.14) and C adds them up every few hundredths of a second and ends everything above; that is a watch, not a wall:
+//! [`Note::LimitsNotEnforced`].
+//!
+//! **What it needs.** Linux 5.12 (5.11 for overlays in user namespaces, 5.12 for `mount_setattr`), user namespaces, a `/proc` that is not
+//! masked. Tested on Linux 6.18 (user namespaces for everyone, overlayfs in them, cgroup v1 beside a v2 without controllers).
+
+#![warn(clippy::undocumented_unsafe_blocks)]
+
+mod inside;
+mod outside;
+mod sandbox;
+mod streams;
+mod system;
+mod trouble;
+mod wire;
+
+pub use outside::{ARGUMENT, init};
+pub use sandbox::{
+    Capabilities, End, Exit, Helper, Ids, Limit, Limits, Mount, Network, Note, Process, Root, Sandbox, Upper,
+};
+pub use streams::{Output, Remote, Stdin, Streams};

@@ -1,12 +1,12 @@
 //! Debian packages that the tests need, and what for.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::shell::{find, is_root, run};
 
-/// A program, the package that brings it to Debian 12, and what the tests do with it.
+/// A program or a module of Python, the package that brings it to Debian 12, and what the tests do with it.
 pub struct Need {
-    /// The program, as it is found in `PATH`.
+    /// The program as it is found in `PATH`, or the module as `python3` imports it.
     pub program: &'static str,
     /// The package.
     pub package: &'static str,
@@ -14,7 +14,7 @@ pub struct Need {
     pub why: &'static str,
 }
 
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 10] = [
     Need { program: "git", package: "git", why: "commits, tags and dirty folders" },
     Need { program: "gpgv", package: "gpgv", why: "a second opinion on signatures of archives" },
     Need { program: "xz", package: "xz-utils", why: "archives as others compress them" },
@@ -23,10 +23,14 @@ const NEEDS: [Need; 12] = [
     Need { program: "podman", package: "podman", why: "loads and runs images" },
     Need { program: "skopeo", package: "skopeo", why: "copies OCI layouts" },
     Need { program: "strace", package: "strace", why: "kills the store before single system calls" },
-    Need { program: "jsonschema", package: "python3-jsonschema", why: "the official schema of SPDX" },
     Need { program: "umoci", package: "umoci", why: "unpacks OCI layouts" },
     Need { program: "runc", package: "runc", why: "runs what umoci unpacked" },
-    Need { program: "python3", package: "python3-venv", why: "environments to compare with" },
+];
+
+/// Debian's `python3` alone makes no environments: what `ensurepip` is for comes with another package.
+const MODULES: [Need; 2] = [
+    Need { program: "ensurepip", package: "python3-venv", why: "environments to compare with" },
+    Need { program: "jsonschema", package: "python3-jsonschema", why: "the official schema of SPDX" },
 ];
 
 /// Installs what is missing, when we are root on a Debian.
@@ -34,7 +38,8 @@ const NEEDS: [Need; 12] = [
 /// # Errors
 /// Names the packages that are missing where we may not install them, or what apt-get said.
 pub fn install() -> Result<(), String> {
-    let missing: Vec<&Need> = NEEDS.iter().filter(|need| find(need.program).is_none()).collect();
+    let programs = NEEDS.iter().filter(|need| find(need.program).is_none());
+    let missing: Vec<&Need> = programs.chain(MODULES.iter().filter(|need| !imports(need.program))).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -43,6 +48,12 @@ pub fn install() -> Result<(), String> {
     }
     let names: Vec<&str> = missing.iter().map(|need| need.package).collect();
     apt_install(&names)
+}
+
+fn imports(module: &str) -> bool {
+    let mut python = Command::new("python3");
+    python.args(["-c", &format!("import {module}")]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    python.status().is_ok_and(|status| status.success())
 }
 
 /// Installs packages, without asking and without what is only recommended.

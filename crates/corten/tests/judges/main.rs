@@ -1,0 +1,23 @@
+//! Other people's programs say whether the image of `examples/text-classifier` is right. It is shipped once, from the
+//! real archive and the real index, with nothing of this checkout's own state.
+//!
+//! | judge | what it says |
+//! |---|---|
+//! | `crane` | every digest, size and diff id is true |
+//! | `skopeo`, a registry | the image is the same elsewhere |
+//! | `docker`, `podman`, `umoci` + `runc` | the service starts without privileges, and answers; its health check passes |
+//! | `uv` | what every installed distribution requires is there |
+//! | `dpkg`, `syft` | the packages are those of the bill of materials |
+//! | `python3-jsonschema` | the bill of materials is SPDX 2.3 |
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
+
+mod bill;
+mod bundle;
+mod copies;
+mod docker;
+mod files;
+mod image;
+mod inside;
+mod place;
+mod podman;
+mod service;

@@ -1,14 +1,16 @@
 //! `corten plan`.
 
+use std::collections::BTreeMap;
+
 use corten_diagnostic::{Failure, Report};
-use corten_flow::World;
 use corten_flow::plan::{Planned, plan};
+use corten_flow::{Ignored, World};
 use corten_plan::Op;
 use serde::Serialize;
 
 use super::{plan_options, result};
 use crate::args::{self, Format};
-use crate::render::text::{size, table};
+use crate::render::text::{columns, size, table};
 
 /// How many of the largest files are shown.
 const LARGEST: usize = 10;
@@ -68,15 +70,15 @@ struct FileShape<'a> {
 /// Plans and says what would be built.
 pub fn run(arguments: &args::Plan, format: Format, world: &World<'_>) -> Result<u8, Report> {
     let planned = plan(&arguments.project.folder, &plan_options(&arguments.project)?, world)?;
-    let shape = shape(&planned)?;
+    let ignored = planned.ignored()?;
+    let shape = shape(&planned, &ignored)?;
     result(format, &shape, || text(&shape))?;
     Ok(0)
 }
 
-fn shape(planned: &Planned) -> Result<Shape<'_>, Failure> {
+fn shape<'a>(planned: &'a Planned, ignored: &'a BTreeMap<String, Ignored>) -> Result<Shape<'a>, Failure> {
     let settings = &planned.project.settings;
-    let mut ignored: Vec<IgnoredShape<'_>> = planned
-        .ignored
+    let mut ignored: Vec<IgnoredShape<'_>> = ignored
         .iter()
         .map(|(because, ignored)| IgnoredShape { because, files: ignored.files, bytes: ignored.bytes })
         .collect();
@@ -134,7 +136,8 @@ fn text(shape: &Shape<'_>) -> String {
     let layers = shape.layers.iter().map(|layer| [size(layer.bytes), layer.inputs.to_string(), layer.what.to_owned()]);
     let mut text = format!("{} {} as user {}\n\n", shape.name, shape.version, shape.user);
     text.push_str(&rows(["INPUT", "FILES", "LAYER, LOWEST FIRST"], layers.collect()));
-    text.push_str(&format!("\n\nbase {} {}: {}", shape.base.reference, shape.base.variant, shape.base.debs.join(", ")));
+    text.push_str(&format!("\n\nBASE {} {}\n", shape.base.reference, shape.base.variant));
+    text.push_str(&columns(&shape.base.debs));
     if !shape.ignored.is_empty() {
         let ignored = shape.ignored.iter().map(|one| [size(one.bytes), one.files.to_string(), one.because.to_owned()]);
         text.push_str("\n\n");

@@ -47,9 +47,25 @@ pub fn table(rows: &[Vec<String>], right: &[usize]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// Items beside and below each other, as many columns as fit into 100 characters, read downwards as `ls` has them.
+pub fn columns(items: &[String]) -> String {
+    let widest = items.iter().map(|item| item.chars().count()).max().unwrap_or(0) + 2;
+    let count = (100 / widest).max(1);
+    let height = items.len().div_ceil(count);
+    let row = |top: usize| items.iter().skip(top).step_by(height.max(1)).cloned().collect::<Vec<_>>();
+    table(&(0..height).map(row).collect::<Vec<_>>(), &[])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_are_read_downwards() {
+        let items: Vec<String> = ["a", "b", "c", "d", &"e".repeat(30)].map(str::to_owned).into();
+        assert_eq!(columns(&items), format!("a  c  {}\nb  d", "e".repeat(30)));
+        assert_eq!(columns(&[]), "");
+    }
 
     #[test]
     fn sizes_have_three_digits_or_so() {

@@ -30,7 +30,8 @@
 //! ```
 
 use corten_oci::{Architecture, Digest};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Variant;
 
@@ -39,12 +40,20 @@ use crate::Variant;
 #[serde(deny_unknown_fields)]
 pub struct CortenLock {
     /// Always 1.
+    #[serde(deserialize_with = "known_version")]
     pub version: u32,
     /// The Python lock that this file was made with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock: Option<LockedLock>,
     /// The base.
     pub base: LockedBase,
+}
+
+fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        1 => Ok(1),
+        other => Err(D::Error::custom(format!("version {other} of corten.lock is not known, 1 is"))),
+    }
 }
 
 /// A lock of another tool, by content.

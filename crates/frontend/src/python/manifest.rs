@@ -99,7 +99,7 @@ pub(super) struct Uv {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected \"all\" or a list of names")]
 pub(super) enum DefaultGroups {
     /// `"all"`.
     Word(String),
@@ -107,7 +107,7 @@ pub(super) enum DefaultGroups {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a table such as { index = \"…\" }, or a list of them")]
 pub(super) enum Sources {
     One(Box<Source>),
     Many(Vec<Source>),
@@ -144,7 +144,31 @@ impl Manifest {
     pub fn parse(path: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Result<Self, Failure> {
         let (path, text) = (path.into(), text.into());
         let content = toml::from_str(&text).map_err(|error| broken_toml(&path, &text, &error))?;
-        Ok(Self { path, text, content })
+        let manifest = Self { path, text, content };
+        manifest.refuse_unreadable()?;
+        Ok(manifest)
+    }
+
+    /// Requirements that no tool could read.
+    fn refuse_unreadable(&self) -> Result<(), Failure> {
+        let texts = self.content.project.iter().flat_map(|project| &project.dependencies);
+        let Some((at, why)) = texts.enumerate().find_map(|(at, text)| Some((at, requirement(text).err()?))) else {
+            return Ok(());
+        };
+        let list = self.places().and_then(|project| project.dependencies);
+        let failure = Failure::input(format!("{}: {why}", self.path.display()));
+        Err(match list.as_ref().and_then(|list| list.get_ref().get(at)) {
+            Some(text) => failure.at(self.span(text.span())),
+            None => failure,
+        })
+    }
+
+    fn places(&self) -> Option<ProjectPlaces> {
+        toml::from_str::<Places>(&self.text).ok()?.project
+    }
+
+    fn span(&self, range: std::ops::Range<usize>) -> Span {
+        Span::new(&self.path, Arc::clone(&self.text), range)
     }
 
     /// The project's name.
@@ -168,7 +192,7 @@ impl Manifest {
         if differences.is_empty() {
             return None;
         }
-        let project = toml::from_str::<Places>(&self.text).ok()?.project?;
+        let project = self.places()?;
         let told = |word: &str| differences.iter().any(|line| words(line).any(|found| found == word));
         let named = |text: &&Spanned<String>| {
             requirement(text.get_ref()).is_ok_and(|requirement| told(requirement.name.as_str()))
@@ -179,7 +203,7 @@ impl Manifest {
         let range =
             range.or_else(|| project.requires_python.filter(|_| told("requires-python")).map(|text| text.span()));
         let range = range.or_else(|| list.map(Spanned::span))?;
-        Some(Span::new(&self.path, Arc::clone(&self.text), range))
+        Some(self.span(range))
     }
 
     /// What `uv sync --no-dev` takes: the default groups (`tool.uv.default-groups`, else none but `dev`) without `dev`.

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use corten_diagnostic::{Event, Failure, Report};
+use corten_diagnostic::{Diagnose, Event, Failure, Report};
 use corten_engine::convert;
 use corten_frontend::python::refuse_broken;
 use corten_frontend::settings::{Base, Setting};
-use corten_install::debian::{Archive, BaseRequest, Keyring, Mirrors, lock_base};
+use corten_install::debian::{Archive, ArchiveError, BaseRequest, Keyring, Mirrors, lock_base};
 use corten_oci::Architecture;
 use corten_plan::{ArchiveState, LockedBase, PythonTarget};
 
@@ -55,7 +55,7 @@ fn lock(project: &Project, architecture: Architecture, world: &World<'_>) -> Res
         seen: project.corten_lock.as_ref().map(|lock| lock.base.archive.epoch),
     };
     let sources = Sources::of(project)?;
-    let locked = lock_base(&sources.archive(world), &request)?;
+    let locked = lock_base(&sources.archive(world), &request).map_err(|error| at_setting(error, &settings.base))?;
     Ok(LockedBase {
         reference: settings.base.value.to_string(),
         variant: settings.variant.value,
@@ -66,6 +66,17 @@ fn lock(project: &Project, architecture: Architecture, world: &World<'_>) -> Res
         archive: ArchiveState { suite: locked.suite, epoch: locked.epoch },
         debs: locked.debs.into_iter().map(convert::from_install).collect(),
     })
+}
+
+/// A release that there is none of is a mistake of the setting that names it.
+fn at_setting(error: ArchiveError, setting: &Setting<Base>) -> Report {
+    match (&error, &setting.at) {
+        (ArchiveError::Suite { .. }, Some(at)) => {
+            let failure = Failure::usage(error.to_string()).at(at.clone());
+            error.hints().into_iter().fold(failure, Failure::hint).into()
+        }
+        _ => error.into(),
+    }
 }
 
 /// Where the project gets Debian's packages from, and whose signatures count.

@@ -37,7 +37,7 @@ pub fn files(project: &Project, world: &World<'_>) -> Result<Files, Report> {
     let mut app = place(project, &context.app, &mut hashes, world.now)?;
     app.extend(extra_files(project, &mut hashes, world.now)?);
     app.sort_by(|left, right| left.path.cmp(&right.path));
-    refuse_twice(&app)?;
+    refuse_twice(&app, project)?;
     let weights = place(project, &context.weights, &mut hashes, world.now)?;
     hashes.save(world.store, &project.folder)?;
     let sources = sources(project, &context)?;
@@ -54,7 +54,8 @@ fn extra_files(project: &Project, hashes: &mut Hashes, now: i64) -> Result<Vec<S
     let one = |extra: &corten_frontend::settings::Setting<corten_frontend::settings::ExtraFile>| {
         let source = project.folder.join(&extra.value.from);
         let metadata = source.metadata().map_err(|error| {
-            let failure = Failure::input(format!("reading the extra file {}: {error}", source.display()));
+            let failure = Failure::usage(format!("reading the extra file {}: {error}", source.display()))
+                .hint("'from' is a path in the project's folder");
             match &extra.at {
                 Some(at) => failure.at(at.clone()),
                 None => failure,
@@ -68,14 +69,16 @@ fn extra_files(project: &Project, hashes: &mut Hashes, now: i64) -> Result<Vec<S
     project.settings.extra_files.iter().map(one).collect()
 }
 
-fn refuse_twice(files: &[SourceFile]) -> Result<(), Failure> {
-    match files.windows(2).find(|pair| pair[0].path == pair[1].path) {
-        Some(pair) => {
-            Err(Failure::usage(format!("two files of the project would become /{} in the image", pair[0].path))
-                .hint("give the extra file another place"))
-        }
-        None => Ok(()),
-    }
+fn refuse_twice(files: &[SourceFile], project: &Project) -> Result<(), Failure> {
+    let Some([file, _]) = files.array_windows().find(|[one, next]| one.path == next.path) else { return Ok(()) };
+    let failure = Failure::usage(format!("two files of the project would become /{} in the image", file.path))
+        .hint("give the extra file another place");
+    let mut extras = project.settings.extra_files.iter();
+    let extra = extras.rfind(|extra| extra.value.to.trim_start_matches('/') == file.path);
+    Err(match extra.and_then(|extra| extra.at.clone()) {
+        Some(at) => failure.at(at),
+        None => failure,
+    })
 }
 
 fn sources(project: &Project, context: &Context) -> Result<Vec<(String, String)>, Failure> {

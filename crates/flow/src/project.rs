@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use corten_diagnostic::{Event, Events, Failure};
+use corten_diagnostic::{Event, Events, Failure, Span};
 use corten_frontend::python::{LockKind, LockText, Manifest, includes};
 use corten_frontend::settings::{Frontend, Settings, Text, Texts};
 use corten_oci::Digest;
@@ -125,7 +125,7 @@ fn not_text(path: PathBuf, error: &std::string::FromUtf8Error) -> Failure {
     let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
     let at = error.utf8_error().valid_up_to();
     Failure::input(format!("reading {}: it is not UTF-8 text", path.display()))
-        .at(corten_diagnostic::Span::new(path, text, at..at + '\u{fffd}'.len_utf8()))
+        .at(Span::new(path, text, at..at + '\u{fffd}'.len_utf8()))
         .hint("save it as UTF-8")
 }
 
@@ -134,7 +134,7 @@ fn corten_lock(folder: &Path) -> Result<Option<CortenLock>, Failure> {
     CortenLock::parse(&text.text).map(Some).map_err(|error| {
         let range = error.span().unwrap_or_default();
         Failure::input(format!("reading {}: {}", text.path.display(), error.message()))
-            .at(corten_diagnostic::Span::new(text.path, text.text, range))
+            .at(Span::new(text.path, text.text, range))
             .hint("`corten lock` writes it anew")
     })
 }
@@ -168,7 +168,7 @@ fn choose_path(
     }
 }
 
-fn place(at: Option<&corten_diagnostic::Span>) -> String {
+fn place(at: Option<&Span>) -> String {
     at.map_or_else(|| "the settings".to_owned(), ToString::to_string)
 }
 
@@ -226,7 +226,7 @@ fn named_lock(folder: &Path, name: &str) -> Result<LockText, Failure> {
             .hint(format!("these can: {}, pylock.<name>.toml", LOCKS.join(", "))));
     };
     let Some(text) = text(folder, name)? else {
-        let failure = Failure::input(format!("there is no lock {}", folder.join(name).display()));
+        let failure = Failure::usage(format!("there is no lock {}", folder.join(name).display()));
         return Err(failure.hint("make it, or leave the setting out: then the lock that is there is taken"));
     };
     with_includes(folder, LockText::new(kind, text.path, text.text))
@@ -241,13 +241,19 @@ fn with_includes(folder: &Path, mut lock: LockText) -> Result<LockText, Failure>
         }
         for name in missing {
             let Some(text) = text(folder, &name)? else {
-                return Err(Failure::input(format!(
-                    "reading {}: there is no file {name}, which it includes",
-                    lock.path.display()
-                )));
+                return Err(no_included(&lock, &name));
             };
             lock.included.push((name, text.text));
         }
+    }
+}
+
+fn no_included(lock: &LockText, name: &str) -> Failure {
+    let failure = Failure::input(format!("reading {}: there is no file {name}, which it includes", lock.path.display()))
+        .hint("its path is meant from the folder of the file that names it");
+    match lock.text.lines().position(|line| line.contains(name)) {
+        Some(line) => failure.at(Span::line_of(&lock.path, Arc::clone(&lock.text), line + 1)),
+        None => failure,
     }
 }
 

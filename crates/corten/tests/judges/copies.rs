@@ -29,7 +29,8 @@ fn skopeo_takes_the_layout_to_a_registry_where_crane_validates_it() {
     let there = format!("{}/{NAME}", registry.address);
     let copy = ["--insecure-policy", "copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false"];
     done(command(&skopeo, copy).arg(&layout).arg(format!("docker://{there}")));
-    let said = done(&mut command(&crane, ["validate", "--remote", &there]));
+    // Layers as well in the archive above: of what a registry has, it reads none that is stored as it is, as weights are.
+    let said = done(&mut command(&crane, ["validate", "--fast", "--remote", &there]));
     assert!(said.starts_with("PASS"), "{said}");
     assert_eq!(done(&mut command(&crane, ["digest", &there])).trim(), image.digest);
 }

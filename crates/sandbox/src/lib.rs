@@ -31,7 +31,7 @@
 //!
 //! **Limits.** With cgroup v2 (a parent cgroup that we may make children in and that has `memory` and `pids`) the kernel counts all
 //! processes together. Without, each process has its limits (RLIMIT_DATA, RLIMIT_NPROC where it counts per user namespace,
-//! Linux 5.14) and C adds them up every few hundredths of a second and ends everything above; that is a watch, not a wall:
+//! Linux 5.14) and C adds them up every few milliseconds and ends everything above; that is a watch, not a wall:
 //! [`Note::LimitsNotEnforced`].
 //!
 //! **What it needs.** Linux 5.12 (5.11 for overlays in user namespaces, 5.12 for `mount_setattr`), user namespaces, a `/proc` that is not

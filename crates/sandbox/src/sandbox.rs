@@ -294,9 +294,14 @@ impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::LimitsNotEnforced(why) => {
-                write!(f, "limits_not_enforced: memory and processes are limited one by one and watched, their totals not enforced: {why}")
+                write!(
+                    f,
+                    "limits_not_enforced: memory and processes are limited one by one and watched, their totals not enforced: {why}"
+                )
             }
-            Self::IdsNotShifted(why) => write!(f, "ids_not_shifted: users have the same numbers inside and outside: {why}"),
+            Self::IdsNotShifted(why) => {
+                write!(f, "ids_not_shifted: users have the same numbers inside and outside: {why}")
+            }
             Self::OneId(why) => write!(f, "one_id: there is only one user inside: {why}"),
             Self::GroupsNotSet => f.write_str("groups_not_set: supplementary groups stay the caller's"),
         }

@@ -109,7 +109,9 @@ impl Sandbox {
         match answer {
             Ok((Some(Answer::Ended(exit)), None)) => Ok(exit),
             Ok((Some(Answer::Failed(trouble)), _)) => Err(trouble.into_failure()),
-            Ok((_, Some(error))) => Err(Failure::world(format!("cannot write the output of a sandboxed process: {error}"))),
+            Ok((_, Some(error))) => {
+                Err(Failure::world(format!("cannot write the output of a sandboxed process: {error}")))
+            }
             Ok((None, None)) => Err(Failure::world(format!("the sandbox ended without an answer: {status}"))),
             Err(error) => Err(failed("talk to it", error)),
         }
@@ -186,7 +188,8 @@ impl Budget<'_> {
     /// Takes up to `count` bytes from what is left.
     fn take(&self, count: usize) -> usize {
         let wanted = count as u64;
-        let before = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(wanted)));
+        let before =
+            self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(wanted)));
         before.map_or(count, |left| usize::try_from(left).unwrap_or(count).min(count))
     }
 }

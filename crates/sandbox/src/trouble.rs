@@ -42,7 +42,6 @@ impl Trouble {
         };
         self.hints.into_iter().fold(failure, Failure::hint)
     }
-
 }
 
 /// Says which step failed.

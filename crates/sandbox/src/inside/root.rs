@@ -199,7 +199,7 @@ fn mount_root(sandbox: &Sandbox, scratch: &OwnedFd, trees: &mut impl Iterator<It
     make_folder(scratch.as_fd(), "u", 0o755)?;
     if let Upper::Keep(_) = upper {
         attach(&trees.next().ok_or_else(lost)?, scratch, "u", || "mount the upper folder".into())?;
-    } 
+    }
     for name in ["u/upper", "u/work"] {
         make_folder(scratch.as_fd(), name, 0o755)?;
     }
@@ -208,7 +208,9 @@ fn mount_root(sandbox: &Sandbox, scratch: &OwnedFd, trees: &mut impl Iterator<It
     rustix::process::fchdir(scratch).step(|| "enter the scratch".into())?;
     let mounted = rustix::mount::mount("overlay", "root", "overlay", MountFlags::NODEV, options.as_c_str());
     mounted.step(|| format!("mount {} folders on top of each other (overlayfs)", lower.len())).map_err(|trouble| {
-        trouble.hint("overlayfs in a user namespace needs Linux 5.11 and an upper folder that is not on overlayfs or NFS itself")
+        trouble.hint(
+            "overlayfs in a user namespace needs Linux 5.11 and an upper folder that is not on overlayfs or NFS itself",
+        )
     })
 }
 
@@ -272,7 +274,8 @@ impl NewRoot {
     /// Opens a target in the root; no link leads out of it, and none leads to `/proc`, `/dev` or `/sys`.
     fn target(&mut self, path: &Path, kind: Kind) -> Outcome<OwnedFd> {
         let names = names(path)?;
-        let is_strict = [c"proc", c"dev", c"sys"].iter().any(|name| names.first().is_some_and(|first| **first == **name));
+        let is_strict =
+            [c"proc", c"dev", c"sys"].iter().any(|name| names.first().is_some_and(|first| **first == **name));
         let resolve = ResolveFlags::IN_ROOT
             | ResolveFlags::NO_MAGICLINKS
             | if is_strict { ResolveFlags::NO_SYMLINKS } else { ResolveFlags::empty() };
@@ -291,12 +294,16 @@ impl NewRoot {
             };
             here = opened.map_err(|error| bad_target(path, error, is_strict))?;
         }
-        let is_folder = rustix::fs::fstat(&here).map(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
+        let is_folder =
+            rustix::fs::fstat(&here).map(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
         if is_folder.step(|| format!("look at {} in the root", path.display()))? == (kind == Kind::Folder) {
             Ok(here)
         } else {
             let (is, wanted) = if kind == Kind::Folder { ("a file", "a folder") } else { ("a folder", "a file") };
-            let message = format!("cannot mount on {} of the root file system: it is {is}, and {wanted} is mounted", path.display());
+            let message = format!(
+                "cannot mount on {} of the root file system: it is {is}, and {wanted} is mounted",
+                path.display()
+            );
             Err(Trouble::input(message))
         }
     }
@@ -338,7 +345,11 @@ impl NewRoot {
         if many_ids {
             options.push(("gid", "5".into()));
         }
-        self.put_bare(&file_system("devpts", &options, NOSUID | libc::MOUNT_ATTR_NOEXEC)?, Path::new("/dev/pts"), Kind::Folder)?;
+        self.put_bare(
+            &file_system("devpts", &options, NOSUID | libc::MOUNT_ATTR_NOEXEC)?,
+            Path::new("/dev/pts"),
+            Kind::Folder,
+        )?;
         self.put_bare(&tmpfs(shm, 0o1777, libc::MOUNT_ATTR_NOEXEC)?, Path::new("/dev/shm"), Kind::Folder)
     }
 
@@ -352,7 +363,11 @@ impl NewRoot {
 
     fn mask(&self, scratch: &OwnedFd) -> Outcome<()> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
-        let mounted = |path: &str| self.mounted.iter().any(|mounted| mounted.parent() == Some(Path::new("/")) && Path::new(path).starts_with(mounted));
+        let mounted = |path: &str| {
+            self.mounted
+                .iter()
+                .any(|mounted| mounted.parent() == Some(Path::new("/")) && Path::new(path).starts_with(mounted))
+        };
         for path in MASKED.iter().filter(|path| mounted(path)) {
             let Ok(at) = self.open(Path::new(path), resolve) else { continue };
             let step = || format!("mask {path}");
@@ -385,7 +400,10 @@ impl NewRoot {
         let step = || "make it the root (pivot_root)".to_owned();
         rustix::process::fchdir(&self.root).step(step)?;
         rustix::process::pivot_root(".", ".").step(step)?;
-        rustix::mount::unmount(".", UnmountFlags::DETACH).step(|| "leave the host's files".into())?;
+        // Both pivot_root and the scratch went on top of what was here: the scratch goes first, then the host's root.
+        for what in ["scratch", "host's files"] {
+            rustix::mount::unmount(".", UnmountFlags::DETACH).step(|| format!("leave the {what}"))?;
+        }
         rustix::process::chdir("/").step(step)
     }
 
@@ -395,7 +413,9 @@ impl NewRoot {
             let _ = rustix::mount::unmount(target, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
         }
         for made in self.made.iter().rev() {
-            let is_empty = made.is_folder || rustix::fs::statat(&made.parent, &made.name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| stat.st_size == 0);
+            let is_empty = made.is_folder
+                || rustix::fs::statat(&made.parent, &made.name, AtFlags::SYMLINK_NOFOLLOW)
+                    .is_ok_and(|stat| stat.st_size == 0);
             if is_empty {
                 let flags = if made.is_folder { AtFlags::REMOVEDIR } else { AtFlags::empty() };
                 let _ = rustix::fs::unlinkat(&made.parent, &made.name, flags);

@@ -58,7 +58,8 @@ fn set_limits(limits: &Limits, alone: bool) -> io::Result<()> {
     match limits.processes {
         // Before, it counts the processes of the user on the whole host.
         Some(processes) if system::release() >= (5, 14) => {
-            system::limit(libc::RLIMIT_NPROC, processes.saturating_add(processes / 8).saturating_add(8))
+            // Above what is watched, as memory.
+            system::limit(libc::RLIMIT_NPROC, processes.saturating_add(processes / 4).saturating_add(32))
         }
         _ => Ok(()),
     }
@@ -136,7 +137,8 @@ fn candidates(process: &Process) -> Vec<CString> {
     if name.contains(&b'/') {
         return CString::new(name).into_iter().collect();
     }
-    let path = process.environment.get(std::ffi::OsStr::new("PATH")).map_or(&b"/usr/bin:/bin"[..], |path| path.as_bytes());
+    let path =
+        process.environment.get(std::ffi::OsStr::new("PATH")).map_or(&b"/usr/bin:/bin"[..], |path| path.as_bytes());
     let folders = path.split(|byte| *byte == b':').filter(|folder| !folder.is_empty());
     folders.filter_map(|folder| CString::new([folder, b"/", name].concat()).ok()).collect()
 }

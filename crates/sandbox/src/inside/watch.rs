@@ -1,4 +1,4 @@
-//! Counts processes and memory where no cgroup does: every few hundredths of a second, from a `/proc` of our own.
+//! Counts processes and memory where no cgroup does: every few milliseconds, from a `/proc` of our own.
 
 use std::ffi::CStr;
 use std::io::Read;
@@ -9,9 +9,9 @@ use rustix::fs::{Dir, Mode, OFlags};
 
 use super::root::proc_of_ours;
 use crate::sandbox::{Limit, Limits};
-use crate::trouble::Outcome;
+use crate::trouble::{Outcome, Step};
 
-const SHORTEST: Duration = Duration::from_millis(20);
+const SHORTEST: Duration = Duration::from_millis(5);
 
 pub(super) struct Watch {
     proc: Option<OwnedFd>,
@@ -24,8 +24,12 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(limits: &Limits, is_on: bool) -> Outcome<Self> {
         let is_on = is_on && (limits.memory.is_some() || limits.processes.is_some());
+        let proc = if is_on { Some(proc_of_ours()?) } else { None };
+        if let Some(proc) = &proc {
+            count(proc).step(|| "count processes".into())?;
+        }
         Ok(Self {
-            proc: if is_on { Some(proc_of_ours()?) } else { None },
+            proc,
             memory: limits.memory.unwrap_or(u64::MAX),
             processes: limits.processes.unwrap_or(u64::MAX),
             next: Instant::now(),
@@ -40,7 +44,8 @@ impl Watch {
         if start < self.next {
             return None;
         }
-        let (tasks, memory) = count(proc);
+        // What cannot be counted once (no descriptor is free) is counted the next time.
+        let (tasks, memory) = count(proc).unwrap_or_default();
         self.peak_memory = self.peak_memory.max(memory);
         // Never more than a tenth of a processor.
         self.next = Instant::now() + SHORTEST.max(start.elapsed() * 9);
@@ -68,10 +73,12 @@ impl Watch {
 }
 
 /// Threads, and bytes of memory that is no file's, of everyone but pid 1. Memory that several share counts for each.
-fn count(proc: &OwnedFd) -> (u64, u64) {
+fn count(proc: &OwnedFd) -> rustix::io::Result<(u64, u64)> {
     let (mut tasks, mut memory) = (0, 0_u64);
-    let Ok(folder) = Dir::read_from(proc) else { return (0, 0) };
-    for entry in folder.flatten() {
+    // The mount's own descriptor is only a path.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    for entry in Dir::new(rustix::fs::openat(proc, c".", flags, Mode::empty())?)? {
+        let entry = entry?;
         let name = entry.file_name();
         if name.to_bytes().first().is_some_and(u8::is_ascii_digit) && name != c"1" {
             let (threads, bytes) = status(proc, name).unwrap_or((1, 0));
@@ -79,11 +86,12 @@ fn count(proc: &OwnedFd) -> (u64, u64) {
             memory = memory.saturating_add(bytes);
         }
     }
-    (tasks, memory)
+    Ok((tasks, memory))
 }
 
 fn status(proc: &OwnedFd, pid: &CStr) -> Option<(u64, u64)> {
-    let folder = rustix::fs::openat(proc, pid, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let folder =
+        rustix::fs::openat(proc, pid, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let file = rustix::fs::openat(&folder, c"status", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let mut text = Vec::new();
     std::fs::File::from(file).take(16 << 10).read_to_end(&mut text).ok()?;
@@ -106,7 +114,8 @@ mod tests {
 
     #[test]
     fn memory_and_threads_are_read_whatever_the_name_is() {
-        let text = "Name:\tThreads:\\n9\nState:\tR\nThreads:\t3\nRssAnon:\t  100 kB\nRssFile:\t 7 kB\nRssShmem:\t 20 kB\n";
+        let text =
+            "Name:\tThreads:\\n9\nState:\tR\nThreads:\t3\nRssAnon:\t  100 kB\nRssFile:\t 7 kB\nRssShmem:\t 20 kB\n";
         assert_eq!(parse(text), (3, 120 << 10));
         assert_eq!(parse("Name:\tzombie\n"), (1, 0));
         assert_eq!(parse("RssAnon:\t99999999999999999999 kB\nThreads:\t-4\n"), (1, 0));

@@ -56,7 +56,8 @@ impl Map {
 
     /// For root.
     pub(super) fn same() -> Self {
-        let mapped = ["uid_map", "gid_map"].map(|file| mapped(&fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default()));
+        let mapped = ["uid_map", "gid_map"]
+            .map(|file| mapped(&fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default()));
         Self::Same { count: mapped.into_iter().min().unwrap_or(0).min(MANY) }
     }
 
@@ -117,7 +118,10 @@ fn map_with(program: &str, pid: i32, own: u32, range: Range) -> io::Result<()> {
 }
 
 fn helper(program: &str) -> Option<String> {
-    ["/usr/bin", "/bin", "/usr/local/bin"].iter().map(|folder| format!("{folder}/{program}")).find(|path| Path::new(path).exists())
+    ["/usr/bin", "/bin", "/usr/local/bin"]
+        .iter()
+        .map(|folder| format!("{folder}/{program}"))
+        .find(|path| Path::new(path).exists())
 }
 
 /// The caller's ranges, where there are such and the programs that map them.

@@ -7,8 +7,8 @@ mod refusal;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -80,9 +80,10 @@ fn carry_out(sandbox: &Sandbox, caller: &UnixStream, streams: [OwnedFd; 3]) -> O
 
 fn check(sandbox: &Sandbox) -> Outcome<()> {
     match &sandbox.root {
-        Root::Overlay { lower, .. } if lower.is_empty() || lower.len() > 500 => {
-            Err(Trouble::input(format!("cannot set up the sandbox: {} lower folders (1 to 500 are possible)", lower.len())))
-        }
+        Root::Overlay { lower, .. } if lower.is_empty() || lower.len() > 500 => Err(Trouble::input(format!(
+            "cannot set up the sandbox: {} lower folders (1 to 500 are possible)",
+            lower.len()
+        ))),
         _ => Ok(()),
     }
 }
@@ -216,7 +217,9 @@ impl Attempt<'_> {
             for tree in &trees {
                 let shift = Attributes { set: 0, ids: Some(ids.as_fd()) };
                 if let Err(error) = system::set_attributes(tree.as_fd(), shift) {
-                    return Ok(Err(format!("a file system of the root or a mount cannot be mounted with other ids: {error}")));
+                    return Ok(Err(format!(
+                        "a file system of the root or a mount cannot be mounted with other ids: {error}"
+                    )));
                 }
             }
         }
@@ -229,7 +232,8 @@ impl Attempt<'_> {
         let deadline = self.sandbox.limits.time.and_then(|time| start.checked_add(time));
         let mut seen = Seen::default();
         loop {
-            let pause = [deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())), cgroup.map(|_| GLANCE)];
+            let pause =
+                [deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())), cgroup.map(|_| GLANCE)];
             let pause = pause.into_iter().flatten().min().map(timespec);
             let mut ready = [
                 PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN),
@@ -267,7 +271,13 @@ impl Attempt<'_> {
     }
 
     /// Why everything is to end now.
-    fn order(&self, has_request: bool, socket: &UnixStream, deadline: Option<Instant>, cgroup: Option<&Cgroup>) -> Option<End> {
+    fn order(
+        &self,
+        has_request: bool,
+        socket: &UnixStream,
+        deadline: Option<Instant>,
+        cgroup: Option<&Cgroup>,
+    ) -> Option<End> {
         if has_request {
             match wire::receive(self.caller) {
                 Ok(Some(Request::Signal(number))) => {
@@ -286,9 +296,10 @@ impl Attempt<'_> {
     /// Overlayfs' own folder is of no use to anyone after it.
     fn tidy_up(&self) {
         if let Root::Overlay { upper: Upper::Keep(folder), .. } = &self.sandbox.root {
-            for name in ["work/work", "work/index", "work"] {
-                let _ = fs::remove_dir(folder.join(Path::new(name)));
-            }
+            let work = folder.join("work");
+            // The kernel's own, of mode 0, with the whiteouts that it keeps in stock.
+            let _ = fs::set_permissions(work.join("work"), fs::Permissions::from_mode(0o700));
+            let _ = fs::remove_dir_all(work);
         }
     }
 }
@@ -317,7 +328,11 @@ fn stop(child: &Child, socket: &UnixStream) {
 }
 
 fn died(status: i32) -> Trouble {
-    let how = if libc::WIFSIGNALED(status) { format!("signal {}", libc::WTERMSIG(status)) } else { format!("status {status}") };
+    let how = if libc::WIFSIGNALED(status) {
+        format!("signal {}", libc::WTERMSIG(status))
+    } else {
+        format!("status {status}")
+    };
     Trouble::world(format!("the sandbox was killed from outside ({how})"))
         .hint("the kernel does so when the machine has no memory left: see its log (dmesg)")
 }

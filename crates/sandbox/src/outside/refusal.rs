@@ -26,7 +26,10 @@ fn hints(read: &dyn Fn(&str) -> Option<String>, filter: bool) -> Vec<String> {
     let is = |name: &str, bad: &str| read(name).is_some_and(|value| value.trim() == bad);
     let mut hints = Vec::new();
     if is("user/max_user_namespaces", "0") {
-        hints.push("user namespaces are switched off (user.max_user_namespaces = 0): `sysctl user.max_user_namespaces=15000`".to_owned());
+        hints.push(
+            "user namespaces are switched off (user.max_user_namespaces = 0): `sysctl user.max_user_namespaces=15000`"
+                .to_owned(),
+        );
     }
     if is("kernel/unprivileged_userns_clone", "0") {
         hints.push("only root may make user namespaces here (kernel.unprivileged_userns_clone = 0): run as root, or `sysctl kernel.unprivileged_userns_clone=1`".to_owned());

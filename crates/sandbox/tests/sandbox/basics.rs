@@ -32,7 +32,8 @@ fn signals_are_reported() {
 fn the_environment_is_exactly_what_is_given() {
     let world = World::new();
     let mut sandbox = world.sandbox(&["/bin/env"]);
-    sandbox.process.environment = [("B", "two words"), ("A", "1"), ("EMPTY", "")].map(|(name, value)| (name.into(), value.into())).into();
+    sandbox.process.environment =
+        [("B", "two words"), ("A", "1"), ("EMPTY", "")].map(|(name, value)| (name.into(), value.into())).into();
     assert_eq!(run(&sandbox).stdout, "A=1\nB=two words\nEMPTY=\n");
     sandbox.process.environment.clear();
     assert_eq!(run(&sandbox).stdout, "");
@@ -114,7 +115,8 @@ fn layers_stand_on_each_other_and_changes_go_to_the_upper() {
     assert_eq!(fs::read_to_string(world.path("a/a")).unwrap(), "a");
     assert_eq!(fs::read_to_string(upper.join("upper/a")).unwrap(), "new\n");
     assert_eq!(fs::metadata(upper.join("upper/b")).unwrap().rdev(), 0, "a whiteout");
-    let mut names: Vec<_> = fs::read_dir(upper.join("upper")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut names: Vec<_> =
+        fs::read_dir(upper.join("upper")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["a", "b", "etc", "x"], "no /proc, no /dev");
     assert!(!upper.join("work").exists());
@@ -142,13 +144,23 @@ fn binds_memory_folders_and_secrets_are_there() {
         "cat /ro/file /some/where/one /run/secrets/key; stat -c %a /run/secrets/key; echo x > /ro/new; echo y > /rw/new; \
          echo z > /run/secrets/key; dd if=/dev/zero of=/cache/big bs=1k count=200; stat -c %a /cache",
     );
-    let bind = |source: &str, target: &str, read_only| Mount::Bind { source: world.path(source), target: target.into(), read_only };
+    let bind = |source: &str, target: &str, read_only| Mount::Bind {
+        source: world.path(source),
+        target: target.into(),
+        read_only,
+    };
     sandbox.mounts.extend([
         bind("data", "/ro", true),
         bind("data", "/rw", false),
         bind("one", "/some/where/one", true),
         Mount::Tmpfs { target: "/cache".into(), size: 100 << 10, mode: 0o1777 },
-        Mount::Secret { target: "/run/secrets/key".into(), mode: 0o400, user: 0, group: 0, content: b"s3cret".to_vec() },
+        Mount::Secret {
+            target: "/run/secrets/key".into(),
+            mode: 0o400,
+            user: 0,
+            group: 0,
+            content: b"s3cret".to_vec(),
+        },
     ]);
     let ran = run(&sandbox);
     assert_eq!(ran.stdout, "dataones3cret400\n1777\n", "{}", ran.stderr);
@@ -224,7 +236,8 @@ fn a_sink_that_fails_ends_everything() {
         }
     }
     let world = World::new();
-    let failure = world.sandbox(&["yes"]).run(Streams { stdout: Output::Sink(&mut Full), ..Streams::default() }).unwrap_err();
+    let failure =
+        world.sandbox(&["yes"]).run(Streams { stdout: Output::Sink(&mut Full), ..Streams::default() }).unwrap_err();
     assert_eq!(failure.fault(), Fault::World);
     assert!(failure.to_string().contains("cannot write the output"), "{failure}");
 }
@@ -235,7 +248,8 @@ fn what_cannot_be_started_is_told() {
     fs::write(world.root().join("bin/text"), "no program").unwrap();
     fs::write(world.root().join("bin/script"), "#!/no/such/interpreter\n").unwrap();
     for name in ["text", "script"] {
-        fs::set_permissions(world.root().join("bin").join(name), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        fs::set_permissions(world.root().join("bin").join(name), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
     }
     fs::write(world.root().join("etc/plain"), "").unwrap();
     for (program, why) in [

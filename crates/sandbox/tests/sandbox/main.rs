@@ -30,6 +30,7 @@ fn the_same_holds_for_an_unprivileged_user() {
 pub struct Programs(tempfile::TempDir);
 
 impl Programs {
+    /// Copies both.
     pub fn copy() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();

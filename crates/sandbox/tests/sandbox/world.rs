@@ -5,9 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use corten_sandbox::{
-    Exit, Helper, Ids, Limits, Mount, Network, Output, Process, Root, Sandbox, Stdin, Streams,
-};
+use corten_sandbox::{Exit, Helper, Ids, Limits, Mount, Network, Output, Process, Root, Sandbox, Stdin, Streams};
 
 /// Where an unprivileged copy of the tests finds pid 1.
 pub const HELPER: &str = "CORTEN_TEST_SANDBOX_HELPER";
@@ -15,8 +13,8 @@ pub const HELPER: &str = "CORTEN_TEST_SANDBOX_HELPER";
 pub const ROLE: &str = "CORTEN_TEST_SANDBOX_ROLE";
 
 const APPLETS: [&str; 28] = [
-    "cat", "chmod", "chown", "dd", "echo", "env", "find", "grep", "head", "hostname", "id", "ifconfig", "kill", "ln", "ls", "mkdir",
-    "mount", "pwd", "rm", "setsid", "sh", "sleep", "stat", "tail", "touch", "true", "wget", "yes",
+    "cat", "chmod", "chown", "dd", "echo", "env", "find", "grep", "head", "hostname", "id", "ifconfig", "kill", "ln",
+    "ls", "mkdir", "mount", "pwd", "rm", "setsid", "sh", "sleep", "stat", "tail", "touch", "true", "wget", "yes",
 ];
 
 pub fn helper() -> PathBuf {
@@ -113,7 +111,8 @@ pub fn run_with(sandbox: &Sandbox, stdin: Stdin<'_>) -> Ran {
 
 /// The host's processes whose command line holds a text.
 pub fn processes_with(text: &str) -> Vec<String> {
-    let lines = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    let lines =
+        fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
     let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
     lines.filter(|line| line.contains(text)).collect()
 }

@@ -97,7 +97,7 @@ impl Sources {
             snapshot: settings.snapshot.as_ref().map(|set| set.value.clone()),
         };
         let keyring = match &settings.keyring {
-            None => Keyring::debian()?,
+            None => Keyring::debian(),
             Some(set) => own_keyring(&project.folder.join(&set.value), set)?,
         };
         Ok(Self { mirrors, keyring })

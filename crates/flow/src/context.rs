@@ -32,8 +32,39 @@ pub struct Context {
     pub app: Vec<Found>,
     /// Files of the layer of weights, sorted by path.
     pub weights: Vec<Found>,
-    /// What stayed out, by reason.
-    pub ignored: BTreeMap<String, Ignored>,
+    /// What stayed out.
+    pub outside: Outside,
+}
+
+/// What stays out of an image. Only a plan for people wants to know how much that is: a build never looks into `.venv`.
+#[derive(Debug, Default)]
+pub struct Outside {
+    /// Files that were met, by reason.
+    files: BTreeMap<String, Ignored>,
+    /// Folders that were not entered, with the reason.
+    folders: Vec<(PathBuf, String)>,
+}
+
+impl Outside {
+    /// Everything that stays out, by reason; counts what lies in folders that were not entered.
+    pub fn count(&self) -> Result<BTreeMap<String, Ignored>, Failure> {
+        let mut ignored = self.files.clone();
+        for (folder, why) in &self.folders {
+            let counted = count(folder)?;
+            if counted.files > 0 {
+                let ignored = ignored.entry(why.clone()).or_default();
+                ignored.files += counted.files;
+                ignored.bytes = ignored.bytes.saturating_add(counted.bytes);
+            }
+        }
+        Ok(ignored)
+    }
+
+    fn note(&mut self, why: &str, bytes: u64) {
+        let ignored = self.files.entry(why.to_owned()).or_default();
+        ignored.files += 1;
+        ignored.bytes = ignored.bytes.saturating_add(bytes);
+    }
 }
 
 /// Files that stayed out for one reason.
@@ -57,15 +88,15 @@ fn walk_folder(project: &Path, folder: &str, rules: &Ignore, context: &mut Conte
         let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
         if metadata.is_dir() {
             match rules.prunes(&path) {
-                Some(group) => count(&project.join(&path), &group.name, context)?,
+                Some(group) => context.outside.folders.push((project.join(&path), group.name.clone())),
                 None => walk_folder(project, &path, rules, context)?,
             }
             continue;
         }
         match rules.fate(&path) {
-            Fate::Ignored(group) => note_ignored(&group.name, metadata.len(), context),
+            Fate::Ignored(group) => context.outside.note(&group.name, metadata.len()),
             // Sockets, pipes and devices are no part of an image.
-            _ if !metadata.is_file() && !metadata.is_symlink() => note_ignored("no regular files", 0, context),
+            _ if !metadata.is_file() && !metadata.is_symlink() => context.outside.note("no regular files", 0),
             Fate::Weight => context.weights.push(Found { path, metadata }),
             Fate::App => context.app.push(Found { path, metadata }),
         }
@@ -73,25 +104,21 @@ fn walk_folder(project: &Path, folder: &str, rules: &Ignore, context: &mut Conte
     Ok(())
 }
 
-fn note_ignored(why: &str, bytes: u64, context: &mut Context) {
-    let ignored = context.ignored.entry(why.to_owned()).or_default();
-    ignored.files += 1;
-    ignored.bytes += bytes;
-}
-
 /// Counts what lies below an ignored folder.
-fn count(folder: &Path, why: &str, context: &mut Context) -> Result<(), Failure> {
+fn count(folder: &Path) -> Result<Ignored, Failure> {
+    let mut counted = Ignored::default();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for (name, metadata) in sorted(&folder)? {
             if metadata.is_dir() {
                 folders.push(folder.join(name));
             } else {
-                note_ignored(why, metadata.len(), context);
+                counted.files += 1;
+                counted.bytes = counted.bytes.saturating_add(metadata.len());
             }
         }
     }
-    Ok(())
+    Ok(counted)
 }
 
 fn sorted(folder: &Path) -> Result<Vec<(String, Metadata)>, Failure> {

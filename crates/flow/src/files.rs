@@ -1,14 +1,13 @@
 //! The project's files at their places in the image, and what is learned from reading them: how the service starts,
 //! and whether they are those of the commit.
 
-use std::collections::BTreeMap;
 
 use corten_diagnostic::{Failure, Report};
 use corten_frontend::entry::{self, Entry, Facts};
 use corten_frontend::ignore::{Fate, Ignore};
 use corten_plan::SourceFile;
 
-use crate::context::{Context, Found, Hashes, Ignored, walk};
+use crate::context::{Context, Found, Hashes, Outside, walk};
 use crate::git::Commit;
 use crate::packages::Packages;
 use crate::project::Project;
@@ -23,8 +22,8 @@ pub struct Files {
     pub app: Vec<SourceFile>,
     /// The layer of weights, sorted by path in the image.
     pub weights: Vec<SourceFile>,
-    /// What stays out, by reason.
-    pub ignored: BTreeMap<String, Ignored>,
+    /// What stays out.
+    pub outside: Outside,
     rules: Ignore,
     sources: Vec<(String, String)>,
 }
@@ -41,7 +40,7 @@ pub fn files(project: &Project, world: &World<'_>) -> Result<Files, Report> {
     let weights = place(project, &context.weights, &mut hashes, world.now)?;
     hashes.save(world.store, &project.folder)?;
     let sources = sources(project, &context)?;
-    Ok(Files { app, weights, ignored: context.ignored, rules, sources })
+    Ok(Files { app, weights, outside: context.outside, rules, sources })
 }
 
 fn place(project: &Project, found: &[Found], hashes: &mut Hashes, now: i64) -> Result<Vec<SourceFile>, Failure> {

@@ -1,13 +1,15 @@
 //! What git knows of a project: the commit, its time, and which files differ from it.
 //!
-//! Git itself is asked (`git` on PATH): two short commands, side by side, with its optional locks and hooks off so that
-//! looking changes nothing. A folder that is in no repository, or a machine without git, gives [`None`].
+//! Git itself is asked (`git` on PATH), with its optional locks and hooks off so that looking changes nothing: once about
+//! the files, and once more about the time of a commit that the store does not know. A folder that is in no repository, or a machine without git, gives [`None`].
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use corten_diagnostic::Failure;
+use corten_diagnostic::{Failure, Report};
+use corten_oci::Digest;
+use corten_store::{Key, Store};
 
 /// A project's place in a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,29 +29,43 @@ impl Commit {
     }
 }
 
+/// What `git status` is asked for: the commit, and what differs from it.
+const STATUS: [&str; 8] = [
+    "status",
+    "--porcelain=v2",
+    "--branch",
+    "-z",
+    "--untracked-files=all",
+    "--no-renames",
+    "--ignore-submodules=none",
+    ".",
+];
+
 /// Asks git about the folder `project`.
-pub fn commit(project: &Path) -> Result<Option<Commit>, Failure> {
-    let (head, status) = std::thread::scope(|scope| {
-        let head = scope.spawn(|| ask(project, &["log", "-1", "--format=%H %ct"]));
-        let status = ask(
-            project,
-            &[
-                "status",
-                "--porcelain=v1",
-                "-z",
-                "--untracked-files=all",
-                "--no-renames",
-                "--ignore-submodules=none",
-                ".",
-            ],
-        );
-        (head.join().unwrap_or(Ok(None)), status)
-    });
-    let (Some(head), Some(status)) = (head?, status?) else { return Ok(None) };
-    let Some((id, time)) = head.trim().split_once(' ') else { return Ok(None) };
-    let time = time.parse().map_err(|_| Failure::world(format!("git gave no time for commit {id}: '{time}'")))?;
-    let prefix = prefix(project);
-    Ok(Some(Commit { id: id.to_owned(), time, changed: changed(&status, &prefix) }))
+pub fn commit(project: &Path, store: &Store) -> Result<Option<Commit>, Report> {
+    let Some(status) = ask(project, &STATUS)? else { return Ok(None) };
+    let Some(id) = status.split('\0').find_map(|record| record.strip_prefix("# branch.oid ")) else { return Ok(None) };
+    let Some(time) = time(project, id, store)? else { return Ok(None) };
+    Ok(Some(Commit { id: id.to_owned(), time, changed: changed(&status, &prefix(project)) }))
+}
+
+/// The time of a commit, which never changes, so that git is asked once; none where `id` is no commit (`(initial)`).
+fn time(project: &Path, id: &str, store: &Store) -> Result<Option<i64>, Report> {
+    if !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(None);
+    }
+    let key = Key(Digest::of(format!("time of commit {id}")));
+    let number = |bytes: &[u8]| str::from_utf8(bytes).ok()?.trim().parse::<i64>().ok();
+    if let Some(time) = store.record(&key)?.as_deref().and_then(number) {
+        return Ok(Some(time));
+    }
+    let Some(said) = ask(project, &["log", "-1", "--format=%ct", id])? else { return Ok(None) };
+    let time = number(said.as_bytes())
+        .ok_or_else(|| Failure::world(format!("git gave no time for commit {id}: '{}'", said.trim())))?;
+    let batch = store.batch();
+    batch.record(&key, time.to_string().as_bytes())?;
+    batch.finish()?;
+    Ok(Some(time))
 }
 
 /// The project's folder below the repository's, as `git status` writes it in front of every path.
@@ -59,11 +75,21 @@ fn prefix(project: &Path) -> PathBuf {
     top.and_then(|top| project.strip_prefix(top).ok()).map(Path::to_path_buf).unwrap_or_default()
 }
 
-/// Reads `XY PATH` records, separated by NUL. Deleted files are in it too: they no longer enter an image, but neither
-/// is the image that of the commit.
+/// Reads the records of git-status(1), version 2, separated by NUL: after the kind (`1` changed, `u` unmerged, `?` new)
+/// come so many fields, then the path. Deleted files are in it too: they no longer enter an image, but neither is the image
+/// that of the commit.
 fn changed(status: &str, prefix: &Path) -> BTreeSet<PathBuf> {
-    let paths = status.split('\0').filter_map(|record| record.get(3..)).map(Path::new);
-    paths.filter_map(|path| path.strip_prefix(prefix).ok()).map(Path::to_path_buf).collect()
+    let path = |record: &str| {
+        let fields = match record.as_bytes().first()? {
+            b'1' => 8,
+            b'u' => 10,
+            b'?' => 1,
+            _ => return None,
+        };
+        let path = record.splitn(fields + 1, ' ').nth(fields)?;
+        Path::new(path).strip_prefix(prefix).ok().map(Path::to_path_buf)
+    };
+    status.split('\0').filter_map(path).collect()
 }
 
 /// Standard output of a git command; none where git says no or is not there.
@@ -95,36 +121,56 @@ mod tests {
     fn git(folder: &Path, arguments: &[&str]) {
         let mut git = Command::new("git");
         git.arg("-C").arg(folder).args(["-c", "user.name=a", "-c", "user.email=a@example.org"]).args(arguments);
+        git.env("GIT_COMMITTER_DATE", "@1700000000 +0130");
         assert!(git.output().unwrap().status.success(), "git {arguments:?}");
     }
 
     #[test]
     fn changed_files_are_named_from_the_project() {
-        let folder = tempfile::tempdir().unwrap();
+        let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let store = Store::open(home.path()).unwrap();
         let project = folder.path().join("service");
         std::fs::create_dir(&project).unwrap();
         git(folder.path(), &["init", "-q"]);
+        assert_eq!(commit(&project, &store).unwrap(), None, "no commit yet");
         std::fs::write(folder.path().join(".gitignore"), "*.log\n").unwrap();
         std::fs::write(project.join("main.py"), "1").unwrap();
         git(folder.path(), &["add", "."]);
         git(folder.path(), &["commit", "-qm", "one"]);
 
-        let clean = commit(&project).unwrap().unwrap();
-        assert_eq!(clean.id.len(), 40);
+        let clean = commit(&project, &store).unwrap().unwrap();
+        assert_eq!((clean.id.len(), clean.time), (40, 1_700_000_000));
         assert!(clean.changed.is_empty());
 
         std::fs::write(project.join("main.py"), "2").unwrap();
         std::fs::write(project.join("new é.py"), "3").unwrap();
         std::fs::write(project.join("x.log"), "4").unwrap();
         std::fs::write(folder.path().join("elsewhere"), "5").unwrap();
-        let dirty = commit(&project).unwrap().unwrap();
+        let dirty = commit(&project, &store).unwrap().unwrap();
         let names: Vec<_> = dirty.changed.iter().map(|path| path.to_str().unwrap()).collect();
         assert_eq!(names, ["main.py", "new é.py"]);
+        assert_eq!(Commit { changed: BTreeSet::new(), ..dirty }, clean, "the remembered time is that of the commit");
+
+        std::fs::remove_file(project.join("main.py")).unwrap();
+        let gone = commit(&project, &store).unwrap().unwrap();
+        assert!(gone.changed.contains(Path::new("main.py")));
+    }
+
+    /// Records as git-status(1) describes them.
+    #[test]
+    fn every_kind_of_record_names_its_path() {
+        let hash = "0".repeat(40);
+        let status = format!(
+            "# branch.oid {hash}\0# branch.head main\01 .M N... 100644 100644 100644 {hash} {hash} a b.py\0\
+             u UU N... 100644 100644 100644 100644 {hash} {hash} {hash} c.py\0? d.py\0! e.log\0"
+        );
+        let names = changed(&status, Path::new("")).into_iter().map(|path| path.display().to_string());
+        assert_eq!(names.collect::<Vec<_>>(), ["a b.py", "c.py", "d.py"]);
     }
 
     #[test]
     fn a_folder_without_repository_has_no_commit() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(commit(folder.path()).unwrap(), None);
+        let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        assert_eq!(commit(folder.path(), &Store::open(home.path()).unwrap()).unwrap(), None);
     }
 }

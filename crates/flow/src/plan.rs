@@ -17,7 +17,7 @@ use corten_package::pep440::Specifiers;
 use corten_plan::{CortenLock, LockedBase, LockedLock, Plan, PythonTarget, SourceFile, StepId};
 
 use crate::base;
-use crate::context::Ignored;
+use crate::context::{Ignored, Outside};
 use crate::files::{self, Files};
 use crate::git::{self, Commit};
 use crate::lower::{Answers, lower};
@@ -56,8 +56,7 @@ pub struct Planned {
     pub commit: Option<Commit>,
     /// Files of the image that differ from the commit, sorted.
     pub dirty: Vec<String>,
-    /// What stays out, by reason.
-    pub ignored: BTreeMap<String, Ignored>,
+    outside: Outside,
     /// Weights, as the image has them.
     pub weights: Vec<SourceFile>,
     /// The project's other files, as the image has them.
@@ -73,6 +72,11 @@ pub struct Planned {
 }
 
 impl Planned {
+    /// What stays out, by reason. Reads the folders that stay out.
+    pub fn ignored(&self) -> Result<BTreeMap<String, Ignored>, Failure> {
+        self.outside.count()
+    }
+
     /// Where the image's files stand.
     pub fn origin(&self) -> Origin<'_> {
         match &self.commit {
@@ -87,7 +91,7 @@ impl Planned {
 pub fn plan(folder: &std::path::Path, options: &PlanOptions, world: &World<'_>) -> Result<Planned, Report> {
     let project = Project::open(folder, &options.project, world.events)?;
     std::thread::scope(|scope| {
-        let commit = scope.spawn(|| git::commit(&project.folder));
+        let commit = scope.spawn(|| git::commit(&project.folder, world.store));
         let files = scope.spawn(|| files::files(&project, world));
         let target = target(&project, options, world);
         let commit = commit.join().map_err(|_| Failure::bug("the thread that asked git died"))?;
@@ -198,7 +202,7 @@ fn assemble(
         start,
         commit,
         dirty,
-        ignored: files.ignored,
+        outside: files.outside,
         weights: files.weights,
         app: files.app,
         version,

@@ -45,7 +45,7 @@ fn bases_of_the_real_archive_have_the_packages_that_were_measured() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     let client = Client::new(Settings::default());
-    let (mirrors, keyring) = (Mirrors::default(), Keyring::debian().unwrap());
+    let (mirrors, keyring) = (Mirrors::default(), Keyring::debian());
     let archive = Archive { client: &client, store: &store, mirrors: &mirrors, keyring: &keyring, events: &Nobody };
     let lock = |suite, variant| {
         let request =

@@ -90,7 +90,7 @@ fn may_make_roots(program: &str) -> bool {
 fn make(suite: &str, variant: Variant, folder: &Path) -> (LockedBase, Base) {
     let store = Store::open(folder.join("store")).unwrap();
     let client = Client::new(Settings::default());
-    let (mirrors, keyring) = (Mirrors::default(), Keyring::debian().unwrap());
+    let (mirrors, keyring) = (Mirrors::default(), Keyring::debian());
     let archive = Archive { client: &client, store: &store, mirrors: &mirrors, keyring: &keyring, events: &Nobody };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let architecture = Architecture::Amd64;

@@ -14,7 +14,7 @@ const DAY: u64 = 86_400;
 const TEXT: &str = "Origin: Test\n- dash\n-----BEGIN\n\nblank end \t\nlast\n";
 
 fn real(message: &[u8], release: &str, purpose: Purpose, now: u64) -> Result<SignedText, SignatureError> {
-    verify(message, &Keyring::debian().unwrap(), release, purpose, now)
+    verify(message, &Keyring::debian(), release, purpose, now)
 }
 
 #[test]

@@ -100,9 +100,12 @@ impl Sandbox {
         let remote = streams.remote.unwrap_or(&remote);
         let answer = wire::send_descriptors(&socket, &[stdin.as_fd(), stdout.as_fd(), stderr.as_fd()])
             .and_then(|()| wire::send(&socket, &order))
-            .and_then(|()| Ok(remote.attach(Some(socket.try_clone()?))));
+            .and_then(|()| socket.try_clone());
         drop((order, stdin, stdout, stderr));
-        let answer = answer.and_then(|()| self.carry(&socket, feed, [from_stdout, from_stderr], remote));
+        let answer = answer.and_then(|control| {
+            remote.attach(Some(control));
+            self.carry(&socket, feed, [from_stdout, from_stderr], remote)
+        });
         remote.attach(None);
         let _ = socket.shutdown(Shutdown::Both);
         let status = helper.wait().map_err(|error| failed("wait for the sandbox", error))?;

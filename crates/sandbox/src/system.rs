@@ -256,7 +256,7 @@ pub(crate) fn release() -> (u32, u32) {
 
 /// Takes over descriptor 0, where S gets its socket.
 pub(crate) fn take_stdin() -> io::Result<OwnedFd> {
-    Ok(io::stdin().as_fd().try_clone_to_owned()?)
+    io::stdin().as_fd().try_clone_to_owned()
 }
 
 fn check(result: libc::c_long) -> io::Result<()> {

@@ -65,7 +65,7 @@ fn refused(capabilities: Capabilities) -> Result<Rules, String> {
         rules.insert(libc::SYS_clone, flags.collect::<Result<_, _>>()?);
     }
     // Only the lower half counts for the kernel (CVE-2019-10063).
-    let requests = [libc::TIOCSTI, libc::TIOCLINUX].map(|request| rule(1, Length::Dword, Compare::Eq, request as u64));
+    let requests = [TIOCSTI, TIOCLINUX].map(|request| rule(1, Length::Dword, Compare::Eq, request));
     rules.insert(libc::SYS_ioctl, requests.into_iter().collect::<Result<_, _>>()?);
     let families = [libc::AF_VSOCK, libc::AF_ALG].map(|family| rule(0, Length::Dword, Compare::Eq, family as u64));
     rules.insert(libc::SYS_socket, families.into_iter().collect::<Result<_, _>>()?);
@@ -84,6 +84,11 @@ fn personalities() -> Result<Rule, String> {
     let others = usual.map(|value| Condition::new(0, Length::Dword, Compare::Ne, value).map_err(text));
     Rule::new(others.into_iter().collect::<Result<_, _>>()?).map_err(text)
 }
+
+/// Types characters into a terminal, as its user would.
+const TIOCSTI: u64 = 0x5412;
+/// The same by a virtual console's selection.
+const TIOCLINUX: u64 = 0x541c;
 
 /// A process that has a namespace of its own has capabilities in it, and the kernel's less travelled code before it.
 const NAMESPACES: [libc::c_int; 7] = [

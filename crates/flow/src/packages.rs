@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use corten_diagnostic::{Failure, Report, Span};
 use corten_frontend::python::{
     Asked, Files, InStep, LocalProject, LockFile, LockedFrom, Reason, Resolved, Wanted, choose, in_step, read,
+    refuse_conda,
 };
 use corten_install::fetch::{Download, fetch};
 use corten_install::python::index;
@@ -25,7 +26,7 @@ use crate::world::World;
 const PYPI: &str = "https://pypi.org/simple";
 
 /// Raised when the choice of wheels changes for the same lock.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The packages of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +90,7 @@ fn key(project: &Project, wish: &Wish<'_>, recorded: &BTreeMap<String, Digest>) 
     let facts = (
         FORMAT,
         project.lock_digest,
+        project.members.iter().map(|(folder, member)| (folder, Digest::of(member.text.as_bytes()))).collect::<Vec<_>>(),
         &project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()),
         manifest,
     );
@@ -100,6 +102,9 @@ fn choose_packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Res
     let environment = Environment::new(wish.python.full_version.clone(), wish.python.architecture);
     let resolved = read(&project.lock, project.manifest.as_ref(), wish.asked, &environment)?;
     refuse_local(&resolved.local)?;
+    if let Some(failure) = refuse_conda(&project.lock, &resolved.conda) {
+        return Err(failure.into());
+    }
     let out_of_step = differences(project)?;
     let tags = Tags::new(wish.python.version, wish.python.glibc, wish.python.architecture);
     let chosen = choose_all(project, &resolved, &tags, world)?;
@@ -137,8 +142,7 @@ fn refuse_local(local: &[LocalProject]) -> Result<(), Failure> {
 }
 
 fn differences(project: &Project) -> Result<Vec<String>, Failure> {
-    let Some(manifest) = &project.manifest else { return Ok(Vec::new()) };
-    match in_step(&project.lock, manifest, &[])? {
+    match in_step(&project.lock, project.manifest.as_ref(), &project.members)? {
         InStep::No(differences) => Ok(differences),
         InStep::Yes | InStep::Unknown(_) => Ok(Vec::new()),
     }
@@ -149,8 +153,10 @@ fn choose_all(project: &Project, resolved: &Resolved, tags: &Tags, world: &World
     let files = side_by_side(&resolved.wanted, world.jobs, |wanted| files_of(project, wanted, world))?;
     let mut chosen = Vec::new();
     let mut missing = Vec::new();
+    let recorded = known_hashes(project);
     for (wanted, files) in resolved.wanted.iter().zip(&files) {
-        match choose(wanted, files, tags) {
+        let again = choose_again(wanted, files, &recorded, tags);
+        match again.map_or_else(|| choose(wanted, files, tags), Ok) {
             Ok(file) => chosen.push(file),
             Err(no_wheel) => missing.push(no_wheel),
         }
@@ -180,33 +186,68 @@ fn files_of(project: &Project, wanted: &Wanted, world: &World<'_>) -> Result<Vec
     }
     match &wanted.files {
         Files::Known(files) => Ok(files.clone()),
-        Files::AskIndex { index, extra, hashes } => {
+        Files::Named { index, extra, .. } | Files::AskIndex { index, extra, .. } => {
             let usual = project.settings.index.url.as_ref().map_or(PYPI, |url| url.value.as_str());
             let first = index.as_deref().unwrap_or(usual);
             let indexes: Vec<&str> = extra.iter().map(String::as_str).chain([first]).collect();
-            ask_indexes(project, wanted, &indexes, hashes, world)
+            ask_indexes(project, wanted, &indexes, world)
         }
     }
 }
 
-/// The first index that has files with these hashes; a name is never searched beyond the indexes that the lock gives.
+/// The files of the first index that has some with the lock's hashes, or, where the lock has none, that has the package
+/// at all: versions of two indexes are never mixed, and a name is never searched beyond the indexes that the lock gives.
 fn ask_indexes(
     project: &Project,
     wanted: &Wanted,
     indexes: &[&str],
-    hashes: &[Digest],
     world: &World<'_>,
 ) -> Result<Vec<LockFile>, Report> {
-    let mut last = Vec::new();
+    let mut last = Ok(Vec::new());
     for index in indexes {
-        let files = index::files(world.client, &mirrored(project, index), wanted.name.as_str(), world.events)?;
-        last = files.into_iter().map(lock_file).collect::<Vec<_>>();
-        last.retain(|file| file.digest.is_some_and(|digest| hashes.contains(&digest)));
-        if !last.is_empty() {
-            break;
+        let files = match index::files(world.client, &mirrored(project, index), wanted.name.as_str(), world.events) {
+            Err(unknown @ index::IndexError::Unknown { .. }) => {
+                last = last.and(Err(unknown));
+                continue;
+            }
+            files => files?,
+        };
+        let files = files.into_iter().map(|file| with_hash(wanted, lock_file(file)));
+        let files: Vec<_> = files.filter(|file| wanted.allows(file)).collect();
+        if !files.is_empty() {
+            return Ok(files);
         }
+        last = Ok(files);
     }
-    Ok(last)
+    Ok(last?)
+}
+
+/// Not every index tells hashes; that of the lock for a file of this name is then the one to hold it to.
+fn with_hash(wanted: &Wanted, mut file: LockFile) -> LockFile {
+    if let (None, Files::Named { files, .. }) = (file.digest, &wanted.files) {
+        file.digest = files.iter().find(|named| named.file == file.file).and_then(|named| named.digest);
+    }
+    file
+}
+
+/// Does the lock leave open which file it means?
+fn has_no_hashes(wanted: &Wanted) -> bool {
+    matches!(wanted.files, Files::AskIndex { hashes: None, .. })
+}
+
+/// What was recorded once stays: a better wheel that came later is another file, and the lock has not changed.
+fn choose_again(
+    wanted: &Wanted,
+    files: &[LockFile],
+    recorded: &BTreeMap<String, Digest>,
+    tags: &Tags,
+) -> Option<LockFile> {
+    let same = |file: &LockFile| {
+        let digest = Some(recorded.get(&file.file).copied()?);
+        Some(LockFile { digest, ..file.clone() })
+    };
+    let known: Vec<_> = files.iter().filter(|_| has_no_hashes(wanted)).filter_map(same).collect();
+    choose(wanted, &known, tags).ok()
 }
 
 fn lock_file(file: index::IndexFile) -> LockFile {
@@ -237,13 +278,18 @@ fn pin_all(
     let pairs: Vec<(&Wanted, LockFile)> = resolved.wanted.iter().zip(chosen).collect();
     let known = &*recorded;
     let wheels = side_by_side(&pairs, world.jobs, |(wanted, file)| pin(project, wanted, file, known, world))?;
-    for ((_, file), wheel) in pairs.iter().zip(&wheels) {
-        if file.digest.is_none() && recorded.insert(wheel.file.clone(), wheel.digest).is_none() {
+    let mut used = BTreeMap::new();
+    for ((wanted, file), wheel) in pairs.iter().zip(&wheels) {
+        if file.digest.is_none() && !recorded.contains_key(&wheel.file) {
             world
                 .events
                 .warning(&format!("{} has no hash in the lock; its SHA-256 is recorded in corten.lock", wheel.file));
         }
+        if file.digest.is_none() || has_no_hashes(wanted) {
+            used.insert(wheel.file.clone(), wheel.digest);
+        }
     }
+    *recorded = used;
     Ok(wheels)
 }
 

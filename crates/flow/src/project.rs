@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use corten_diagnostic::{Event, Events, Failure, Span};
-use corten_frontend::python::{LockKind, LockText, Manifest, includes};
+use corten_frontend::python::{LockKind, LockText, Manifest, includes, members};
 use corten_frontend::settings::{Frontend, Settings, Text, Texts};
 use corten_oci::Digest;
 use corten_plan::CortenLock;
@@ -15,17 +15,11 @@ use corten_plan::CortenLock;
 /// The name of Corten's own lock.
 pub const CORTEN_LOCK: &str = "corten.lock";
 
-/// Locks that are read, best first.
-const LOCKS: [&str; 3] = ["uv.lock", "pylock.toml", "requirements.txt"];
+/// Locks that a tool keeps for its project. Two of them are two answers to one question.
+const OWN_LOCKS: [&str; 5] = ["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pixi.lock"];
 
-/// Locks of other tools that are not read yet, with how to get one that is.
-const FOREIGN_LOCKS: [(&str, &str); 5] = [
-    ("poetry.lock", "poetry export --format requirements.txt --output requirements.txt"),
-    ("pdm.lock", "pdm export --format requirements --output requirements.txt"),
-    ("Pipfile.lock", "pipenv requirements --hash > requirements.txt"),
-    ("pixi.lock", "keep the Python packages in pyproject.toml and run `uv lock`"),
-    ("environment.yml", "keep the Python packages in pyproject.toml and run `uv lock`"),
-];
+/// What else is taken, where there is none of those; before it any pylock.NAME.toml.
+const EXPORTED: [&str; 3] = ["requirements.txt", "environment.yml", "environment.yaml"];
 
 /// A project as it lies in its folder.
 pub struct Project {
@@ -39,6 +33,8 @@ pub struct Project {
     pub lock_digest: Digest,
     /// pyproject.toml.
     pub manifest: Option<Manifest>,
+    /// The manifests of the other projects that the lock has (members, path dependencies), by their folders.
+    pub members: Vec<(String, Manifest)>,
     /// Corten's own lock, where there is one.
     pub corten_lock: Option<CortenLock>,
     /// `.dockerignore`.
@@ -79,6 +75,7 @@ impl Project {
         let manifest = texts.pyproject.as_ref().map(|text| Manifest::parse(&text.path, Arc::clone(&text.text)));
         Ok(Self {
             lock_digest: digest_of(&lock),
+            members: read_members(folder, &lock)?,
             lock,
             manifest: manifest.transpose()?,
             corten_lock: corten_lock(folder)?,
@@ -88,6 +85,17 @@ impl Project {
             settings,
         })
     }
+}
+
+/// A folder without a manifest is left out: whether the lock is in step cannot be told then.
+fn read_members(folder: &Path, lock: &LockText) -> Result<Vec<(String, Manifest)>, Failure> {
+    let mut read = Vec::new();
+    for member in members(lock)? {
+        if let Some(text) = text(&folder.join(&member), "pyproject.toml")? {
+            read.push((member, Manifest::parse(text.path, text.text)?));
+        }
+    }
+    Ok(read)
 }
 
 /// One digest over the lock and what it includes.
@@ -191,17 +199,30 @@ fn find_lock(folder: &Path, settings: &Settings) -> Result<LockText, Failure> {
             None => failure,
         });
     }
-    match LOCKS.iter().find(|name| folder.join(name).is_file()) {
+    let own: Vec<&str> = OWN_LOCKS.into_iter().filter(|name| folder.join(name).is_file()).collect();
+    match own.as_slice() {
+        [] => {}
+        [only] => return named_lock(folder, only),
+        several => return Err(ambiguous(several.iter().map(|name| (*name).to_owned()).collect())),
+    }
+    if let Some(name) = exported_pylock(folder)? {
+        return named_lock(folder, &name);
+    }
+    match EXPORTED.iter().find(|name| folder.join(name).is_file()) {
         Some(name) => named_lock(folder, name),
-        None => match only_pylock(folder)? {
-            Some(name) => named_lock(folder, &name),
-            None => Err(nothing_to_build(folder)),
-        },
+        None => Err(nothing_to_build(folder)),
     }
 }
 
-/// `pylock.<what>.toml`, if there is exactly one.
-fn only_pylock(folder: &Path) -> Result<Option<String>, Failure> {
+fn ambiguous(mut names: Vec<String>) -> Failure {
+    names.sort();
+    let example = names.first().cloned().unwrap_or_default();
+    Failure::usage(format!("there are several locks: {}", names.join(", ")))
+        .hint(format!("say which with `lock = \"{example}\"` in the settings, or delete those that are no longer kept"))
+}
+
+/// pylock.toml, or `pylock.<what>.toml` if there is exactly one.
+fn exported_pylock(folder: &Path) -> Result<Option<String>, Failure> {
     let read = |error: io::Error| Failure::world(format!("reading {}: {error}", folder.display()));
     let mut found = Vec::new();
     for entry in folder.read_dir().map_err(read)? {
@@ -210,26 +231,34 @@ fn only_pylock(folder: &Path) -> Result<Option<String>, Failure> {
             found.push(name);
         }
     }
-    match found.len() {
-        0 | 1 => Ok(found.pop()),
-        _ => {
-            found.sort();
-            Err(Failure::usage(format!("there are several locks: {}", found.join(", ")))
-                .hint("say which with `lock = \"…\"` in the settings"))
-        }
+    if let Some(plain) = found.iter().find(|name| *name == "pylock.toml") {
+        return Ok(Some(plain.clone()));
     }
+    if found.len() > 1 { Err(ambiguous(found)) } else { Ok(found.pop()) }
 }
 
 fn named_lock(folder: &Path, name: &str) -> Result<LockText, Failure> {
     let Some(kind) = LockKind::of(Path::new(name)) else {
-        return Err(Failure::usage(format!("'{name}' is no lock that can be read"))
-            .hint(format!("these can: {}, pylock.<name>.toml", LOCKS.join(", "))));
+        return Err(
+            Failure::usage(format!("'{name}' is no lock that can be read")).hint(format!("these can: {}", readable()))
+        );
     };
     let Some(text) = text(folder, name)? else {
         let failure = Failure::usage(format!("there is no lock {}", folder.join(name).display()));
         return Err(failure.hint("make it, or leave the setting out: then the lock that is there is taken"));
     };
-    with_includes(folder, LockText::new(kind, text.path, text.text))
+    let mut lock = LockText::new(kind, text.path, text.text);
+    if let Some(name) = kind.companion()
+        && let Some(companion) = self::text(folder, name)?
+    {
+        lock.included.push((name.to_owned(), companion.text));
+    }
+    // Others name no files, and are long.
+    if kind == LockKind::Requirements { with_includes(folder, lock) } else { Ok(lock) }
+}
+
+fn readable() -> String {
+    format!("{}, pylock.toml, pylock.<name>.toml, requirements.txt", OWN_LOCKS.join(", "))
 }
 
 /// Adds the files that a requirements file names, and those that they name.
@@ -249,8 +278,9 @@ fn with_includes(folder: &Path, mut lock: LockText) -> Result<LockText, Failure>
 }
 
 fn no_included(lock: &LockText, name: &str) -> Failure {
-    let failure = Failure::input(format!("reading {}: there is no file {name}, which it includes", lock.path.display()))
-        .hint("its path is meant from the folder of the file that names it");
+    let failure =
+        Failure::input(format!("reading {}: there is no file {name}, which it includes", lock.path.display()))
+            .hint("its path is meant from the folder of the file that names it");
     match lock.text.lines().position(|line| line.contains(name)) {
         Some(line) => failure.at(Span::line_of(&lock.path, Arc::clone(&lock.text), line + 1)),
         None => failure,
@@ -258,14 +288,9 @@ fn no_included(lock: &LockText, name: &str) -> Failure {
 }
 
 fn nothing_to_build(folder: &Path) -> Failure {
-    if let Some((name, instead)) = FOREIGN_LOCKS.iter().find(|(name, _)| folder.join(name).is_file()) {
-        return Failure::input(format!("{} cannot be read by this version", folder.join(name).display()))
-            .hint(format!("these locks can: {}", LOCKS.join(", ")))
-            .hint((*instead).to_owned());
-    }
     let failure = Failure::input(format!("there is nothing to build in {}: no lock", folder.display()));
     match folder.join("pyproject.toml").is_file() {
         true => failure.hint("`uv lock` writes uv.lock from pyproject.toml"),
-        false => failure.hint(format!("a project has pyproject.toml and a lock: {}", LOCKS.join(", "))),
+        false => failure.hint(format!("a project has pyproject.toml and a lock: {}", readable())),
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
+use crate::text::abridged;
+
 /// A version; its order is dpkg's, and two that dpkg calls equal are equal.
 #[derive(Debug, Clone)]
 pub struct Version {
@@ -16,7 +18,7 @@ pub struct Version {
 
 /// Why a text is no version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a Debian version")]
+#[error("'{}' is not a Debian version", abridged(.0))]
 pub struct VersionError(pub String);
 
 impl Version {

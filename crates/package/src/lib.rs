@@ -10,6 +10,7 @@ mod name;
 pub mod pep440;
 mod purl;
 mod requirement;
+mod text;
 pub mod wheel;
 
 pub use name::{NameError, PackageName};

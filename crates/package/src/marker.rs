@@ -15,6 +15,7 @@ use corten_oci::Architecture;
 
 use crate::PackageName;
 use crate::pep440::{Operator, Specifier, Specifiers, Version};
+use crate::text::abridged;
 
 mod equivalent;
 mod parse;
@@ -71,7 +72,7 @@ enum Variable {
 
 /// Why a text is no condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is not an environment marker: {reason}")]
+#[error("'{}' is not an environment marker: {}", abridged(.text), abridged(.reason))]
 pub struct MarkerError {
     /// As written.
     pub text: String,

@@ -6,13 +6,15 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::text::abridged;
+
 /// A name in its normal form (PEP 503): lower case, every run of `-`, `_`, `.` one `-`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PackageName(Box<str>);
 
 /// Why a text is no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a package name: letters, digits, '.', '-' and '_', with a letter or digit at both ends")]
+#[error("'{}' is not a package name: letters, digits, '.', '-' and '_', with a letter or digit at both ends", abridged(.0))]
 pub struct NameError(pub String);
 
 impl PackageName {

@@ -8,6 +8,7 @@ use corten_oci::Architecture;
 use serde::{Serialize, Serializer};
 
 use crate::PackageName;
+use crate::text::abridged;
 
 /// A package, named for everybody. In canonical form: types lower case, each type's own rules applied.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,7 +23,7 @@ pub struct Purl {
 
 /// Why a text is no package URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is not a package URL: {reason}")]
+#[error("'{}' is not a package URL: {}", abridged(.text), abridged(.reason))]
 pub struct PurlError {
     /// As written.
     pub text: String,

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use crate::PackageName;
 use crate::marker::Marker;
 use crate::pep440::Specifiers;
+use crate::text::abridged;
 
 /// A requirement. `==` goes by the text of markers; [`Requirement::is_equivalent`] by their meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub enum Source {
 
 /// Why a text is no requirement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is not a requirement: {reason}")]
+#[error("'{}' is not a requirement: {}", abridged(.text), abridged(.reason))]
 pub struct RequirementError {
     /// As written.
     pub text: String,

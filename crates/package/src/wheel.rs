@@ -7,6 +7,7 @@ use corten_oci::Architecture;
 
 use crate::PackageName;
 use crate::pep440::Version;
+use crate::text::abridged;
 
 /// Longer than any file system lets a name be; guards the product of the tags.
 const LONGEST: usize = 512;
@@ -31,7 +32,7 @@ pub struct WheelName {
 
 /// Why a text is no wheel's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not the name of a wheel: NAME-VERSION-PYTHON-ABI-PLATFORM.whl is")]
+#[error("'{}' is not the name of a wheel: NAME-VERSION-PYTHON-ABI-PLATFORM.whl is", abridged(.0))]
 pub struct WheelNameError(pub String);
 
 impl WheelName {

@@ -123,7 +123,7 @@ impl Diagnose for NoWheel {
 /// # Errors
 /// No wheel fits.
 pub fn choose(wanted: &Wanted, files: &[LockFile], tags: &Tags) -> Result<LockFile, NoWheel> {
-    let mine: Vec<&LockFile> = files.iter().filter(|file| is_allowed(wanted, file)).collect();
+    let mine: Vec<&LockFile> = files.iter().filter(|file| wanted.allows(file)).collect();
     let wheels: Vec<&LockFile> = mine.iter().copied().filter(|file| file.file.ends_with(".whl")).collect();
     let refuse = |reason: Reason| {
         let version = wanted.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
@@ -140,10 +140,17 @@ pub fn choose(wanted: &Wanted, files: &[LockFile], tags: &Tags) -> Result<LockFi
     }
 }
 
-fn is_allowed(wanted: &Wanted, file: &LockFile) -> bool {
-    match &wanted.files {
-        Files::Known(_) => true,
-        Files::AskIndex { hashes, .. } => file.digest.is_some_and(|digest| hashes.contains(&digest)),
+impl Wanted {
+    /// Does the lock allow this file of an index? Names count only where it has no hash to go by.
+    pub fn allows(&self, file: &LockFile) -> bool {
+        match &self.files {
+            Files::Known(_) | Files::AskIndex { hashes: None, .. } => true,
+            Files::AskIndex { hashes: Some(hashes), .. } => file.digest.is_some_and(|digest| hashes.contains(&digest)),
+            Files::Named { files, .. } => files.iter().any(|named| match named.digest {
+                Some(digest) => file.digest == Some(digest),
+                None => file.file == named.file,
+            }),
+        }
     }
 }
 
@@ -157,12 +164,13 @@ fn is_the_same(wanted: &Wanted, wheel: &WheelName) -> bool {
 
 fn why(wanted: &Wanted, no_wheels: bool, has_sdist: bool) -> Reason {
     let asked = matches!(wanted.files, Files::AskIndex { .. });
+    let elsewhere = asked || matches!(wanted.files, Files::Named { .. });
     match (&wanted.from, no_wheels, has_sdist) {
         (LockedFrom::Git(_), ..) => Reason::Git,
         (LockedFrom::Url(_) | LockedFrom::File(_), false, _) => Reason::UrlWheel,
         (LockedFrom::Url(_) | LockedFrom::File(_), true, _) => Reason::UrlSdist,
         (LockedFrom::Registry, true, true) => Reason::SdistOnly,
-        (LockedFrom::Registry, true, false) if asked => Reason::NotOnIndex,
+        (LockedFrom::Registry, true, false) if elsewhere => Reason::NotOnIndex,
         (LockedFrom::Registry, false, true) if asked => Reason::NoWheelSdistAllowed,
         (LockedFrom::Registry, false, true) => Reason::NoWheelButSdist,
         (LockedFrom::Registry, _, false) => Reason::NoWheel,

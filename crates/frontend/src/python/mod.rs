@@ -10,9 +10,16 @@
 //! packages at once, and [`choose`] says why for each. Projects that lie here go to `Resolved::local` instead.
 
 mod choose;
+mod conda;
+mod constraint;
+mod graph;
 mod lock;
 mod manifest;
+mod pdm;
 mod pick;
+mod pipenv;
+mod poetry;
+pub mod project;
 mod pylock;
 mod requirements;
 mod resolved;
@@ -20,14 +27,23 @@ mod step;
 mod uv;
 
 pub use choose::{NoWheel, Reason, choose};
+pub use conda::refuse as refuse_conda;
 pub use lock::{LockKind, LockText, read, refuse_broken};
 pub use manifest::Manifest;
-pub use pick::{PythonWish, pick_python};
+pub use pick::{
+    OfferedPython, PythonAsked, PythonFit, PythonWish, fewest_missing, missing_wheels, pick_python, python_asked,
+    python_fits,
+};
 pub use requirements::includes;
-pub use resolved::{Asked, Files, LocalProject, LockFile, LockedFrom, Resolved, Wanted};
-pub use step::{InStep, in_step};
+pub use resolved::{
+    Asked, CondaInstead, CondaPackage, Files, GitSource, LocalProject, LockFile, LockedFrom, NamedFile, Resolved,
+    Wanted,
+};
+pub use step::{InStep, in_step, members};
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,15 @@
-//! Which Python a project is for.
+//! Which Python a project is for: what its files say, and else the one that most packages have wheels for.
 
+use corten_diagnostic::Failure;
+use corten_oci::Architecture;
+use corten_package::PackageName;
+use corten_package::marker::Environment;
 use corten_package::pep440::{Specifiers, Version};
+use corten_package::wheel::Tags;
+
+use super::{
+    Asked, LockKind, LockText, Manifest, Resolved, choose, conda, pdm, pipenv, poetry, pylock, read, requirements, uv,
+};
 
 /// A Python minor version and why it was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +18,137 @@ pub struct PythonWish {
     pub version: (u32, u32),
     /// `.python-version says 3.11`.
     pub why: String,
+}
+
+/// What a project asks of Python before there is one: everything that stands in its lock and manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PythonAsked {
+    /// What the lock allows, else the manifest.
+    pub requires: Option<Specifiers>,
+    /// The Python that the lock was made for, where it tells: `3.10`.
+    pub hint: Option<String>,
+}
+
+/// Reads it.
+///
+/// # Errors
+/// The lock does not parse.
+pub fn python_asked(lock: &LockText, manifest: Option<&Manifest>) -> Result<PythonAsked, Failure> {
+    let requires = match lock.kind {
+        LockKind::Uv => uv::python(lock)?,
+        LockKind::Pylock => pylock::python(lock)?,
+        LockKind::Poetry => poetry::python(lock)?,
+        LockKind::Pdm => pdm::python(lock, manifest)?,
+        LockKind::Requirements | LockKind::Pipenv | LockKind::Pixi | LockKind::Conda => None,
+    };
+    let hint = match lock.kind {
+        LockKind::Requirements => requirements::python_hint(lock),
+        LockKind::Pipenv => pipenv::python(lock)?,
+        LockKind::Pixi => conda::python(lock)?,
+        _ => None,
+    };
+    let of_manifest = || manifest.and_then(Manifest::requires_python).and_then(|text| text.parse().ok());
+    Ok(PythonAsked { requires: requires.or_else(of_manifest), hint })
+}
+
+/// A Python that can be had, with what decides which wheels it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedPython {
+    /// `3.11.2`.
+    pub version: Version,
+    /// Of the C library beside it: 2, 36.
+    pub glibc: (u32, u32),
+}
+
+/// How well a Python suits a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PythonFit {
+    /// Which.
+    pub version: Version,
+    /// Packages without a wheel for it, by name; `None` where the lock does not name its files.
+    pub missing: Option<Vec<PackageName>>,
+    /// How many packages it would install.
+    pub packages: usize,
+}
+
+/// For each of `offered` that the lock can be read for: which packages have no wheel, on any of `architectures`.
+///
+/// # Errors
+/// The lock can be read for none of them: why not for the first.
+pub fn python_fits(
+    lock: &LockText,
+    manifest: Option<&Manifest>,
+    asked: &Asked,
+    offered: &[OfferedPython],
+    architectures: &[Architecture],
+) -> Result<Vec<PythonFit>, Failure> {
+    let mut fits = Vec::new();
+    let mut first = None;
+    for python in offered {
+        match python_fit(lock, manifest, asked, python, architectures) {
+            Ok(fit) => fits.push(fit),
+            Err(failure) => first = first.or(Some(failure)),
+        }
+    }
+    match first {
+        Some(failure) if fits.is_empty() => Err(failure),
+        _ => Ok(fits),
+    }
+}
+
+fn python_fit(
+    lock: &LockText,
+    manifest: Option<&Manifest>,
+    asked: &Asked,
+    python: &OfferedPython,
+    architectures: &[Architecture],
+) -> Result<PythonFit, Failure> {
+    let mut fit = PythonFit { version: python.version.clone(), missing: Some(Vec::new()), packages: 0 };
+    let Some(minor) = minor(&python.version) else {
+        return Err(Failure::bug(format!("{} is no version of Python", python.version)));
+    };
+    for architecture in architectures {
+        let environment = Environment::new(python.version.to_string(), *architecture);
+        let resolved = read(lock, manifest, asked, &environment)?;
+        fit.packages = fit.packages.max(resolved.wanted.len());
+        let missing = missing_wheels(&resolved, &Tags::new(minor, python.glibc, *architecture));
+        fit.missing = fit.missing.zip(missing).map(|(mut all, more)| {
+            all.extend(more);
+            all.sort();
+            all.dedup();
+            all
+        });
+    }
+    Ok(fit)
+}
+
+/// The packages that have no wheel for `tags`, by name. `None`: the lock does not name its files, so only the index could
+/// tell.
+pub fn missing_wheels(resolved: &Resolved, tags: &Tags) -> Option<Vec<PackageName>> {
+    let mut missing = Vec::new();
+    for wanted in &resolved.wanted {
+        if choose(wanted, &wanted.listed()?, tags).is_err() {
+            missing.push(wanted.name.clone());
+        }
+    }
+    Some(missing)
+}
+
+/// Of `fits` (best first) the one with the fewest missing wheels.
+pub fn fewest_missing(fits: &[PythonFit]) -> Option<PythonWish> {
+    let count = |fit: &PythonFit| fit.missing.as_ref().map_or(0, Vec::len);
+    let best = fits.iter().min_by_key(|fit| count(fit))?;
+    let why = match &best.missing {
+        None => "the lock does not name its files, and nothing asks for another".to_owned(),
+        Some(missing) if missing.is_empty() => format!("each of the {} packages has a wheel for it", best.packages),
+        Some(missing) => format!("the fewest packages have no wheel for it: {} of {}", missing.len(), best.packages),
+    };
+    Some(PythonWish { version: minor(&best.version)?, why })
+}
+
+fn minor(version: &Version) -> Option<(u32, u32)> {
+    let number = |at: usize| version.release().get(at).and_then(|number| u32::try_from(*number).ok());
+    Some((number(0)?, number(1)?))
 }
 
 /// The Python to take out of `offered` (best first; full versions as the bases have them): what `.python-version` says,
@@ -21,10 +161,6 @@ pub fn pick_python(
     hint: Option<&str>,
     requires_python: Option<&Specifiers>,
 ) -> Option<PythonWish> {
-    let minor = |version: &Version| {
-        let number = |at: usize| version.release().get(at).and_then(|number| u32::try_from(*number).ok());
-        Some((number(0)?, number(1)?))
-    };
     let allowed = |version: &&Version| requires_python.is_none_or(|wanted| wanted.contains_prerelease(version));
     let said = python_version_file.and_then(first_version).map(|minor| (minor, ".python-version says"));
     let hinted = hint.and_then(first_version).map(|minor| (minor, "the lock was made for"));

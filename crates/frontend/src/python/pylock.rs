@@ -9,9 +9,9 @@ use corten_package::pep440::{Specifiers, Version};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::lock::named;
 use super::resolved::{FileText, locked_file};
-use super::uv::named;
-use super::{Asked, Files, LocalProject, LockFile, LockText, LockedFrom, Resolved, Wanted};
+use super::{Asked, Files, GitSource, LocalProject, LockFile, LockText, LockedFrom, Resolved, Wanted};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -202,10 +202,9 @@ fn add(lock: &LockText, package: &Package, resolved: &mut Resolved) -> Result<()
     Ok(())
 }
 
-fn git(vcs: &Vcs) -> String {
-    let address = vcs.url.as_deref().or(vcs.path.as_deref()).unwrap_or_default();
-    let folder = vcs.subdirectory.as_deref().map(|folder| format!("#subdirectory={folder}")).unwrap_or_default();
-    format!("{address}@{}{folder}", vcs.commit_id)
+fn git(vcs: &Vcs) -> GitSource {
+    let url = vcs.url.as_deref().or(vcs.path.as_deref()).unwrap_or_default().to_owned();
+    GitSource { url, commit: vcs.commit_id.clone(), subdirectory: vcs.subdirectory.clone() }
 }
 
 fn file_of(file: &File) -> Option<LockFile> {
@@ -219,4 +218,10 @@ fn file_of(file: &File) -> Option<LockFile> {
 pub(super) fn pins(lock: &LockText) -> Result<Vec<(PackageName, Version)>, Failure> {
     let packages = parse(lock)?.packages.into_iter();
     Ok(packages.filter_map(|package| Some((package.name.into_inner(), package.version?))).collect())
+}
+
+/// The Pythons that the lock is for.
+pub(super) fn python(lock: &LockText) -> Result<Option<Specifiers>, Failure> {
+    let Some(text) = parse(lock)?.requires_python else { return Ok(None) };
+    text.get_ref().parse().map(Some).map_err(|error| lock.failure(error).at(lock.span(text.span())))
 }

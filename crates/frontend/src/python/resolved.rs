@@ -1,5 +1,7 @@
 //! What reading a lock gives, whatever its format.
 
+use std::fmt;
+
 use corten_diagnostic::Span;
 use corten_oci::Digest;
 use corten_package::PackageName;
@@ -33,8 +35,36 @@ pub struct Resolved {
     pub local: Vec<LocalProject>,
     /// What the user ought to know, one line each.
     pub warnings: Vec<String>,
-    /// The Python that the lock was made for, where it tells (a comment of pip-compile): `3.10`.
+    /// The Python that the lock was made for, where it tells (a comment of pip-compile, a Pipfile): `3.10`.
     pub python_hint: Option<String>,
+    /// Packages that are no Python distributions of an index, so that nothing here can install them (pixi.lock).
+    pub conda: Vec<CondaPackage>,
+}
+
+/// A package of conda, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CondaPackage {
+    /// As conda calls it.
+    pub name: String,
+    /// As conda has it.
+    pub version: String,
+    /// Where it comes from instead.
+    pub instead: CondaInstead,
+}
+
+/// What stands for a package of conda in an image that has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CondaInstead {
+    /// The base has it: the interpreter and the libraries below it.
+    Base,
+    /// An index has it under this name.
+    Pypi(PackageName),
+    /// A package of the distribution, to be named in `packages`.
+    System(&'static str),
+    /// The wheels of CUDA's parts, which torch and others bring along.
+    Cuda,
+    /// Not known here.
+    Unknown,
 }
 
 /// A package to install.
@@ -54,6 +84,25 @@ pub struct Wanted {
     pub at: Span,
 }
 
+impl Wanted {
+    /// The files that the lock itself names, as far as [`choose`](super::choose) needs to know them: where they are stands
+    /// only in those of [`Files::Known`]. `None`: it names none.
+    pub fn listed(&self) -> Option<Vec<LockFile>> {
+        let named = |named: &NamedFile| LockFile {
+            file: named.file.clone(),
+            url: named.file.clone(),
+            digest: named.digest,
+            size: None,
+            yanked: None,
+        };
+        match &self.files {
+            Files::Known(files) => Some(files.clone()),
+            Files::Named { files, .. } => Some(files.iter().map(named).collect()),
+            Files::AskIndex { .. } => None,
+        }
+    }
+}
+
 /// What kind of source a package comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockedFrom {
@@ -61,26 +110,74 @@ pub enum LockedFrom {
     Registry,
     /// A file by URL.
     Url(String),
-    /// A repository; the URL with its commit.
-    Git(String),
+    /// A repository.
+    Git(GitSource),
     /// A file of the project, relative to the lock.
     File(String),
+}
+
+/// A commit of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GitSource {
+    /// Of the repository, without `git+`.
+    pub url: String,
+    /// What the lock names: a commit, or something that moves ([`GitSource::is_pinned`]).
+    pub commit: String,
+    /// The project's folder in it, where that is not the root.
+    pub subdirectory: Option<String>,
+}
+
+impl GitSource {
+    /// Does it name a commit by its whole hash? A branch or tag moves, and half a hash may become ambiguous.
+    pub fn is_pinned(&self) -> bool {
+        matches!(self.commit.len(), 40 | 64) && self.commit.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+}
+
+/// `URL@COMMIT`, with `#subdirectory=…` where there is one.
+impl fmt::Display for GitSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.url, self.commit)?;
+        match &self.subdirectory {
+            Some(folder) => write!(f, "#subdirectory={folder}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The files of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Files {
-    /// The lock names them.
+    /// The lock names them and says where they are.
     Known(Vec<LockFile>),
-    /// The lock gives hashes only: ask the index for the files of that version.
+    /// The lock names them, but not where they are (poetry.lock, pdm.lock): ask the index for that.
+    Named {
+        /// Base URL that the lock gives; `None`: the configured one.
+        index: Option<String>,
+        /// More base URLs, asked besides.
+        extra: Vec<String>,
+        /// All of them, for every platform.
+        files: Vec<NamedFile>,
+    },
+    /// The lock names no file: ask the index for those of that version.
     AskIndex {
         /// Base URL that the lock gives; `None`: the configured one.
         index: Option<String>,
         /// More base URLs, asked besides.
         extra: Vec<String>,
-        /// Only a file with one of these will do.
-        hashes: Vec<Digest>,
+        /// Only a file with one of these will do. `None`: the lock has no hashes at all, so that of the file that is
+        /// taken has to be recorded, and the user told.
+        hashes: Option<Vec<Digest>>,
     },
+}
+
+/// A file that a lock knows by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFile {
+    /// As the index has it.
+    pub file: String,
+    /// Its SHA-256; some old locks have other hashes only.
+    pub digest: Option<Digest>,
 }
 
 /// One file of a package.
@@ -124,10 +221,25 @@ pub(super) struct FileText<'a> {
 pub(super) fn locked_file(text: &FileText<'_>) -> Option<LockFile> {
     let path = text.url.split(['#', '?']).next().unwrap_or_default();
     let last = path.rsplit('/').next().and_then(unquote);
-    let is_name = |name: &String| !name.is_empty() && !name.contains(['/', '\\', '\0']) && name != "." && name != "..";
     let file = last.filter(is_name).or_else(|| text.name.map(str::to_owned).filter(is_name))?;
-    let digest = text.hash.and_then(|hash| hash.to_ascii_lowercase().parse().ok());
+    let digest = text.hash.and_then(sha256);
     Some(LockFile { file, url: text.url.to_owned(), digest, size: text.size, yanked: None })
+}
+
+/// Can it be the name of a file, and of nothing but a file?
+fn is_name(name: &String) -> bool {
+    !name.is_empty() && !name.contains(['/', '\\', '\0']) && name != "." && name != ".."
+}
+
+/// `sha256:…` in any case of letters; `None` for other algorithms.
+pub(super) fn sha256(text: &str) -> Option<Digest> {
+    text.to_ascii_lowercase().parse().ok()
+}
+
+/// A file of which a lock gives the name and the hash.
+pub(super) fn named_file(name: &str, hash: Option<&str>) -> Option<NamedFile> {
+    let file = Some(name.to_owned()).filter(is_name)?;
+    Some(NamedFile { file, digest: hash.and_then(sha256) })
 }
 
 /// Undoes percent-encoding; `None` where it is broken.

@@ -8,7 +8,7 @@ use corten_package::wheel::Tags;
 use super::*;
 
 /// A project that needs `a` and, for its extras and groups, one of two `b`.
-const UV: &str = r#"version = 1
+pub(super) const UV: &str = r#"version = 1
 requires-python = ">=3.10"
 supported-markers = ["sys_platform == 'linux' and platform_machine == 'x86_64'"]
 conflicts = [[
@@ -73,7 +73,7 @@ version = "1"
 source = { git = "https://g.example/d.git?subdirectory=py&rev=main#0123456789012345678901234567890123456789" }
 "#;
 
-const PYLOCK: &str = r#"lock-version = "1.0"
+pub(super) const PYLOCK: &str = r#"lock-version = "1.0"
 created-by = "someone"
 requires-python = ">=3.10"
 environments = ["platform_machine == 'x86_64'"]
@@ -209,7 +209,9 @@ fn pylock_goes_by_markers() {
     assert_eq!((names(&plain), plain.groups), (vec!["a 1".into(), "r 1".into()], vec!["run".to_owned()]));
     let Files::Known(files) = &plain.wanted[0].files else { panic!() };
     assert_eq!(files[0].file, "A-1-py3-none-any.whl", "the URL's spelling is the true one");
-    assert_eq!(plain.wanted[1].from, LockedFrom::Git("https://g.example/r@0123#subdirectory=s".into()));
+    let LockedFrom::Git(source) = &plain.wanted[1].from else { panic!("{:?}", plain.wanted[1]) };
+    assert_eq!(source.to_string(), "https://g.example/r@0123#subdirectory=s");
+    assert!(!source.is_pinned(), "half a commit");
     assert_eq!(names(&pylock(&asked(&["gpu"], &[])).unwrap()), ["a 2", "r 1"]);
     let bare = Asked { no_default_groups: true, ..Asked::default() };
     assert_eq!(names(&pylock(&bare).unwrap()), ["a 1"]);

@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use super::{Version, VersionError};
 
+use crate::text::abridged;
+
 /// How a version is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operator {
@@ -44,7 +46,7 @@ pub struct Specifiers(Vec<Specifier>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecifiersError {
     /// No operator in front.
-    #[error("'{0}' does not begin with a comparison such as '>=' or '=='")]
+    #[error("'{}' does not begin with a comparison such as '>=' or '=='", abridged(.0))]
     Operator(String),
     /// What follows is no version.
     #[error(transparent)]

@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::text::abridged;
+
 /// A version in its normal form. Two that compare equal are equal: `1.0` and `1.0.0`.
 #[derive(Debug, Clone)]
 pub struct Version {
@@ -35,7 +37,7 @@ enum Local {
 
 /// Why a text is no version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a version as PEP 440 writes them")]
+#[error("'{}' is not a version as PEP 440 writes them", abridged(.0))]
 pub struct VersionError(pub String);
 
 impl Version {

@@ -6,6 +6,7 @@ use corten_package::pep440::{Specifiers, Version};
 use corten_package::wheel::WheelName;
 use corten_package::{PackageName, Requirement};
 
+use super::super::GitSource;
 use super::super::resolved::unquote;
 use super::source_of;
 
@@ -24,15 +25,19 @@ pub(super) struct Item {
 pub(super) enum Of {
     Versions(Specifiers),
     Url(String),
-    Git(String),
+    Git(GitSource),
     File(String),
     Folder(String),
 }
 
 impl Item {
-    /// Does the line leave the version open?
+    /// Does the line leave the version, or the commit, open?
     pub(super) fn is_loose(&self) -> bool {
-        matches!(&self.of, Of::Versions(specifiers) if specifiers.pinned().is_none())
+        match &self.of {
+            Of::Versions(specifiers) => specifiers.pinned().is_none(),
+            Of::Git(source) => !source.is_pinned(),
+            Of::Url(_) | Of::File(_) | Of::Folder(_) => false,
+        }
     }
 
     /// Should there be a hash that is not? Repositories and folders cannot have one.
@@ -104,13 +109,25 @@ fn from_url(
     let name = name.or_else(|| egg.and_then(|egg| PackageName::new(egg).ok())).or_else(|| guess_name(address));
     let name = name.ok_or_else(|| format!("the package's name cannot be told from '{url}': write 'NAME @ URL'"))?;
     let of = match url.strip_prefix("git+") {
-        Some(repository) => {
-            let folder = part("subdirectory").map(|folder| format!("#subdirectory={folder}")).unwrap_or_default();
-            Of::Git(format!("{}{folder}", repository.split('#').next().unwrap_or_default()))
-        }
+        Some(repository) => Of::Git(git(repository, part("subdirectory"))),
         None => Of::Url(address.to_owned()),
     };
     Ok(Item { name, of, hashes, marker, at })
+}
+
+/// `URL@COMMIT`; an `@` before the host is that of a user.
+fn git(repository: &str, folder: Option<&str>) -> GitSource {
+    let address = repository.split('#').next().unwrap_or_default();
+    let (url, commit) = match address.rsplit_once('@') {
+        Some((url, commit)) if !commit.contains("://") && url.contains("://") && after_host(url) => (url, commit),
+        _ => (address, ""),
+    };
+    GitSource { url: url.to_owned(), commit: commit.to_owned(), subdirectory: folder.map(str::to_owned) }
+}
+
+/// Does a path follow the host?
+fn after_host(url: &str) -> bool {
+    url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'))
 }
 
 fn from_path(text: &str, hashes: Vec<String>, marker: Option<Marker>, at: Span) -> Result<Item, String> {

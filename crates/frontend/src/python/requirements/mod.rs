@@ -1,5 +1,6 @@
-//! `requirements.txt` as pip reads it. With a pin and SHA-256 hashes on every line it is a lock; else it is refused with
-//! the lines that are loose.
+//! `requirements.txt` as pip reads it. With a pin and SHA-256 hashes on every line it is a lock. With pins and no hash at
+//! all it is taken, too, but whoever reads it must record the hashes ([`Files::AskIndex`]). Else it is refused with the
+//! lines that are loose: one hash makes pip demand one of each line.
 
 mod item;
 mod lines;
@@ -14,7 +15,7 @@ use corten_package::pep440::{Specifiers, Version};
 use corten_package::{PackageName, Source};
 
 use super::resolved::{FileText, locked_file};
-use super::{Asked, Files, LocalProject, LockText, LockedFrom, Manifest, Resolved, Wanted};
+use super::{Asked, Files, LocalProject, LockKind, LockText, LockedFrom, Manifest, Resolved, Wanted};
 use item::{Item, Of};
 use lines::{Document, Entry, logical_lines};
 
@@ -25,6 +26,9 @@ const NAMED: usize = 8;
 /// relative to the folder of the lock.
 pub fn includes(lock: &LockText) -> Vec<String> {
     let mut missing = Vec::new();
+    if lock.kind != LockKind::Requirements {
+        return missing;
+    }
     let texts = std::iter::once(("", &lock.text)).chain(lock.included.iter().map(|(path, text)| (path.as_str(), text)));
     for (path, text) in texts {
         for line in logical_lines(text) {
@@ -159,10 +163,15 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Every line must name one version and a hash.
+    /// Is no line hashed, and need none be?
+    fn is_bare(&self) -> bool {
+        !self.settings.require_hashes && self.items.iter().all(|item| item.hashes.is_empty())
+    }
+
+    /// Every line must name one version, and a hash if one of them does.
     fn check_pins(&self) -> Result<(), Failure> {
         let loose: Vec<_> = self.items.iter().filter(|item| item.is_loose()).collect();
-        let bare: Vec<_> = self.items.iter().filter(|item| item.lacks_hash()).collect();
+        let bare: Vec<_> = self.items.iter().filter(|item| item.lacks_hash() && !self.is_bare()).collect();
         let message = |what: &str, items: &[&Item]| {
             let names: Vec<_> = items.iter().take(NAMED).map(|item| item.name.as_str()).collect();
             let more = if items.len() > NAMED { format!(" and {} more", items.len() - NAMED) } else { String::new() };
@@ -199,14 +208,20 @@ impl<'a> Reader<'a> {
         }
         self.check_constraints(&wanted)?;
         resolved.wanted = wanted.into_values().collect();
-        resolved.warnings = self.settings.warnings;
+        if self.is_bare() && !resolved.wanted.is_empty() {
+            let lock = self.lock.path.display();
+            resolved
+                .warnings
+                .push(format!("{lock}: it names no hashes: those of the files that are taken are recorded"));
+        }
+        resolved.warnings.extend(self.settings.warnings);
         Ok(resolved)
     }
 
     fn wanted(&self, item: &Item) -> Result<Wanted, Failure> {
         let hashes: Vec<Digest> =
             item.hashes.iter().filter_map(|hash| hash.to_ascii_lowercase().parse().ok()).collect();
-        if hashes.is_empty() && !matches!(item.of, Of::Git(_)) {
+        if hashes.is_empty() && !item.hashes.is_empty() {
             let what = format!("'{}' has no SHA-256 hash, and others are not checked", item.name);
             return Err(self.lock.failure(what).at(item.at.clone()));
         }
@@ -215,9 +230,10 @@ impl<'a> Reader<'a> {
         let (files, from, index) = match &item.of {
             Of::Versions(_) => {
                 let (index, extra) = (self.settings.index.clone(), self.settings.extra.clone());
+                let hashes = (!hashes.is_empty()).then_some(hashes);
                 (Files::AskIndex { index: index.clone(), extra, hashes }, LockedFrom::Registry, index)
             }
-            Of::Git(url) => (Files::Known(Vec::new()), LockedFrom::Git(url.clone()), None),
+            Of::Git(source) => (Files::Known(Vec::new()), LockedFrom::Git(source.clone()), None),
             Of::Url(url) => (Files::Known(file(url).into_iter().collect()), LockedFrom::Url(url.clone()), None),
             Of::File(path) | Of::Folder(path) => {
                 (Files::Known(file(path).into_iter().collect()), LockedFrom::File(path.clone()), None)
@@ -238,8 +254,10 @@ impl<'a> Reader<'a> {
                 .at(one.at)
                 .hint("keep one of them, or give them markers that exclude each other"));
         }
-        if let (Files::AskIndex { hashes, .. }, Files::AskIndex { hashes: more, .. }) = (&mut other.files, one.files) {
-            hashes.extend(more);
+        if let (Files::AskIndex { hashes, .. }, Files::AskIndex { hashes: Some(more), .. }) =
+            (&mut other.files, one.files)
+        {
+            hashes.get_or_insert_default().extend(more);
         }
         Ok(())
     }
@@ -255,6 +273,11 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
+}
+
+/// The Python that a comment on top tells of.
+pub(super) fn python_hint(lock: &LockText) -> Option<String> {
+    lines::python_hint(&lock.text)
 }
 
 /// For [`super::in_step`]: the versions that are pinned, markers aside.

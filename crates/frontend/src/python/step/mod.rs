@@ -1,10 +1,14 @@
 //! Does a lock still belong to its manifest?
 //!
-//! uv.lock keeps what the manifests asked for (`[package.metadata]`); it is compared with what they ask for now, by
+//! Some locks keep a hash ([`hashed`]). uv.lock keeps what the manifests asked for (`[package.metadata]`); it is compared with what they ask for now, by
 //! meaning: names, extras, conditions and markers in any order and spelling, with `tool.uv.sources` put in. A pylock or
 //! requirements file keeps nothing of the kind: there only contradictions can be seen.
 
+mod hashed;
+mod json;
 mod wishes;
+
+use std::collections::BTreeSet;
 
 use corten_diagnostic::Failure;
 use corten_package::PackageName;
@@ -31,12 +35,50 @@ pub enum InStep {
 ///
 /// # Errors
 /// The lock does not parse.
-pub fn in_step(lock: &LockText, manifest: &Manifest, members: &[(String, Manifest)]) -> Result<InStep, Failure> {
+pub fn in_step(
+    lock: &LockText,
+    manifest: Option<&Manifest>,
+    members: &[(String, Manifest)],
+) -> Result<InStep, Failure> {
+    lock.check_size()?;
+    let Some(manifest) = manifest else {
+        return match lock.kind {
+            LockKind::Pipenv => hashed::with_pipfile(lock),
+            _ => Ok(InStep::Unknown("there is no pyproject.toml".to_owned())),
+        };
+    };
     match lock.kind {
         LockKind::Uv => Ok(with_uv(&uv::parse(lock)?, manifest, members)),
         LockKind::Pylock => Ok(with_pins(&pylock::pins(lock)?, manifest, true)),
         LockKind::Requirements => Ok(with_pins(&requirements::pins(lock), manifest, false)),
+        LockKind::Poetry => hashed::with_poetry(lock, manifest),
+        LockKind::Pdm => hashed::with_pdm(lock, manifest),
+        LockKind::Pipenv => hashed::with_pipfile(lock),
+        LockKind::Pixi | LockKind::Conda => Ok(InStep::Unknown("it does not say what it was made from".to_owned())),
     }
+}
+
+/// The folders whose pyproject.toml [`in_step`] wants as `members`, relative to the lock: the workspace's members and
+/// path dependencies of a uv.lock.
+///
+/// # Errors
+/// The lock does not parse.
+pub fn members(lock: &LockText) -> Result<Vec<String>, Failure> {
+    // Most locks have none, and reading a large one takes longer than all else that a repeated build does.
+    let elsewhere = |line: &str| {
+        let folder = ["editable", "virtual", "directory"].iter().any(|kind| line.contains(kind));
+        folder && !line.contains("= \".\"")
+    };
+    let sources = || lock.text.lines().filter(|line| line.starts_with("source"));
+    if lock.kind != LockKind::Uv || !sources().any(elsewhere) {
+        return Ok(Vec::new());
+    }
+    lock.check_size()?;
+    let parsed = uv::parse(lock)?;
+    let folders = parsed.packages.iter().filter_map(|package| package.source.folder());
+    let folders: BTreeSet<String> =
+        folders.map(|(folder, _)| folder.to_owned()).filter(|folder| folder != ".").collect();
+    Ok(folders.into_iter().collect())
 }
 
 /// What has been found so far.

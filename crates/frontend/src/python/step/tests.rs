@@ -48,7 +48,7 @@ index = [{ name = "cpu", url = "https://index.example/cpu/" }]
 
 fn compare(manifest: &str) -> InStep {
     let lock = LockText::new(LockKind::Uv, "uv.lock", LOCK);
-    in_step(&lock, &Manifest::parse("pyproject.toml", manifest).unwrap(), &[]).unwrap()
+    in_step(&lock, Some(&Manifest::parse("pyproject.toml", manifest).unwrap()), &[]).unwrap()
 }
 
 fn changed(from: &str, to: &str) -> Vec<String> {
@@ -138,10 +138,13 @@ fn pins_can_contradict_only() {
         Manifest::parse("pyproject.toml", text).unwrap()
     };
     let requirements = LockText::new(LockKind::Requirements, "requirements.txt", "b==1.5 --hash=sha256:00\nc==2\n");
-    let answer = |text: &str| in_step(&requirements, &manifest(text), &[]).unwrap();
+    let answer = |text: &str| in_step(&requirements, Some(&manifest(text)), &[]).unwrap();
     assert!(matches!(answer("'c>1', 'd'"), InStep::Unknown(_)));
     assert_eq!(answer("'c>2'"), InStep::No(vec!["'c' is locked as 2, wanted is >2".to_owned()]));
     let pylock = "lock-version = '1.0'\ncreated-by = 'x'\n[[packages]]\nname = 'c'\nversion = '2'\n";
     let pylock = LockText::new(LockKind::Pylock, "pylock.toml", pylock);
-    assert_eq!(in_step(&pylock, &manifest("'c', 'd'"), &[]).unwrap(), InStep::No(vec!["'d' is not in it".to_owned()]));
+    assert_eq!(
+        in_step(&pylock, Some(&manifest("'c', 'd'")), &[]).unwrap(),
+        InStep::No(vec!["'d' is not in it".to_owned()])
+    );
 }

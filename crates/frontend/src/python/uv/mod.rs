@@ -7,12 +7,11 @@
 mod format;
 mod walk;
 
-pub(super) use walk::named;
-
 pub(super) use format::{Lock, Metadata, MetadataRequirement, Package};
 
 use corten_diagnostic::Failure;
 use corten_package::marker::Environment;
+use corten_package::pep440::Specifiers;
 
 use super::{Asked, LockText, Manifest, Resolved};
 
@@ -30,4 +29,11 @@ pub(super) fn read(
 ) -> Result<Resolved, Failure> {
     let parsed = parse(lock)?;
     walk::resolve(lock, &parsed, manifest, asked, environment)
+}
+
+/// The Pythons that the lock is for.
+pub(super) fn python(lock: &LockText) -> Result<Option<Specifiers>, Failure> {
+    let parsed = parse(lock)?;
+    let Some(text) = parsed.requires_python else { return Ok(None) };
+    text.get_ref().parse().map(Some).map_err(|error| lock.failure(error).at(lock.span(text.span())))
 }

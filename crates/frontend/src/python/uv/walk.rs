@@ -7,9 +7,9 @@ use corten_package::PackageName;
 use corten_package::marker::{self, Environment};
 use corten_package::pep440::{Specifiers, Version};
 
-use super::super::lock::did_you_mean;
-use super::super::resolved::{FileText, locked_file};
-use super::super::{Asked, Files, LocalProject, LockText, LockedFrom, Manifest, Resolved, Wanted};
+use super::super::lock::{did_you_mean, named};
+use super::super::resolved::{FileText, locked_file, unquote};
+use super::super::{Asked, Files, GitSource, LocalProject, LockText, LockedFrom, Manifest, Resolved, Wanted};
 use super::format::{Conflict, Edge, File, Lock, MetadataRequirement, Package};
 
 pub(super) fn resolve(
@@ -171,23 +171,6 @@ fn known(parsed: &Lock, roots: &[&Package]) -> (Names, Names) {
         }
     }
     (extras, groups)
-}
-
-/// The names of `asked`, each of which must be known.
-pub(crate) fn named(lock: &LockText, what: &str, asked: &[String], known: &Names) -> Result<Names, Failure> {
-    let mut names = Names::new();
-    for text in asked {
-        match PackageName::new(text).ok().filter(|name| known.contains(name)) {
-            Some(name) => {
-                names.insert(name);
-            }
-            None => {
-                let message = format!("{}: it has no {what} '{text}'", lock.path.display());
-                return Err(Failure::usage(message).hint(did_you_mean(text, known.iter().map(PackageName::as_str))));
-            }
-        }
-    }
-    Ok(names)
 }
 
 fn by_name(parsed: &Lock) -> HashMap<&str, Vec<usize>> {
@@ -430,10 +413,10 @@ fn from(package: &Package) -> LockedFrom {
     let source = &package.source;
     if let Some(git) = &source.git {
         let (address, commit) = git.split_once('#').unwrap_or((git, ""));
-        let (address, query) = address.split_once('?').unwrap_or((address, ""));
-        let folder = query.split('&').find(|part| part.starts_with("subdirectory="));
-        let folder = folder.map(|folder| format!("#{folder}")).unwrap_or_default();
-        return LockedFrom::Git(format!("{address}@{commit}{folder}"));
+        let (url, query) = address.split_once('?').unwrap_or((address, ""));
+        let folder = query.split('&').find_map(|part| part.strip_prefix("subdirectory="));
+        let subdirectory = folder.or(source.subdirectory.as_deref()).and_then(unquote);
+        return LockedFrom::Git(GitSource { url: url.to_owned(), commit: commit.to_owned(), subdirectory });
     }
     match (&source.url, &source.path) {
         (Some(url), _) => LockedFrom::Url(url.clone()),

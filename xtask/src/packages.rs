@@ -14,7 +14,7 @@ pub struct Need {
     pub why: &'static str,
 }
 
-const NEEDS: [Need; 10] = [
+const NEEDS: [Need; 12] = [
     Need { program: "git", package: "git", why: "commits, tags and dirty folders" },
     Need { program: "gpgv", package: "gpgv", why: "a second opinion on signatures of archives" },
     Need { program: "xz", package: "xz-utils", why: "archives as others compress them" },
@@ -24,6 +24,8 @@ const NEEDS: [Need; 10] = [
     Need { program: "skopeo", package: "skopeo", why: "copies OCI layouts" },
     Need { program: "strace", package: "strace", why: "kills the store before single system calls" },
     Need { program: "umoci", package: "umoci", why: "unpacks OCI layouts" },
+    Need { program: "busybox", package: "busybox-static", why: "the root file system of sandboxes" },
+    Need { program: "newuidmap", package: "uidmap", why: "sandboxes of a user with ranges of ids" },
     Need { program: "runc", package: "runc", why: "runs what umoci unpacked" },
 ];
 

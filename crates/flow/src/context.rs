@@ -248,3 +248,29 @@ fn link(source: PathBuf, target: String) -> Result<SourceFile, Failure> {
     })?;
     Ok(SourceFile { path: target, source, mode: 0o777, size: 0, digest: Digest::of([]), link: Some(to) })
 }
+
+#[cfg(test)]
+mod tests {
+    use corten_frontend::settings::{Settings, Texts};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_stays_out_is_entered_only_to_be_counted() {
+        let project = tempfile::tempdir().unwrap();
+        let library = project.path().join(".venv/lib");
+        std::fs::create_dir_all(&library).unwrap();
+        std::fs::write(library.join("a.py"), "12345").unwrap();
+        std::fs::write(project.path().join(".venv/b.py"), "67").unwrap();
+        std::fs::write(project.path().join("main.py"), "").unwrap();
+        let texts = Texts { corten: None, pyproject: None, folder: "app".to_owned() };
+        let rules = Ignore::new(&Settings::read(&texts).unwrap(), None).unwrap();
+
+        let context = walk(project.path(), &rules).unwrap();
+        let app: Vec<_> = context.app.iter().map(|found| found.path.as_str()).collect();
+        assert_eq!(app, ["main.py"]);
+        assert!(context.outside.files.is_empty(), "nothing below .venv was met");
+        let counted: Vec<_> = context.outside.count().unwrap().into_values().collect();
+        assert_eq!(counted, [Ignored { files: 2, bytes: 7 }]);
+    }
+}

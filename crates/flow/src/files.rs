@@ -1,7 +1,6 @@
 //! The project's files at their places in the image, and what is learned from reading them: how the service starts,
 //! and whether they are those of the commit.
 
-
 use corten_diagnostic::{Failure, Report};
 use corten_frontend::entry::{self, Entry, Facts};
 use corten_frontend::ignore::{Fate, Ignore};

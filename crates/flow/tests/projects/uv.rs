@@ -1,0 +1,1 @@
+//! Trees that uv builds itself.

@@ -1,16 +1,38 @@
-//! Which wheels share a layer: a rule that depends on each wheel alone, so that projects share layers and a changed
-//! version touches one.
+//! Which wheels share a layer, and which bytecode.
 //!
-//! A wheel of at least [`ALONE`] bytes (doubled while more than [`MOST_ALONE`] would be alone) has its own layer. The
-//! others go to one of [`BUCKETS`] by a hash of their name; never by version, closure or project.
+//! A layer that is the same in many projects is uploaded and downloaded once. So the rule looks at nothing that differs
+//! between projects: a large wheel is alone, a small one goes to the bucket of its name. Measured on eleven closures,
+//! a change of one wheel moves 1.2 MB of others on average, and 84 % of the bytes that two projects have in common are in
+//! layers that they share.
+//!
+//! | layers of | alone from | at most alone | buckets |
+//! |---|---|---|---|
+//! | wheels | 1 MB | 88 | 8 |
+//! | their bytecode | 8 MB of wheel | 12 | 8 |
+//!
+//! The threshold is doubled while more would be alone. Buckets are chosen by a hash of the name; never by version,
+//! closure or project. An image has at most [`MOST_LAYERS`]: where that is too few, first bytecode and then wheels are
+//! packed closer.
 
 use corten_oci::Digest;
 
-/// Size of a wheel file (bytes) from which on it is alone.
-const ALONE: u64 = 1_000_000;
-/// With 8 buckets that is 96 layers; a manifest may have 127, and base and application need some.
-const MOST_ALONE: usize = 88;
+/// Layers that an image may have: overlayfs takes 127 and less on old kernels, some registries and runtimes stop there too.
+pub const MOST_LAYERS: usize = 120;
+
 const BUCKETS: u8 = 8;
+
+/// How layers are cut.
+#[derive(Clone, Copy)]
+struct Rule {
+    /// Size of a wheel file (bytes) from which on it is alone.
+    alone: u64,
+    /// How many may be alone.
+    most_alone: usize,
+}
+
+/// With 8 buckets that is 96 layers; base, bytecode and application need some.
+const WHEELS: Rule = Rule { alone: 1_000_000, most_alone: 88 };
+const BYTECODE: Rule = Rule { alone: 8_000_000, most_alone: 12 };
 
 /// Wheels that share a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,16 +43,46 @@ pub struct Group {
     pub bucket: Option<u8>,
 }
 
+/// The layers of wheels and of their bytecode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Groups {
+    /// Of the wheels, lowest first.
+    pub wheels: Vec<Group>,
+    /// Of their bytecode, lowest first; above all wheels.
+    pub bytecode: Vec<Group>,
+}
+
 /// Groups wheels, given by normalised name (PEP 503) and size of the file in bytes; lowest layer first: alone by size,
 /// largest first (then by name), then the buckets.
 pub fn group(wheels: &[(&str, u64)]) -> Vec<Group> {
-    let threshold = threshold(wheels);
+    grouped(wheels, WHEELS)
+}
+
+/// Groups wheels and their bytecode so that, with `others` layers beside them, there are at most [`MOST_LAYERS`]; none
+/// where no packing is close enough (the others alone are too many).
+pub fn group_with_bytecode(wheels: &[(&str, u64)], others: usize) -> Option<Groups> {
+    let room = MOST_LAYERS.checked_sub(others)?;
+    // First as few as bytecode can do with, then wheels.
+    let least = |rule: Rule| grouped(wheels, Rule { most_alone: 0, ..rule }).len();
+    let fits = |rule: Rule, room: usize| {
+        let most_alone = (0..=rule.most_alone).rev();
+        let tried = most_alone.map(|most_alone| grouped(wheels, Rule { most_alone, ..rule }));
+        tried.into_iter().find(|groups| groups.len() <= room)
+    };
+    let of_wheels = fits(WHEELS, room.checked_sub(least(BYTECODE))?)?;
+    let bytecode = fits(BYTECODE, room.checked_sub(of_wheels.len())?)?;
+    Some(Groups { wheels: of_wheels, bytecode })
+}
+
+fn grouped(wheels: &[(&str, u64)], rule: Rule) -> Vec<Group> {
+    let threshold = threshold(wheels, rule);
+    let is_alone = |at: usize| threshold.is_some_and(|threshold| size(wheels, at) >= threshold);
     let mut order: Vec<usize> = (0..wheels.len()).collect();
     order.sort_by_key(|&at| (std::cmp::Reverse(size(wheels, at)), name(wheels, at)));
-    let alone = order.iter().filter(|&&at| size(wheels, at) >= threshold);
+    let alone = order.iter().filter(|&&at| is_alone(at));
     let mut groups: Vec<Group> = alone.map(|&at| Group { wheels: vec![at], bucket: None }).collect();
     for bucket in 0..BUCKETS {
-        let small = order.iter().copied().filter(|&at| size(wheels, at) < threshold);
+        let small = order.iter().copied().filter(|&at| !is_alone(at));
         let mut members: Vec<usize> = small.filter(|&at| bucket_of(name(wheels, at)) == bucket).collect();
         members.sort_by_key(|&at| name(wheels, at));
         if !members.is_empty() {
@@ -40,12 +92,13 @@ pub fn group(wheels: &[(&str, u64)]) -> Vec<Group> {
     groups
 }
 
-fn threshold(wheels: &[(&str, u64)]) -> u64 {
-    let mut threshold = ALONE;
-    while wheels.iter().filter(|(_, size)| *size >= threshold).count() > MOST_ALONE && threshold < u64::MAX / 2 {
-        threshold *= 2;
+/// None where nothing may be alone.
+fn threshold(wheels: &[(&str, u64)], rule: Rule) -> Option<u64> {
+    let mut threshold = rule.alone;
+    while wheels.iter().filter(|(_, size)| *size >= threshold).count() > rule.most_alone {
+        threshold = threshold.checked_mul(2)?;
     }
-    threshold
+    Some(threshold)
 }
 
 fn bucket_of(name: &str) -> u8 {
@@ -107,7 +160,44 @@ mod tests {
         let given: Vec<(&str, u64)> = wheels.iter().map(|(name, size)| (name.as_str(), *size)).collect();
         let groups = group(&given);
         assert!(groups.len() <= 96);
+        assert_eq!(threshold(&[("a", u64::MAX); 89], WHEELS), None);
         assert_eq!(groups.iter().map(|group| group.wheels.len()).sum::<usize>(), 500);
         assert!(group(&[]).is_empty());
+    }
+
+    #[test]
+    fn bytecode_is_cut_by_its_own_rule() {
+        let sizes = [("torch", 900_000_000), ("scipy", 37_000_000), ("pillow", 7_999_999), ("numpy", 8_000_000)];
+        let groups = group_with_bytecode(&sizes, 3).unwrap();
+        assert_eq!(groups.wheels, group(&sizes));
+        let packed = &[vec!["torch"], vec!["scipy"], vec!["numpy"], vec!["pillow"]];
+        assert_eq!(names(&sizes, &groups.bytecode), packed);
+        assert_eq!(groups.bytecode[3].bucket, Some(bucket_of("pillow")));
+        // Thirteen of 8 MB and more: the threshold is 16 MB, so those below it are packed.
+        let many: Vec<(String, u64)> = (0..13).map(|at| (format!("p{at}"), 8_000_000 + 2_000_000 * at)).collect();
+        let given: Vec<(&str, u64)> = many.iter().map(|(name, size)| (name.as_str(), *size)).collect();
+        let alone = group_with_bytecode(&given, 3).unwrap().bytecode;
+        assert_eq!(alone.iter().filter(|group| group.bucket.is_none()).count(), 9);
+    }
+
+    #[test]
+    fn no_image_has_more_than_120_layers() {
+        for (count, others) in [(0, 0), (0, 120), (10, 3), (104, 4), (300, 4), (300, 30), (300, 60), (300, 104)] {
+            let many: Vec<(String, u64)> = (0..count).map(|at| (format!("p{at}"), 400_000 * at)).collect();
+            let given: Vec<(&str, u64)> = many.iter().map(|(name, size)| (name.as_str(), *size)).collect();
+            let groups = group_with_bytecode(&given, others).unwrap();
+            let all = groups.wheels.len() + groups.bytecode.len() + others;
+            assert!(all <= MOST_LAYERS, "{count} wheels and {others} others: {all}");
+            for layers in [&groups.wheels, &groups.bytecode] {
+                let mut wheels: Vec<usize> = layers.iter().flat_map(|group| group.wheels.clone()).collect();
+                wheels.sort_unstable();
+                assert!(wheels.into_iter().eq(0..given.len()), "every wheel is in one layer");
+            }
+            if others <= 4 {
+                assert_eq!(groups.wheels, group(&given), "bytecode yields first");
+            }
+        }
+        assert_eq!(group_with_bytecode(&[("a", 1)], 119), None);
+        assert_eq!(group_with_bytecode(&[], 121), None);
     }
 }

@@ -3,7 +3,8 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`index`] | asks an index (simple API) which files a project has |
-//! | `group` | decides which wheels share a layer |
+//! | `group` | decides which wheels share a layer, and which bytecode |
+//! | [`bytecode`] | compiles wheels by the base's own interpreter |
 //! | `wheel` | converts wheels to one layer, as PyPA's binary distribution format says |
 //! | `check` | refuses what is not the wheel that it should be |
 //! | `layout` | maps a wheel's members to paths of the image; refuses what climbs out or overwrites the interpreter |
@@ -12,6 +13,7 @@
 //! | `metadata` | reads METADATA; are all requirements met? |
 //! | `venv` | the generated files that make a folder a virtual environment |
 
+pub mod bytecode;
 mod check;
 mod group;
 pub mod index;
@@ -22,7 +24,9 @@ mod scripts;
 mod venv;
 mod wheel;
 
-pub use group::{Group, group};
+pub use group::{Group, Groups, MOST_LAYERS, group, group_with_bytecode};
 pub use metadata::{Metadata, MetadataError, Unmet, requirements_met};
 pub use venv::{VenvFile, VenvKind, generated_files};
-pub use wheel::{Conflict, FORMAT, InstallTarget, WheelError, WheelReport, WheelSource, conflicts, convert};
+pub use wheel::{
+    Conflict, FORMAT, InstallTarget, MTIME, WheelError, WheelReport, WheelSource, conflicts, convert, convert_into,
+};

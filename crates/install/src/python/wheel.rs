@@ -26,8 +26,8 @@ use super::{Metadata, scripts};
 /// Number of the rules by which wheels become bytes; a part of every key. Changes whenever any byte would.
 pub const FORMAT: u32 = 1;
 
-/// 1980-01-02: zip cannot express less than 1980, and `zipfile` would fail on such files later.
-const MTIME: u64 = 315_619_200;
+/// Of every file of a wheel: 1980-01-02. Zip cannot express less than 1980, and `zipfile` would fail on such files later.
+pub const MTIME: u64 = 315_619_200;
 /// What INSTALLER says.
 const INSTALLER: &[u8] = b"corten\n";
 /// A script that is longer (bytes) is a program; its first line is not looked at.
@@ -124,18 +124,28 @@ impl Diagnose for WheelError {
     }
 }
 
-/// Writes one layer with the wheels, in their order; gives the sink back, flushed by nobody.
+/// Writes one layer with the wheels, spliced; as [`convert_into`].
 pub fn convert<W: Write>(
     wheels: &[WheelSource],
     target: &InstallTarget,
     sink: W,
+) -> Result<(W, Written, Vec<WheelReport>), WheelError> {
+    convert_into(wheels, target, LayerWriter::new(sink, Compression::Splice, MTIME))
+}
+
+/// Writes one layer with the wheels, in their order; gives the sink back, flushed by nobody. `writer` is new and writes
+/// the modification time [`MTIME`].
+pub fn convert_into<W: Write>(
+    wheels: &[WheelSource],
+    target: &InstallTarget,
+    writer: LayerWriter<W>,
 ) -> Result<(W, Written, Vec<WheelReport>), WheelError> {
     let mut prepared = Vec::with_capacity(wheels.len());
     for wheel in wheels {
         prepared.push(Prepared::new(wheel, target).map_err(|problem| problem.of(wheel))?);
     }
     settle(&mut prepared)?;
-    let mut layer = Layer { writer: LayerWriter::new(sink, Compression::Splice, MTIME), made: BTreeSet::new() };
+    let mut layer = Layer { writer, made: BTreeSet::new() };
     let mut reports = Vec::with_capacity(wheels.len());
     for wheel in prepared {
         let source = wheel.source;
@@ -144,6 +154,20 @@ pub fn convert<W: Write>(
     let (sink, written) =
         layer.writer.finish().map_err(|source| WheelError::Disk { wheel: "the layer".to_owned(), source })?;
     Ok((sink, written, reports))
+}
+
+/// The members of a wheel that are installed below site-packages as they are: their paths in the image, and the archive.
+pub(super) fn library_members<'a>(
+    wheel: &'a WheelSource,
+    target: &InstallTarget,
+) -> Result<(Vec<(String, Member)>, Archive<&'a File>), WheelError> {
+    let prepared = Prepared::new(wheel, target).map_err(|problem| problem.of(wheel))?;
+    let folder = format!("{}/", Layout::new(target, &wheel.name, "").site_packages());
+    let members = prepared.items.into_iter().filter_map(|item| match item.content {
+        Content::Member(member) if item.path.starts_with(&folder) => Some((item.path, member)),
+        _ => None,
+    });
+    Ok((members.collect(), prepared.archive))
 }
 
 /// Paths for which packages of different layers have different bytes; `layers` lowest first, so that the last one wins.
@@ -168,7 +192,7 @@ pub(super) enum Problem {
 }
 
 impl Problem {
-    fn of(self, wheel: &WheelSource) -> WheelError {
+    pub(super) fn of(self, wheel: &WheelSource) -> WheelError {
         let wheel = format!("{} {}", wheel.name, wheel.version);
         match self {
             Self::Refused(why) => WheelError::Refused { wheel, why },

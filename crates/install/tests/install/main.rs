@@ -2,6 +2,7 @@
 //! file against `uv pip install`; Debian's packages against apt, signatures against gpgv, an archive that lies.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
+mod bytecode;
 mod debian_archive;
 mod debian_base;
 mod debian_fake;

@@ -156,18 +156,23 @@ pub fn convert_into<W: Write>(
     Ok((sink, written, reports))
 }
 
-/// The members of a wheel that are installed below site-packages as they are: their paths in the image, and the archive.
-pub(super) fn library_members<'a>(
-    wheel: &'a WheelSource,
-    target: &InstallTarget,
-) -> Result<(Vec<(String, Member)>, Archive<&'a File>), WheelError> {
+/// A wheel's archive, and those of its members that are installed below site-packages as they are.
+pub(super) struct Library<'a> {
+    /// Opened and checked.
+    pub archive: Archive<&'a File>,
+    /// With their paths in the image.
+    pub members: Vec<(String, Member)>,
+}
+
+/// What a wheel brings to site-packages.
+pub(super) fn library<'a>(wheel: &'a WheelSource, target: &InstallTarget) -> Result<Library<'a>, WheelError> {
     let prepared = Prepared::new(wheel, target).map_err(|problem| problem.of(wheel))?;
     let folder = format!("{}/", Layout::new(target, &wheel.name, "").site_packages());
     let members = prepared.items.into_iter().filter_map(|item| match item.content {
         Content::Member(member) if item.path.starts_with(&folder) => Some((item.path, member)),
         _ => None,
     });
-    Ok((members.collect(), prepared.archive))
+    Ok(Library { members: members.collect(), archive: prepared.archive })
 }
 
 /// Paths for which packages of different layers have different bytes; `layers` lowest first, so that the last one wins.

@@ -6,7 +6,7 @@ use corten_layer::zip::{Archive, Member};
 use corten_oci::LayerPath;
 
 use super::Module;
-use crate::python::wheel::{InstallTarget, Problem, WheelError, WheelSource, library_members};
+use crate::python::wheel::{InstallTarget, Library, Problem, WheelError, WheelSource, library};
 
 /// Sources that have not been read yet.
 pub(super) struct Sources<'a> {
@@ -18,7 +18,7 @@ pub(super) struct Sources<'a> {
 
 impl<'a> Sources<'a> {
     pub(super) fn new(wheel: &'a WheelSource, target: &InstallTarget) -> Result<Self, WheelError> {
-        let (mut files, archive) = library_members(wheel, target)?;
+        let Library { archive, members: mut files } = library(wheel, target)?;
         files.retain(|(path, _)| path.ends_with(".py"));
         files.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(Self { wheel, archive, files })

@@ -238,7 +238,7 @@ fn exported_pylock(folder: &Path) -> Result<Option<String>, Failure> {
 }
 
 fn named_lock(folder: &Path, name: &str) -> Result<LockText, Failure> {
-    let Some(kind) = LockKind::of(Path::new(name)) else {
+    let Some(kind) = LockKind::named(Path::new(name)) else {
         return Err(
             Failure::usage(format!("'{name}' is no lock that can be read")).hint(format!("these can: {}", readable()))
         );
@@ -248,13 +248,14 @@ fn named_lock(folder: &Path, name: &str) -> Result<LockText, Failure> {
         return Err(failure.hint("make it, or leave the setting out: then the lock that is there is taken"));
     };
     let mut lock = LockText::new(kind, text.path, text.text);
+    let folder = lock.path.parent().unwrap_or(folder).to_owned();
     if let Some(name) = kind.companion()
-        && let Some(companion) = self::text(folder, name)?
+        && let Some(companion) = self::text(&folder, name)?
     {
         lock.included.push((name.to_owned(), companion.text));
     }
     // Others name no files, and are long.
-    if kind == LockKind::Requirements { with_includes(folder, lock) } else { Ok(lock) }
+    if kind == LockKind::Requirements { with_includes(&folder, lock) } else { Ok(lock) }
 }
 
 fn readable() -> String {
@@ -292,5 +293,101 @@ fn nothing_to_build(folder: &Path) -> Failure {
     match folder.join("pyproject.toml").is_file() {
         true => failure.hint("`uv lock` writes uv.lock from pyproject.toml"),
         false => failure.hint(format!("a project has pyproject.toml and a lock: {}", readable())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_diagnostic::{Diagnose, Fault};
+
+    use super::*;
+
+    /// Nobody listens.
+    struct Silence;
+
+    impl Events for Silence {
+        fn emit(&self, _: Event<'_>) {}
+    }
+
+    /// A folder with these files, gone with the value.
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn with(files: &[(&str, &str)]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            for (name, text) in files {
+                let path = folder.path().join(name);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, text).unwrap();
+            }
+            Self(folder)
+        }
+
+        fn open(&self) -> Result<Project, Failure> {
+            Project::open(self.0.path(), &ProjectOptions::default(), &Silence)
+        }
+    }
+
+    const PYPROJECT: (&str, &str) = ("pyproject.toml", "[project]\nname = 'app'\nversion = '1'\n[tool.corten]\n");
+
+    fn chosen(files: &[(&str, &str)]) -> (LockKind, String) {
+        let project = Folder::with(files).open().unwrap();
+        (project.lock.kind, project.lock.path.file_name().unwrap().to_string_lossy().into_owned())
+    }
+
+    #[test]
+    fn the_tools_own_lock_comes_before_what_was_exported() {
+        let (exported, loose) = (("pylock.toml", ""), ("requirements.txt", ""));
+        for (file, kind) in [
+            ("uv.lock", LockKind::Uv),
+            ("poetry.lock", LockKind::Poetry),
+            ("pdm.lock", LockKind::Pdm),
+            ("Pipfile.lock", LockKind::Pipenv),
+            ("pixi.lock", LockKind::Pixi),
+        ] {
+            assert_eq!(chosen(&[PYPROJECT, (file, ""), exported, loose]), (kind, file.to_owned()));
+        }
+        assert_eq!(chosen(&[PYPROJECT, exported, ("pylock.cuda.toml", ""), loose]).1, "pylock.toml");
+        assert_eq!(chosen(&[PYPROJECT, ("pylock.cuda.toml", ""), loose]).1, "pylock.cuda.toml");
+        assert_eq!(chosen(&[PYPROJECT, loose, ("environment.yml", "")]).1, "requirements.txt");
+        assert_eq!(chosen(&[PYPROJECT, ("environment.yml", "")]).0, LockKind::Conda);
+    }
+
+    #[test]
+    fn two_locks_are_one_too_many_until_the_settings_say_which() {
+        let both = [("uv.lock", ""), ("poetry.lock", "")];
+        for files in [&both, &[("pylock.cpu.toml", ""), ("pylock.gpu.toml", "")]] {
+            let failure = Folder::with(&[PYPROJECT, files[0], files[1]]).open().map(drop).unwrap_err();
+            let mut names = [files[0].0, files[1].0];
+            names.sort_unstable();
+            assert_eq!(failure.to_string(), format!("there are several locks: {}", names.join(", ")));
+            assert!(failure.hints()[0].contains(&format!("`lock = \"{}\"`", names[0])), "{:?}", failure.hints());
+            assert_eq!(failure.fault(), Fault::Usage);
+        }
+        let settled = "[project]\nname = 'app'\nversion = '1'\n[tool.corten]\nlock = 'poetry.lock'\n";
+        assert_eq!(chosen(&[("pyproject.toml", settled), both[0], both[1]]).0, LockKind::Poetry);
+    }
+
+    #[test]
+    fn what_lies_beside_a_lock_is_read_with_it() {
+        let pipfile = [PYPROJECT, ("Pipfile.lock", "{}"), ("Pipfile", "[packages]")];
+        let project = Folder::with(&pipfile).open().unwrap();
+        assert_eq!(project.lock.included, [("Pipfile".to_owned(), Arc::from("[packages]"))]);
+        assert_ne!(project.lock_digest, Digest::of("{}"), "another Pipfile is another question");
+        let nested = "[project]\nname = 'app'\nversion = '1'\n[tool.corten]\nlock = 'deps/prod.txt'\n";
+        let files = [("pyproject.toml", nested), ("deps/prod.txt", "-r base.txt\n"), ("deps/base.txt", "a==1\n")];
+        let project = Folder::with(&files).open().unwrap();
+        assert_eq!(project.lock.included, [("base.txt".to_owned(), Arc::from("a==1\n"))]);
+    }
+
+    #[test]
+    fn the_manifests_of_a_workspace_are_read() {
+        let lock = "version = 1\n[[package]]\nname = \"app\"\nsource = { virtual = \".\" }\n\
+            [[package]]\nname = \"lib\"\nsource = { editable = \"libs/lib\" }\n\
+            [[package]]\nname = \"gone\"\nsource = { directory = \"libs/gone\" }\n";
+        let files = [PYPROJECT, ("uv.lock", lock), ("libs/lib/pyproject.toml", "[project]\nname = 'lib'\n")];
+        let project = Folder::with(&files).open().unwrap();
+        let folders: Vec<_> = project.members.iter().map(|(folder, _)| folder.as_str()).collect();
+        assert_eq!(folders, ["libs/lib"]);
     }
 }

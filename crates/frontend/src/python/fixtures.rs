@@ -21,12 +21,13 @@ fn locks() -> Option<PathBuf> {
     None
 }
 
-struct Fixture {
-    name: String,
+pub(super) struct Fixture {
+    pub name: String,
+    /// The project's.
     folder: PathBuf,
-    expected: Value,
-    lock: LockText,
-    manifest: Option<Manifest>,
+    pub expected: Value,
+    pub lock: LockText,
+    pub manifest: Option<Manifest>,
 }
 
 impl Fixture {
@@ -60,11 +61,11 @@ impl Fixture {
         self.expected["python_full"].as_str().unwrap_or("3.14.3")
     }
 
-    fn environment(&self, architecture: Architecture) -> Environment {
+    pub(super) fn environment(&self, architecture: Architecture) -> Environment {
         Environment::new(self.python(), architecture)
     }
 
-    fn tags(&self, architecture: Architecture) -> Tags {
+    pub(super) fn tags(&self, architecture: Architecture) -> Tags {
         let pair = |text: &str| {
             let mut numbers = text.split('.').map(|number| number.parse().unwrap());
             (numbers.next().unwrap(), numbers.next().unwrap())
@@ -73,7 +74,7 @@ impl Fixture {
     }
 
     /// What the index answers for a package, for locks that hold hashes only.
-    fn index_files(&self) -> BTreeMap<String, Vec<LockFile>> {
+    pub(super) fn index_files(&self) -> BTreeMap<String, Vec<LockFile>> {
         let Ok(text) = std::fs::read(self.folder.join("index-files.json")) else { return BTreeMap::new() };
         let index: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_slice(&text).unwrap();
         let file = |(file, hex): (String, String)| LockFile {
@@ -114,14 +115,14 @@ fn read_manifest(path: &Path) -> Option<Manifest> {
     Some(Manifest::parse(path, text).unwrap())
 }
 
-fn fixtures() -> Vec<Fixture> {
+pub(super) fn fixtures() -> Vec<Fixture> {
     let Some(folder) = locks() else { return Vec::new() };
     let mut folders: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     folders.iter().filter(|folder| folder.is_dir()).map(|folder| Fixture::load(folder)).collect()
 }
 
-fn asked(args: &Value) -> Asked {
+pub(super) fn asked(args: &Value) -> Asked {
     let mut asked = Asked::default();
     let words: Vec<_> = args.as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
     match words.as_slice() {
@@ -136,7 +137,7 @@ fn asked(args: &Value) -> Asked {
     asked
 }
 
-const TARGETS: [(&str, Architecture); 2] = [("amd64", Architecture::Amd64), ("arm64", Architecture::Arm64)];
+pub(super) const TARGETS: [(&str, Architecture); 2] = [("amd64", Architecture::Amd64), ("arm64", Architecture::Arm64)];
 
 /// Nothing of these can be installed: loose requirements, and an environment that locks nothing.
 fn is_refused(fixture: &Fixture) -> bool {
@@ -250,7 +251,7 @@ fn locks_are_in_step_where_their_own_tool_says_so() {
     }
 }
 
-fn members(fixture: &Fixture) -> Vec<(String, Manifest)> {
+pub(super) fn members(fixture: &Fixture) -> Vec<(String, Manifest)> {
     let mut members = Vec::new();
     let mut folders = vec![fixture.folder.clone()];
     while let Some(folder) = folders.pop() {

@@ -147,6 +147,19 @@ fn no_mistake_in_a_lock_makes_reading_it_fall_over() {
     assert!(good > 100 && bad > 100, "{good} read, {bad} refused");
 }
 
+/// The same with the smaller locks of real projects.
+#[test]
+fn no_mistake_in_a_real_lock_makes_reading_it_fall_over() {
+    let mut dice = Dice(0x2545_f491_4f6c_dd1d);
+    for fixture in fixtures::fixtures().iter().filter(|fixture| fixture.lock.text.len() < 60_000) {
+        let manifest = fixture.manifest.as_ref().map_or("", |manifest| &manifest.text);
+        let beside = fixture.lock.included.first().map_or(manifest, |(_, text)| text);
+        for _ in 0..5 {
+            drop(use_it(fixture.lock.kind, &mutated(&fixture.lock.text, &mut dice), beside));
+        }
+    }
+}
+
 /// Deep nesting, long lists and long words, made of each format's own brackets.
 #[test]
 fn nothing_is_nested_or_repeated_too_often() {

@@ -44,6 +44,12 @@ impl LockKind {
         (self == Self::Pipenv).then_some("Pipfile")
     }
 
+    /// Of a file that somebody has named as the lock: `requirements` may be called as one likes, and end in `.txt`.
+    pub fn named(file: &Path) -> Option<Self> {
+        let text = file.extension().is_some_and(|extension| extension == "txt");
+        Self::of(file).or(text.then_some(Self::Requirements))
+    }
+
     /// By file name: exact for most, `pylock.*.toml`, `requirements*.txt` for pip's, `environment*.yml` for conda's.
     pub fn of(file: &Path) -> Option<Self> {
         let name = file.file_name()?.to_str()?;
@@ -304,6 +310,8 @@ mod tests {
         ] {
             assert_eq!(LockKind::of(Path::new(name)), kind, "{name}");
         }
+        assert_eq!(LockKind::named(Path::new("deps/prod.txt")), Some(LockKind::Requirements));
+        assert_eq!(LockKind::named(Path::new("prod.toml")), None);
     }
 
     #[test]

@@ -46,4 +46,6 @@ mod fixtures;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod table;
+#[cfg(test)]
 mod tests;

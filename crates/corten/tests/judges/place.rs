@@ -18,12 +18,12 @@ const RUNNING: &str = "running";
 const SWEEP: &str = r#"
 cat >/dev/null
 cd /
-running() { cat "$1"/running/* 2>/dev/null; }
+processes=$(for file in "$1"/running/*; do [ -f "$file" ] && echo "$(cat "$file")"; done)
 for signal in TERM KILL; do
-    for process in $(running "$1"); do kill -$signal "$process" 2>/dev/null; done
+    for process in $processes; do kill -$signal "$process" 2>/dev/null; done
     for try in $(seq 100); do
         alive=
-        for process in $(running "$1"); do kill -0 "$process" 2>/dev/null && alive=yes; done
+        for process in $processes; do kill -0 "$process" 2>/dev/null && alive=yes; done
         [ -z "$alive" ] && break
         sleep 0.1
     done

@@ -47,7 +47,7 @@ pub fn read(store: &Store, image: &Digest) -> Result<Vec<u8>, Report> {
     let found = referrers.iter().find(|one| one.artifact_type.as_ref().is_some_and(|kind| kind.is(SPDX_TYPE)));
     let Some(found) = found else {
         return Err(Failure::input(format!("image {image} has no bill of materials"))
-            .hint("`corten build` and `corten ship` write one")
+            .hint("`corten ship` writes one")
             .into());
     };
     content(store, &found.digest)

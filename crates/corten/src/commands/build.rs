@@ -6,7 +6,7 @@ use corten_diagnostic::{Failure, Finding, Report};
 use corten_flow::build::{BuildOptions, Outcome, build};
 use corten_flow::outputs::{self, Output};
 use corten_flow::{World, check};
-use corten_oci::Reference;
+use corten_oci::{Reference, Tag};
 use corten_plan::BuiltLayer;
 use serde::Serialize;
 
@@ -71,8 +71,17 @@ pub fn run(arguments: &args::Build, format: Format, world: &World<'_>) -> Result
     Ok(0)
 }
 
+/// A name without a tag means `latest`, as docker has it.
 fn name(text: &str) -> Result<Reference, Failure> {
-    text.parse().map_err(|error| Failure::usage(format!("--tag '{text}': {error}")))
+    let wrong = |error: &dyn std::fmt::Display| Failure::usage(format!("--tag '{text}': {error}"));
+    let mut name: Reference = text.parse().map_err(|error| wrong(&error))?;
+    if name.digest.is_some() {
+        return Err(wrong(&"the digest of an image is known once it is built").hint("give a name and a tag only"));
+    }
+    if name.tag.is_none() {
+        name.tag = Some(Tag::new("latest").map_err(|error| wrong(&error))?);
+    }
+    Ok(name)
 }
 
 /// A layer for programs.

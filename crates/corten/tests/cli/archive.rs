@@ -83,9 +83,10 @@ impl Archive {
         self.server.put(&format!("{folder}/main/binary-amd64/Packages.xz"), index);
     }
 
-    /// Another package than the one that is listed.
-    pub fn replace(&self, path: &str, content: &[u8]) {
-        self.server.put(path, content);
+    /// Changes a suite's Release file after it was signed.
+    pub fn tamper(&self, suite: &str) {
+        let changed = signed(suite, Release::Right).replace("Origin: Test", "Origin: Best");
+        self.server.put(&format!("{}/InRelease", folder(suite)), changed);
     }
 
     pub fn main(&self) -> String {

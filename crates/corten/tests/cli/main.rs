@@ -2,8 +2,15 @@
 //! exit status, what it prints, and what lies in its store. Nothing here reaches a network.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
-#[allow(dead_code, reason = "the tests to come")]
 mod archive;
-#[allow(dead_code, reason = "the tests to come")]
+mod findings;
+mod flags;
+mod outputs;
+mod project;
 mod service;
+mod settings;
 mod ship;
+mod tags;
+mod texts;
+mod told;
+mod world;

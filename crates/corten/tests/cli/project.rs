@@ -1,0 +1,321 @@
+//! Projects that cannot be built as they are: status 1, the place, and what to do.
+
+use corten_testkit::wheel::WheelBuilder;
+
+use crate::service::{Service, Wheel, wheels};
+use crate::told::refuses;
+
+#[test]
+fn a_folder_with_nothing_to_build() {
+    let service = Service::new();
+    service.remove("uv.lock");
+    refuses(
+        &service,
+        "build",
+        1,
+        "
+error: there is nothing to build in .: no lock
+hint: `uv lock` writes uv.lock from pyproject.toml
+",
+    );
+    for file in ["pyproject.toml", "corten.toml"] {
+        service.remove(file);
+    }
+    refuses(&service, "build", 1, "
+error: there is nothing to build in .: no lock
+hint: a project has pyproject.toml and a lock: uv.lock, …
+");
+    service.write("Dockerfile", "FROM python\n");
+    refuses(
+        &service,
+        "build",
+        2,
+        "
+error: building . from its Dockerfile is not part of this version
+hint: --frontend native builds it from its lock
+",
+    );
+}
+
+#[test]
+fn a_lock_out_of_step_with_the_manifest() {
+    let service = Service::new();
+    service.edit("pyproject.toml", "tensor>=2", "tensor>=3");
+    refuses(
+        &service,
+        "build --format json",
+        1,
+        r#"
+error: ML185 uv.lock is out of step with pyproject.toml: 'service' no longer needs tensor>=2; 'service' now needs tensor>=3
+ --> ./pyproject.toml:7:5
+  |
+7 |     "tensor>=3",
+  |     ^^^^^^^^^^^
+hint: lock again, for instance with 'uv lock', and commit the lock
+error: the image does not pass its checks: ML185
+hint: 'check.allow' of the settings silences a rule: allow = ["ML185"]
+"#,
+    );
+    service.edit("pyproject.toml", "    \"tensor>=3\",\n", "    \"tensor>=2\",\n    \"httpx\",\n");
+    refuses(
+        &service,
+        "ship --format json",
+        1,
+        r#"
+error: ML185 uv.lock is out of step with pyproject.toml: 'service' now needs httpx
+ --> ./pyproject.toml:8:5
+  |
+8 |     "httpx",
+  |     ^^^^^^^
+hint: lock again, for instance with 'uv lock', and commit the lock
+error: the image does not pass its checks: ML185
+hint: 'check.allow' of the settings silences a rule: allow = ["ML185"]
+"#,
+    );
+    service.edit("pyproject.toml", "    \"httpx\",\n", "");
+    service.edit("pyproject.toml", "version = \"1.3.0\"", "version = \"1.4.0\"");
+    refuses(
+        &service,
+        "ship",
+        1,
+        r#"
+error: ML185 uv.lock is out of step with pyproject.toml: the version of 'service' was 1.3.0, is 1.4.0
+ --> ./pyproject.toml:3:11
+  |
+3 | version = "1.4.0"
+  |           ^^^^^^^
+hint: lock again, for instance with 'uv lock', and commit the lock
+error: the image does not pass its checks: ML185
+hint: 'check.allow' of the settings silences a rule: allow = ["ML185"]
+"#,
+    );
+    assert_eq!(service.run("images --format json").expect(0).json(), serde_json::json!([]));
+}
+
+#[test]
+fn pythons_that_the_base_does_not_have() {
+    let service = Service::new();
+    service.edit("pyproject.toml", ">=3.11", ">=3.12");
+    refuses(
+        &service,
+        "build",
+        1,
+        r#"
+error: the project requires Python >=3.12, the base has 3.11.2
+ --> ./pyproject.toml:4:19
+  |
+4 | requires-python = ">=3.12"
+  |                   ^^^^^^^^
+hint: debian:bookworm has Python 3.11; it is the only base of this version
+"#,
+    );
+    let service = Service::new();
+    service.edit("uv.lock", "requires-python = \">=3.11\"", "requires-python = \">=3.13\"");
+    refuses(
+        &service,
+        "build",
+        1,
+        r#"
+error: ./uv.lock: Python version conflict: it is for Python >=3.13, the base has Python 3.11.2
+ --> ./uv.lock:3:19
+  |
+3 | requires-python = ">=3.13"
+  |                   ^^^^^^^^
+hint: take a base whose Python is >=3.13, or lock again for Python 3.11.2
+"#,
+    );
+}
+
+/// A service that locks `file` instead of tensor's wheel.
+fn with_file(file: &str) -> Service {
+    let service = Service::new();
+    let mut wheels = wheels();
+    wheels[1] = Wheel { file: file.to_owned(), ..wheels[1].clone() };
+    service.write("uv.lock", service.lock_of(&wheels));
+    service
+}
+
+#[test]
+fn packages_without_a_wheel_for_the_image() {
+    refuses(
+        &with_file("tensor-2.0-cp311-cp311-win_amd64.whl"),
+        "build --format json",
+        1,
+        r#"
+error: tensor 2.0 cannot be installed: it has no wheel for Python 3.11 on linux/amd64 with glibc 2.36
+  --> ./uv.lock:12:8
+   |
+12 | name = "tensor"
+   |        ^^^^^^^^
+hint: the lock has tensor-2.0-cp311-cp311-win_amd64.whl: take a Python or base that one of them is for, or another version
+"#,
+    );
+    refuses(
+        &with_file("tensor-2.0-cp313-cp313-manylinux_2_28_x86_64.whl"),
+        "build",
+        1,
+        r#"
+error: tensor 2.0 cannot be installed: it has no wheel for Python 3.11 on linux/amd64 with glibc 2.36
+  --> ./uv.lock:12:8
+   |
+12 | name = "tensor"
+   |        ^^^^^^^^
+hint: the lock has tensor-2.0-cp313-cp313-manylinux_2_28_x86_64.whl: take a Python or base that one of them is for, or another version
+"#,
+    );
+    refuses(
+        &with_file("tensor-2.0.tar.gz"),
+        "build --format json",
+        1,
+        r#"
+error: tensor 2.0 cannot be installed: it has no wheel, only a source distribution
+  --> ./uv.lock:12:8
+   |
+12 | name = "tensor"
+   |        ^^^^^^^^
+hint: Corten does not run a package's build yet: take a version of tensor that has a wheel, or build one (`pip wheel tensor`) and lock its URL
+"#,
+    );
+    let service = with_file("tensor-2.0.tar.gz");
+    service.edit("uv.lock", "uvicorn-0.34.0-py3-none-any.whl", "uvicorn-0.34.0-py2-none-any.whl");
+    refuses(
+        &service,
+        "plan",
+        1,
+        r#"
+error: 2 packages cannot be installed: tensor 2.0 (sdist only), uvicorn 0.34.0 (no wheel for platform, no sdist)
+  --> ./uv.lock:12:8
+   |
+12 | name = "tensor"
+   |        ^^^^^^^^
+hint: Corten does not run a package's build yet: take a version of tensor that has a wheel, or build one (`pip wheel tensor`) and lock its URL
+hint: building from source comes in a later version
+"#,
+    );
+}
+
+#[test]
+fn packages_from_elsewhere() {
+    let at = |source: &str| {
+        let service = with_file("tensor-2.0.tar.gz");
+        let from = format!("name = \"tensor\"\nversion = \"2.0\"\nsource = {{ registry = \"{}\" }}", index(&service));
+        service.edit("uv.lock", &from, &format!("name = \"tensor\"\nversion = \"2.0\"\nsource = {{ {source} }}"));
+        service
+    };
+    refuses(
+        &at("git = \"https://example.org/tensor?rev=v2#0123456789012345678901234567890123456789\""),
+        "build",
+        1,
+        r#"
+error: tensor 2.0 cannot be installed: it is locked from a git repository, not as a wheel
+  --> ./uv.lock:12:8
+   |
+12 | name = "tensor"
+   |        ^^^^^^^^
+hint: Corten does not build from repositories yet: publish a wheel of tensor and lock that
+"#,
+    );
+    refuses(
+        &at("editable = \"packages/tensor\""),
+        "build",
+        1,
+        r#"
+error: tensor at packages/tensor is a project of its own, and building projects is not part of this version
+  --> ./uv.lock:12:8
+   |
+12 | name = "tensor"
+   |        ^^^^^^^^
+hint: build it to a wheel, publish that to an index, and lock it from there
+"#,
+    );
+    refuses(
+        &at("directory = \"../tensor\""),
+        "build",
+        1,
+        r#"
+error: tensor at ../tensor is a project of its own, and building projects is not part of this version
+  --> ./uv.lock:12:8
+   |
+12 | name = "tensor"
+   |        ^^^^^^^^
+hint: build it to a wheel, publish that to an index, and lock it from there
+"#,
+    );
+    refuses(
+        &at("path = \"wheels/tensor-2.0-py3-none-any.whl\""),
+        "build",
+        1,
+        r#"
+error: tensor is locked as the file wheels/tensor-2.0-py3-none-any.whl, which cannot be fetched by others
+  --> ./uv.lock:12:8
+   |
+12 | name = "tensor"
+   |        ^^^^^^^^
+hint: publish the wheel to an index and lock it from there
+"#,
+    );
+}
+
+fn index(service: &Service) -> String {
+    service.index.url().trim_end_matches('/').to_owned()
+}
+
+#[test]
+fn sources_that_start_in_no_way_or_in_several() {
+    let service = Service::new();
+    service.remove("app.py");
+    service.write("tool.py", "x = 1\n");
+    refuses(
+        &service,
+        "build",
+        1,
+        r#"
+error: cannot find how the project is started: 2 Python files were read; no web application, no console script, no main.py
+hint: write it down: run = ["python", "serve.py"] in corten.toml or [tool.corten]
+"#,
+    );
+    service.write("one.py", "from fastapi import FastAPI\napp = FastAPI()\n");
+    service.write("serve.py", "from fastapi import FastAPI\napi = FastAPI()\n");
+    refuses(
+        &service,
+        "plan",
+        1,
+        "
+error: the project can be started in several ways: FastAPI 'app' in one.py:2, FastAPI 'api' in serve.py:2
+hint: write the command of this service as 'run' in corten.toml or [tool.corten]
+",
+    );
+}
+
+#[test]
+fn a_file_that_is_no_wheel() {
+    let service = Service::new();
+    let mut wheels = wheels();
+    wheels[0].bytes = b"<html>Please log in</html>".to_vec();
+    service.index.add("fastapi", &wheels[0].file, &wheels[0].bytes);
+    service.write("uv.lock", service.lock_of(&wheels));
+    refuses(
+        &service,
+        "build --format json",
+        1,
+        "
+error: installing fastapi 0.115.0: it is no zip: there is no end record
+hint: lock another version of the package, or tell its maintainers
+",
+    );
+
+    let hostile = WheelBuilder::new("fastapi", "0.115.0").file("../../escape.py", "x");
+    wheels[0].bytes = hostile.build();
+    service.index.add("fastapi", &wheels[0].file, &wheels[0].bytes);
+    service.write("uv.lock", service.lock_of(&wheels));
+    refuses(
+        &service,
+        "build",
+        1,
+        "
+error: installing fastapi 0.115.0: zip member '../../escape.py': its name climbs out of the archive ('..')
+hint: lock another version of the package, or tell its maintainers
+",
+    );
+    assert_eq!(service.run("images --format json").expect(0).json(), serde_json::json!([]));
+}

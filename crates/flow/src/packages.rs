@@ -212,9 +212,10 @@ fn ask_indexes(
             }
             files => files?,
         };
+        let knows = has_no_hashes(wanted) && !files.is_empty();
         let files = files.into_iter().map(|file| with_hash(wanted, lock_file(file)));
         let files: Vec<_> = files.filter(|file| wanted.allows(file)).collect();
-        if !files.is_empty() {
+        if knows || !files.is_empty() {
             return Ok(files);
         }
         last = Ok(files);

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use corten_diagnostic::{Diagnose, Fault, Span};
+use corten_package::pep440::Version;
 use corten_package::wheel::{Tags, WheelName};
 
+use super::resolved::without_secrets;
 use super::{Files, LockFile, LockedFrom, Wanted};
 
 /// Why no wheel can be taken, in the words of the lock research.
@@ -20,6 +22,8 @@ pub enum Reason {
     NoWheel,
     /// A repository.
     Git,
+    /// A branch or tag of a repository, or nothing but its name.
+    GitMoves,
     /// A source distribution by URL.
     UrlSdist,
     /// A wheel by URL, for another platform.
@@ -52,6 +56,7 @@ impl fmt::Display for Reason {
             Self::NoWheelSdistAllowed => "no wheel for platform (sdist allowed)",
             Self::NoWheel => "no wheel for platform, no sdist",
             Self::Git => "git",
+            Self::GitMoves => "git without a commit",
             Self::UrlSdist => "url sdist",
             Self::UrlWheel => "url wheel, not for platform",
             Self::NotOnIndex => "not on the index with a hash of the lock",
@@ -68,6 +73,7 @@ impl Reason {
                 format!("it has no wheel for {target}")
             }
             Self::Git => "it is locked from a git repository, not as a wheel".to_owned(),
+            Self::GitMoves => "it is locked to what a repository has, and not to a commit, so it may change".to_owned(),
             Self::UrlSdist => "its URL is that of a source distribution, not of a wheel".to_owned(),
             Self::UrlWheel => format!("the wheel of its URL is not for {target}"),
             Self::NotOnIndex => "its index has no file with a hash of the lock".to_owned(),
@@ -93,7 +99,8 @@ impl Reason {
             Self::Git => {
                 format!("Corten does not build from repositories yet: publish a wheel of {name} and lock that")
             }
-            Self::NotOnIndex => match &wanted.index {
+            Self::GitMoves => "lock again, or name the commit with all of its 40 digits".to_owned(),
+            Self::NotOnIndex => match wanted.index.as_deref().map(without_secrets) {
                 Some(index) => format!("{index} does not serve this file (any more): lock again"),
                 None => {
                     "the lock may be for another index: set it in the settings or with --index-url in the file".into()
@@ -118,7 +125,7 @@ impl Diagnose for NoWheel {
 }
 
 /// The best wheel of `files` (the lock's own, or what the index answered) for `tags`: best tag first, then the greatest
-/// build tag. With `Files::AskIndex` only files with one of its hashes are looked at.
+/// build tag. Only files that the lock allows are looked at ([`Wanted::allows`]).
 ///
 /// # Errors
 /// No wheel fits.
@@ -133,7 +140,11 @@ pub fn choose(wanted: &Wanted, files: &[LockFile], tags: &Tags) -> Result<LockFi
     };
     let parsed = wheels.iter().filter_map(|file| Some((WheelName::parse(&file.file).ok()?, *file)));
     let fitting = parsed.filter(|(name, _)| is_the_same(wanted, name));
-    let ranked = fitting.filter_map(|(name, file)| Some((tags.priority(&name)?, file)));
+    // Versions differ by their local parts at most: the newest is meant.
+    let ranked = fitting.filter_map(|(name, file)| {
+        let priority = tags.priority(&name)?;
+        Some(((name.version, priority), file))
+    });
     match ranked.max_by(|(left, _), (right, _)| left.cmp(right)) {
         Some((_, file)) => Ok(file.clone()),
         None => Err(refuse(why(wanted, wheels.is_empty(), mine.len() > wheels.len()))),
@@ -144,13 +155,28 @@ impl Wanted {
     /// Does the lock allow this file of an index? Names count only where it has no hash to go by.
     pub fn allows(&self, file: &LockFile) -> bool {
         match &self.files {
-            Files::Known(_) | Files::AskIndex { hashes: None, .. } => true,
+            Files::Known(_) => true,
+            Files::AskIndex { hashes: None, .. } => self.is_version_of(file),
             Files::AskIndex { hashes: Some(hashes), .. } => file.digest.is_some_and(|digest| hashes.contains(&digest)),
             Files::Named { files, .. } => files.iter().any(|named| match named.digest {
                 Some(digest) => file.digest == Some(digest),
                 None => file.file == named.file,
             }),
         }
+    }
+}
+
+impl Wanted {
+    /// Is the file, a wheel or a source distribution, of the wanted version?
+    fn is_version_of(&self, file: &LockFile) -> bool {
+        if let Ok(wheel) = WheelName::parse(&file.file) {
+            return is_the_same(self, &wheel);
+        }
+        let endings = [".tar.gz", ".zip", ".tgz", ".tar.bz2"];
+        let stem = endings.iter().find_map(|ending| file.file.strip_suffix(ending));
+        let version =
+            stem.and_then(|stem| stem.rsplit_once('-')).and_then(|(_, version)| version.parse::<Version>().ok());
+        version.is_some_and(|found| self.version.as_ref().is_none_or(|wanted| found == *wanted))
     }
 }
 
@@ -166,6 +192,7 @@ fn why(wanted: &Wanted, no_wheels: bool, has_sdist: bool) -> Reason {
     let asked = matches!(wanted.files, Files::AskIndex { .. });
     let elsewhere = asked || matches!(wanted.files, Files::Named { .. });
     match (&wanted.from, no_wheels, has_sdist) {
+        (LockedFrom::Git(source), ..) if !source.is_pinned() => Reason::GitMoves,
         (LockedFrom::Git(_), ..) => Reason::Git,
         (LockedFrom::Url(_) | LockedFrom::File(_), false, _) => Reason::UrlWheel,
         (LockedFrom::Url(_) | LockedFrom::File(_), true, _) => Reason::UrlSdist,

@@ -213,4 +213,37 @@ mod tests {
         assert_eq!(pick(None, None, Some("==3.12.*")), None);
         assert_eq!(pick(None, None, Some("==3.9.18")), None, "an exact patch that no base has");
     }
+
+    fn offered(versions: &[&str]) -> Vec<OfferedPython> {
+        let offer = |text: &&str| OfferedPython { version: text.parse().unwrap(), glibc: (2, 36) };
+        versions.iter().map(offer).collect()
+    }
+
+    #[test]
+    fn the_python_with_the_fewest_missing_wheels_wins() {
+        let lock = LockText::new(LockKind::Uv, "uv.lock", super::super::tests::UV);
+        let fits = |versions: &[&str], architectures: &[Architecture]| {
+            python_fits(&lock, None, &Asked::default(), &offered(versions), architectures)
+        };
+        let found = fits(&["3.9.2", "3.12.1", "3.10.4"], &[Architecture::Amd64]).unwrap();
+        let missing: Vec<_> = found.iter().map(|fit| fit.missing.as_ref().map(Vec::len)).collect();
+        assert_eq!((missing, found[0].packages), (vec![Some(2), Some(1)], 3), "3.9 is not allowed");
+        let wish = fewest_missing(&found).unwrap();
+        assert_eq!(wish.version, (3, 10));
+        assert_eq!(wish.why, "the fewest packages have no wheel for it: 1 of 2");
+        assert!(fits(&["3.9.2"], &[Architecture::Amd64]).unwrap_err().to_string().contains("it is for Python >=3.10"));
+        let arm = fits(&["3.10.4"], &[Architecture::Amd64, Architecture::Arm64]).unwrap_err();
+        assert!(arm.to_string().contains("not made for Linux on aarch64"), "{arm}");
+        assert!(fewest_missing(&[]).is_none());
+    }
+
+    #[test]
+    fn a_lock_without_file_names_leaves_the_order_as_it_is() {
+        let lock = LockText::new(LockKind::Requirements, "requirements.txt", "# with Python 3.9\na==1\n");
+        let both = offered(&["3.13.1", "3.11.2"]);
+        let fits = python_fits(&lock, None, &Asked::default(), &both, &[Architecture::Amd64]).unwrap();
+        assert_eq!((fits[0].missing.as_ref(), fewest_missing(&fits).unwrap().version), (None, (3, 13)));
+        let asked = python_asked(&lock, None).unwrap();
+        assert_eq!(asked, PythonAsked { requires: None, hint: Some("3.9".to_owned()) });
+    }
 }

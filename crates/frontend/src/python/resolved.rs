@@ -134,10 +134,10 @@ impl GitSource {
     }
 }
 
-/// `URL@COMMIT`, with `#subdirectory=…` where there is one.
+/// `URL@COMMIT`, with `#subdirectory=…` where there is one, and without a user's name and password.
 impl fmt::Display for GitSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.url, self.commit)?;
+        write!(f, "{}@{}", without_secrets(&self.url), self.commit)?;
         match &self.subdirectory {
             Some(folder) => write!(f, "#subdirectory={folder}"),
             None => Ok(()),
@@ -242,6 +242,19 @@ pub(super) fn named_file(name: &str, hash: Option<&str>) -> Option<NamedFile> {
     Some(NamedFile { file, digest: hash.and_then(sha256) })
 }
 
+/// A URL as it may be shown: of `https://user:password@host/` the host, of `ssh://git@host/` all.
+pub(super) fn without_secrets(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let Some((user, host)) = authority.rsplit_once('@') else { return url.to_owned() };
+    match (scheme.starts_with("http"), user.split_once(':')) {
+        (true, _) => format!("{scheme}://{host}{path}"),
+        (false, Some((user, _))) => format!("{scheme}://{user}@{host}{path}"),
+        (false, None) => url.to_owned(),
+    }
+}
+
 /// Undoes percent-encoding; `None` where it is broken.
 pub(super) fn unquote(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -257,4 +270,25 @@ pub(super) fn unquote(text: &str) -> Option<String> {
         rest = behind.get(2..)?;
     }
     String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        for (url, shown) in [
+            ("https://u:p@h.example/x@1", "https://h.example/x@1"),
+            ("https://token@h.example", "https://h.example"),
+            ("https://h.example/a@b", "https://h.example/a@b"),
+            ("ssh://git@h.example/x", "ssh://git@h.example/x"),
+            ("ssh://u:p@h.example/x", "ssh://u@h.example/x"),
+            ("libs/x", "libs/x"),
+        ] {
+            assert_eq!(without_secrets(url), shown);
+        }
+        let source = GitSource { url: "https://t@h.example/r".into(), commit: "0".repeat(40), subdirectory: None };
+        assert!(source.is_pinned() && !source.to_string().contains("t@"), "{source}");
+    }
 }

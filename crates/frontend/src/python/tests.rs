@@ -279,6 +279,40 @@ fn a_file_of_another_package_or_version_is_never_taken() {
     assert!(matches!(&resolved.wanted[0].files, Files::Known(files) if files.is_empty()), "a name that climbs is none");
 }
 
+#[test]
+fn without_hashes_the_version_decides_and_then_the_tag() {
+    let resolved = try_read(LockKind::Requirements, "torch==2.0\n", &Asked::default(), &environment()).unwrap();
+    assert!(resolved.warnings[0].contains("no hashes"), "{:?}", resolved.warnings);
+    let wanted = &resolved.wanted[0];
+    assert!(matches!(wanted.files, Files::AskIndex { hashes: None, .. }));
+    let file = |name: &str| LockFile {
+        file: name.to_owned(),
+        url: format!("https://f.example/{name}"),
+        digest: None,
+        size: None,
+        yanked: None,
+    };
+    let tags = Tags::new((3, 11), (2, 36), Architecture::Amd64);
+    let chosen = |names: &[&str]| choose(wanted, &names.iter().map(|name| file(name)).collect::<Vec<_>>(), &tags);
+    let (old, new) = ("torch-1.9-cp311-cp311-linux_x86_64.whl", "torch-2.1-cp311-cp311-linux_x86_64.whl");
+    let (pure, own) = ("torch-2.0-py3-none-any.whl", "torch-2.0-cp311-cp311-linux_x86_64.whl");
+    assert_eq!(chosen(&[old, pure, own, new]).unwrap().file, own);
+    assert_eq!(chosen(&[own, "torch-2.0+cpu-py3-none-any.whl"]).unwrap().file, "torch-2.0+cpu-py3-none-any.whl");
+    let reason = |names: &[&str]| chosen(names).unwrap_err().reason;
+    assert_eq!(reason(&[old, new, "torch-2.1.tar.gz"]), Reason::NotOnIndex);
+    assert_eq!(reason(&[old, new, "torch-2.0.tar.gz"]), Reason::SdistOnly);
+}
+
+#[test]
+fn a_repository_without_a_commit_is_told_from_one_with() {
+    let moving = UV.replace("#0123456789012345678901234567890123456789", "");
+    let resolved = try_read(LockKind::Uv, &moving, &Asked::default(), &environment()).unwrap();
+    let tags = Tags::new((3, 11), (2, 36), Architecture::Amd64);
+    let refused = choose(&resolved.wanted[2], &[], &tags).unwrap_err();
+    assert_eq!(refused.reason, Reason::GitMoves);
+    assert!(refused.hints()[0].contains("name the commit"));
+}
+
 /// Any cut of a lock gives an answer or an error with a place in the text, and never falls over.
 #[test]
 fn no_cut_of_a_lock_makes_it_fall_over() {

@@ -18,10 +18,13 @@ use seccompiler::{
 use crate::sandbox::Capabilities;
 
 /// The filters, in the order in which they are to be loaded.
-pub(super) fn programs(capabilities: Capabilities) -> Result<[BpfProgram; 2], String> {
+///
+/// `watched`: no cgroup counts memory, so there is none that no process maps.
+pub(super) fn programs(capabilities: Capabilities, watched: bool) -> Result<[BpfProgram; 2], String> {
     let enosys = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
     let eperm = SeccompAction::Errno(libc::EPERM.unsigned_abs());
-    let known = known().map(|call| (call, Vec::new())).collect();
+    let known =
+        known().filter(|call| !(watched && UNSEEN_MEMORY.contains(call))).map(|call| (call, Vec::new())).collect();
     Ok([compile(known, enosys, SeccompAction::Allow)?, compile(refused(capabilities)?, SeccompAction::Allow, eperm)?])
 }
 
@@ -84,6 +87,9 @@ fn personalities() -> Result<Rule, String> {
     let others = usual.map(|value| Condition::new(0, Length::Dword, Compare::Ne, value).map_err(text));
     Rule::new(others.into_iter().collect::<Result<_, _>>()?).map_err(text)
 }
+
+/// Memory that a process can fill without having it mapped. Programs fall back to files.
+const UNSEEN_MEMORY: [c_long; 3] = [libc::SYS_memfd_create, libc::SYS_memfd_secret, libc::SYS_shmget];
 
 /// Types characters into a terminal, as its user would.
 const TIOCSTI: u64 = 0x5412;

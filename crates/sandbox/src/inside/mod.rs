@@ -45,6 +45,9 @@ impl Inside<'_> {
 
     fn try_to_live(&self) -> Outcome<()> {
         self.keep_only_ours().step(|| "close what is the host's".into())?;
+        // The kernel's killer takes the process before anything of the host's. Now: a change of ids closes the file to us.
+        let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+        rustix::process::umask(rustix::fs::Mode::empty());
         let go: Go = match wire::receive(&self.socket).step(|| "hear from outside".into())? {
             Some(go) => go,
             None => system::exit(0),
@@ -92,8 +95,6 @@ impl Inside<'_> {
     }
 
     fn build(&self, trees: Vec<OwnedFd>, go: &Go) -> Outcome<NewRoot> {
-        // The kernel's killer takes the process before anything of the host's.
-        let _ = std::fs::write("/proc/self/oom_score_adj", "500");
         let private = rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC;
         rustix::mount::mount_change("/", private).step(|| "keep mounts to itself".into())?;
         let trees = if trees.is_empty() {

@@ -35,7 +35,8 @@ fn prepare(process: &Process, limits: &Limits, streams: &[OwnedFd; 3], go: &Go) 
     rustix::process::setsid().step(|| "start a session".into())?;
     rustix::process::umask(Mode::from_raw_mode(process.umask & 0o777));
     set_limits(limits, go.watch).step(|| "set limits".into())?;
-    drop_privileges(process, go.many_ids)?;
+    let watched = go.watch && limits.memory.is_some();
+    drop_privileges(process, go.many_ids, watched)?;
     let folder = process.folder.as_path();
     rustix::process::chdir(folder).map_err(|error| {
         Trouble::input(format!("cannot start in {} of the root file system: {error}", folder.display()))
@@ -65,7 +66,7 @@ fn set_limits(limits: &Limits, alone: bool) -> io::Result<()> {
     }
 }
 
-fn drop_privileges(process: &Process, many_ids: bool) -> Outcome<()> {
+fn drop_privileges(process: &Process, many_ids: bool, watched: bool) -> Outcome<()> {
     let step = || "give up privileges".to_owned();
     let wanted = CapabilitySet::from_bits_retain(known(process.capabilities));
     for number in 0..64 {
@@ -76,7 +77,7 @@ fn drop_privileges(process: &Process, many_ids: bool) -> Outcome<()> {
         }
     }
     rustix::thread::set_keep_capabilities(true).step(step)?;
-    for program in filter::programs(process.capabilities).map_err(Trouble::world)? {
+    for program in filter::programs(process.capabilities, watched).map_err(Trouble::world)? {
         system::filter(&program).step(|| "load the system call filter (seccomp)".into())?;
     }
     if many_ids {

@@ -1,4 +1,7 @@
 //! Counts processes and memory where no cgroup does: every few milliseconds, from a `/proc` of our own.
+//!
+//! It sees what processes map. What they can fill without mapping it is kept from them by the [filter](super::filter) (memfd,
+//! memory of System V) or has a size (tmpfs); pages of a shared mapping that were let go of by madvise are not seen.
 
 use std::ffi::CStr;
 use std::io::Read;
@@ -104,7 +107,7 @@ fn parse(text: &str) -> (u64, u64) {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0)
     };
-    let kibibytes = field("RssAnon").saturating_add(field("RssShmem")).saturating_add(field("VmSwap"));
+    let kibibytes = ["RssAnon", "RssShmem", "VmSwap", "VmPTE"].map(field).into_iter().fold(0, u64::saturating_add);
     (field("Threads").max(1), kibibytes.saturating_mul(1024))
 }
 
@@ -114,9 +117,8 @@ mod tests {
 
     #[test]
     fn memory_and_threads_are_read_whatever_the_name_is() {
-        let text =
-            "Name:\tThreads:\\n9\nState:\tR\nThreads:\t3\nRssAnon:\t  100 kB\nRssFile:\t 7 kB\nRssShmem:\t 20 kB\n";
-        assert_eq!(parse(text), (3, 120 << 10));
+        let text = "Name:\tThreads:\\n9\nState:\tR\nThreads:\t3\nRssAnon:\t  100 kB\nRssFile:\t 7 kB\nRssShmem:\t 20 kB\nVmPTE:\t 4 kB\n";
+        assert_eq!(parse(text), (3, 124 << 10));
         assert_eq!(parse("Name:\tzombie\n"), (1, 0));
         assert_eq!(parse("RssAnon:\t99999999999999999999 kB\nThreads:\t-4\n"), (1, 0));
     }

@@ -99,6 +99,14 @@ fn memory_in_files_ends() {
     let world = World::new();
     let ran = run(&world.shell("dd if=/dev/zero of=/dev/shm/big bs=64k count=100 || echo full"));
     assert_eq!(ran.stdout, "full\n", "{}", ran.stderr);
+    let script = "import os\n\
+                  files = [os.memfd_create(str(number)) for number in range(16)]\n\
+                  for file in files: os.posix_fallocate(file, 0, 16 << 20)";
+    let mut sandbox = world.with_host_programs(&["/usr/bin/python3", "-c", script]);
+    assert_eq!(run(&sandbox).exit.end, End::Status(0), "the control: nothing is limited");
+    sandbox.limits.memory = Some(64 << 20);
+    let ran = run(&sandbox);
+    assert!(ran.exit.end == End::Limit(Limit::Memory) || ran.stderr.contains("not implemented"), "{ran:?}");
 }
 
 #[test]
@@ -107,6 +115,15 @@ fn what_it_started_ends_with_it() {
     let ran = run(&world.shell("setsid sh -c 'sleep 9341 & sleep 9341' & (sleep 9341 &); exit 3"));
     assert_eq!(ran.exit.end, End::Status(3));
     assert_eq!(processes_with("sleep 9341"), [""; 0]);
+}
+
+#[test]
+fn everyones_time_counts_and_the_killer_knows_whom_to_take() {
+    let world = World::new();
+    let ran =
+        run(&world.shell("(i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done) & wait; cat /proc/self/oom_score_adj"));
+    assert!(ran.exit.cpu > Duration::from_millis(20), "{:?}", ran.exit.cpu);
+    assert_eq!(ran.stdout, "500\n");
 }
 
 #[test]

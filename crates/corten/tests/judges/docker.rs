@@ -35,12 +35,9 @@ fn docker_loads_starts_and_finds_healthy() {
     );
     let service = Service::new(&container.state()["Pid"].to_string());
     service.judge(&model).unwrap_or_else(|wrong| panic!("{wrong}\n{}", container.logs()));
-    let healthy = until("healthy", || match container.state()["Health"]["Status"].as_str() {
-        Some("healthy") => Ok(Some(())),
-        Some("starting") => Ok(None),
-        _ => Err(container.state().to_string()),
-    });
-    healthy.unwrap_or_else(|wrong| panic!("{wrong}\n{}", container.logs()));
+    let is_healthy = || container.state()["Health"]["Status"] == "healthy";
+    let healthy = until("healthy", || Ok(is_healthy().then_some(())));
+    healthy.unwrap_or_else(|wrong| panic!("{wrong}: {}\n{}", container.state(), container.logs()));
 }
 
 struct Daemon {
@@ -96,6 +93,7 @@ impl Daemon {
 impl Drop for Daemon {
     /// Asked to end, it ends its containers and containerd, and unmounts what it mounted.
     fn drop(&mut self) {
+        // It may have ended by itself.
         let _ = rustix::process::kill_process(Pid::from_child(&self.process), Signal::TERM);
         let ended = until("the end of dockerd", || Ok(self.process.try_wait().ok().flatten()));
         if ended.is_err() {

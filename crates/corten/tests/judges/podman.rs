@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::image::{Distroless, NAME};
-use crate::place::{command, debian, done, ended, new_folder, running, said};
+use crate::place::{command, debian, done, ended, new_folder, running, said, until};
 use crate::service::{HeldModel, Service};
 
 #[test]
@@ -36,8 +36,9 @@ fn podman_loads_starts_and_finds_healthy() {
     );
     let service = Service::new(&podman.inspect(container.name)["State"]["Pid"].to_string());
     service.judge(&model).unwrap_or_else(|wrong| panic!("{wrong}\n{}", container.logs()));
-    let health = ended(&mut podman.podman(["healthcheck", "run", container.name]));
-    assert!(health.status.success(), "{}\n{}", said(&health), container.logs());
+    let mut check = podman.podman(["healthcheck", "run", container.name]);
+    let healthy = until("healthy", || Ok(ended(&mut check).status.success().then_some(())));
+    healthy.unwrap_or_else(|wrong| panic!("{wrong}: {}\n{}", said(&ended(&mut check)), container.logs()));
 }
 
 struct Podman {

@@ -49,6 +49,6 @@ mod wire;
 
 pub use outside::{ARGUMENT, init};
 pub use sandbox::{
-    Capabilities, End, Exit, Helper, Ids, Limit, Limits, Mount, Network, Note, Process, Root, Sandbox, Upper,
+    Capabilities, Content, End, Exit, Helper, Ids, Limit, Limits, Mount, Network, Note, Process, Root, Sandbox, Upper,
 };
 pub use streams::{Output, Remote, Stdin, Streams};

@@ -34,7 +34,7 @@ pub struct Sandbox {
 /// A program that calls [`init`](crate::init) when it gets [`ARGUMENT`] as its first argument.
 #[derive(Debug, Clone)]
 pub struct Helper {
-    /// The program.
+    /// The program, by its absolute path.
     pub program: PathBuf,
     /// What it is given.
     pub arguments: Vec<OsString>,
@@ -71,7 +71,8 @@ pub enum Root {
 pub enum Upper {
     /// Into `upper/` in this folder, which also gets `work/` for as long as the process runs; not on overlayfs itself.
     Keep(PathBuf),
-    /// Into memory, at most so many bytes, gone at the end.
+    /// Into memory, at most so many bytes, gone at the end. Before Linux 6.6 (no `user.` attributes on tmpfs) a folder of a
+    /// lower cannot be removed and made again.
     Discard(u64),
 }
 
@@ -116,9 +117,19 @@ pub enum Mount {
         user: u32,
         /// The file's group inside.
         group: u32,
-        /// The secret.
-        content: Vec<u8>,
+        /// What is in it.
+        content: Content,
     },
+}
+
+/// The bytes of a secret, which no message shows.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Content(pub Vec<u8>);
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} secret bytes", self.0.len())
+    }
 }
 
 /// The process itself. Ids are numbers: nothing inside, no `/etc/passwd`, has a say.

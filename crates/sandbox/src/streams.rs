@@ -61,7 +61,7 @@ impl Remote {
         self.ask(&Request::End(End::Killed));
     }
 
-    /// Sends a signal (signal(7)) to the process. Nothing happens before it starts or after it ended.
+    /// Sends a signal (signal(7)) to the process, as soon as it runs. Nothing happens before [`Sandbox::run`] and after it.
     pub fn signal(&self, number: i32) {
         self.ask(&Request::Signal(number));
     }
@@ -81,8 +81,6 @@ impl Remote {
 
 impl Sandbox {
     /// Runs the process to its end. When this returns, nothing that it started is alive, and nothing is mounted.
-    ///
-    /// The calling thread must stay: it is S's parent, and when it dies everything dies.
     ///
     /// # Errors
     /// Says which step of setting up failed; a fault of the input is a root without the program, the folder or a mount's

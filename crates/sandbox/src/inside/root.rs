@@ -131,7 +131,7 @@ pub(crate) fn build(sandbox: &Sandbox, trees: Vec<OwnedFd>, many_ids: bool) -> O
 
 fn scratch(sandbox: &Sandbox) -> Outcome<OwnedFd> {
     let secrets = sandbox.mounts.iter().map(|mount| match mount {
-        Mount::Secret { content, .. } => content.len() as u64 + 8192,
+        Mount::Secret { content, .. } => content.0.len() as u64 + 8192,
         _ => 0,
     });
     let upper = match &sandbox.root {
@@ -250,7 +250,7 @@ impl NewRoot {
                 let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
                 let file = rustix::fs::openat(scratch, &name, flags, Mode::from_raw_mode(0o600)).step(step)?;
                 let mut file = File::from(file);
-                file.write_all(content).step(step)?;
+                file.write_all(&content.0).step(step)?;
                 rustix::fs::fchown(&file, Some(Uid::from_raw(*user)), Some(Gid::from_raw(*group)))
                     .map_err(|_| no_such_id(*user, *group))?;
                 rustix::fs::fchmod(&file, Mode::from_raw_mode(*mode & 0o777)).step(step)?;

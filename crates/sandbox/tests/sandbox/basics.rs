@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 
 use corten_diagnostic::{Diagnose, Fault};
-use corten_sandbox::{Capabilities, End, Mount, Note, Output, Remote, Root, Stdin, Streams, Upper};
+use corten_sandbox::{Capabilities, Content, End, Mount, Note, Output, Remote, Root, Stdin, Streams, Upper};
 
 use crate::world::{World, is_root, run, run_with};
 
@@ -97,6 +97,23 @@ fn ids_of_the_host_can_be_asked_for() {
     assert_eq!(map[..2], ["0", own.as_str()]);
 }
 
+/// The kernel's own file systems have no idmapped mounts.
+#[test]
+fn what_cannot_be_shifted_is_mounted_with_the_same_ids_and_told() {
+    let world = World::new();
+    let mut sandbox = world.shell("grep -c Linux /version; touch /made");
+    sandbox.mounts.push(Mount::Bind { source: "/proc/version".into(), target: "/version".into(), read_only: true });
+    let ran = run(&sandbox);
+    assert_eq!((ran.stdout.as_str(), ran.exit.end), ("1\n", End::Status(0)), "{}", ran.stderr);
+    assert_eq!(
+        ran.exit.notes.iter().any(|note| matches!(note, Note::IdsNotShifted(_))),
+        is_root(),
+        "{:?}",
+        ran.exit.notes
+    );
+    assert!(!world.root().join("version").exists());
+}
+
 #[test]
 fn layers_stand_on_each_other_and_changes_go_to_the_upper() {
     let world = World::new();
@@ -121,6 +138,7 @@ fn layers_stand_on_each_other_and_changes_go_to_the_upper() {
     assert_eq!(names, ["a", "b", "etc", "x"], "no /proc, no /dev");
     assert!(!upper.join("work").exists());
     sandbox.root = Root::Overlay { lower, upper: Upper::Discard(1 << 20) };
+    sandbox.process.arguments[2] = "echo new > /a && rm /b && mkdir -p /x/y && rm -r /etc".into();
     assert_eq!(run(&sandbox).exit.end, End::Status(0));
     assert_eq!(fs::read_to_string(world.path("b/b")).unwrap(), "b");
 }
@@ -159,9 +177,10 @@ fn binds_memory_folders_and_secrets_are_there() {
             mode: 0o400,
             user: 0,
             group: 0,
-            content: b"s3cret".to_vec(),
+            content: Content(b"s3cret".to_vec()),
         },
     ]);
+    assert!(format!("{sandbox:?}").contains("6 secret bytes"));
     let ran = run(&sandbox);
     assert_eq!(ran.stdout, "dataones3cret400\n1777\n", "{}", ran.stderr);
     assert!(ran.stderr.contains("/ro/new: Read-only file system"), "{}", ran.stderr);

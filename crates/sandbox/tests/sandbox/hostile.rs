@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use corten_diagnostic::{Diagnose, Fault};
-use corten_sandbox::{Mount, Sandbox, Streams};
+use corten_sandbox::{Content, Mount, Sandbox, Streams};
 
 use crate::world::{World, run};
 
@@ -75,7 +75,7 @@ fn links_within_the_root_are_followed() {
     symlink("/run", world.root().join("var/run")).unwrap();
     let mut sandbox = world.shell("cat /run/key");
     let target = "/var/run/key".into();
-    sandbox.mounts.push(Mount::Secret { target, mode: 0o400, user: 0, group: 0, content: b"inside".to_vec() });
+    sandbox.mounts.push(Mount::Secret { target, mode: 0o400, user: 0, group: 0, content: Content(b"inside".to_vec()) });
     assert_eq!(run(&sandbox).stdout, "inside");
     assert!(!world.root().join("run/key").exists());
 }

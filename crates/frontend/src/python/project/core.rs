@@ -243,7 +243,8 @@ fn readme(context: &Context<'_>, at: &At<'_>) -> Outcome<Option<Readme>> {
         return Ok(Some(Readme { content_type, body: body.to_owned() }));
     }
     let Some(file) = file else { return Ok(None) };
-    let text = context.text(file)?.ok_or_else(|| at.wrong(format!("names '{file}', which is not there")))?;
+    let text = context.text(file).map_err(|refusal| refusal.at(at.span()))?;
+    let text = text.ok_or_else(|| at.wrong(format!("names '{file}', which is not there")))?;
     let content_type = stated.unwrap_or_else(|| content_type(file)).to_owned();
     Ok(Some(Readme { content_type, body: text.text.to_string() }))
 }

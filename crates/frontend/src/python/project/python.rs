@@ -35,6 +35,11 @@ pub(super) enum Literal {
     Text(String),
     List(Vec<Literal>),
     Table(Vec<(Literal, Literal)>),
+    /// `find_packages(…)` as an argument of `setup()`.
+    Find {
+        namespaces: bool,
+        arguments: Vec<(String, Literal)>,
+    },
 }
 
 impl Literal {
@@ -257,7 +262,7 @@ pub(super) fn keywords(mut rest: &[Token]) -> Result<Vec<(String, Literal)>, Str
         rest = match rest {
             [Token::Sign(')')] => return Ok(found),
             [Token::Name(name), Token::Sign('='), value @ ..] => {
-                let (value, behind) = one(value, 0).ok_or_else(|| format!("{name}=…"))?;
+                let (value, behind) = finder(value).or_else(|| one(value, 0)).ok_or_else(|| format!("{name}=…"))?;
                 found.push((name.clone(), value));
                 match behind {
                     [Token::Sign(','), behind @ ..] => behind,
@@ -267,6 +272,35 @@ pub(super) fn keywords(mut rest: &[Token]) -> Result<Vec<(String, Literal)>, Str
             }
             [first, ..] => return Err(spelled(first)),
             [] => return Err("a bracket that is not closed".to_owned()),
+        };
+    }
+}
+
+/// `find_packages("src", exclude=["tests"])`: its arguments are literals.
+fn finder(tokens: &[Token]) -> Option<(Literal, &[Token])> {
+    const POSITIONS: [&str; 3] = ["where", "exclude", "include"];
+    let tokens = match tokens {
+        [Token::Name(module), Token::Sign('.'), rest @ ..] if module == "setuptools" => rest,
+        tokens => tokens,
+    };
+    let (namespaces, mut rest) = match tokens {
+        [Token::Name(name), Token::Sign('('), rest @ ..] if name == "find_packages" => (false, rest),
+        [Token::Name(name), Token::Sign('('), rest @ ..] if name == "find_namespace_packages" => (true, rest),
+        _ => return None,
+    };
+    let mut arguments = Vec::new();
+    loop {
+        let (name, value) = match rest {
+            [Token::Sign(')'), behind @ ..] => return Some((Literal::Find { namespaces, arguments }, behind)),
+            [Token::Name(name), Token::Sign('='), value @ ..] => (name.clone(), value),
+            value => ((*POSITIONS.get(arguments.len())?).to_owned(), value),
+        };
+        let (value, behind) = one(value, 0)?;
+        arguments.push((name, value));
+        rest = match behind {
+            [Token::Sign(','), behind @ ..] => behind,
+            [Token::Sign(')'), ..] => behind,
+            _ => return None,
         };
     }
 }

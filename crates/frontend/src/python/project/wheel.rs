@@ -57,6 +57,16 @@ pub enum Content {
 }
 
 impl OwnWheel {
+    /// The project's files that it holds, by their path in the listing: what `/app` need not hold again.
+    pub fn sources(&self) -> BTreeSet<&str> {
+        let contents = self.files.iter().map(|file| &file.content);
+        let source = contents.filter_map(|content| match content {
+            Content::File(source) => Some(source.as_str()),
+            Content::Text(_) => None,
+        });
+        source.collect()
+    }
+
     /// A text of the dist-info folder: `METADATA`, `WHEEL`, `entry_points.txt`, `top_level.txt`.
     pub fn info(&self, name: &str) -> Option<&str> {
         let path = format!("{}/{name}", self.dist_info);

@@ -44,3 +44,22 @@ pub fn cases() -> Option<serde_json::Value> {
 pub fn texts(value: &serde_json::Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
 }
+
+/// A folder of texts.
+pub fn folder(files: &[(&str, &str)]) -> Memory {
+    Memory(files.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect())
+}
+
+/// A `[project]` with a static version, for a backend.
+pub fn pyproject(backend: &str, more: &str) -> String {
+    let requires = match backend.split('.').next().unwrap_or_default() {
+        "flit_core" => "flit_core>=3.12",
+        "poetry" => "poetry-core",
+        "pdm" => "pdm-backend",
+        "uv_build" => "uv_build",
+        other => other,
+    };
+    format!(
+        "[build-system]\nrequires = [\"{requires}\"]\nbuild-backend = \"{backend}\"\n\n[project]\nname = \"demo\"\nversion = \"1\"\n{more}"
+    )
+}

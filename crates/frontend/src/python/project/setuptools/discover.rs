@@ -16,7 +16,7 @@ pub(super) struct Found {
     pub package_dir: BTreeMap<String, String>,
 }
 
-const RESERVED_FOLDERS: [&str; 38] = [
+const RESERVED_FOLDERS: [&str; 35] = [
     "ci",
     "bin",
     "debian",
@@ -52,9 +52,6 @@ const RESERVED_FOLDERS: [&str; 38] = [
     "exercises",
     "htmlcov",
     "[._]*",
-    "ez_setup",
-    "*__pycache__",
-    "egg-info",
 ];
 const RESERVED_MODULES: [&str; 21] = [
     "setup",
@@ -152,8 +149,8 @@ impl Found {
     }
 
     fn discover_flat(&mut self, tree: &Tree) -> Outcome<()> {
-        let reserved = RESERVED_FOLDERS.iter().flat_map(|name| [(*name).to_owned(), format!("{name}.*")]).collect();
-        let filter = Filter { include: vec!["*".to_owned()], exclude: reserved };
+        let reserved = RESERVED_FOLDERS.iter().flat_map(|name| [(*name).to_owned(), format!("{name}.*")]);
+        let filter = Filter::new(&["*".to_owned()], &reserved.collect::<Vec<_>>());
         let valid = |_: &str, package: &str| {
             let mut names = package.split('.');
             names.next().is_some_and(|top| is_identifier(top) || top.ends_with("-stubs")) && names.all(is_identifier)
@@ -203,14 +200,18 @@ fn alone(found: &[&str], what: &str) -> Outcome<()> {
 
 /// Patterns of dotted names.
 struct Filter {
-    include: Vec<String>,
-    exclude: Vec<String>,
+    include: Vec<Glob>,
+    exclude: Vec<Glob>,
+    /// Excludes as written.
+    written: Vec<String>,
 }
 
 impl Filter {
     fn new(include: &[String], exclude: &[String]) -> Self {
         let own = ["ez_setup".to_owned(), "*__pycache__".to_owned()];
-        Self { include: include.to_vec(), exclude: exclude.iter().cloned().chain(own).collect() }
+        let written: Vec<String> = exclude.iter().cloned().chain(own).collect();
+        let compile = |patterns: &[String]| patterns.iter().map(|pattern| Glob::shell(pattern)).collect();
+        Self { include: compile(include), exclude: compile(&written), written }
     }
 
     fn all() -> Self {
@@ -218,13 +219,13 @@ impl Filter {
     }
 
     fn takes(&self, package: &str) -> bool {
-        let any = |patterns: &[String]| patterns.iter().any(|pattern| Glob::shell(pattern).matches(package));
+        let any = |patterns: &[Glob]| patterns.iter().any(|pattern| pattern.matches(package));
         any(&self.include) && !any(&self.exclude)
     }
 
     /// Only what is literally an exclude stops the walk.
     fn prunes(&self, package: &str) -> bool {
-        self.exclude.iter().any(|pattern| pattern.strip_prefix(package).is_some_and(|rest| matches!(rest, "*" | ".*")))
+        self.written.iter().any(|pattern| pattern.strip_prefix(package).is_some_and(|rest| matches!(rest, "*" | ".*")))
     }
 }
 

@@ -56,6 +56,9 @@ pub(super) fn add(
 fn sources(context: &Context<'_>, found: &Found) -> Outcome<Shipped> {
     let mut shipped = Shipped::new();
     for package in &found.packages {
+        if package.split('.').any(|part| part.is_empty() || part.contains('/')) {
+            return Err(Refusal::broken(format!("'{package}' is no package: its name has dots, not slashes")));
+        }
         let folder = found.folder(package);
         if !context.tree.is_folder(&folder) {
             let why = format!("setuptools finds no folder \"{folder}\" for the package {package}");

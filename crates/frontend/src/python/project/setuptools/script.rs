@@ -1,8 +1,9 @@
-//! setup.py files that may be ignored: they call `setup()` with literals and do nothing else.
+//! setup.py files that may be ignored: they call `setup()` with literals (or with `find_packages` of literals) and do
+//! nothing else.
 
 use crate::python::project::Context;
 use crate::python::project::folder::Text;
-use crate::python::project::python::{Literal, Statement, Token, keywords, statements};
+use crate::python::project::python::{Constant, Literal, Statement, Token, Which, constant, keywords, statements};
 use crate::python::project::refusal::{Outcome, Refusal};
 
 /// Keywords of `setup()` that are data.
@@ -50,6 +51,7 @@ const DATA: [&str; 37] = [
 pub(super) fn read(context: &Context<'_>) -> Outcome<Vec<(String, Literal)>> {
     let Some(text) = context.text("setup.py")? else { return Ok(Vec::new()) };
     let statements = statements(&text.text);
+    check_imports(&text)?;
     let mut rest = &statements[..];
     let mut call = None;
     while let Some((statement, behind)) = rest.split_first() {
@@ -64,6 +66,20 @@ pub(super) fn read(context: &Context<'_>) -> Outcome<Vec<(String, Literal)>> {
         }
     }
     Ok(call.unwrap_or_default())
+}
+
+/// The names that mean something here have to be setuptools' own.
+fn check_imports(text: &Text) -> Outcome<()> {
+    for name in ["setup", "setuptools", "find_packages", "find_namespace_packages"] {
+        match constant(text, name, Which::Last) {
+            None => {}
+            Some(Constant::Imported { module, .. }) if matches!(module.as_str(), "setuptools" | "distutils.core") => {}
+            Some(_) => {
+                return Err(Refusal::needs_build(format!("setup.py has code ({name} is not that of setuptools)")));
+            }
+        }
+    }
+    Ok(())
 }
 
 enum Head<'t> {

@@ -128,7 +128,14 @@ impl Settings {
             let wrong = || Refusal::broken(format!("setup.py: {key} has a value of another kind"));
             let texts = || value.texts().ok_or_else(wrong);
             match key.as_str() {
-                "packages" => self.packages = Some(Packages::These(texts()?)),
+                "packages" => {
+                    self.packages = Some(match value {
+                        Literal::Find { namespaces, arguments } => {
+                            Packages::Find(find_in_script(*namespaces, arguments).ok_or_else(wrong)?)
+                        }
+                        _ => Packages::These(texts()?),
+                    });
+                }
                 "py_modules" => self.modules = Some(texts()?),
                 "scripts" => self.scripts = texts()?,
                 "license_files" => self.license_files = Some(texts()?),
@@ -199,6 +206,19 @@ fn find(packages: &At<'_>) -> Outcome<Find> {
         include: list("include", &["*"])?,
         exclude: list("exclude", &[])?,
         namespaces: always || table.key("namespaces").flag()?.unwrap_or(true),
+    })
+}
+
+fn find_in_script(namespaces: bool, arguments: &[(String, Literal)]) -> Option<Find> {
+    let list = |key: &str, default: &[&str]| match arguments.iter().find(|(own, _)| own == key) {
+        Some((_, value)) => value.texts(),
+        None => Some(default.iter().map(|text| (*text).to_owned()).collect()),
+    };
+    Some(Find {
+        places: list("where", &["."])?,
+        include: list("include", &["*"])?,
+        exclude: list("exclude", &[])?,
+        namespaces,
     })
 }
 

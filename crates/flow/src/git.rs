@@ -105,13 +105,17 @@ fn ask(project: &Path, arguments: &[&str]) -> Result<Option<String>, Failure> {
     }
 }
 
-/// "Not a repository" and "no commit yet" are answers; an owner that git does not trust is a question to the user.
+/// "Not a repository" and "no commit yet" are answers; an owner that git does not trust is a question to the user. All
+/// else would lose the commit, and with it the image's revision, without a word.
 fn refused(project: &Path, message: &str) -> Result<Option<String>, Failure> {
     if message.contains("dubious ownership") {
         let failure = Failure::world(format!("git does not trust the repository of {}", project.display()));
         return Err(failure.hint("git config --global --add safe.directory <that folder>").because(message.trim()));
     }
-    Ok(None)
+    if message.contains("not a git repository") || message.contains("does not have any commits yet") {
+        return Ok(None);
+    }
+    Err(Failure::world(format!("asking git about {}", project.display())).because(message.trim().to_owned()))
 }
 
 #[cfg(test)]
@@ -172,5 +176,16 @@ mod tests {
     fn a_folder_without_repository_has_no_commit() {
         let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         assert_eq!(commit(folder.path(), &Store::open(home.path()).unwrap()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_damaged_repository_is_an_error() {
+        let (folder, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        git(folder.path(), &["init", "-q"]);
+        git(folder.path(), &["commit", "--allow-empty", "-qm", "one"]);
+        std::fs::remove_dir_all(folder.path().join(".git/objects")).unwrap();
+        std::fs::create_dir(folder.path().join(".git/objects")).unwrap();
+        let error = commit(folder.path(), &Store::open(home.path()).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("asking git"), "{error}");
     }
 }

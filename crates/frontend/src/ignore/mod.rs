@@ -133,7 +133,7 @@ impl Ignore {
 
     /// What becomes of a file. `path` is relative to the project, with slashes.
     pub fn fate(&self, path: &str) -> Fate<'_> {
-        let group = if path == LOCK { self.groups.last() } else { self.group(path) };
+        let group = if path == LOCK || path == INCOMPLETE_LOCK { self.groups.last() } else { self.group(path) };
         match group {
             Some(group) if group.before_weights => Fate::Ignored(group),
             _ if self.weights.matches(path) => Fate::Weight,
@@ -203,6 +203,9 @@ impl Ignore {
 
 /// Always the last group, whatever the patterns say.
 const LOCK: &str = "corten.lock";
+
+/// The name of corten.lock while it is written; whoever is killed then leaves it.
+pub const INCOMPLETE_LOCK: &str = ".corten.lock.incomplete";
 
 fn of_setting(error: &PatternError, setting: &Setting<String>) -> Failure {
     let failure = Failure::usage(error.to_string());

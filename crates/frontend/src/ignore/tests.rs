@@ -152,6 +152,7 @@ fn default_groups_take_what_tools_leave_and_spare_packages() {
         ("build/static/app.js", "app"),
         (".DS_Store", "editors and build files"),
         ("corten.lock", "corten.lock"),
+        (".corten.lock.incomplete", "corten.lock"),
         ("main.py", "app"),
         ("uv.lock", "app"),
     ] {

@@ -96,5 +96,11 @@ fn path(text: &str) -> Result<LayerPath, Failure> {
 
 /// What a failed write into a layer means: the disk.
 pub fn written<T>(result: io::Result<T>) -> Result<T, Failure> {
-    result.map_err(|error| Failure::world(format!("writing a layer: {error}")))
+    result.map_err(|error| unwritten(&error))
+}
+
+/// The error of a failed write into a layer, with what the store advises.
+pub fn unwritten(error: &io::Error) -> Failure {
+    let hints = corten_store::hints(error.kind());
+    hints.into_iter().fold(Failure::world(format!("writing a layer: {error}")), Failure::hint)
 }

@@ -103,7 +103,7 @@ fn finish(
     media_type: &str,
     installed: Vec<Installed>,
 ) -> Result<(Made, LayerIndex), Report> {
-    let blob = sink.into_inner().map_err(|error| Failure::world(format!("writing a layer: {}", error.error())))?;
+    let blob = sink.into_inner().map_err(|error| files::unwritten(error.error()))?;
     let (digest, size) = blob.finish()?;
     let blob = Descriptor::new(media_type, digest, size);
     let set_id = SetId::all(&written.index);

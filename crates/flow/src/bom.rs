@@ -23,7 +23,7 @@ const TITLE: &str = "sbom.spdx.json";
 pub fn attach(planned: &Planned, built: &Built, with_files: bool, world: &World<'_>) -> Result<Descriptor, Report> {
     let key = Key(Digest::of(format!("sbom {FORMAT} {with_files} {} {}", built.image.manifest.digest, world.tool)));
     if let Some(known) = world.store.record(&key)?.and_then(|bytes| serde_json::from_slice::<Descriptor>(&bytes).ok())
-        && world.store.size(&known.digest)?.is_some()
+        && is_attached(&known, built, world.store)?
     {
         return Ok(known);
     }
@@ -39,6 +39,17 @@ pub fn attach(planned: &Planned, built: &Built, with_files: bool, world: &World<
     batch.record(&key, &record)?;
     batch.finish()?;
     Ok(made.descriptor)
+}
+
+/// A remembered bill of materials counts while it hangs on the image, and every byte of it is right.
+fn is_attached(known: &Descriptor, built: &Built, store: &Store) -> Result<bool, Report> {
+    let hangs = store.referrers(&built.image.manifest.digest)?.iter().any(|referrer| referrer == known);
+    if !hangs || !store.is_whole(&known.digest)? {
+        return Ok(false);
+    }
+    let manifest = corten_oci::Manifest::parse(&store.bytes(&known.digest)?);
+    let layer = manifest.ok().and_then(|manifest| manifest.layers.into_iter().next());
+    layer.map_or(Ok(false), |layer| Ok(store.is_whole(&layer.digest)?))
 }
 
 /// The bytes of the bill of materials that hangs on an image.

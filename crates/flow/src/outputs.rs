@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use corten_diagnostic::{Failure, Report};
 use corten_oci::{Digest, Reference};
-use corten_store::{Store, docker_archive, layout};
+use corten_store::{Store, StoreError, docker_archive, layout};
 
 /// A file to write, as `docker buildx build --output` takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,15 +75,15 @@ pub fn write(output: &Output, store: &Store, image: &Digest, names: &[Reference]
 }
 
 fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Report>) -> Result<(), Report> {
-    let failed = |error: io::Error| Failure::world(format!("writing {}: {error}", path.display()));
+    let failed = |error: io::Error| StoreError::disk("writing", path, 0, error);
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.partial", std::process::id()));
     let partial = PathBuf::from(name);
     let file = File::create(&partial).map_err(failed)?;
-    let mut writer = BufWriter::with_capacity(1 << 18, file);
+    let mut writer = BufWriter::with_capacity(1 << 18, Destination { file, path });
     let result = write(&mut writer).and_then(|()| {
-        let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
-        file.sync_all().map_err(failed)?;
+        let written = writer.into_inner().map_err(|error| StoreError::from_io("writing", path, error.into_error()))?;
+        written.file.sync_all().map_err(failed)?;
         Ok(std::fs::rename(&partial, path).map_err(failed)?)
     });
     if result.is_err() {
@@ -91,6 +91,25 @@ fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Report>
         drop(std::fs::remove_file(&partial));
     }
     result
+}
+
+/// A file whose errors say where it is to lie, and what did not fit.
+struct Destination<'a> {
+    file: File,
+    path: &'a Path,
+}
+
+impl Write for Destination<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes).map_err(|error| {
+            let kind = error.kind();
+            io::Error::new(kind, StoreError::disk("writing", self.path, bytes.len() as u64, error))
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// Loads the image into the docker of this machine, or where there is none, its podman. Says which.

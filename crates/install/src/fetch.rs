@@ -81,12 +81,12 @@ pub enum FetchError {
         digest: Digest,
     },
     /// The disk, under a download.
-    #[error("downloading {what}: writing to the store: {source}")]
+    #[error("downloading {what}: {source}")]
     Disk {
         /// For people.
         what: String,
-        /// What the system said.
-        source: io::Error,
+        /// Where, why, and how much is missing.
+        source: StoreError,
     },
     /// The store.
     #[error(transparent)]
@@ -107,10 +107,7 @@ impl Diagnose for FetchError {
                     .to_owned(),
             ],
             Self::Nowhere { .. } => vec!["lock again, so that its address is written down".to_owned()],
-            Self::Disk { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                vec!["make room on the disk of the store, or move it with CORTEN_HOME".to_owned()]
-            }
-            Self::Disk { .. } => Vec::new(),
+            Self::Disk { source, .. } => source.hints(),
             Self::Store(error) => error.hints(),
         }
     }
@@ -166,7 +163,8 @@ fn fetch_until(
     events: &dyn Events,
     stop: &AtomicBool,
 ) -> Result<(), FetchError> {
-    if store.size(&download.digest)?.is_some() {
+    // Whoever asks will read it without looking at its hash again.
+    if store.is_whole(&download.digest)? {
         return Ok(());
     }
     let partial = store.partial(&download.digest)?;
@@ -321,7 +319,7 @@ impl Transfer<'_> {
                 self.restart()?;
                 return Err(self.mismatch(url, format!("{longest} bytes"), "more".to_owned()));
             }
-            self.partial.file.write_all(bytes).map_err(|source| self.disk(source))?;
+            self.partial.file.write_all(bytes).map_err(|source| self.disk(source, bytes.len() as u64))?;
             self.hash.update(bytes);
             self.length += read as u64;
             self.progress.reached(self.length);
@@ -358,7 +356,7 @@ impl Transfer<'_> {
         match take_in(&mut self.partial.file, &mut self.hash) {
             Ok(length) if self.download.size.is_none_or(|size| length <= size) => self.length = length,
             Ok(_) => self.restart()?,
-            Err(source) => return Err(self.disk(source)),
+            Err(source) => return Err(self.disk(source, 0)),
         }
         self.progress.reached(self.length);
         Ok(())
@@ -366,12 +364,15 @@ impl Transfer<'_> {
 
     fn restart(&mut self) -> Result<(), FetchError> {
         let emptied = self.partial.file.set_len(0).and_then(|()| self.partial.file.seek(SeekFrom::Start(0)));
-        emptied.map_err(|source| self.disk(source))?;
+        emptied.map_err(|source| self.disk(source, 0))?;
         (self.hash, self.length, self.partial.length) = (Digester::new(), 0, 0);
         Ok(())
     }
 
-    fn disk(&self, source: io::Error) -> FetchError {
+    /// `pending` bytes could not be written; what has not come yet would need room, too.
+    fn disk(&self, source: io::Error, pending: u64) -> FetchError {
+        let needed = self.download.size.map_or(pending, |size| size.saturating_sub(self.length));
+        let source = StoreError::disk("writing", self.partial.path(), needed, source);
         FetchError::Disk { what: self.download.what.clone(), source }
     }
 

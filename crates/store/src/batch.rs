@@ -62,9 +62,9 @@ impl<'store> Batch<'store> {
     /// A small blob that is in hand.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
         let digest = Digest::of(bytes);
-        if self.store.size(&digest)? != Some(bytes.len() as u64) {
+        let place = self.store.blob_path(&digest);
+        if !holds(&place, bytes) {
             let (path, file) = self.temporary()?;
-            let place = self.store.blob_path(&digest);
             let mut temporary = Temporary { path, place, size: 0, file: Some(file) };
             temporary.append(bytes)?;
             self.stage_blob(temporary)?;
@@ -105,7 +105,7 @@ impl<'store> Batch<'store> {
         }
         self.sync_files(&staged)?;
         for blob in &staged.blobs {
-            self.store.place(&blob.path, &blob.place, blob.size)?;
+            self.store.place(&blob.path, &blob.place)?;
         }
         // Also where all blobs were there: another process may have named them a moment ago.
         disk::sync_folders(&mut vec![self.store.blobs_folder()])?;
@@ -230,7 +230,7 @@ impl BlobWriter<'_> {
         let Self { batch, mut temporary, digester, .. } = self;
         let (digest, size) = (digester.finish(), temporary.size);
         temporary.place = batch.store.blob_path(&digest);
-        if batch.store.size(&digest)? != Some(size) {
+        if batch.store.size(&digest)? != Some(size) || !disk::same_bytes(&temporary.path, &temporary.place) {
             batch.stage_blob(temporary)?;
         }
         Ok((digest, size))

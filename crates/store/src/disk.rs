@@ -15,12 +15,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::RenameFlags;
 
 use crate::StoreError;
+
+/// Bytes that are compared at a time.
+const CHUNK: usize = 256 << 10;
 
 /// Up to so many files or folders are synced one by one.
 pub(crate) const SYNCED_SINGLY: usize = 16;
@@ -50,6 +53,46 @@ pub(crate) fn read_small(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Sto
         true => Err(StoreError::damaged(path, format!("it is larger than {limit} bytes"))),
         false => Ok(Some(bytes)),
     }
+}
+
+/// Are both paths names of one file?
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
+    match (fs::symlink_metadata(one), fs::symlink_metadata(other)) {
+        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
+        _ => false,
+    }
+}
+
+/// Have both files the same bytes? Not where one of them cannot be read.
+pub(crate) fn same_bytes(one: &Path, other: &Path) -> bool {
+    let compare = || -> io::Result<bool> {
+        let (mut one, mut other) = (open_regular(one)?, open_regular(other)?);
+        let (mut left, mut right) = (vec![0; CHUNK], vec![0; CHUNK]);
+        loop {
+            let (got, same) = (fill(&mut one, &mut left)?, fill(&mut other, &mut right)?);
+            if got != same || left[..got] != right[..got] {
+                return Ok(false);
+            }
+            if got == 0 {
+                return Ok(true);
+            }
+        }
+    };
+    compare().unwrap_or(false)
+}
+
+/// Reads until the buffer is full or the file at its end.
+fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(got) => filled += got,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 pub(crate) fn is_absent(error: &io::Error) -> bool {

@@ -30,6 +30,14 @@ pub enum StoreError {
         /// Bytes that this user may still write there.
         free: u64,
     },
+    /// The disk has room for bytes, but for no further file.
+    #[error("{doing} {path}: the disk is full: no more files can be made there")]
+    Crowded {
+        /// `writing`, `making the folder` …
+        doing: &'static str,
+        /// What.
+        path: PathBuf,
+    },
     /// Bytes are not what their name says.
     #[error("{path} is damaged: {why}")]
     Damaged {
@@ -57,8 +65,11 @@ impl StoreError {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                let free = free_bytes(&path);
-                Self::Full { doing, path, needed, free }
+                let (free, files) = free(&path);
+                match files {
+                    0 if free > needed => Self::Crowded { doing, path },
+                    _ => Self::Full { doing, path, needed, free },
+                }
             }
             _ => Self::Disk { doing, path, source },
         }
@@ -72,7 +83,7 @@ impl StoreError {
     pub(crate) fn into_io(self) -> io::Error {
         let kind = match &self {
             Self::Disk { source, .. } => source.kind(),
-            Self::Full { .. } => io::ErrorKind::StorageFull,
+            Self::Full { .. } | Self::Crowded { .. } => io::ErrorKind::StorageFull,
             Self::Damaged { .. } | Self::Unsuitable { .. } => io::ErrorKind::InvalidData,
             Self::Missing(_) => io::ErrorKind::NotFound,
         };
@@ -80,7 +91,7 @@ impl StoreError {
     }
 
     /// Takes an error of a reader or writer of ours apart again; any other is told with `doing` and `path`.
-    pub(crate) fn from_io(doing: &'static str, path: &Path, error: io::Error) -> Self {
+    pub fn from_io(doing: &'static str, path: &Path, error: io::Error) -> Self {
         match error.downcast::<Self>() {
             Ok(ours) => ours,
             Err(other) => Self::disk(doing, path, 0, other),
@@ -88,9 +99,12 @@ impl StoreError {
     }
 }
 
-fn free_bytes(path: &Path) -> u64 {
+/// Bytes and files that this user may still write there. A file system that does not count files has room for them.
+fn free(path: &Path) -> (u64, u64) {
     let folder = path.ancestors().find(|folder| folder.is_dir()).unwrap_or(path);
-    rustix::fs::statvfs(folder).map_or(0, |found| found.f_bavail.saturating_mul(found.f_frsize))
+    let Ok(found) = rustix::fs::statvfs(folder) else { return (0, u64::MAX) };
+    let files = if found.f_files == 0 { u64::MAX } else { found.f_favail };
+    (found.f_bavail.saturating_mul(found.f_frsize), files)
 }
 
 impl Diagnose for StoreError {
@@ -100,15 +114,31 @@ impl Diagnose for StoreError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Full { .. } => vec!["free some space there, or set CORTEN_HOME to a folder on another disk".into()],
-            Self::Disk { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-                vec!["set CORTEN_HOME to a folder that can be written".into()]
+            Self::Crowded { .. } => {
+                vec!["remove some files there, or set CORTEN_HOME to a folder on another disk".into()]
             }
-            Self::Disk { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                vec!["the store belongs to one user: run as its owner, or set CORTEN_HOME to a folder of yours".into()]
-            }
+            Self::Full { .. } => hints(io::ErrorKind::StorageFull),
+            Self::Disk { source, .. } => hints(source.kind()),
             Self::Damaged { .. } => vec!["`corten store verify` lists everything that is damaged".into()],
             _ => Vec::new(),
         }
     }
+}
+
+/// What to try where the disk of a store says no.
+pub fn hints(kind: io::ErrorKind) -> Vec<String> {
+    let hint = match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space there, or set CORTEN_HOME to a folder on another disk"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "set CORTEN_HOME to a folder that can be written",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "something lies where the store wants a folder: set CORTEN_HOME to another place"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "the store belongs to one user: run as its owner, or set CORTEN_HOME to a folder of yours"
+        }
+        _ => return Vec::new(),
+    };
+    vec![hint.to_owned()]
 }

@@ -111,7 +111,11 @@ impl Folder {
         disk::make_folder(&root.join(BLOBS), &mut changed)?;
         let marker = root.join(MARKER);
         let open = || {
-            let file = OpenOptions::new().read(true).append(true).create(true).open(&marker)?;
+            let file = match OpenOptions::new().read(true).append(true).create(true).open(&marker) {
+                // There may be nothing to write.
+                Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(&marker),
+                other => other,
+            }?;
             file.lock().map(|()| file)
         };
         let mut lock = open().map_err(|error| StoreError::disk("locking", &marker, 0, error))?;
@@ -186,16 +190,17 @@ impl Folder {
     /// Adds a blob of the store, unless it is there.
     fn add(&mut self, store: &Store, blob: &Descriptor) -> Result<(), StoreError> {
         let to = self.blob(&blob.digest);
+        let from = store.blob_path(&blob.digest);
+        if store.size(&blob.digest)? != Some(blob.size) {
+            return Err(StoreError::Missing(blob.digest.to_string()));
+        }
         match fs::symlink_metadata(&to) {
-            Ok(found) if found.is_file() && found.len() == blob.size => return Ok(()),
+            Ok(found) if found.is_file() && found.len() == blob.size && holds(&from, &to) => return Ok(()),
             Ok(_) => fs::remove_file(&to).map_err(|error| StoreError::disk("replacing", &to, 0, error))?,
             Err(_) => {}
         }
         self.changed.push(self.root.join(BLOBS));
-        if store.size(&blob.digest)? != Some(blob.size) {
-            return Err(StoreError::Missing(blob.digest.to_string()));
-        }
-        match fs::hard_link(store.blob_path(&blob.digest), &to) {
+        match fs::hard_link(from, &to) {
             Ok(()) => Ok(()),
             Err(_) => self.copy(store, blob, &to),
         }
@@ -251,6 +256,31 @@ impl Folder {
             false => disk::sync_folders(&mut self.changed),
         }
     }
+}
+
+/// Is `to` another name of the store's blob? Where it is a file of its own, it must have the same bytes: a damaged one
+/// is replaced.
+fn holds(from: &Path, to: &Path) -> bool {
+    disk::is_same_file(from, to) || disk::same_bytes(from, to)
+}
+
+/// Where a layout has its blobs.
+pub(crate) fn blobs(root: &Path) -> PathBuf {
+    root.join(BLOBS)
+}
+
+/// Can the layout be read, and does it have what its index names? One without an index is not begun.
+pub(crate) fn check(root: &Path) -> Result<(), StoreError> {
+    let Some(index) = read_index(root)? else { return Ok(()) };
+    check_marker(&root.join(MARKER))?;
+    for entry in &index.manifests {
+        let path = root.join(BLOBS).join(entry.digest.hex());
+        if !fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() == entry.size) {
+            let why = format!("blob {}, which it names, is missing or of another size", entry.digest);
+            return Err(StoreError::damaged(&root.join(INDEX), why));
+        }
+    }
+    Ok(())
 }
 
 fn check_marker(path: &Path) -> Result<(), StoreError> {

@@ -21,7 +21,7 @@ pub mod docker_archive;
 pub mod layout;
 
 pub use batch::{Batch, BlobWriter};
-pub use error::StoreError;
+pub use error::{StoreError, hints};
 pub use partial::Partial;
 pub use scratch::ScratchFolder;
 pub use store::{Key, Store};

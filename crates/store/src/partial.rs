@@ -29,6 +29,24 @@ impl Partial {
     }
 }
 
+/// Removes downloads of blobs that are there: leftovers of a process that died while it waited for another one.
+pub(crate) fn clean(store: &Store) {
+    let folder = store.folder("downloads");
+    for name in crate::names::names_in(&folder).unwrap_or_default() {
+        let digest = name.strip_suffix(".partial").and_then(|hex| crate::names::digest_of_name(hex.as_ref()));
+        let Some(digest) = digest else { continue };
+        let path = folder.join(&name);
+        if !store.size(&digest).is_ok_and(|size| size.is_some()) {
+            continue;
+        }
+        let Ok(file) = disk::open_regular(&path) else { continue };
+        // Who holds the lock is about to find the blob by himself.
+        if file.try_lock().is_ok() && scratch::is_still(&file, &path) {
+            drop(std::fs::remove_file(&path));
+        }
+    }
+}
+
 impl Store {
     /// A download to begin or go on with (`downloads/<hex>.partial`), locked against other threads and processes.
     ///
@@ -55,7 +73,7 @@ impl Store {
         disk::set_mode(&file, 0o444)
             .and_then(|()| file.sync_data())
             .map_err(|error| StoreError::disk("syncing", &path, size, error))?;
-        self.place(&path, &self.blob_path(digest), size)?;
+        self.place(&path, &self.blob_path(digest))?;
         disk::sync_folders(&mut vec![self.blobs_folder()])
     }
 
@@ -64,16 +82,16 @@ impl Store {
         std::fs::remove_file(&partial.path).map_err(|error| StoreError::disk("removing", &partial.path, 0, error))
     }
 
-    /// Gives a durable file of `size` bytes its name below `blobs/`. A blob of that name and size stays; one of
-    /// another size is torn, and replaced.
-    pub(crate) fn place(&self, from: &std::path::Path, to: &std::path::Path, size: u64) -> Result<(), StoreError> {
+    /// Gives a durable file its name below `blobs/`. A blob of that name with the same bytes stays; one with others is
+    /// torn or has rotted, and is replaced.
+    pub(crate) fn place(&self, from: &std::path::Path, to: &std::path::Path) -> Result<(), StoreError> {
         let naming = |error| StoreError::disk("naming", to, 4096, error);
         if disk::rename_without_replace(from, to).map_err(naming)? == Renamed::New {
             return Ok(());
         }
-        match std::fs::symlink_metadata(to) {
-            Ok(found) if found.is_file() && found.len() == size => drop(std::fs::remove_file(from)),
-            _ => std::fs::rename(from, to).map_err(naming)?,
+        match disk::same_bytes(from, to) {
+            true => drop(std::fs::remove_file(from)),
+            false => std::fs::rename(from, to).map_err(naming)?,
         }
         Ok(())
     }

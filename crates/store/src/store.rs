@@ -23,7 +23,7 @@ use corten_oci::{Blobs, Descriptor, DiffId, Digest, LayerIndex, Reference};
 
 use crate::scratch::{self, Scratch, ScratchFolder};
 use crate::verified::VerifiedReader;
-use crate::{StoreError, disk, index_file, names, pointer};
+use crate::{StoreError, disk, index_file, names, partial, pointer};
 
 /// A whole blob that is asked for in memory (a manifest, a config, a bill of materials) may be so large.
 const LARGEST_IN_MEMORY: u64 = 1 << 30;
@@ -51,6 +51,7 @@ impl Store {
             disk::sync_folders(&mut changed)?;
         }
         scratch::clean(&store.folder("tmp"));
+        partial::clean(&store);
         Ok(store)
     }
 
@@ -90,6 +91,20 @@ impl Store {
     pub fn read(&self, digest: &Digest) -> Result<Box<dyn Read>, StoreError> {
         let (file, size) = self.sized(digest)?;
         Ok(Box::new(self.reader(file, size, digest)))
+    }
+
+    /// Is a blob there with the right bytes? A damaged one is moved to `trash/`, and counts as absent from then on.
+    pub fn is_whole(&self, digest: &Digest) -> Result<bool, StoreError> {
+        if self.size(digest)?.is_none() {
+            return Ok(false);
+        }
+        match io::copy(&mut self.read(digest)?, &mut io::sink()) {
+            Ok(_) => Ok(true),
+            Err(error) => match StoreError::from_io("reading", &self.blob_path(digest), error) {
+                StoreError::Damaged { .. } => Ok(false),
+                other => Err(other),
+            },
+        }
     }
 
     fn reader(&self, file: File, size: u64, digest: &Digest) -> VerifiedReader {

@@ -12,7 +12,7 @@ use corten_oci::{Descriptor, DiffId, Digest, ImageConfig};
 use crate::closure::{Closure, Document};
 use crate::contents::is_image_config;
 use crate::verified::VerifiedReader;
-use crate::{Store, StoreError, disk, index_file, names, pointer};
+use crate::{Store, StoreError, disk, index_file, layout, names, pointer};
 
 /// More do not make a disk faster.
 const MOST_THREADS: usize = 8;
@@ -36,6 +36,7 @@ impl Store {
         self.verify_images(&mut problems)?;
         self.verify_referrers(&mut problems)?;
         self.verify_records(&mut problems)?;
+        self.verify_layouts(&mut problems)?;
         problems.sort();
         Ok(problems)
     }
@@ -130,6 +131,24 @@ impl Store {
             let (layers, diff_ids) = (manifest.layers.len(), config.rootfs.diff_ids.len());
             if layers != diff_ids {
                 return Err(format!("its manifest has {layers} layers, its config {diff_ids}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The layouts of the store. Most of their blobs are other names of the store's own, which were hashed before.
+    fn verify_layouts(&self, problems: &mut Vec<Problem>) -> Result<(), StoreError> {
+        for folder in list(&self.folder("layouts"))? {
+            for path in list(&layout::blobs(&folder))? {
+                let own = path.file_name().map(|name| self.blobs_folder().join(name));
+                if !own.is_some_and(|own| disk::is_same_file(&own, &path))
+                    && let Err(why) = verify_blob(&path, &|_| ())
+                {
+                    problems.push(Problem { path, why });
+                }
+            }
+            if let Err(error) = layout::check(&folder) {
+                problems.push(Problem { path: folder, why: error.to_string() });
             }
         }
         Ok(())

@@ -14,6 +14,6 @@ pub fn run(arguments: &args::Lock, world: &World<'_>) -> Result<u8, Report> {
     if changes.is_empty() {
         world.events.note("corten.lock is up to date");
     }
-    changes.iter().for_each(|change| print(change));
+    changes.iter().try_for_each(|change| print(change))?;
     Ok(0)
 }

@@ -56,10 +56,10 @@ fn plan_options(arguments: &ProjectArguments) -> Result<PlanOptions, Failure> {
 /// Prints a result: `text` for people, the object for programs.
 fn result<T: Serialize>(format: Format, object: &T, text: impl FnOnce() -> String) -> Result<(), Failure> {
     match format {
-        Format::Text => print(&text()),
+        Format::Text => print(&text())?,
         Format::Json => {
             let json = serde_json::to_string_pretty(object);
-            print(&json.map_err(|error| Failure::bug(format!("printing JSON: {error}")))?);
+            print(&json.map_err(|error| Failure::bug(format!("printing JSON: {error}")))?)?;
         }
     }
     Ok(())

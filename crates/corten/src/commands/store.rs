@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::result;
 use crate::args::{self, Format, StoreCommand};
+use crate::render::say;
 
 #[derive(Serialize)]
 struct Shape {
@@ -28,5 +29,9 @@ fn verify(format: Format, world: &World<'_>) -> Result<u8, Report> {
         [] => "every byte is what its name says".to_owned(),
         problems => problems.join("\n"),
     })?;
-    Ok(u8::from(!shape.problems.is_empty()))
+    if shape.problems.is_empty() {
+        return Ok(0);
+    }
+    say("hint: remove what is damaged; what a build needs of it, the next one downloads or makes again");
+    Ok(1)
 }

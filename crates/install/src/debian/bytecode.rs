@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use corten_oci::{Architecture, LayerPath};
+use corten_store::StoreError;
 
 use super::base::{NodeKind, Tree};
 
@@ -181,11 +182,17 @@ pub(super) fn unpack_interpreter(
 fn write_file(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(mode).open(path)?.write_all(content)
+    let write = || {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(mode).open(path)?.write_all(content)
+    };
+    write().map_err(|error| {
+        let kind = error.kind();
+        io::Error::new(kind, StoreError::disk("writing", path, content.len() as u64, error))
+    })
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ impl Diagnose for WheelError {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Refused { .. } => vec!["lock another version of the package, or tell its maintainers".to_owned()],
-            Self::Disk { .. } => Vec::new(),
+            Self::Disk { source, .. } => corten_store::hints(source.kind()),
         }
     }
 }

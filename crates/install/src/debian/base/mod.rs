@@ -23,6 +23,7 @@ use corten_diagnostic::{Diagnose, Fault};
 use corten_layer::write::LayerWriter;
 use corten_oci::{Architecture, Entry, Kind, LayerPath};
 use corten_package::Purl;
+use corten_store::StoreError;
 
 use super::bytecode::{self, Bytecode};
 use super::closure::{self, Unresolved};
@@ -127,6 +128,19 @@ pub enum BaseError {
     /// The interpreter could not make bytecode.
     #[error("making bytecode of the standard library with the base's own interpreter: {0}")]
     Bytecode(#[source] io::Error),
+    /// The interpreter could not be unpacked.
+    #[error("unpacking the base's own interpreter: {0}")]
+    Scratch(#[source] StoreError),
+}
+
+impl BaseError {
+    /// What stopped the interpreter's files on their way to the disk.
+    fn unpacking(error: io::Error) -> Self {
+        match error.downcast() {
+            Ok(disk) => Self::Scratch(disk),
+            Err(other) => Self::Bytecode(other),
+        }
+    }
 }
 
 fn more(count: usize) -> String {
@@ -136,7 +150,7 @@ fn more(count: usize) -> String {
 impl Diagnose for BaseError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Deb(_) | Self::Files { .. } | Self::Bytecode(_) => Fault::World,
+            Self::Deb(_) | Self::Files { .. } | Self::Bytecode(_) | Self::Scratch(_) => Fault::World,
             Self::Twice(_) | Self::Invariant { .. } => Fault::Bug,
             Self::Script { .. } | Self::Unresolved(_) => Fault::Input,
         }
@@ -146,6 +160,7 @@ impl Diagnose for BaseError {
         match self {
             Self::Script { package, .. } => vec![format!("leave {package} out, or use a base image that has it")],
             Self::Unresolved(missing) => missing.iter().skip(1).take(9).map(ToString::to_string).collect(),
+            Self::Scratch(source) => source.hints(),
             Self::Bytecode(_) => vec![
                 "a base for another processor than this machine's has no bytecode unless its interpreter can run here"
                     .to_owned(),
@@ -277,15 +292,14 @@ impl Making<'_> {
         let sources = bytecode::sources(&self.tree, python);
         let root = self.options.scratch;
         bytecode::unpack_interpreter(&self.tree, root, self.options.architecture, python, &sources)
-            .and_then(|()| compiler.compile(root, &sources))
-            .map_err(BaseError::Bytecode)?
-            .into_iter()
-            .try_for_each(|(path, content)| {
-                let source = bytecode::source_path(&path);
-                let package = source.and_then(|source| self.tree.get(&source)?.package.clone());
-                let node = Node::new(NodeKind::File(content.into()), 0o644).of(package.as_ref());
-                self.put(path.as_bytes(), node)
-            })
+            .map_err(BaseError::unpacking)?;
+        let made = compiler.compile(root, &sources).map_err(BaseError::Bytecode)?;
+        made.into_iter().try_for_each(|(path, content)| {
+            let source = bytecode::source_path(&path);
+            let package = source.and_then(|source| self.tree.get(&source)?.package.clone());
+            let node = Node::new(NodeKind::File(content.into()), 0o644).of(package.as_ref());
+            self.put(path.as_bytes(), node)
+        })
     }
 
     fn write_library_cache(&mut self) -> Result<(), BaseError> {

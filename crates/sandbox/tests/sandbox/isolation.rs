@@ -96,7 +96,7 @@ fn the_kernels_settings_can_be_read_at_most() {
          head -c 1 /proc/cpuinfo",
         writes.join(" ")
     );
-    for capabilities in [Capabilities::NONE, Capabilities::CONTAINER] {
+    for capabilities in [Capabilities::NONE, Capabilities::CONTAINER, Capabilities::ALL] {
         let mut sandbox = world.shell(&script);
         sandbox.process.capabilities = capabilities;
         sandbox.mounts.push(Mount::Sys);

@@ -62,8 +62,9 @@ pub fn ship(
     let layout = world.store.root().join("layouts").join(&outcome.planned.project.settings.name.value);
     let release = release(&outcome, &sbom, world)?;
     let release_blob = record(&outcome, &release, world)?;
-    outcome.name(&references, world)?;
     layout::export(world.store, &outcome.built.image.manifest.digest, &references, &layout)?;
+    // Last: a name that can be deployed stands for everything above.
+    outcome.name(&references, world)?;
     if let Some(path) = &options.release_file {
         let times = Times { released: tags::rfc3339(world.now)?, seconds: elapsed() };
         write_file(path, &release.to_bytes_with(&times).map_err(unwritable)?)?;

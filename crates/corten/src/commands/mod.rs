@@ -28,7 +28,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Report> {
         Command::Ship(ship) => ship::run(ship, format, &world),
         Command::Build(build) => build::run(build, format, &world),
         Command::Plan(plan) => plan::run(plan, format, &world),
-        Command::Lock(lock) => lock::run(lock, &world),
+        Command::Lock(lock) => lock::run(lock, format, &world),
         Command::Check(check) => check::run(check, format, &world),
         Command::Sbom(sbom) => sbom::run(sbom, &world),
         Command::Images => images::run(format, &world),

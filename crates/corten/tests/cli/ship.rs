@@ -9,6 +9,7 @@ use corten_oci::Digest;
 use serde_json::Value;
 
 use crate::service::{Service, wheels};
+use crate::told::refuses;
 
 /// The names of an object, sorted.
 #[track_caller]
@@ -244,7 +245,38 @@ fn a_base_is_pinned_until_lock_is_called() {
     service.edit("corten.lock", "2.36-9", "2.36-8");
     let pinned = service.read("corten.lock");
     service.run("build --locked").expect(0);
+    assert_eq!(service.run("plan --format json").expect(0).json()["base"]["debs"][4], "libc6 2.36-8");
     assert_eq!(service.read("corten.lock"), pinned, "a build takes what is pinned");
     assert_eq!(service.run("lock").expect(0).stdout, "libc-bin 2.36-8 → 2.36-9\nlibc6 2.36-8 → 2.36-9\n");
     assert_eq!(service.read("corten.lock"), newest);
+}
+
+#[test]
+fn what_lock_has_changed_is_an_object_too() {
+    let service = Service::filled();
+    assert_eq!(service.run("lock --format json").expect(0).json(), serde_json::json!({"changes": []}));
+    service.edit("corten.lock", "2023c-5", "2023a-1");
+    let changes = service.run("lock --format json").expect(0).json();
+    assert_eq!(changes, serde_json::json!({"changes": ["tzdata 2023a-1 → 2023c-5"]}));
+}
+
+#[test]
+fn a_layout_that_cannot_be_written_leaves_no_name() {
+    let service = Service::filled();
+    let images = || service.run("images --format json").expect(0).json();
+    let before = images();
+    service.edit("app.py", "well", "very well");
+    fs::create_dir_all(service.corten.store().join("layouts")).unwrap();
+    let layout = service.corten.store().join("layouts/service");
+    fs::write(&layout, "a file").unwrap();
+    refuses(
+        &service,
+        "ship --format json",
+        3,
+        "error: making the folder …/corten/layouts/service: File exists (os error 17)",
+    );
+    assert_eq!(images(), before);
+    fs::remove_file(layout).unwrap();
+    service.run("ship").expect(0);
+    assert_ne!(images(), before);
 }

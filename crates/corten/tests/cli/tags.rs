@@ -1,6 +1,11 @@
 //! Names of images: where git knows the commit, where files differ from it, where there is no git, and names that move.
 
-use crate::service::Service;
+use std::fs;
+
+use corten_testkit::command::Ran;
+use serde_json::{Value, json};
+
+use crate::service::{self, Service};
 
 /// The service in a repository, with everything committed but the weights, which git ignores.
 fn committed() -> Service {
@@ -92,4 +97,37 @@ fn names_of_ones_own() {
     for name in ["team/service:test", "other", "other:latest"] {
         service.run(&format!("sbom {name}")).expect(1);
     }
+}
+
+/// The labels of the image that a run has shipped.
+#[track_caller]
+fn labels(service: &Service, ran: Ran) -> Value {
+    let digest = service::digest(&ran);
+    let read = |digest: &str| -> Value {
+        let path = service.corten.store().join("blobs").join(digest.replace(':', "/"));
+        serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    };
+    let config = read(read(&digest)["config"]["digest"].as_str().unwrap());
+    assert_eq!(config.get("created"), config["config"]["Labels"].get("org.opencontainers.image.created"));
+    config["config"]["Labels"].clone()
+}
+
+#[test]
+fn labels_say_where_an_image_comes_from() {
+    let service = Service::filled();
+    let at = |name: &str| format!("org.opencontainers.image.{name}");
+    let labelled = labels(&service, service.run("build --format json"));
+    assert_eq!((labelled.get(at("revision")), labelled.get(at("created"))), (None, None), "no git, no time");
+    assert_eq!((&labelled[at("version")], &labelled[at("title")]), (&json!("1.3.0"), &json!("service")));
+
+    let epoch = |value: &str| {
+        let mut command = service.corten.command(&service.folder());
+        Ran::from(command.args(["build", "--format", "json"]).env("SOURCE_DATE_EPOCH", value).output().unwrap())
+    };
+    assert_eq!(labels(&service, epoch("86400"))[at("created")], "1970-01-02T00:00:00Z");
+
+    let service = committed();
+    let labelled = labels(&service, service.run("build --format json"));
+    assert_eq!(labelled[at("created")], "2026-11-21T10:00:00Z", "the time of the commit");
+    assert!(labelled[at("revision")].as_str().unwrap().starts_with(&commit(&service)));
 }

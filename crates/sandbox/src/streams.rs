@@ -149,7 +149,7 @@ impl Sandbox {
                 .collect();
             let answer = wire::receive(socket);
             let failed = readers.into_iter().filter_map(|reader| reader.join().ok().and_then(Result::err)).next();
-            answer.map(|answer| (answer, failed))
+            answer.map(|answer| (answer.map(|answer| budget.judge(answer)), failed))
         })
     }
 }
@@ -183,6 +183,16 @@ impl Budget<'_> {
             if granted < count && !self.is_over.swap(true, Ordering::Relaxed) {
                 self.remote.ask(&Request::End(End::Limit(Limit::Output)));
             }
+        }
+    }
+
+    /// The last bytes may be too many after the process has ended.
+    fn judge(&self, answer: Answer) -> Answer {
+        match answer {
+            Answer::Ended(exit) if self.is_over.load(Ordering::Relaxed) => {
+                Answer::Ended(Exit { end: End::Limit(Limit::Output), ..exit })
+            }
+            answer => answer,
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use corten_diagnostic::{Event, Events, Failure, Span};
-use corten_frontend::python::{LockKind, LockText, Manifest, includes, members};
+use corten_frontend::python::{LockKind, LockText, Manifest, includes, matches_name, members};
 use corten_frontend::settings::{Frontend, Settings, Text, Texts};
 use corten_oci::Digest;
 use corten_plan::CortenLock;
@@ -73,11 +73,12 @@ impl Project {
         choose_path(folder, &settings, &texts, options, events)?;
         let lock = find_lock(folder, &settings)?;
         let manifest = texts.pyproject.as_ref().map(|text| Manifest::parse(&text.path, Arc::clone(&text.text)));
+        let manifest = manifest.transpose()?;
         Ok(Self {
             lock_digest: digest_of(&lock),
-            members: read_members(folder, &lock)?,
+            members: read_members(folder, &lock, manifest.as_ref())?,
             lock,
-            manifest: manifest.transpose()?,
+            manifest,
             corten_lock: corten_lock(folder)?,
             ignore: text(folder, ".dockerignore")?,
             python_version: text(folder, ".python-version")?.map(|text| text.text.to_string()),
@@ -87,15 +88,45 @@ impl Project {
     }
 }
 
-/// A folder without a manifest is left out: whether the lock is in step cannot be told then.
-fn read_members(folder: &Path, lock: &LockText) -> Result<Vec<(String, Manifest)>, Failure> {
+/// The projects that the lock has, and those that the workspace has now. A folder without a manifest is left out: whether
+/// the lock is in step cannot be told then.
+fn read_members(folder: &Path, lock: &LockText, root: Option<&Manifest>) -> Result<Vec<(String, Manifest)>, Failure> {
+    let mut folders = members(lock)?;
+    if let Some(root) = root.filter(|_| lock.kind == LockKind::Uv) {
+        for pattern in root.member_patterns() {
+            folders.extend(matching(folder, pattern).into_iter().filter(|member| root.is_member(member)));
+        }
+    }
+    folders.sort();
+    folders.dedup();
     let mut read = Vec::new();
-    for member in members(lock)? {
+    for member in folders {
         if let Some(text) = text(&folder.join(&member), "pyproject.toml")? {
             read.push((member, Manifest::parse(text.path, text.text)?));
         }
     }
     Ok(read)
+}
+
+/// The folders in `root` that a pattern such as `libs/*` names.
+fn matching(root: &Path, pattern: &str) -> Vec<String> {
+    let mut found = vec![String::new()];
+    for part in pattern.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        let mut next = Vec::new();
+        for before in &found {
+            let join = |name: &str| if before.is_empty() { name.to_owned() } else { format!("{before}/{name}") };
+            if !part.contains('*') {
+                next.push(join(part));
+                continue;
+            }
+            let entries = std::fs::read_dir(root.join(before)).into_iter().flatten().flatten();
+            let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            let names = folders.map(|entry| entry.file_name().to_string_lossy().into_owned());
+            next.extend(names.filter(|name| matches_name(part, name)).map(|name| join(&name)));
+        }
+        found = next;
+    }
+    found
 }
 
 /// One digest over the lock and what it includes.
@@ -385,9 +416,18 @@ mod tests {
         let lock = "version = 1\n[[package]]\nname = \"app\"\nsource = { virtual = \".\" }\n\
             [[package]]\nname = \"lib\"\nsource = { editable = \"libs/lib\" }\n\
             [[package]]\nname = \"gone\"\nsource = { directory = \"libs/gone\" }\n";
-        let files = [PYPROJECT, ("uv.lock", lock), ("libs/lib/pyproject.toml", "[project]\nname = 'lib'\n")];
-        let project = Folder::with(&files).open().unwrap();
+        let root = format!("{}[tool.uv.workspace]\nmembers = ['new/*']\nexclude = ['new/no']\n", PYPROJECT.1);
+        let manifest = "[project]\nname = 'x'\n";
+        let project = Folder::with(&[
+            ("pyproject.toml", &root),
+            ("uv.lock", lock),
+            ("libs/lib/pyproject.toml", manifest),
+            ("new/one/pyproject.toml", manifest),
+            ("new/no/pyproject.toml", manifest),
+            ("new/bare/README", ""),
+        ]);
+        let project = project.open().unwrap();
         let folders: Vec<_> = project.members.iter().map(|(folder, _)| folder.as_str()).collect();
-        assert_eq!(folders, ["libs/lib"]);
+        assert_eq!(folders, ["libs/lib", "new/one"]);
     }
 }

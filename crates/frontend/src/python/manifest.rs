@@ -90,12 +90,22 @@ pub(super) struct Uv {
     pub sources: BTreeMap<PackageName, Sources>,
     #[serde(default)]
     pub index: Vec<Index>,
+    pub workspace: Option<Workspace>,
     #[serde(default)]
     pub dev_dependencies: Vec<String>,
     #[serde(default)]
     pub override_dependencies: Vec<toml::Value>,
     #[serde(default)]
     pub constraint_dependencies: Vec<toml::Value>,
+}
+
+/// Folders by pattern, relative to the manifest.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct Workspace {
+    #[serde(default)]
+    pub members: Vec<String>,
+    #[serde(default)]
+    pub exclude: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -186,6 +196,20 @@ impl Manifest {
         self.content.project.as_ref().and_then(|project| project.requires_python.as_deref())
     }
 
+    /// The patterns of the folders of its workspace's members, as far as they can be followed folder by folder (no `**`);
+    /// [`Manifest::is_member`] answers for one.
+    pub fn member_patterns(&self) -> impl Iterator<Item = &str> {
+        let members = self.content.tool.uv.workspace.iter().flat_map(|workspace| &workspace.members);
+        members.map(String::as_str).filter(|pattern| !pattern.split('/').any(|part| part == "**" || part == ".."))
+    }
+
+    /// Is the project in `folder` (relative, with `/`) a member of its workspace?
+    pub fn is_member(&self, folder: &str) -> bool {
+        let Some(workspace) = &self.content.tool.uv.workspace else { return false };
+        let fits = |patterns: &[String]| patterns.iter().any(|pattern| matches_path(pattern, folder));
+        fits(&workspace.members) && !fits(&workspace.exclude)
+    }
+
     /// Where it says what `differences` (of [`super::in_step`]) tell of: the first requirement that one of them names,
     /// else the version, else what is asked of Python, else the list of dependencies.
     pub fn place_of(&self, differences: &[String]) -> Option<Span> {
@@ -256,6 +280,28 @@ impl Manifest {
     }
 }
 
+/// Part by part; a `*` stays within one.
+fn matches_path(pattern: &str, path: &str) -> bool {
+    let (pattern, path) = (pattern.trim_start_matches("./").trim_end_matches('/'), path.trim_end_matches('/'));
+    let (patterns, names): (Vec<_>, Vec<_>) = (pattern.split('/').collect(), path.split('/').collect());
+    patterns.len() == names.len() && patterns.iter().zip(names).all(|(pattern, name)| matches(pattern, name))
+}
+
+/// `*` for any text, as in file names.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    for part in middle {
+        match rest.find(part) {
+            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
 pub(super) fn requirement(text: &str) -> Result<Requirement, String> {
     text.parse().map_err(|error: corten_package::RequirementError| error.to_string())
 }
@@ -265,6 +311,39 @@ impl Sources {
         match self {
             Self::One(one) => std::slice::from_ref(one),
             Self::Many(many) => many,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_those_of_file_names() {
+        for (pattern, name, answer) in [
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("*", "x", true),
+            ("acme-*", "acme-x", true),
+            ("acme-*", "acme", false),
+            ("*-cu1*", "torch-cu12", true),
+            ("a*b*c", "a1b2c", true),
+            ("a*a", "a", false),
+        ] {
+            assert_eq!(matches(pattern, name), answer, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn members_are_named_by_pattern() {
+        let text = "[tool.uv.workspace]\nmembers = ['libs/*', './app/', 'deep/**']\nexclude = ['libs/old*']\n";
+        let manifest = Manifest::parse("pyproject.toml", text).unwrap();
+        assert_eq!(manifest.member_patterns().collect::<Vec<_>>(), ["libs/*", "./app/"]);
+        for (folder, answer) in
+            [("libs/a", true), ("app", true), ("libs/old1", false), ("libs", false), ("libs/a/b", false)]
+        {
+            assert_eq!(manifest.is_member(folder), answer, "{folder}");
         }
     }
 }

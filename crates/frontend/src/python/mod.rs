@@ -29,7 +29,7 @@ mod uv;
 pub use choose::{NoWheel, Reason, choose};
 pub use conda::refuse as refuse_conda;
 pub use lock::{LockKind, LockText, read, refuse_broken};
-pub use manifest::Manifest;
+pub use manifest::{Manifest, matches as matches_name};
 pub use pick::{
     OfferedPython, PythonAsked, PythonFit, PythonWish, fewest_missing, missing_wheels, pick_python, python_asked,
     python_fits,

@@ -16,7 +16,7 @@ use corten_package::{PackageName, Requirement, Source};
 use super::constraint::Constraint;
 use super::graph::{Accepts, Need, Node, solve};
 use super::lock::named;
-use super::manifest::requirement;
+use super::manifest::{matches, requirement};
 use super::resolved::{FileText, locked_file, named_file};
 use super::{Asked, Files, GitSource, LocalProject, LockText, LockedFrom, Manifest, Resolved, Wanted};
 pub(super) use format::{Lock, Package, Pdm, parse, settings};
@@ -320,21 +320,6 @@ fn indexes(name: &PackageName, pdm: Option<&Pdm>) -> (Option<String>, Vec<String
     let usual = sources().find(is_usual).and_then(|source| source.url.clone());
     let others = sources().filter(|source| !is_usual(source) && !listed(&source.exclude_packages));
     (usual, others.filter_map(|source| source.url.clone()).collect())
-}
-
-/// `*` for any text, as in file names.
-fn matches(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
-    for part in middle {
-        match rest.find(part) {
-            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
 
 /// The project itself, which such a lock does not list.

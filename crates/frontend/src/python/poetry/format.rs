@@ -53,7 +53,7 @@ pub(crate) struct Package {
 
 /// One for all groups, or one each; a group without one has none.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a marker, or a table of one for each group")]
 pub(crate) enum Markers {
     All(String),
     ByGroup(BTreeMap<PackageName, String>),
@@ -77,7 +77,7 @@ pub(crate) struct Source {
 
 /// What is needed of one name, in the lock and in pyproject.toml alike.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a version, a table such as { version = \"…\" }, or a list of them")]
 pub(crate) enum Edges {
     Version(String),
     One(Box<Edge>),

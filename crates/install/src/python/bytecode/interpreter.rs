@@ -9,11 +9,11 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use corten_oci::LayerPath;
 
-use super::Module;
 use super::unpack::Unpacked;
 use crate::debian::bytecode::Invocation;
 
@@ -70,11 +70,12 @@ pub struct Interpreter<'a> {
 }
 
 impl Interpreter<'_> {
-    /// Bytecode for each module, in their order; none for what does not compile.
-    pub(super) fn compile(&self, modules: &[Module]) -> io::Result<Vec<(LayerPath, Option<Vec<u8>>)>> {
-        let answer = (self.run)(&self.invocation(modules))?;
-        let paths = modules.iter().map(|module| module.path.clone());
-        Ok(paths.zip(read_answer(&answer, modules.len())?).collect())
+    /// Compiles sources, in their order.
+    pub(super) fn compile(&self, input: Input) -> io::Result<Compiled> {
+        let Input { paths, framed } = input;
+        let answer = (self.run)(&self.invocation(framed))?;
+        let places = read_answer(&answer, paths.len())?;
+        Ok(Compiled { answer, files: paths.into_iter().zip(places).collect() })
     }
 
     /// `…/abc.py` → `…/__pycache__/abc.cpython-311.pyc` (PEP 3147).
@@ -86,7 +87,7 @@ impl Interpreter<'_> {
         source.parent().unwrap_or_default().join(name).map_err(io::Error::other)
     }
 
-    fn invocation(&self, modules: &[Module]) -> Invocation {
+    fn invocation(&self, input: Vec<u8>) -> Invocation {
         let unpacked = self.unpacked;
         let mut arguments: Vec<OsString> = Vec::new();
         if unpacked.is_glibc {
@@ -98,40 +99,74 @@ impl Interpreter<'_> {
         arguments.extend([MEMORY.to_string(), SECONDS.to_string()].map(OsString::from));
         let environment = [("PYTHONHOME", unpacked.home()), ("PYTHONHASHSEED", "0".into()), ("LC_ALL", "C".into())];
         let environment = environment.map(|(key, value): (_, PathBuf)| (key.into(), value.into()));
-        let mut input = Vec::new();
-        for module in modules {
-            for field in [module.path_in_image().as_slice(), &module.source] {
-                input.extend_from_slice(&(field.len() as u64).to_le_bytes());
-                input.extend_from_slice(field);
-            }
-        }
         Invocation { program: unpacked.loader(), arguments, environment: environment.into(), input }
     }
 }
 
-impl Module {
-    fn path_in_image(&self) -> Vec<u8> {
-        [b"/", self.path.as_bytes()].concat()
+/// Sources as the interpreter gets them; nothing is kept twice, for large wheels have 60 MB of them.
+#[derive(Default)]
+pub(super) struct Input {
+    /// Of the sources in the image.
+    paths: Vec<LayerPath>,
+    framed: Vec<u8>,
+}
+
+impl Input {
+    /// With space for so many bytes of source.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self { paths: Vec::new(), framed: Vec::with_capacity(bytes) }
+    }
+
+    pub(super) fn push(&mut self, path: LayerPath, source: &[u8]) {
+        let shown = [b"/", path.as_bytes()].concat();
+        for field in [shown.as_slice(), source] {
+            self.framed.extend_from_slice(&(field.len() as u64).to_le_bytes());
+            self.framed.extend_from_slice(field);
+        }
+        self.paths.push(path);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.paths.is_empty()
     }
 }
 
-fn read_answer(mut answer: &[u8], count: usize) -> io::Result<Vec<Option<Vec<u8>>>> {
+/// What the interpreter made: its answer as it came, and where in it the files are.
+pub(super) struct Compiled {
+    answer: Vec<u8>,
+    files: Vec<(LayerPath, Option<Range<usize>>)>,
+}
+
+impl Compiled {
+    /// Path of the source, and its bytecode; none for what does not compile.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&LayerPath, Option<&[u8]>)> {
+        self.files.iter().map(|(path, place)| {
+            let bytecode = place.as_ref().and_then(|place| self.answer.get(place.clone()));
+            (path, bytecode)
+        })
+    }
+}
+
+/// Where in the answer each file is.
+fn read_answer(answer: &[u8], count: usize) -> io::Result<Vec<Option<Range<usize>>>> {
     let invalid = |why| io::Error::new(io::ErrorKind::InvalidData, format!("the interpreter's answer {why}"));
-    let mut answers = Vec::with_capacity(count);
+    let mut places = Vec::with_capacity(count);
+    let mut rest = answer;
     for _ in 0..count {
-        let (length, rest) = answer.split_first_chunk().ok_or_else(|| invalid("is cut off"))?;
+        let (length, behind) = rest.split_first_chunk().ok_or_else(|| invalid("is cut off"))?;
         let length = u64::from_le_bytes(*length);
+        rest = behind;
         if length == NOT_PYTHON {
-            answers.push(None);
-            answer = rest;
+            places.push(None);
             continue;
         }
         let length = usize::try_from(length).ok().filter(|length| *length <= rest.len());
-        let (content, rest) = rest.split_at(length.ok_or_else(|| invalid("is cut off"))?);
-        answers.push(Some(content.to_vec()));
-        answer = rest;
+        let length = length.ok_or_else(|| invalid("is cut off"))?;
+        let start = answer.len() - rest.len();
+        places.push(Some(start..start + length));
+        rest = rest.split_at(length).1;
     }
-    if answer.is_empty() { Ok(answers) } else { Err(invalid("goes on behind its end")) }
+    if rest.is_empty() { Ok(places) } else { Err(invalid("goes on behind its end")) }
 }
 
 #[cfg(test)]
@@ -141,7 +176,7 @@ mod tests {
     #[test]
     fn answers_are_framed() {
         let answer = b"\x02\0\0\0\0\0\0\0AB\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\0\0\0";
-        assert_eq!(read_answer(answer, 3).unwrap(), [Some(b"AB".to_vec()), None, Some(Vec::new())]);
+        assert_eq!(read_answer(answer, 3).unwrap(), [Some(8..10), None, Some(26..26)]);
         for (answer, count) in [
             (&b""[..], 1),
             (b"\x02\0\0\0\0\0\0\0A", 1),

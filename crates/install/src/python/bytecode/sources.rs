@@ -5,7 +5,7 @@ use std::fs::File;
 use corten_layer::zip::{Archive, Member};
 use corten_oci::LayerPath;
 
-use super::Module;
+use super::interpreter::Input;
 use crate::python::wheel::{InstallTarget, Library, Problem, WheelError, WheelSource, library};
 
 /// Sources that have not been read yet.
@@ -34,22 +34,25 @@ impl<'a> Sources<'a> {
     }
 
     /// The sources, and the paths of those that are larger than `largest` bytes or come after the first `all` bytes.
-    pub(super) fn read(mut self, largest: u64, all: u64) -> Result<(Vec<Module>, Vec<String>), WheelError> {
-        let (mut modules, mut left_out, mut total) = (Vec::new(), Vec::new(), 0_u64);
+    pub(super) fn read(mut self, largest: u64, all: u64) -> Result<(Input, Vec<String>), WheelError> {
+        let sizes = self.files.iter().map(|(path, member)| path.len() as u64 + member.size.min(largest) + 20);
+        // A hint: not more than `all`, which fits.
+        let mut input = Input::with_capacity(sizes.sum::<u64>().min(all) as usize);
+        let (mut left_out, mut total) = (Vec::new(), 0_u64);
         for (path, member) in std::mem::take(&mut self.files) {
             total = total.saturating_add(member.size);
             if member.size > largest || total > all {
                 left_out.push(path);
                 continue;
             }
-            modules.push(self.module(&path, &member).map_err(|problem| problem.of(self.wheel))?);
+            self.push(&path, &member, &mut input).map_err(|problem| problem.of(self.wheel))?;
         }
-        Ok((modules, left_out))
+        Ok((input, left_out))
     }
 
-    fn module(&mut self, path: &str, member: &Member) -> Result<Module, Problem> {
-        let source = self.archive.content(member, member.size)?;
+    fn push(&mut self, path: &str, member: &Member, input: &mut Input) -> Result<(), Problem> {
         let path = LayerPath::new(path).map_err(|error| error.to_string())?;
-        Ok(Module { path, source })
+        input.push(path, &self.archive.content(member, member.size)?);
+        Ok(())
     }
 }

@@ -21,10 +21,15 @@ hint: `uv lock` writes uv.lock from pyproject.toml
     for file in ["pyproject.toml", "corten.toml"] {
         service.remove(file);
     }
-    refuses(&service, "build", 1, "
+    refuses(
+        &service,
+        "build",
+        1,
+        "
 error: there is nothing to build in .: no lock
 hint: a project has pyproject.toml and a lock: uv.lock, …
-");
+",
+    );
     service.write("Dockerfile", "FROM python\n");
     refuses(
         &service,

@@ -273,7 +273,10 @@ fn a_layout_that_cannot_be_written_leaves_no_name() {
         &service,
         "ship --format json",
         3,
-        "error: making the folder …/corten/layouts/service: File exists (os error 17)",
+        "
+error: making the folder …/corten/layouts/service: File exists (os error 17)
+hint: something lies where the store wants a folder: set CORTEN_HOME to another place
+",
     );
     assert_eq!(images(), before);
     fs::remove_file(layout).unwrap();

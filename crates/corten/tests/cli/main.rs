@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 mod archive;
+mod crash;
+mod determinism;
+mod disk;
 mod findings;
 mod flags;
+mod ground;
 mod outputs;
 mod project;
 mod service;

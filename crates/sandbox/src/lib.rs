@@ -35,7 +35,11 @@
 //! [`Note::LimitsNotEnforced`].
 //!
 //! **What it needs.** Linux 5.12 (5.11 for overlays in user namespaces, 5.12 for `mount_setattr`), user namespaces, a `/proc` that is not
-//! masked. Tested on Linux 6.18 (user namespaces for everyone, overlayfs in them, cgroup v1 beside a v2 without controllers).
+//! masked. Tested, as root and as nobody, on Linux 6.18 (user namespaces for everyone, overlayfs in them, cgroup v1 beside a v2
+//! without controllers: limits are watched) and on Debian 12's Linux 6.1 with cgroup v2 delegated (limits are enforced).
+//!
+//! **What is not limited.** The space that [`Upper::Keep`] and writable binds take on disk. Where limits are only watched, pages of
+//! a shared mapping that a process lets go of with madvise; memfd and System V memory are refused there (ENOSYS).
 
 #![warn(clippy::undocumented_unsafe_blocks)]
 

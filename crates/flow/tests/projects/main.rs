@@ -155,9 +155,6 @@ impl Case<'_> {
             }
         };
         let theirs = String::from_utf8_lossy(theirs);
-        let tags = |text: &str| {
-            text.lines().filter(|line| line.starts_with("Tag: ")).map(str::to_owned).collect::<BTreeSet<_>>()
-        };
         Ok(match ours.path.rsplit('/').next().unwrap_or_default() {
             "METADATA" => {
                 let ours: String = headers(&text).map(|line| format!("{line}\n")).collect();
@@ -169,6 +166,12 @@ impl Case<'_> {
             _ => (text != theirs).then(|| format!("{theirs:?}, ours {text:?}")),
         })
     }
+}
+
+/// The lines of WHEEL that say where it runs; `py2.py3` is two.
+fn tags(text: &str) -> BTreeSet<String> {
+    let tags = text.lines().filter_map(|line| line.strip_prefix("Tag: ")).filter_map(|tag| tag.split_once('-'));
+    tags.flat_map(|(pythons, rest)| pythons.split('.').map(move |python| format!("{python}-{rest}"))).collect()
 }
 
 /// What a program can notice; licences moved with the versions of backends.

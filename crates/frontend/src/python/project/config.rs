@@ -9,6 +9,9 @@ use toml::de::{DeTable, DeValue};
 use super::folder::Text;
 use super::refusal::{Outcome, Refusal};
 
+/// Items of one list: patterns are matched against every file of the project.
+pub(super) const MOST_ITEMS: usize = 2000;
+
 /// A TOML file, read.
 #[derive(Debug)]
 pub(super) struct Toml {
@@ -143,6 +146,9 @@ impl<'t> At<'t> {
     pub fn items(&self) -> Outcome<Vec<Self>> {
         match self.node.map(|node| &node.value) {
             None => Ok(Vec::new()),
+            Some(Value::List(items)) if items.len() > MOST_ITEMS => {
+                Err(self.wrong(format!("has more than {MOST_ITEMS} items")))
+            }
             Some(Value::List(items)) => {
                 let item = |node| Self { file: self.file, node: Some(node), name: self.name.clone() };
                 Ok(items.iter().map(item).collect())
@@ -164,6 +170,9 @@ impl<'t> At<'t> {
     pub fn entries(&self) -> Outcome<Vec<(&'t str, Self)>> {
         match self.node.map(|node| &node.value) {
             None => Ok(Vec::new()),
+            Some(Value::Table(table)) if table.len() > MOST_ITEMS => {
+                Err(self.wrong(format!("has more than {MOST_ITEMS} keys")))
+            }
             Some(Value::Table(table)) => Ok(table.keys().map(|key| (key.as_str(), self.key(key))).collect()),
             Some(_) => Err(self.wrong("is no table")),
         }

@@ -4,6 +4,7 @@
 //! file alone, so that `!keep.log` takes a file back out of an ignored folder; it also writes its own patterns so.
 
 use super::glob::{Hidden, PathGlob, Recursive};
+use super::refusal::{Outcome, Refusal};
 
 /// Patterns in their order; the last one that matches decides.
 #[derive(Debug, Clone, Default)]
@@ -16,12 +17,15 @@ struct Pattern {
     folders_only: bool,
 }
 
-/// Lines of one file that are read.
-const MOST_LINES: usize = 20_000;
+/// Lines of one file: each is matched against every file of the project.
+const MOST_LINES: usize = 3000;
 
 impl Patterns {
-    pub fn read(text: &str) -> Self {
-        Self(text.lines().take(MOST_LINES).filter_map(Pattern::parse).collect())
+    pub fn read(text: &str) -> Outcome<Self> {
+        if text.lines().nth(MOST_LINES).is_some() {
+            return Err(Refusal::broken(format!("a .gitignore has more than {MOST_LINES} lines")));
+        }
+        Ok(Self(text.lines().filter_map(Pattern::parse).collect()))
     }
 
     pub fn of<'p>(patterns: impl IntoIterator<Item = &'p str>) -> Self {
@@ -111,13 +115,15 @@ enum Where {
 
 impl Repository {
     /// The .gitignore of a folder above, or `info/exclude`, with the path from there to the project; outermost first.
-    pub fn add_above(&mut self, inside: &str, text: &str) {
-        self.files.push((Where::Above(inside.to_owned()), Patterns::read(text)));
+    pub fn add_above(&mut self, inside: &str, text: &str) -> Outcome<()> {
+        self.files.push((Where::Above(inside.to_owned()), Patterns::read(text)?));
+        Ok(())
     }
 
     /// The .gitignore of a folder of the project; outer ones first.
-    pub fn add(&mut self, folder: &str, text: &str) {
-        self.files.push((Where::Below(folder.to_owned()), Patterns::read(text)));
+    pub fn add(&mut self, folder: &str, text: &str) -> Outcome<()> {
+        self.files.push((Where::Below(folder.to_owned()), Patterns::read(text)?));
+        Ok(())
     }
 
     /// Is a file of the project ignored?
@@ -150,7 +156,7 @@ mod tests {
     /// Answers of hatchling 1.33 (pathspec) for files.
     #[test]
     fn files_alone_decide() {
-        let patterns = Patterns::read("*.log\n/gen/\nbuild/*\n!keep.log\n# no\n\\#yes\na/**\ndoc/x \n");
+        let patterns = Patterns::read("*.log\n/gen/\nbuild/*\n!keep.log\n# no\n\\#yes\na/**\ndoc/x \n").unwrap();
         for (file, answer) in [
             ("x.log", true),
             ("a.b/x.log/y", true),
@@ -171,9 +177,9 @@ mod tests {
     #[test]
     fn git_takes_nothing_back_from_an_ignored_folder() {
         let mut repository = Repository::default();
-        repository.add_above("back", "/back/cache/\n*.tmp\n");
-        repository.add("", "gen/\n!gen/keep.py\n!x.tmp\n");
-        repository.add("sub", "*.md\n!b.md\n");
+        repository.add_above("back", "/back/cache/\n*.tmp\n").unwrap();
+        repository.add("", "gen/\n!gen/keep.py\n!x.tmp\n").unwrap();
+        repository.add("sub", "*.md\n!b.md\n").unwrap();
         for (file, answer) in [
             ("cache/x", true),
             ("gen/keep.py", true),

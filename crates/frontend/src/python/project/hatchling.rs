@@ -344,7 +344,7 @@ fn of_version_control(context: &Context<'_>) -> Outcome<Patterns> {
         text.push('\n');
         text.push_str(&globs_of_mercurial(&mercurial.text));
     }
-    let patterns = Patterns::read(&text);
+    let patterns = Patterns::read(&text)?;
     let root = context.project.shown.to_string_lossy();
     let ignored = !root.is_empty() && patterns.matches(root.trim_start_matches('/'));
     Ok(if ignored { Patterns::default() } else { patterns })

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::config::MOST_ITEMS;
 use super::folder::Text;
 use super::refusal::{Outcome, Refusal};
 
@@ -47,7 +48,13 @@ impl Ini {
                 return Err(refusal.at(Some(ini.text.line(number))));
             }
         }
-        Ok(ini)
+        let long = ini.sections.values().flatten().find(|item| item.list().len() > MOST_ITEMS);
+        match long
+            .map(|item| (item.line, format!("{}: {} has more than {MOST_ITEMS} items", ini.text.name(), item.key)))
+        {
+            Some((line, why)) => Err(Refusal::broken(why).at(Some(ini.text.line(line)))),
+            None => Ok(ini),
+        }
     }
 
     pub fn section(&self, name: &str) -> &[Item] {

@@ -50,6 +50,10 @@ fn refuse_code(context: &Context<'_>) -> Outcome<()> {
     if locked.flag()? == Some(true) && context.pkg_info.is_none() && requires(context, "pdm-build-locked")? {
         return Err(locked.needs_build("lets pdm-build-locked add extras"));
     }
+    let pure = build.key("is-purelib");
+    if pure.flag()? == Some(false) {
+        return Err(pure.needs_build("is false: the wheel is for one platform"));
+    }
     let setuptools = build.key("run-setuptools");
     if setuptools.flag()? == Some(true) {
         return Err(setuptools.needs_build("runs setup.py"));
@@ -230,7 +234,8 @@ fn weight(glob: &str) -> (usize, isize) {
 }
 
 fn add_wheel_data(context: &Context<'_>, files: &mut Files) -> Outcome<()> {
-    const SCHEMES: [&str; 6] = ["scripts", "purelib", "platlib", "include", "platinclude", "data"];
+    // pdm also writes `include` and `platinclude`, which no installer knows.
+    const SCHEMES: [&str; 4] = ["scripts", "purelib", "platlib", "data"];
     for (scheme, list) in build(context).key("wheel-data").entries()? {
         let known = SCHEMES.iter().find(|known| **known == scheme);
         let scheme = known.ok_or_else(|| list.wrong(format!("is none of {}", SCHEMES.join(", "))))?;
@@ -248,7 +253,6 @@ fn add_data_item(context: &Context<'_>, files: &mut Files, scheme: &'static str,
     };
     let glob = glob.ok_or_else(|| item.wrong("has no path"))?;
     let base = relative_to.map(|base| clean(base).ok_or_else(|| item.wrong("leaves the project"))).transpose()?;
-    let scheme = if scheme.ends_with("include") { "headers" } else { scheme };
     let pattern = PathGlob::new(glob, Hidden::NeedDot, Recursive::Yes);
     for (path, entry) in context.tree.files().filter(|(path, _)| pattern.matches(path)) {
         let place = match &base {

@@ -162,7 +162,7 @@ fn ignored_by_git(context: &Context<'_>) -> Outcome<BTreeSet<String>> {
     let mut repository = Repository::default();
     let mut whole = false;
     for file in git.exclude.iter().chain(context.project.ignored_above) {
-        repository.add_above(&file.inside, &file.text);
+        repository.add_above(&file.inside, &file.text)?;
         whole |= repository.ignores_the_project(&file.inside);
     }
     // git says nothing of files in a folder that it ignores as a whole.
@@ -174,7 +174,7 @@ fn ignored_by_git(context: &Context<'_>) -> Outcome<BTreeSet<String>> {
     own.sort_by_key(|path| path.matches('/').count());
     for path in own {
         if let Some(text) = context.text(path)? {
-            repository.add(parent(path), &text.text);
+            repository.add(parent(path), &text.text)?;
         }
     }
     let files = context.tree.files().map(|(path, _)| path);

@@ -2,6 +2,7 @@
 //!
 //! Tokens and logical lines are enough for that; a value is a literal or it is not known.
 
+use super::config::MOST_ITEMS;
 use super::folder::Text;
 
 /// A token.
@@ -62,6 +63,7 @@ impl Literal {
     pub fn texts(&self) -> Option<Vec<String>> {
         match self {
             Self::Text(text) => Some(vec![text.clone()]),
+            Self::List(items) if items.len() > MOST_ITEMS => None,
             Self::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
             _ => None,
         }

@@ -183,6 +183,19 @@ fn texts_of_every_kind_end() {
         let toml = pyproject("setuptools.build_meta", "");
         let _ = compute(&folder(&[("pyproject.toml", &toml), ("demo/__init__.py", ""), (file, text)]));
     }
+    let globs = format!("license-files = [{}]\n", "\"*a*a*a*b\",".repeat(3000));
+    let refusal = compute(&with("flit_core.buildapi", &globs)).unwrap_err();
+    assert!(refusal.reason().contains("more than 2000 items"), "{refusal}");
+    for (backend, file, head, unit) in [
+        ("hatchling.build", ".gitignore", "", "*a*b\n"),
+        ("setuptools.build_meta", "MANIFEST.in", "", "include *a*b\n"),
+        ("setuptools.build_meta", "setup.cfg", "[options]\npy_modules =\n", "  a\n"),
+    ] {
+        let mut many = with(backend, "");
+        many.0.insert(file.to_owned(), format!("{head}{}", unit.repeat(6000)).into_bytes());
+        let refusal = compute(&many).expect_err(file);
+        assert!(refusal.reason().contains("has more than"), "{refusal}");
+    }
     let bytes = Memory([("pyproject.toml".to_owned(), vec![0xff, 0xfe])].into());
     assert!(compute(&bytes).is_err());
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use corten_package::pep440::Specifiers;
+use corten_package::pep440::{Specifiers, Version};
 use corten_package::{PackageName, Requirement};
 
 /// The headers that something reads when a program runs, and those that a bill of materials is made of.
@@ -49,6 +49,11 @@ fn values(headers: &BTreeMap<String, Vec<String>>, key: &str) -> Vec<String> {
 fn same(key: &str, theirs: &[String], ours: &[String]) -> bool {
     match key {
         "Requires-Dist" => same_requirements(theirs, ours),
+        // Ours is in its normal form.
+        "Version" => {
+            let read = |list: &[String]| list.first().map(|text| text.parse::<Version>().unwrap());
+            read(theirs) == read(ours)
+        }
         "Requires-Python" => {
             let range = |list: &[String]| list.first().map(|text| text.parse::<Specifiers>().unwrap().canonical());
             range(theirs) == range(ours)

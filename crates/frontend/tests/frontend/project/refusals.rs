@@ -234,6 +234,14 @@ fn projects_that_their_backends_refuse_too() {
         hint: None,
         builds: false,
     });
+    let headers = pyproject("pdm.backend", "[tool.pdm.build.wheel-data]\ninclude = [\"*.h\"]\n");
+    check(&Expected {
+        files: &[("pyproject.toml", &headers), ("demo/__init__.py", "")],
+        message: "tool.pdm.build.wheel-data.include is none of scripts, purelib, platlib, data",
+        place: Some("app/pyproject.toml:9"),
+        hint: None,
+        builds: false,
+    });
     let collision =
         pyproject("hatchling.build", "[tool.hatch.build.targets.wheel.force-include]\n\"VERSION\" = \"demo/v.txt\"\n");
     check(&Expected {

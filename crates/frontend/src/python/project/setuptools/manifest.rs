@@ -8,6 +8,9 @@ use crate::python::project::glob::{Glob, Hidden, PathGlob, Recursive};
 use crate::python::project::refusal::{Outcome, Refusal};
 use crate::python::project::tree::{Tree, parent};
 
+/// Words of MANIFEST.in, comments too: each is matched against every file of the project.
+const MOST_WORDS: usize = 10_000;
+
 /// Builds the list.
 pub(super) struct Manifest<'c, 'a> {
     context: &'c Context<'a>,
@@ -66,6 +69,9 @@ impl Manifest<'_, '_> {
     }
 
     fn run(&mut self, template: &Text) -> Outcome<()> {
+        if template.text.split_whitespace().nth(MOST_WORDS).is_some() {
+            return Err(Refusal::broken(format!("MANIFEST.in has more than {MOST_WORDS} words")));
+        }
         let mut line_number = 0;
         let mut joined = String::new();
         let mut lines = template.text.lines().enumerate().peekable();

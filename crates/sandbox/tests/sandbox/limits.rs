@@ -168,7 +168,10 @@ fn caller_that_is_killed() {
 #[test]
 fn nothing_survives_whoever_is_killed() {
     for victim in ["the caller", "S"] {
+        // A caller that is killed leaves its root behind: in here.
+        let folder = tempfile::tempdir().unwrap();
         let mut caller = Command::new(std::env::current_exe().unwrap());
+        caller.env("TMPDIR", folder.path());
         caller.args(["--exact", "limits::caller_that_is_killed", "--nocapture"]);
         caller.env(ROLE, "caller").env(HELPER, helper()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut caller = caller.spawn().unwrap();

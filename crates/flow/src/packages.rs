@@ -381,3 +381,52 @@ pub fn side_by_side<T: Sync, R: Send>(
 pub fn lock_line(project: &Project, line: usize) -> Span {
     Span::line_of(&project.lock.path, std::sync::Arc::clone(&project.lock.text), line)
 }
+
+#[cfg(test)]
+mod tests {
+    use corten_frontend::python::{LockKind, LockText, NamedFile};
+    use corten_oci::Architecture;
+
+    use super::*;
+
+    fn wanted(text: &str) -> Wanted {
+        let lock = LockText::new(LockKind::Requirements, "requirements.txt", text);
+        let environment = Environment::new("3.11.2", Architecture::Amd64);
+        read(&lock, None, &Asked::default(), &environment).unwrap().wanted.remove(0)
+    }
+
+    fn file(name: &str) -> LockFile {
+        let (url, digest) = (format!("https://f.example/{name}"), Some(Digest::of(name)));
+        LockFile { file: name.to_owned(), url, digest, size: None, yanked: None }
+    }
+
+    const PURE: &str = "a-1.0-py3-none-any.whl";
+    const BETTER: &str = "a-1.0-cp311-cp311-manylinux_2_17_x86_64.whl";
+
+    /// Somebody uploads a better wheel of the same version, or changes the one that there was.
+    #[test]
+    fn what_was_recorded_stays_until_the_lock_changes() {
+        let tags = Tags::new((3, 11), (2, 36), Architecture::Amd64);
+        let first = Digest::of("as it was at first");
+        let recorded = BTreeMap::from([(PURE.to_owned(), first)]);
+        let files = [file(PURE), file(BETTER)];
+        let again = choose_again(&wanted("a==1.0"), &files, &recorded, &tags).unwrap();
+        assert_eq!((again.file.as_str(), again.digest), (PURE, Some(first)), "its bytes are held to the first ones");
+        let newer = [file(PURE), file("a-1.1-py3-none-any.whl")];
+        assert!(choose_again(&wanted("a==1.1"), &newer, &recorded, &tags).is_none(), "another version is another file");
+        assert!(choose_again(&wanted("a==1.0"), &files, &BTreeMap::new(), &tags).is_none());
+        let hashed = format!("a==1.0 --hash={}", Digest::of(BETTER));
+        assert!(choose_again(&wanted(&hashed), &files, &recorded, &tags).is_none(), "the lock itself has a hash");
+    }
+
+    /// An index that tells no hashes must not make the lock's be forgotten.
+    #[test]
+    fn a_file_that_the_lock_names_is_held_to_its_hash() {
+        let named = NamedFile { file: PURE.to_owned(), digest: Some(Digest::of("locked")) };
+        let files = Files::Named { index: None, extra: Vec::new(), files: vec![named] };
+        let wanted = Wanted { files, ..wanted("a==1.0") };
+        let bare = |name: &str| with_hash(&wanted, LockFile { digest: None, ..file(name) });
+        assert_eq!(bare(PURE).digest, Some(Digest::of("locked")));
+        assert!(wanted.allows(&bare(PURE)) && !wanted.allows(&bare(BETTER)) && !wanted.allows(&file(PURE)));
+    }
+}

@@ -129,9 +129,11 @@ impl Unpacking<'_> {
     ) -> io::Result<Wanted> {
         let prefix = program.parent().and_then(|folder| folder.parent()).unwrap_or_default();
         let name = String::from_utf8_lossy(program.name()).into_owned();
-        let library = prefix.join(format!("lib/{name}")).map_err(io::Error::other)?;
-        let landmark = library.join("os.py").map_err(io::Error::other)?;
-        self.real(&landmark)?;
+        // Fedora and its kin have it in lib64.
+        let places = ["lib", "lib64"].map(|folder| prefix.join(format!("{folder}/{name}/os.py")));
+        let landmark = places.into_iter().flatten().find_map(|landmark| self.real(&landmark).ok());
+        let missing = || io::Error::new(io::ErrorKind::NotFound, format!("/{program} has no standard library"));
+        let library = landmark.and_then(|landmark| landmark.parent()).ok_or_else(missing)?;
         let mut wanted = Wanted::new();
         for (path, node) in self.tree.iter().filter(|(path, _)| path.starts_with(&library)) {
             let below = path.as_bytes().get(library.as_bytes().len() + 1..).unwrap_or_default();

@@ -204,6 +204,7 @@ fn ask_indexes(
     world: &World<'_>,
 ) -> Result<Vec<LockFile>, Report> {
     let mut last = Ok(Vec::new());
+    let allowed = wanted.allowed();
     for index in indexes {
         let files = match index::files(world.client, &mirrored(project, index), wanted.name.as_str(), world.events) {
             Err(unknown @ index::IndexError::Unknown { .. }) => {
@@ -214,7 +215,7 @@ fn ask_indexes(
         };
         let knows = has_no_hashes(wanted) && !files.is_empty();
         let files = files.into_iter().map(|file| with_hash(wanted, lock_file(file)));
-        let files: Vec<_> = files.filter(|file| wanted.allows(file)).collect();
+        let files: Vec<_> = files.filter(|file| allowed.has(file)).collect();
         if knows || !files.is_empty() {
             return Ok(files);
         }
@@ -427,6 +428,7 @@ mod tests {
         let wanted = Wanted { files, ..wanted("a==1.0") };
         let bare = |name: &str| with_hash(&wanted, LockFile { digest: None, ..file(name) });
         assert_eq!(bare(PURE).digest, Some(Digest::of("locked")));
-        assert!(wanted.allows(&bare(PURE)) && !wanted.allows(&bare(BETTER)) && !wanted.allows(&file(PURE)));
+        let allowed = wanted.allowed();
+        assert!(allowed.has(&bare(PURE)) && !allowed.has(&bare(BETTER)) && !allowed.has(&file(PURE)));
     }
 }

@@ -1,8 +1,10 @@
 //! One wheel out of a package's files.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use corten_diagnostic::{Diagnose, Fault, Span};
+use corten_oci::Digest;
 use corten_package::pep440::Version;
 use corten_package::wheel::{Tags, WheelName};
 
@@ -125,12 +127,13 @@ impl Diagnose for NoWheel {
 }
 
 /// The best wheel of `files` (the lock's own, or what the index answered) for `tags`: best tag first, then the greatest
-/// build tag. Only files that the lock allows are looked at ([`Wanted::allows`]).
+/// build tag. Only files that the lock allows are looked at ([`Wanted::allowed`]).
 ///
 /// # Errors
 /// No wheel fits.
 pub fn choose(wanted: &Wanted, files: &[LockFile], tags: &Tags) -> Result<LockFile, NoWheel> {
-    let mine: Vec<&LockFile> = files.iter().filter(|file| wanted.allows(file)).collect();
+    let allowed = wanted.allowed();
+    let mine: Vec<&LockFile> = files.iter().filter(|file| allowed.has(file)).collect();
     let wheels: Vec<&LockFile> = mine.iter().copied().filter(|file| file.file.ends_with(".whl")).collect();
     let refuse = |reason: Reason| {
         let version = wanted.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
@@ -151,17 +154,40 @@ pub fn choose(wanted: &Wanted, files: &[LockFile], tags: &Tags) -> Result<LockFi
     }
 }
 
+/// Which files of an index a lock allows.
+#[derive(Debug)]
+pub struct Allowed<'a> {
+    wanted: &'a Wanted,
+    digests: HashSet<Digest>,
+    names: HashSet<&'a str>,
+}
+
 impl Wanted {
-    /// Does the lock allow this file of an index? Names count only where it has no hash to go by.
-    pub fn allows(&self, file: &LockFile) -> bool {
+    /// Which files of an index the lock allows. Names count only where it has no hash to go by.
+    pub fn allowed(&self) -> Allowed<'_> {
+        let (mut digests, mut names) = (HashSet::new(), HashSet::new());
         match &self.files {
+            Files::Known(_) | Files::AskIndex { hashes: None, .. } => {}
+            Files::AskIndex { hashes: Some(hashes), .. } => digests.extend(hashes.iter().copied()),
+            Files::Named { files, .. } => {
+                digests.extend(files.iter().filter_map(|named| named.digest));
+                names.extend(files.iter().filter(|named| named.digest.is_none()).map(|named| named.file.as_str()));
+            }
+        }
+        Allowed { wanted: self, digests, names }
+    }
+}
+
+impl Allowed<'_> {
+    /// Is it one of them?
+    pub fn has(&self, file: &LockFile) -> bool {
+        match &self.wanted.files {
             Files::Known(_) => true,
-            Files::AskIndex { hashes: None, .. } => self.is_version_of(file),
-            Files::AskIndex { hashes: Some(hashes), .. } => file.digest.is_some_and(|digest| hashes.contains(&digest)),
-            Files::Named { files, .. } => files.iter().any(|named| match named.digest {
-                Some(digest) => file.digest == Some(digest),
-                None => file.file == named.file,
-            }),
+            Files::AskIndex { hashes: None, .. } => self.wanted.is_version_of(file),
+            Files::AskIndex { hashes: Some(_), .. } | Files::Named { .. } => {
+                let known = file.digest.is_some_and(|digest| self.digests.contains(&digest));
+                known || self.names.contains(file.file.as_str())
+            }
         }
     }
 }

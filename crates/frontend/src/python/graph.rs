@@ -117,7 +117,7 @@ enum Walk {
 struct Search<'a> {
     nodes: &'a [Node],
     by_name: HashMap<&'a PackageName, Vec<usize>>,
-    /// Needs that may still be looked at: in proportion to the lock, so that none takes for ever.
+    /// Candidates that may still be looked at: in proportion to the lock, so that none takes for ever.
     budget: usize,
 }
 
@@ -137,7 +137,8 @@ impl<'a> Search<'a> {
         loop {
             while let Some((by, needs)) = progress.queue.pop_front() {
                 for need in needs {
-                    let Some(budget) = self.budget.checked_sub(1) else { return Walk::Stuck(Stuck::TooMuch) };
+                    let cost = 1 + self.by_name.get(&need.name).map_or(0, Vec::len);
+                    let Some(budget) = self.budget.checked_sub(cost) else { return Walk::Stuck(Stuck::TooMuch) };
                     self.budget = budget;
                     if let Err(stuck) = self.follow(need, by, chosen, &mut progress) {
                         return Walk::Stuck(stuck);

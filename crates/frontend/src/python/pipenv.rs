@@ -5,7 +5,7 @@
 //! is meant, and no other is asked. It was made on one machine: what only another platform needs may be missing without
 //! a trace, a known limit of the tool.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use corten_diagnostic::Failure;
@@ -97,10 +97,44 @@ fn place(text: &str, line: usize, column: usize) -> Range<usize> {
 
 /// Where the key stands, from `start` on: JSON is read without places.
 fn find(lock: &LockText, start: usize, key: &str) -> corten_diagnostic::Span {
-    let quoted = format!("\"{key}\":");
-    let rest = lock.text.get(start..).unwrap_or_default();
-    let at = rest.find(&quoted).map_or(start, |at| start + at);
-    lock.span(at..at + quoted.len() - 1)
+    lock.span(Places::of(&lock.text).find(start, key))
+}
+
+/// Where each key of a JSON text stands.
+struct Places<'a>(HashMap<&'a str, Vec<Range<usize>>>);
+
+impl<'a> Places<'a> {
+    /// In one pass: a text in quotes with a colon behind it is a key.
+    fn of(text: &'a str) -> Self {
+        let mut places: HashMap<&str, Vec<Range<usize>>> = HashMap::new();
+        let bytes = text.as_bytes();
+        let mut open: Option<usize> = None;
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            match (byte, open) {
+                (b'\\', Some(_)) => at += 1,
+                (b'"', None) => open = Some(at),
+                (b'"', Some(start)) => {
+                    open = None;
+                    let behind = bytes.get(at + 1..).unwrap_or_default();
+                    let is_key = behind.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
+                    if let (true, Some(key)) = (is_key, text.get(start + 1..at)) {
+                        places.entry(key).or_default().push(start..at + 1);
+                    }
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        Self(places)
+    }
+
+    /// The first from `start` on.
+    fn find(&self, start: usize, key: &str) -> Range<usize> {
+        let all = self.0.get(key).map(Vec::as_slice).unwrap_or_default();
+        let first = all.partition_point(|place| place.start < start);
+        all.get(first).cloned().unwrap_or(start..start)
+    }
 }
 
 /// See [`super::read`].
@@ -117,10 +151,11 @@ pub(super) fn read(lock: &LockText, asked: &Asked, environment: &Environment) ->
     let wanted = |name: &str| name == "default" || PackageName::new(name).is_ok_and(|name| choice.contains(&name));
     let mut resolved = Resolved::default();
     let mut seen: BTreeMap<PackageName, &Entry> = BTreeMap::new();
+    let places = Places::of(&lock.text);
     for (category, entries) in parsed.categories.iter().filter(|(name, _)| wanted(name)) {
-        let start = find(lock, 0, category).range().start;
+        let start = places.find(0, category).start;
         for (text, entry) in entries {
-            let reader = Reader { lock, meta: &parsed.meta, start, text, entry };
+            let reader = Reader { lock, places: &places, meta: &parsed.meta, start, text, entry };
             let name = PackageName::new(text).map_err(|error| lock.failure(error).at(reader.at()))?;
             if !reader.holds(environment)? {
                 continue;
@@ -172,6 +207,7 @@ pub(super) fn python(lock: &LockText) -> Result<Option<String>, Failure> {
 /// One entry where it stands.
 struct Reader<'a> {
     lock: &'a LockText,
+    places: &'a Places<'a>,
     meta: &'a Meta,
     /// Of its category.
     start: usize,
@@ -181,7 +217,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn at(&self) -> corten_diagnostic::Span {
-        find(self.lock, self.start, self.text)
+        self.lock.span(self.places.find(self.start, self.text))
     }
 
     fn holds(&self, environment: &Environment) -> Result<bool, Failure> {

@@ -14,7 +14,7 @@ mod yaml;
 
 use std::collections::HashMap;
 
-use corten_diagnostic::Failure;
+use corten_diagnostic::{Failure, Span};
 use corten_oci::Architecture;
 use corten_package::PackageName;
 use corten_package::marker::Environment;
@@ -25,7 +25,7 @@ use super::resolved::{FileText, locked_file};
 use super::{
     Asked, CondaInstead, CondaPackage, Files, GitSource, LocalProject, LockText, LockedFrom, Resolved, Wanted,
 };
-use yaml::{Node, line};
+use yaml::{Lines, Node, line};
 
 /// Names at most so many packages of conda in one message.
 const NAMED: usize = 12;
@@ -58,14 +58,15 @@ pub(super) fn read(lock: &LockText, asked: &Asked, environment: &Environment) ->
         _ => return Err(Failure::usage(format!("{}: only one environment can be asked for", lock.path.display()))),
     };
     let listed = listed(lock, &parsed, name, environment.architecture)?;
-    let known = Packages::of(&parsed);
+    let (known, lines) = (Packages::of(&parsed), Lines::of(&lock.text));
     let mut resolved = Resolved::default();
     for node in listed {
         if let Some(url) = node.text("conda") {
             resolved.conda.push(instead::package(url, known.conda.get(url).copied()));
         } else if let Some(url) = node.text("pypi") {
             let entry = known.pypi.get(url).copied();
-            add(lock, url, node, entry, &mut resolved)?;
+            let at = lines.span(lock, entry.unwrap_or(node).line);
+            add(lock, url, entry, at, &mut resolved)?;
         } else {
             return Err(lock.failure("a package that is neither of conda nor of an index").at(line(lock, node.line)));
         }
@@ -150,14 +151,7 @@ impl<'a> Packages<'a> {
 }
 
 /// A package of an index, a repository or a folder.
-fn add(
-    lock: &LockText,
-    url: &str,
-    listed: &Node,
-    entry: Option<&Node>,
-    resolved: &mut Resolved,
-) -> Result<(), Failure> {
-    let at = line(lock, entry.unwrap_or(listed).line);
+fn add(lock: &LockText, url: &str, entry: Option<&Node>, at: Span, resolved: &mut Resolved) -> Result<(), Failure> {
     let fail = |what: String| lock.failure(what).at(at.clone());
     let file = url.split(['#', '?']).next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
     let named = entry.and_then(|entry| entry.text("name")).or_else(|| file.split('-').next());

@@ -59,9 +59,26 @@ impl Node {
     }
 }
 
-/// The place of a line of `lock`.
+/// Where the lines of a text begin.
+pub(super) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(super) fn of(text: &str) -> Self {
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self(std::iter::once(0).chain(ends).collect())
+    }
+
+    /// The place of a line, from 1.
+    pub(super) fn span(&self, lock: &LockText, line: usize) -> corten_diagnostic::Span {
+        let start = self.0.get(line.saturating_sub(1)).copied().unwrap_or(lock.text.len());
+        let length = lock.text.get(start..).and_then(|rest| rest.lines().next()).map_or(0, str::len);
+        lock.span(start..start + length)
+    }
+}
+
+/// The place of one line of `lock`.
 pub(super) fn line(lock: &LockText, line: usize) -> corten_diagnostic::Span {
-    corten_diagnostic::Span::line_of(&lock.path, std::sync::Arc::clone(&lock.text), line)
+    Lines::of(&lock.text).span(lock, line)
 }
 
 /// Reads the one document of `lock`.

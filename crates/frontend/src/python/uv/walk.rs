@@ -22,7 +22,7 @@ pub(super) fn resolve(
     let requires_python = check_target(lock, parsed, environment)?;
     let roots = find_roots(lock, parsed, asked)?;
     let choice = Choice::new(lock, parsed, &roots, manifest, asked)?;
-    let graph = Graph { lock, parsed, environment, by_name: by_name(parsed) };
+    let graph = Graph { lock, parsed, environment, by_name: by_name(lock, parsed)? };
     let reached = graph.walk_until_stable(&roots, &choice)?;
     check_single(lock, parsed, &reached)?;
     let mut resolved = collect(lock, parsed, &reached)?;
@@ -173,12 +173,20 @@ fn known(parsed: &Lock, roots: &[&Package]) -> (Names, Names) {
     (extras, groups)
 }
 
-fn by_name(parsed: &Lock) -> HashMap<&str, Vec<usize>> {
+/// Entries of one name; each edge to it looks at all of them. Forks of a resolution make a dozen.
+const SAME_NAME: usize = 1000;
+
+fn by_name<'a>(lock: &LockText, parsed: &'a Lock) -> Result<HashMap<&'a str, Vec<usize>>, Failure> {
     let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
     for (at, package) in parsed.packages.iter().enumerate() {
-        by_name.entry(package.name.get_ref().as_str()).or_default().push(at);
+        let same = by_name.entry(package.name.get_ref().as_str()).or_default();
+        same.push(at);
+        if same.len() > SAME_NAME {
+            let what = format!("it has more than {SAME_NAME} entries of '{}'", package.name.get_ref());
+            return Err(lock.failure(what).at(lock.span(package.name.span())));
+        }
     }
-    by_name
+    Ok(by_name)
 }
 
 struct Graph<'a> {

@@ -171,6 +171,38 @@ fn distribution_references() {
 }
 
 #[test]
+fn distribution_grammar() {
+    let Some(tables) = data("references/distribution_reference.json") else { return };
+    let differences = [];
+    let mut check = Check::default();
+    for row in rows(&tables, "regexp_test.go", "TestFullNameRegexp", "tests") {
+        let written = text(&row["input"]);
+        check.row(&differences, &written, row["match"] == written.parse::<Repository>().is_ok());
+    }
+    for row in rows(&tables, "regexp_test.go", "TestDomainRegexp", "tests") {
+        let written = format!("{}/name", text(&row["input"]));
+        check.row(&differences, &written, row["match"] == written.parse::<Repository>().is_ok());
+    }
+    for row in rows(&tables, "regexp_test.go", "TestReferenceRegexp", "tests") {
+        let written = text(&row["input"]);
+        let parts = parse(&written).map(|found| {
+            let (tag, digest) = (found.tag.map(|tag| tag.to_string()), found.digest.map(|digest| digest.to_string()));
+            [found.repository.to_string(), tag.unwrap_or_default(), digest.unwrap_or_default()]
+        });
+        let is = match (parts, row["match"] == true) {
+            (Some(parts), true) => row["subs"] == serde_json::json!(parts),
+            (parts, _) => parts.is_none(),
+        };
+        check.row(&differences, &written, is);
+    }
+    for row in rows(&tables, "reference_test.go", "TestWithNameFailure", "tests") {
+        let written = text(&row["input"]);
+        check.row(&differences, &written, written.parse::<Repository>().is_err());
+    }
+    check.done(&differences);
+}
+
+#[test]
 fn references_of_go_containerregistry() {
     let Some(tables) = data("references/ggcr_name.json") else { return };
     let differences = [];

@@ -183,6 +183,14 @@ fn texts_of_every_kind_end() {
         let toml = pyproject("setuptools.build_meta", "");
         let _ = compute(&folder(&[("pyproject.toml", &toml), ("demo/__init__.py", ""), (file, text)]));
     }
+    let deep = format!("a = {}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(compute(&folder(&[("pyproject.toml", &deep)])).is_err());
+    for pattern in ["(((v+)*)+)*x(?P<version>.)$", "(((a{999}){999}){999})(?P<version>.)"] {
+        let settings = format!("[tool.hatch.version]\npath = \"v.txt\"\npattern = \"{pattern}\"\n");
+        let toml = pyproject("hatchling.build", &settings).replace("version = \"1\"", "dynamic = [\"version\"]");
+        let text = "v".repeat(100_000);
+        assert!(compute(&folder(&[("pyproject.toml", &toml), ("demo.py", ""), ("v.txt", &text)])).is_err());
+    }
     let globs = format!("license-files = [{}]\n", "\"*a*a*a*b\",".repeat(3000));
     let refusal = compute(&with("flit_core.buildapi", &globs)).unwrap_err();
     assert!(refusal.reason().contains("more than 2000 items"), "{refusal}");

@@ -92,6 +92,9 @@ fn sources_txt(context: &Context<'_>, found: &Found) -> Option<String> {
 
 /// `version_file` and `write_to` of setuptools-scm; an sdist has the file already.
 fn write_version(context: &mut Context<'_>, version: &str) -> Outcome<()> {
+    if !requires(context, "setuptools-scm")? && !requires(context, "vcs-versioning")? {
+        return Ok(());
+    }
     let table = context.pyproject.path("tool.setuptools_scm");
     let mut written = Vec::new();
     for (key, template) in [("version_file", "version_file_template"), ("write_to", "write_to_template")] {

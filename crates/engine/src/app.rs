@@ -26,11 +26,35 @@ pub fn write<W: Write>(app: &AppFiles, mtime: u64, sink: W) -> Result<(W, Writte
 }
 
 fn copy<W: Write>(file: &SourceFile, layer: &mut LayerWriter<W>) -> Result<(), Failure> {
-    let opened = File::open(&file.source).map_err(|error| unreadable(file, error))?;
-    let mut content = Hashing { source: BufReader::with_capacity(1 << 18, opened), digester: Digester::new() };
+    let mut content = Checked::open(file)?;
     let entry = Entry { size: file.size, ..entry(&file.path, Kind::File, file.mode)? };
-    layer.file(entry, &mut content).map_err(|error| unreadable(file, error))?;
-    if content.digester.finish() == file.digest { Ok(()) } else { Err(changed(file)) }
+    layer.file(entry, &mut content).map_err(|error| content.unreadable(error))?;
+    content.finish()
+}
+
+/// A file of the project whose bytes must be those of the plan.
+pub struct Checked<'a> {
+    file: &'a SourceFile,
+    source: BufReader<File>,
+    digester: Digester,
+}
+
+impl<'a> Checked<'a> {
+    /// Opens it.
+    pub fn open(file: &'a SourceFile) -> Result<Self, Failure> {
+        let source = File::open(&file.source).map_err(|error| unreadable(file, error))?;
+        Ok(Self { file, source: BufReader::with_capacity(1 << 18, source), digester: Digester::new() })
+    }
+
+    /// Why it could not be copied.
+    pub fn unreadable(&self, error: io::Error) -> Failure {
+        unreadable(self.file, error)
+    }
+
+    /// Refuses bytes that are no longer those of the plan.
+    pub fn finish(self) -> Result<(), Failure> {
+        if self.digester.finish() == self.file.digest { Ok(()) } else { Err(changed(self.file)) }
+    }
 }
 
 fn unreadable(file: &SourceFile, error: io::Error) -> Failure {
@@ -45,12 +69,7 @@ fn changed(file: &SourceFile) -> Failure {
         .hint("build again once nothing writes to the project")
 }
 
-struct Hashing<R> {
-    source: R,
-    digester: Digester,
-}
-
-impl<R: Read> Read for Hashing<R> {
+impl Read for Checked<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.source.read(buffer)?;
         self.digester.update(&buffer[..count]);

@@ -4,7 +4,7 @@
 //! that alters bytes must raise [`FORMAT`].
 
 use corten_oci::{DiffId, Digest};
-use corten_plan::{AppFiles, Debs, GeneratedFile, GeneratedKind, Op, Wheels};
+use corten_plan::{AppFiles, Debs, GeneratedFile, GeneratedKind, Op, OwnWheels, Wheels};
 use corten_store::Key;
 use serde::Serialize;
 
@@ -22,6 +22,7 @@ struct Keyed<'a, T: Serialize> {
 pub fn of(op: &Op, below: &[DiffId]) -> Option<Key> {
     match op {
         Op::Wheels(wheels) => Some(keyed("wheels", wheels_facts(wheels))),
+        Op::Own(own) => Some(keyed("own", own_facts(own))),
         Op::Debs(debs) => Some(keyed("debs", debs_facts(debs))),
         Op::Files { files } => Some(keyed("files", (files, reads_below(files).then_some(below)))),
         Op::App(app) => Some(keyed("app", app_facts(app))),
@@ -38,6 +39,10 @@ fn keyed<T: Serialize>(what: &str, of: T) -> Key {
 fn wheels_facts(wheels: &Wheels) -> impl Serialize + '_ {
     let each: Vec<_> = wheels.wheels.iter().map(|wheel| (&wheel.file, wheel.digest, &wheel.direct_url)).collect();
     (corten_install::python::FORMAT, each, &wheels.prefix, wheels.python.version)
+}
+
+fn own_facts(own: &OwnWheels) -> impl Serialize + '_ {
+    (corten_install::python::FORMAT, &own.wheels, &own.prefix, own.python.version)
 }
 
 fn debs_facts(debs: &Debs) -> impl Serialize + '_ {

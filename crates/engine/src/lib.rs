@@ -15,6 +15,7 @@ mod files;
 mod image;
 mod key;
 mod make;
+mod own;
 mod solve;
 
 pub use base::RunProgram;

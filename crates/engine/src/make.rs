@@ -8,15 +8,15 @@ use corten_install::fetch::{Download, fetch_all};
 use corten_install::python::{InstallTarget, WheelReport, WheelSource, convert};
 use corten_layer::write::Written;
 use corten_net::Client;
-use corten_oci::{Descriptor, Kind, LayerIndex, LayerPath, MediaType, SetId};
+use corten_oci::{Descriptor, Digest, Kind, LayerIndex, LayerPath, MediaType, SetId};
 use corten_package::licence::{self, Stated};
 use corten_package::{PackageName, Purl};
-use corten_plan::{Debs, Installed, LockedWheel, Op, Wheels};
+use corten_plan::{Debs, Installed, LockedWheel, Op, OwnWheels, Wheels};
 use corten_store::{Batch, BlobWriter, Store};
 
 use crate::base::{self, RunProgram};
 use crate::solve::Made;
-use crate::{app, convert as words, files};
+use crate::{app, convert as words, files, own};
 
 /// Writes to a blob are gathered to this many bytes.
 const BUFFER: usize = 1 << 18;
@@ -53,7 +53,7 @@ pub fn fetch_inputs<'p>(ops: impl Iterator<Item = &'p Op>, capabilities: &Capabi
                 let locked: Vec<_> = debs.packages.iter().map(words::to_install).collect();
                 debian::fetch_debs(&capabilities.archive, &locked, debs.archive.epoch)?;
             }
-            Op::Files { .. } | Op::App(_) | Op::Image(_) => {}
+            Op::Own(_) | Op::Files { .. } | Op::App(_) | Op::Image(_) => {}
         }
     }
     // More connections than processors: they wait for the network.
@@ -80,6 +80,7 @@ pub fn make_layer(
     let sink = BufWriter::with_capacity(BUFFER, batch.blob()?);
     match op {
         Op::Wheels(wheels) => wheel_layer(wheels, capabilities, sink),
+        Op::Own(own) => own_layer(own, capabilities, sink),
         Op::Debs(debs) => debs_layer(debs, capabilities, sink),
         Op::Files { files } => {
             let read = |path: &LayerPath| read_below(path, below, capabilities.store);
@@ -118,7 +119,17 @@ fn wheel_layer(wheels: &Wheels, capabilities: &Capabilities<'_>, sink: Sink<'_>)
     for report in &reports {
         tell(report, capabilities.events);
     }
-    let installed = wheels.wheels.iter().zip(&reports).map(|(wheel, report)| installed_wheel(wheel, report)).collect();
+    let installed = wheels.wheels.iter().zip(&reports).map(|(wheel, report)| installed(report, wheel.digest)).collect();
+    finish(sink, written, MediaType::LAYER_GZIP, installed)
+}
+
+fn own_layer(own: &OwnWheels, capabilities: &Capabilities<'_>, sink: Sink<'_>) -> Result<(Made, LayerIndex), Report> {
+    let scratch = capabilities.store.scratch_folder()?;
+    let (sink, written, packed) = own::write(own, scratch.path(), sink)?;
+    for (report, _) in &packed {
+        tell(report, capabilities.events);
+    }
+    let installed = packed.iter().map(|(report, digest)| installed(report, *digest)).collect();
     finish(sink, written, MediaType::LAYER_GZIP, installed)
 }
 
@@ -143,7 +154,7 @@ fn tell(report: &WheelReport, events: &dyn Events) {
     }
 }
 
-fn installed_wheel(wheel: &LockedWheel, report: &WheelReport) -> Installed {
+fn installed(report: &WheelReport, digest: Digest) -> Installed {
     let metadata = &report.metadata;
     let classifiers: Vec<&str> = metadata.classifiers.iter().map(String::as_str).collect();
     let stated = Stated {
@@ -153,11 +164,11 @@ fn installed_wheel(wheel: &LockedWheel, report: &WheelReport) -> Installed {
     };
     Installed {
         purl: report.purl.clone(),
-        name: wheel.name.clone(),
-        version: wheel.version.clone(),
+        name: report.name.clone(),
+        version: report.version.clone(),
         licence: licence::normalise(&stated),
         requires: metadata.requires_dist.clone(),
-        digest: wheel.digest,
+        digest,
     }
 }
 

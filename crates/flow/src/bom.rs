@@ -99,7 +99,16 @@ fn package(installed: &Installed, layer: &BuiltLayer, urls: &HashMap<Digest, &st
         digest: Some(installed.digest),
         download_url: url.map(|url| (*url).to_owned()),
         layer: layer.layer.diff_id,
-        kind: if url.is_some() { BomKind::Wheel } else { BomKind::Deb },
+        kind: kind(&installed.purl, url.is_some()),
+    }
+}
+
+/// A Python package that nobody downloaded is the project's own.
+fn kind(purl: &str, downloaded: bool) -> BomKind {
+    match purl.starts_with("pkg:pypi/") {
+        true if downloaded => BomKind::Wheel,
+        true => BomKind::Application,
+        false => BomKind::Deb,
     }
 }
 

@@ -6,7 +6,7 @@ use corten_check::{
 use corten_diagnostic::{Report, Span};
 use corten_install::python::{Metadata, Unmet, requirements_met};
 use corten_package::marker::Environment;
-use corten_plan::{Built, SourceFile};
+use corten_plan::{Built, OwnWheel, SourceFile};
 
 use crate::packages::lock_line;
 use crate::plan::Planned;
@@ -46,7 +46,8 @@ fn file_facts(planned: &Planned) -> Vec<FileFacts<'_>> {
         let file: &SourceFile = file;
         FileFacts { path: file.path.get(relative(file)..).unwrap_or(&file.path), size: file.size, weight }
     };
-    let app = planned.app.iter().map(|file| facts(file, false));
+    let own = planned.own.iter().flat_map(OwnWheel::files);
+    let app = planned.app.iter().chain(own).map(|file| facts(file, false));
     app.chain(planned.weights.iter().map(|file| facts(file, true))).collect()
 }
 

@@ -1,6 +1,8 @@
 //! The project's files at their places in the image, and what is learned from reading them: how the service starts,
 //! and whether they are those of the commit.
 
+use std::collections::BTreeSet;
+
 use corten_diagnostic::{Failure, Report};
 use corten_frontend::entry::{self, Entry, Facts};
 use corten_frontend::ignore::{Fate, Ignore};
@@ -93,9 +95,32 @@ fn sources(project: &Project, context: &Context) -> Result<Vec<(String, String)>
 }
 
 impl Files {
+    /// The project's own files in the image, by their paths in the project: neither extra files nor generated ones.
+    pub fn of_project(&self, project: &Project) -> impl Iterator<Item = (String, &SourceFile)> {
+        let below = format!("{}/", project.settings.workdir.value.trim_matches('/'));
+        let below = below.trim_start_matches('/').to_owned();
+        let folder = project.folder.clone();
+        self.app.iter().chain(&self.weights).filter_map(move |file| {
+            let path = file.path.strip_prefix(&below)?;
+            (file.source == folder.join(path)).then(|| (path.to_owned(), file))
+        })
+    }
+
+    /// The app layer without what the project's own packages hold; what the command names stays where it is.
+    pub fn without(&self, project: &Project, packaged: &BTreeSet<String>, start: &Entry) -> Vec<SourceFile> {
+        let named: BTreeSet<&str> = start.command.iter().map(String::as_str).collect();
+        let gone: BTreeSet<String> = self
+            .of_project(project)
+            .filter(|(path, _)| packaged.contains(path) && !named.contains(path.as_str()))
+            .map(|(_, file)| file.path.clone())
+            .collect();
+        self.app.iter().filter(|file| !gone.contains(&file.path)).cloned().collect()
+    }
+
     /// How the service starts: as the settings say, else as the sources show.
     pub fn start(&self, project: &Project, packages: &Packages) -> Result<Entry, Failure> {
-        let installed: Vec<String> = packages.wheels.iter().map(|wheel| wheel.name.clone()).collect();
+        let wheels = packages.wheels.iter().map(|wheel| wheel.name.clone());
+        let installed: Vec<String> = wheels.chain(packages.local.iter().map(|local| local.name.clone())).collect();
         entry::find(&Facts { sources: &self.sources, settings: &project.settings, installed: &installed })
     }
 

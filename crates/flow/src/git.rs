@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use corten_diagnostic::{Failure, Report};
+use corten_frontend::python::project::{Describe, Git, IgnoreFile};
 use corten_oci::Digest;
 use corten_store::{Key, Store};
 
@@ -41,6 +42,9 @@ const STATUS: [&str; 8] = [
     ".",
 ];
 
+/// How far the checkout is from its last tag with a version.
+const DESCRIBE: [&str; 7] = ["describe", "--dirty", "--tags", "--long", "--abbrev=40", "--match", "*[0-9]*"];
+
 /// Asks git about the folder `project`.
 pub fn commit(project: &Path, store: &Store) -> Result<Option<Commit>, Report> {
     let Some(status) = ask(project, &STATUS)? else { return Ok(None) };
@@ -66,6 +70,44 @@ fn time(project: &Path, id: &str, store: &Store) -> Result<Option<i64>, Report> 
     batch.record(&key, time.to_string().as_bytes())?;
     batch.finish()?;
     Ok(Some(time))
+}
+
+/// What the build backends of the project's packages ask git: which files it tracks, which it leaves out, and where the
+/// checkout stands by its tags. None where the project is in no repository.
+pub fn tracked(project: &Path) -> Result<Option<Git>, Failure> {
+    let Some(files) = ask(project, &["ls-files", "-z"])? else { return Ok(None) };
+    let describe = ask(project, &DESCRIBE)?.and_then(|text| Describe::parse(&text));
+    let exclude = match ask(project, &["rev-parse", "--git-path", "info/exclude"])? {
+        None => None,
+        Some(path) => {
+            let inside = prefix(project).to_str().unwrap_or_default().to_owned();
+            read(&project.join(path.trim_end()))?.map(|text| IgnoreFile { inside, text })
+        }
+    };
+    let tracked = files.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect();
+    Ok(Some(Git { tracked, exclude, describe }))
+}
+
+/// The `.gitignore` files above `folder`, up to the top of its repository, outermost first; none outside of one.
+pub fn ignore_files_above(folder: &Path) -> Result<Vec<IgnoreFile>, Failure> {
+    let Ok(folder) = folder.canonicalize() else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    let Some(top) = folder.ancestors().find(|above| above.join(".git").exists()) else { return Ok(found) };
+    for above in folder.ancestors().skip(1).take_while(|above| above.starts_with(top)) {
+        let inside = folder.strip_prefix(above).ok().and_then(Path::to_str).unwrap_or_default().to_owned();
+        found.extend(read(&above.join(".gitignore"))?.map(|text| IgnoreFile { inside, text }));
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// A text, where there is one.
+fn read(path: &Path) -> Result<Option<String>, Failure> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::world(format!("reading {}: {error}", path.display()))),
+    }
 }
 
 /// The project's folder below the repository's, as `git status` writes it in front of every path.

@@ -13,6 +13,7 @@ mod git;
 mod lock;
 mod lower;
 pub mod outputs;
+mod own;
 mod packages;
 pub mod plan;
 mod program;

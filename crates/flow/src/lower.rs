@@ -7,13 +7,14 @@
 //! | small wheels, in eight buckets | one of the bucket does |
 //! | generated: user, venv's links | user, Python |
 //! | weights, uncompressed | the weights do |
-//! | app | any source does |
+//! | the project's own packages | any source of theirs does |
+//! | app | any other file does |
 
 use corten_install::python::{InstallTarget, VenvKind, generated_files, group};
 use corten_oci::{Architecture, ContainerConfig};
 use corten_plan::{
-    AppFiles, Debs, GeneratedFile, GeneratedKind, ImageSpec, LockedBase, LockedWheel, Op, Plan, PythonTarget,
-    SourceFile, Step, StepId, Target, Wheels,
+    AppFiles, Debs, GeneratedFile, GeneratedKind, ImageSpec, LockedBase, LockedWheel, Op, OwnWheel, OwnWheels, Plan,
+    PythonTarget, SourceFile, Step, StepId, Target, Wheels,
 };
 
 use crate::start::{UID, VENV};
@@ -26,6 +27,8 @@ pub struct Answers {
     pub python: PythonTarget,
     /// Sorted by name.
     pub wheels: Vec<LockedWheel>,
+    /// The project's own packages, sorted by name.
+    pub own: Vec<OwnWheel>,
     /// Weights, at their places in the image.
     pub weights: Vec<SourceFile>,
     /// Everything else of the project.
@@ -46,6 +49,9 @@ pub fn lower(answers: Answers) -> (Plan, StepId) {
     steps.push(generated_step(&answers));
     if !answers.weights.is_empty() {
         steps.push(files_step("weights", answers.weights, false));
+    }
+    if !answers.own.is_empty() {
+        steps.push(own_step(answers.own, answers.python));
     }
     if !answers.app.is_empty() {
         steps.push(files_step("app", answers.app, true));
@@ -114,6 +120,12 @@ fn virtual_environment(python: &PythonTarget) -> impl Iterator<Item = GeneratedF
         };
         GeneratedFile { path: file.path, kind, mode, uid: 0, gid: 0 }
     })
+}
+
+fn own_step(wheels: Vec<OwnWheel>, python: PythonTarget) -> Step {
+    let names: Vec<String> = wheels.iter().map(|wheel| format!("{} {}", wheel.name, wheel.version)).collect();
+    let name = format!("the project: {}", names.join(", "));
+    Step { op: Op::Own(OwnWheels { wheels, prefix: VENV.into(), python }), inputs: Vec::new(), name }
 }
 
 fn files_step(name: &str, files: Vec<SourceFile>, compressed: bool) -> Step {

@@ -26,13 +26,15 @@ use crate::world::World;
 const PYPI: &str = "https://pypi.org/simple";
 
 /// Raised when the choice of wheels changes for the same lock.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The packages of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packages {
     /// Sorted by name.
     pub wheels: Vec<LockedWheel>,
+    /// Packages of the project itself.
+    pub local: Vec<Local>,
     /// Dependency groups that were taken.
     pub groups: Vec<String>,
     /// Dependency groups that were left out.
@@ -45,6 +47,17 @@ pub struct Packages {
     pub out_of_step: Vec<String>,
     /// Wheels that the lock names without a hash, with the one that was recorded.
     pub recorded: BTreeMap<String, Digest>,
+}
+
+/// A package that the lock installs from a folder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Local {
+    /// Normalised (PEP 503).
+    pub name: String,
+    /// From the project's folder; `.` is the project itself.
+    pub path: String,
+    /// In the lock, from 1; 0 where the lock does not name it.
+    pub line: usize,
 }
 
 /// A version that its index has withdrawn.
@@ -101,7 +114,6 @@ fn key(project: &Project, wish: &Wish<'_>, recorded: &BTreeMap<String, Digest>) 
 fn choose_packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Result<Packages, Report> {
     let environment = Environment::new(wish.python.full_version.clone(), wish.python.architecture);
     let resolved = read(&project.lock, project.manifest.as_ref(), wish.asked, &environment)?;
-    refuse_local(&resolved.local)?;
     if let Some(failure) = refuse_conda(&project.lock, &resolved.conda) {
         return Err(failure.into());
     }
@@ -113,6 +125,7 @@ fn choose_packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Res
     let wheels = pin_all(project, &resolved, chosen, &mut recorded, world)?;
     Ok(Packages {
         wheels,
+        local: local(&resolved),
         groups: resolved.groups,
         groups_left_out: resolved.groups_left_out,
         warnings: resolved.warnings,
@@ -127,18 +140,16 @@ fn known_hashes(project: &Project) -> BTreeMap<String, Digest> {
     lock.map(|lock| lock.recorded.clone()).unwrap_or_default()
 }
 
-/// Projects beside the one at hand would have to be built, which this version does not do.
-fn refuse_local(local: &[LocalProject]) -> Result<(), Failure> {
-    let Some(other) = local.iter().find(|local| local.path != "." && local.package) else { return Ok(()) };
-    let failure = Failure::input(format!(
-        "{} at {} is a project of its own, and building projects is not part of this version",
-        other.name, other.path
-    ))
-    .hint("build it to a wheel, publish that to an index, and lock it from there");
-    Err(match &other.at {
-        Some(at) => failure.at(at.clone()),
-        None => failure,
-    })
+/// The packages that the lock installs from folders, sorted by name.
+fn local(resolved: &Resolved) -> Vec<Local> {
+    let packages = resolved.local.iter().filter(|local| local.package);
+    let line = |local: &LocalProject| local.at.as_ref().map_or(0, |at| at.position().0);
+    let mut local: Vec<Local> = packages
+        .map(|local| Local { name: local.name.to_string(), path: local.path.clone(), line: line(local) })
+        .collect();
+    local.sort();
+    local.dedup();
+    local
 }
 
 fn differences(project: &Project) -> Result<Vec<String>, Failure> {

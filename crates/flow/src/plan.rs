@@ -14,13 +14,14 @@ use corten_frontend::python::Asked;
 use corten_frontend::settings::Settings;
 use corten_oci::Architecture;
 use corten_package::pep440::Specifiers;
-use corten_plan::{CortenLock, LockedBase, LockedLock, Plan, PythonTarget, SourceFile, StepId};
+use corten_plan::{CortenLock, LockedBase, LockedLock, OwnWheel, Plan, PythonTarget, SourceFile, StepId};
 
 use crate::base;
 use crate::context::{Ignored, Outside};
 use crate::files::{self, Files};
 use crate::git::{self, Commit};
 use crate::lower::{Answers, lower};
+use crate::own::{self, Own};
 use crate::packages::{Packages, Wish, packages};
 use crate::project::{Project, ProjectOptions};
 use crate::start;
@@ -57,6 +58,8 @@ pub struct Planned {
     /// Files of the image that differ from the commit, sorted.
     pub dirty: Vec<String>,
     outside: Outside,
+    /// The project's own packages.
+    pub own: Vec<OwnWheel>,
     /// Weights, as the image has them.
     pub weights: Vec<SourceFile>,
     /// The project's other files, as the image has them.
@@ -172,7 +175,8 @@ fn assemble(
 ) -> Result<Planned, Report> {
     let Platform { base, python, packages } = platform;
     let start = files.start(&project, &packages)?;
-    let version = version(&project.settings, world);
+    let own = own::own(&project, &packages, &files, world)?;
+    let version = version(&project.settings, &own, world);
     let dirty = commit.as_ref().map(|commit| files.dirty(&project, commit)).unwrap_or_default();
     let created = created(commit.as_ref(), world)?;
     let mut config = start::config(&project.settings, &start);
@@ -184,12 +188,14 @@ fn assemble(
             .into());
     }
     decide(&python, &packages, &start, world);
+    let app = files.without(&project, &own.packaged, &start);
     let answers = Answers {
         base: base.clone(),
         python: python.clone(),
         wheels: packages.wheels.clone(),
+        own: own.wheels.clone(),
         weights: files.weights.clone(),
-        app: files.app.clone(),
+        app: app.clone(),
         user: project.settings.user.value.clone(),
         config,
         created,
@@ -203,8 +209,9 @@ fn assemble(
         commit,
         dirty,
         outside: files.outside,
+        own: own.wheels,
         weights: files.weights,
-        app: files.app,
+        app,
         version,
         new_lock,
         plan,
@@ -230,8 +237,10 @@ fn decide(python: &PythonTarget, packages: &Packages, start: &Entry, world: &Wor
     }
 }
 
-fn version(settings: &Settings, world: &World<'_>) -> String {
-    settings.version.as_ref().map(|version| version.value.clone()).unwrap_or_else(|| {
+fn version(settings: &Settings, own: &Own, world: &World<'_>) -> String {
+    let stated = settings.version.as_ref().map(|version| version.value.as_str());
+    let computed = || settings.project.as_ref().and_then(|project| own.version(&project.name.value));
+    stated.or_else(computed).map(str::to_owned).unwrap_or_else(|| {
         world.events.warning("the project's version is dynamic: set `version` to what the image's tags shall say");
         "0+unknown".to_owned()
     })

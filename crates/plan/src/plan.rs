@@ -56,6 +56,8 @@ pub enum Op {
     Debs(Debs),
     /// Wheels, spliced.
     Wheels(Wheels),
+    /// Packages of the project itself, installed as their build backends would.
+    Own(OwnWheels),
     /// Files whose content the plan holds.
     Files {
         /// Sorted by path; parents are made by the engine.
@@ -154,6 +156,57 @@ pub struct LockedWheel {
     /// For a wheel given by URL or from a VCS: the content of `direct_url.json` (PEP 610).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct_url: Option<String>,
+}
+
+/// The project's own packages, which share a layer: they all change with the code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OwnWheels {
+    /// Sorted by name.
+    pub wheels: Vec<OwnWheel>,
+    /// Where the venv is: `opt/venv`.
+    pub prefix: String,
+    /// Which Python's `site-packages`.
+    pub python: PythonTarget,
+}
+
+/// A package of the project: what its wheel would hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OwnWheel {
+    /// Normalised (PEP 503).
+    pub name: String,
+    /// Normalised (PEP 440).
+    pub version: String,
+    /// `demo-1.0.dist-info`.
+    pub dist_info: String,
+    /// All but RECORD, sorted by path.
+    pub members: Vec<WheelMember>,
+    /// Content of `direct_url.json` (PEP 610): where its source lies in the image.
+    pub direct_url: String,
+}
+
+impl OwnWheel {
+    /// The files of the project that it holds.
+    pub fn files(&self) -> impl Iterator<Item = &SourceFile> + Clone {
+        self.members.iter().filter_map(|member| match member {
+            WheelMember::File(file) => Some(file),
+            WheelMember::Text { .. } => None,
+        })
+    }
+}
+
+/// A member of a wheel that is made here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum WheelMember {
+    /// A text of its dist-info folder, or one that a backend writes.
+    Text {
+        /// In the wheel.
+        path: String,
+        /// Content.
+        text: String,
+    },
+    /// A file of the project; its `path` is that in the wheel.
+    File(SourceFile),
 }
 
 /// A file that the plan holds.

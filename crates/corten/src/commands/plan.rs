@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use corten_diagnostic::{Failure, Report};
 use corten_flow::plan::{Planned, plan};
 use corten_flow::{Ignored, World};
-use corten_plan::Op;
+use corten_plan::{Op, OwnWheel};
 use serde::Serialize;
 
 use super::{plan_options, result};
@@ -83,7 +83,8 @@ fn shape<'a>(planned: &'a Planned, ignored: &'a BTreeMap<String, Ignored>) -> Re
         .map(|(because, ignored)| IgnoredShape { because, files: ignored.files, bytes: ignored.bytes })
         .collect();
     ignored.sort_by(|left, right| right.bytes.cmp(&left.bytes).then(left.because.cmp(right.because)));
-    let files = planned.app.iter().chain(&planned.weights);
+    let own = planned.own.iter().flat_map(OwnWheel::files);
+    let files = planned.app.iter().chain(&planned.weights).chain(own);
     let mut largest: Vec<FileShape<'_>> = files.map(|file| FileShape { path: &file.path, bytes: file.size }).collect();
     largest.sort_by(|left, right| right.bytes.cmp(&left.bytes).then(left.path.cmp(right.path)));
     largest.truncate(LARGEST);
@@ -121,6 +122,10 @@ fn layer<'a>(op: &Op, what: &'a str) -> Option<LayerShape<'a>> {
     let (inputs, bytes) = match op {
         Op::Debs(debs) => (debs.packages.len(), debs.packages.iter().map(|deb| deb.size).sum()),
         Op::Wheels(wheels) => (wheels.wheels.len(), wheels.wheels.iter().map(|wheel| wheel.size).sum()),
+        Op::Own(own) => {
+            let files = own.wheels.iter().flat_map(OwnWheel::files);
+            (files.clone().count(), files.map(|file| file.size).sum())
+        }
         Op::Files { files } => (files.len(), 0),
         Op::App(app) => (app.files.len(), app.files.iter().map(|file| file.size).sum()),
         Op::Image(_) => return None,

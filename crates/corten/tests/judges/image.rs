@@ -115,7 +115,7 @@ fn home() -> PathBuf {
 }
 
 /// The program, with nothing of the caller's environment that could decide anything.
-fn corten(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+pub fn corten(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = crate::place::command(Path::new(env!("CARGO_BIN_EXE_corten")), arguments);
     let kept = ["SSL_CERT_FILE", "SSL_CERT_DIR", "https_proxy", "all_proxy", "http_proxy", "no_proxy"];
     let kept = kept.into_iter().flat_map(|name| [name.to_owned(), name.to_uppercase()]);

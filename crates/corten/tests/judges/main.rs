@@ -6,7 +6,7 @@
 //! | `crane` | every digest, size and diff id is true |
 //! | `skopeo`, a registry | the image is the same elsewhere |
 //! | `docker`, `podman`, `umoci` + `runc` | the service starts without privileges, and answers; its health check passes |
-//! | `uv` | what every installed distribution requires is there |
+//! | `uv` | what every installed distribution requires is there; the project's own packages are what it installs |
 //! | `dpkg`, `syft` | the packages are those of the bill of materials |
 //! | `python3-jsonschema` | the bill of materials is SPDX 2.3 |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
@@ -18,6 +18,7 @@ mod docker;
 mod files;
 mod image;
 mod inside;
+mod own;
 mod place;
 mod podman;
 mod service;

@@ -7,7 +7,12 @@ use super::{Facts, missing};
 
 /// The environment's interpreter.
 pub(super) fn program() -> String {
-    "/opt/venv/bin/python".to_owned()
+    format!("{}/python", environment_programs())
+}
+
+/// Where the environment has its programs.
+pub(super) fn environment_programs() -> &'static str {
+    "/opt/venv/bin"
 }
 
 /// What a server is to serve.

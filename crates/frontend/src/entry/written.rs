@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{Failure, Span};
 
-use super::command::{Server, Target, program};
+use super::command::{Server, Target, environment_programs, program};
 use super::objects::{Interface, is_web};
 use super::source::{Module, is_name};
 use super::{Certainty, Entry, Kind, Search, entry};
@@ -100,7 +100,7 @@ impl<'a> Search<'a> {
         self.console_script(name, target)
     }
 
-    /// The script's function, called as the script would: the project itself is not installed.
+    /// The script where the project is installed; else its function, called as the script would.
     fn console_script(&self, name: &str, target: &Setting<String>) -> Option<Entry> {
         let (dotted, function) = target.split_once(':')?;
         let function = function.split('[').next()?.trim();
@@ -108,12 +108,17 @@ impl<'a> Search<'a> {
         let good = dotted.split('.').chain(function.split('.')).all(is_name);
         let (module, root) = self.find_module(dotted).filter(|_| good)?;
         let first = function.split('.').next()?;
-        let program = vec![
+        let is_installed = self.facts.settings.project.as_ref().is_some_and(|project| {
+            self.facts.installed.iter().any(|installed| same_name(installed, &project.name.value))
+        });
+        let script = vec![format!("{}/{name}", environment_programs())];
+        let call = vec![
             program(),
             "-c".to_owned(),
             format!("import sys; from {dotted} import {first}; sys.exit({function}())"),
         ];
-        let mut found = entry(Kind::ConsoleScript, program, format!("console script '{name}'"), Certainty::Medium);
+        let command = if is_installed { script } else { call };
+        let mut found = entry(Kind::ConsoleScript, command, format!("console script '{name}'"), Certainty::Medium);
         found.at.clone_from(&target.at);
         found.web = is_web(module);
         found.health_path = self.any_health_path().filter(|_| found.web);

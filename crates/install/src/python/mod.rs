@@ -8,6 +8,7 @@
 //! | `wheel` | converts wheels to one layer, as PyPA's binary distribution format says |
 //! | `check` | refuses what is not the wheel that it should be |
 //! | `layout` | maps a wheel's members to paths of the image; refuses what climbs out or overwrites the interpreter |
+//! | `pack` | makes a wheel of files that nobody has packed |
 //! | `record` | reads RECORD and adds what installing adds |
 //! | `scripts` | entry points and shebangs |
 //! | `metadata` | reads METADATA; are all requirements met? |
@@ -19,6 +20,7 @@ mod group;
 pub mod index;
 mod layout;
 mod metadata;
+mod pack;
 mod record;
 mod scripts;
 mod venv;
@@ -26,6 +28,7 @@ mod wheel;
 
 pub use group::{Group, Groups, MOST_LAYERS, group, group_with_bytecode};
 pub use metadata::{Metadata, MetadataError, Unmet, requirements_met};
+pub use pack::Packer;
 pub use venv::{VenvFile, VenvKind, generated_files};
 pub use wheel::{
     Conflict, FORMAT, InstallTarget, MTIME, WheelError, WheelReport, WheelSource, conflicts, convert, convert_into,

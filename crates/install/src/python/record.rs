@@ -22,14 +22,20 @@ pub(super) struct Line {
 impl Line {
     /// The line of a file that installing has written.
     pub(super) fn of(path: String, content: &[u8]) -> Self {
-        Self {
-            path,
-            hash: format!("sha256={}", base64_url(Digest::of(content).as_bytes())),
-            size: Some(content.len() as u64),
-        }
+        Self::hashed(path, &Digest::of(content), content.len() as u64)
     }
 
-    fn text(&self) -> String {
+    /// The line of a file whose content has been hashed.
+    pub(super) fn hashed(path: String, digest: &Digest, size: u64) -> Self {
+        Self { path, hash: format!("sha256={}", base64_url(digest.as_bytes())), size: Some(size) }
+    }
+
+    /// The line of RECORD itself.
+    pub(super) fn bare(path: String) -> Self {
+        Self { path, hash: String::new(), size: None }
+    }
+
+    pub(super) fn text(&self) -> String {
         let size = self.size.map(|size| size.to_string()).unwrap_or_default();
         format!("{},{},{size}", quoted(&self.path), self.hash)
     }

@@ -48,6 +48,9 @@ pub fn own(project: &Project, packages: &Packages, files: &Files, world: &World<
             Some(below) => Tree::of_project(project, files, &below),
             None => Tree::elsewhere(project, &local.path, world)?,
         };
+        if tree.files.is_empty() {
+            return Err(absent(project, local).into());
+        }
         let computed = compute(project, local, &tree, git.as_ref())?;
         for note in &computed.notes {
             world.events.note(&format!("{}: {note}", computed.name));
@@ -103,6 +106,9 @@ impl Tree {
     /// Of a folder outside of the project, less what the ignore rules keep out of images.
     fn elsewhere(project: &Project, path: &str, world: &World<'_>) -> Result<Self, Report> {
         let folder = project.folder.join(path);
+        if !folder.is_dir() {
+            return Ok(Self { folder, files: BTreeMap::new() });
+        }
         let rules = Ignore::new(&project.settings, None)?;
         let context = walk(&folder, &rules)?;
         let mut hashes = Hashes::load(world.store, &folder)?;
@@ -176,6 +182,15 @@ fn compute(project: &Project, local: &Local, tree: &Tree, git: Option<&Git>) -> 
     })?;
     refuse_secrets(&computed)?;
     Ok(computed)
+}
+
+fn absent(project: &Project, local: &Local) -> Failure {
+    let failure = Failure::input(format!("the lock installs {} from {}, where no file is", local.name, local.path))
+        .hint("bring the folder along; if it is there, see whether .dockerignore keeps it out");
+    match place(project, local) {
+        Some(at) => failure.at(at),
+        None => failure,
+    }
 }
 
 /// A package would put them where everybody who can pull the image can read them.

@@ -225,12 +225,12 @@ hint: Corten does not build from repositories yet: publish a wheel of tensor and
         "build",
         1,
         r#"
-error: tensor at packages/tensor is a project of its own, and building projects is not part of this version
-  --> ./uv.lock:12:8
+error: the lock installs tensor from packages/tensor, where no file is
+  --> ./uv.lock:12:1
    |
 12 | name = "tensor"
-   |        ^^^^^^^^
-hint: build it to a wheel, publish that to an index, and lock it from there
+   | ^^^^^^^^^^^^^^^
+hint: bring the folder along; if it is there, see whether .dockerignore keeps it out
 "#,
     );
     refuses(
@@ -238,12 +238,12 @@ hint: build it to a wheel, publish that to an index, and lock it from there
         "build",
         1,
         r#"
-error: tensor at ../tensor is a project of its own, and building projects is not part of this version
-  --> ./uv.lock:12:8
+error: the lock installs tensor from ../tensor, where no file is
+  --> ./uv.lock:12:1
    |
 12 | name = "tensor"
-   |        ^^^^^^^^
-hint: build it to a wheel, publish that to an index, and lock it from there
+   | ^^^^^^^^^^^^^^^
+hint: bring the folder along; if it is there, see whether .dockerignore keeps it out
 "#,
     );
     refuses(
@@ -323,4 +323,37 @@ hint: lock another version of the package, or tell its maintainers
 ",
     );
     assert_eq!(service.run("images --format json").expect(0).json(), serde_json::json!([]));
+}
+
+#[test]
+fn packages_of_the_project_are_installed_or_refused_by_name() {
+    let service = with_file("tensor-2.0.tar.gz");
+    let from = format!("name = \"tensor\"\nversion = \"2.0\"\nsource = {{ registry = \"{}\" }}", index(&service));
+    service.edit("uv.lock", &from, "name = \"tensor\"\nversion = \"2.0\"\nsource = { editable = \"libs/tensor\" }");
+    std::fs::create_dir_all(service.folder().join("libs/tensor/tensor")).unwrap();
+    let manifest = "[project]\nname = \"tensor\"\nversion = \"2.0\"\n[build-system]\nrequires = [\"flit_core\"]\n\
+                    build-backend = \"flit_core.buildapi\"\n";
+    service.write("libs/tensor/pyproject.toml", manifest);
+    service.write("libs/tensor/tensor/__init__.py", "");
+
+    let planned = service.run("plan --format json");
+    let plan: serde_json::Value = serde_json::from_str(&planned.stdout).unwrap();
+    let layers: Vec<&str> =
+        plan["layers"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
+    assert!(layers.contains(&"the project: tensor 2.0"), "{layers:?}");
+
+    service.edit("libs/tensor/pyproject.toml", "flit_core.buildapi", "maturin");
+    refuses(
+        &service,
+        "plan",
+        1,
+        r#"
+error: cannot install tensor without running code: build backend "maturin" is not one that corten computes
+ --> ./libs/tensor/pyproject.toml:6:17
+  |
+6 | build-backend = "maturin"
+  |                 ^^^^^^^^^
+hint: …
+"#,
+    );
 }

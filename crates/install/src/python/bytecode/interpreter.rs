@@ -17,9 +17,9 @@ use corten_oci::LayerPath;
 use super::unpack::Unpacked;
 use crate::debian::bytecode::Invocation;
 
-/// Address space (bytes) and processor time (seconds) that one package may take.
-const MEMORY: u64 = 4 << 30;
-const SECONDS: u64 = 900;
+/// Address space (bytes) and processor time (seconds) that one package may take; large ones take 0.2 GB and 10 s.
+const MEMORY: u64 = 2 << 30;
+const SECONDS: u64 = 300;
 
 /// What runs: nothing but `compile`. Any error of it is the source's.
 const SCRIPT: &str = "\

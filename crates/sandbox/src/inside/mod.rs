@@ -142,8 +142,7 @@ impl Inside<'_> {
             while let Ok(Some(waited)) = system::reap() {
                 peak = peak.max(waited.peak_memory);
                 if waited.pid == process {
-                    watch.saw_memory(peak);
-                    return Some(end_of(waited.status));
+                    return Some(watch.judge(end_of(waited.status), peak));
                 }
             }
             if let Some(limit) = watch.look() {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Dir, Mode, OFlags};
 
 use super::root::proc_of_ours;
-use crate::sandbox::{Limit, Limits};
+use crate::sandbox::{End, Limit, Limits};
 use crate::trouble::{Outcome, Step};
 
 const SHORTEST: Duration = Duration::from_millis(5);
@@ -66,8 +66,11 @@ impl Watch {
         self.proc.as_ref().map(|_| self.next.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)))
     }
 
-    pub(super) fn saw_memory(&mut self, bytes: u64) {
-        self.peak_memory = self.peak_memory.max(bytes);
+    /// The end of the process: one that fails after one of its own was above the limit, faster than we looked, failed of that.
+    /// `peak`: of the largest process, in bytes.
+    pub(super) fn judge(&mut self, end: End, peak: u64) -> End {
+        self.peak_memory = self.peak_memory.max(peak);
+        if self.proc.is_some() && peak > self.memory && end != End::Status(0) { End::Limit(Limit::Memory) } else { end }
     }
 
     pub(super) fn peak_memory(&self) -> u64 {
@@ -114,6 +117,18 @@ fn parse(text: &str) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_failed_above_the_limit_failed_of_it() {
+        let proc = Some(std::fs::File::open("/proc").unwrap().into());
+        let mut watch = Watch { proc, memory: 100, processes: 1, next: Instant::now(), peak_memory: 0 };
+        assert_eq!(watch.judge(End::Status(1), 101), End::Limit(Limit::Memory));
+        assert_eq!(watch.judge(End::Status(1), 100), End::Status(1));
+        assert_eq!(watch.judge(End::Status(0), 101), End::Status(0));
+        assert_eq!(watch.peak_memory(), 101);
+        watch.proc = None;
+        assert_eq!(watch.judge(End::Signal(9), 101), End::Signal(9), "the cgroup knows better");
+    }
 
     #[test]
     fn memory_and_threads_are_read_whatever_the_name_is() {

@@ -1,10 +1,14 @@
 //! Locks of Python projects → what to install for one target.
 //!
 //! ```text
-//! uv.lock ─────────┐
-//! pylock.toml ─────┼─► read() ─► Resolved { wanted, local … } ─► choose() ─► one wheel each
-//! requirements.txt ┘             (Known files | hashes to ask an index for)
+//! uv.lock, poetry.lock, pdm.lock ┐
+//! pylock.toml, Pipfile.lock      ├─► read() ─► Resolved { wanted, local … } ─► choose() ─► one wheel each
+//! requirements.txt, pixi.lock    ┘             (files known, named, or to be asked of an index)
 //! ```
+//!
+//! Beside it: [`in_step`] (does a lock still belong to its manifest, and what has changed?), [`python_asked`] and
+//! [`python_fits`] (for which Python is it?), [`refuse_broken`] (can it be read at all?). docs/locks.md says what becomes
+//! of each kind.
 //!
 //! A lock is read, never written. What cannot be installed (an sdist, git) is still read: the caller sees all such
 //! packages at once, and [`choose`] says why for each. Projects that lie here go to `Resolved::local` instead.

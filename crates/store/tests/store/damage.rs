@@ -107,3 +107,73 @@ fn a_file_that_is_no_blob_is_told() {
     let problems = store.verify(&Nobody).unwrap();
     assert_eq!(problems.iter().map(|problem| &problem.path).collect::<Vec<_>>(), [&stray]);
 }
+
+/// Rot keeps the size. Whoever makes the blob again compares, and puts the right bytes there.
+#[test]
+fn what_is_made_again_replaces_what_has_rotted() {
+    let folder = folder();
+    let (store, _) = filled(folder.path(), "app:1");
+    for path in files(&store, "blobs") {
+        let digest: Digest = format!("sha256:{}", path.file_name().unwrap().to_str().unwrap()).parse().unwrap();
+        assert!(store.is_whole(&digest).unwrap());
+        (HARMS[0].1)(&path);
+        drop(filled(folder.path(), "app:1"));
+        assert!(store.is_whole(&digest).unwrap(), "{digest}");
+    }
+    assert_clean(&store);
+    let absent = Digest::of("absent");
+    assert!(!store.is_whole(&absent).unwrap());
+}
+
+#[test]
+fn a_rotten_download_counts_as_absent() {
+    let folder = folder();
+    let (store, _) = filled(folder.path(), "app:1");
+    let path = files(&store, "blobs").remove(0);
+    let digest: Digest = format!("sha256:{}", path.file_name().unwrap().to_str().unwrap()).parse().unwrap();
+    (HARMS[0].1)(&path);
+    assert!(!store.is_whole(&digest).unwrap());
+    assert_eq!(store.size(&digest).unwrap(), None);
+}
+
+/// What a process leaves that dies while another one finishes the same download.
+#[test]
+fn downloads_of_blobs_that_are_there_are_swept() {
+    let folder = folder();
+    let (store, manifest) = filled(folder.path(), "app:1");
+    let under_way = store.partial(&Digest::of("under way")).unwrap().path().to_owned();
+    let left = store.partial(&manifest).unwrap();
+    let path = left.path().to_owned();
+    drop(Store::open(folder.path()).unwrap());
+    assert!(path.exists(), "somebody holds it");
+    drop(left);
+    drop(Store::open(folder.path()).unwrap());
+    assert!(!path.exists() && under_way.exists());
+}
+
+#[test]
+fn damage_of_a_layout_in_the_store_is_found_and_healed() {
+    let folder = folder();
+    let (store, manifest) = filled(folder.path(), "app:1");
+    let layout = folder.path().join("layouts/app");
+    let export = || corten_store::layout::export(&store, &manifest, &["app:1".parse().unwrap()], &layout).unwrap();
+    export();
+    assert_clean(&store);
+    for path in files(&store, "layouts/app/blobs") {
+        let bytes = fs::read(&path).unwrap();
+        // A file of its own, as on a disk that cannot link.
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, &bytes).unwrap();
+        assert_clean(&store);
+        (HARMS[0].1)(&path);
+        let found = store.verify(&Nobody).unwrap();
+        assert!(found.iter().any(|problem| problem.path == path), "{}: {found:?}", path.display());
+        export();
+        assert_clean(&store);
+        fs::remove_file(&path).unwrap();
+        export();
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+    write(&layout.join("index.json"), b"{");
+    assert_eq!(store.verify(&Nobody).unwrap().len(), 1);
+}

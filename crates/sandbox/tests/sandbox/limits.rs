@@ -9,17 +9,18 @@ use corten_diagnostic::{Diagnose, Fault};
 use corten_sandbox::{End, Limit, Note, Output, Streams};
 
 use crate::Programs;
-use crate::world::{HELPER, ROLE, World, helper, is_root, processes_with, role, run};
+use crate::world::{HELPER, ROLE, World, helper, is_root, processes_with, role, run, unique};
 
 #[test]
 fn time_ends() {
     let world = World::new();
-    let mut sandbox = world.shell("sleep 7341 & sleep 7341");
+    let mark = unique(7);
+    let mut sandbox = world.shell(&format!("sleep {mark} & sleep {mark}"));
     sandbox.limits.time = Some(Duration::from_millis(300));
     let ran = run(&sandbox);
     assert_eq!(ran.exit.end, End::Limit(Limit::Time));
     assert!(ran.exit.wall >= Duration::from_millis(300));
-    assert_eq!(processes_with("sleep 7341"), [""; 0]);
+    assert_eq!(processes_with(&mark), [""; 0]);
     assert_eq!(fs::read_dir(world.root()).unwrap().count(), 2, "bin and etc: mount points are removed here too");
 }
 
@@ -40,24 +41,26 @@ fn output_ends() {
 
 #[test]
 fn a_fork_bomb_ends() {
-    let script = "import os\nwhile True:\n try: os.fork()\n except OSError as error: last = 8452";
+    let mark = unique(8);
+    let script = format!("import os\nwhile True:\n try: os.fork()\n except OSError as error: last = {mark}");
     let world = World::new();
-    let mut sandbox = world.with_host_programs(&["/usr/bin/python3", "-c", script]);
+    let mut sandbox = world.with_host_programs(&["/usr/bin/python3", "-c", &script]);
     sandbox.limits.processes = Some(60);
     let ran = run(&sandbox);
     assert_eq!(ran.exit.end, End::Limit(Limit::Processes));
-    assert_eq!(processes_with("last = 8452"), [""; 0]);
+    assert_eq!(processes_with(&mark), [""; 0]);
 }
 
 /// Shells give up when they cannot fork: the bomb may be over before it is seen, but never grows and never stays.
 #[test]
 fn a_fork_bomb_of_shells_ends() {
     let world = World::new();
-    let mut sandbox = world.shell("bomb() { bomb 8453 | bomb 8453 & }; bomb; sleep 0.5; exit 5");
+    let mark = unique(9);
+    let mut sandbox = world.shell(&format!("bomb() {{ bomb {mark} | bomb {mark} & }}; bomb; sleep 0.5; exit 5"));
     sandbox.limits.processes = Some(60);
     let ran = run(&sandbox);
     assert!([End::Limit(Limit::Processes), End::Status(5), End::Status(2)].contains(&ran.exit.end), "{ran:?}");
-    assert_eq!(processes_with("bomb 8453"), [""; 0]);
+    assert_eq!(processes_with(&mark), [""; 0]);
 }
 
 #[test]
@@ -112,9 +115,11 @@ fn memory_in_files_ends() {
 #[test]
 fn what_it_started_ends_with_it() {
     let world = World::new();
-    let ran = run(&world.shell("setsid sh -c 'sleep 9341 & sleep 9341' & (sleep 9341 &); exit 3"));
+    let mark = unique(6);
+    let script = format!("setsid sh -c 'sleep {mark} & sleep {mark}' & (sleep {mark} &); exit 3");
+    let ran = run(&world.shell(&script));
     assert_eq!(ran.exit.end, End::Status(3));
-    assert_eq!(processes_with("sleep 9341"), [""; 0]);
+    assert_eq!(processes_with(&mark), [""; 0]);
 }
 
 #[test]

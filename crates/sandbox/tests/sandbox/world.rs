@@ -109,6 +109,11 @@ pub fn run_with(sandbox: &Sandbox, stdin: Stdin<'_>) -> Ran {
     Ran { exit, stdout: text(stdout), stderr: text(stderr) }
 }
 
+/// A number that no other run of the tests puts on a command line at the same time.
+pub fn unique(test: u32) -> String {
+    format!("{test}{:07}", std::process::id())
+}
+
 /// The host's processes whose command line holds a text.
 pub fn processes_with(text: &str) -> Vec<String> {
     let lines =

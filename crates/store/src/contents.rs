@@ -23,13 +23,26 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
+    /// With its referrers.
     pub(crate) fn of(store: &Store, manifest: &Digest, references: &[Reference]) -> Result<Self, StoreError> {
+        Self::new(store, manifest, references, true)
+    }
+
+    /// Without referrers.
+    pub(crate) fn alone(store: &Store, manifest: &Digest, references: &[Reference]) -> Result<Self, StoreError> {
+        Self::new(store, manifest, references, false)
+    }
+
+    fn new(store: &Store, manifest: &Digest, names: &[Reference], with_referrers: bool) -> Result<Self, StoreError> {
         let root = store.describe(manifest, &store.bytes(manifest)?)?;
         let mut closure = Closure::default();
         let fetch = |descriptor: &Descriptor| store.bytes(&descriptor.digest);
         closure.add(&root, &fetch)?;
-        let entries = named(root, platform(store, &closure, manifest)?, references);
-        let referrers = add_referrers(store, &mut closure, &fetch)?;
+        let entries = named(root, platform(store, &closure, manifest)?, names);
+        let mut referrers = BTreeMap::new();
+        if with_referrers {
+            referrers = add_referrers(store, &mut closure, &fetch)?;
+        }
         let documents = closure.documents.into_iter().map(|(descriptor, _)| descriptor);
         let mut blobs: Vec<_> = documents.chain(closure.blobs).collect();
         blobs.sort_by_key(|blob| blob.digest);

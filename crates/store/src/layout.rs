@@ -46,16 +46,16 @@ pub fn export(store: &Store, manifest: &Digest, references: &[Reference], to: &P
     folder.finish(&to_json(&index_of(entries), manifest)?)
 }
 
-/// The same as a tar file (`-o type=oci,dest=FILE`), deterministic.
+/// The image alone as a tar file (`-o type=oci,dest=FILE`): the same bytes whatever else the store holds, and nothing in
+/// its `index.json` that a reader could take for a second image.
 pub fn export_tar(
     store: &Store,
     manifest: &Digest,
     references: &[Reference],
     to: &mut dyn Write,
 ) -> Result<(), StoreError> {
-    let contents = Contents::of(store, manifest, references)?;
-    let fallbacks = contents.fallbacks()?;
-    let index = to_json(&index_of(new_entries(&contents, &fallbacks)), manifest)?;
+    let contents = Contents::alone(store, manifest, references)?;
+    let index = to_json(&index_of(in_order(contents.entries)), manifest)?;
     let mut write = || -> io::Result<()> {
         let mut archive = Archive::new(to);
         archive.bytes(MARKER, MARKER_BYTES)?;
@@ -65,9 +65,6 @@ pub fn export_tar(
         for blob in &contents.blobs {
             let mut content = store.read(&blob.digest).map_err(StoreError::into_io)?;
             archive.file(&format!("{BLOBS}/{}", blob.digest.hex()), blob.size, &mut content)?;
-        }
-        for (descriptor, bytes) in &fallbacks {
-            archive.bytes(&format!("{BLOBS}/{}", descriptor.digest.hex()), bytes)?;
         }
         archive.finish()
     };

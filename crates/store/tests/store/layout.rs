@@ -135,6 +135,11 @@ fn archives_are_the_same_each_time_and_tar_reads_them() {
         let tar = Command::new("tar").arg("-xf").arg(&path).arg("-C").arg(&to).output().unwrap();
         assert!(tar.status.success() && tar.stderr.is_empty(), "{}", String::from_utf8_lossy(&tar.stderr));
     }
+    assert!(!store.referrers(&manifest).unwrap().is_empty(), "there is something to leave at home");
+    let index: Value = serde_json::from_slice(&fs::read(folder.path().join("oci/index.json")).unwrap()).unwrap();
+    let digests: Vec<&str> =
+        index["manifests"].as_array().unwrap().iter().map(|entry| entry["digest"].as_str().unwrap()).collect();
+    assert_eq!(digests, [manifest.to_string(), manifest.to_string()]);
     let other = Store::open(folder.path().join("other")).unwrap();
     assert_eq!(layout::import(&other, &folder.path().join("oci")).unwrap(), [manifest]);
     let docker = folder.path().join("docker");

@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
-use super::{Found, Rule, megabytes, place};
+use super::{Found, Rule, amount, place};
 use crate::CheckInput;
 
 pub(super) const RULE: Rule = Rule {
@@ -24,8 +24,7 @@ fn run(input: &CheckInput<'_>, found: &mut Found) {
     }
     let mut layers: Vec<_> = input.layers.iter().collect();
     layers.sort_by_key(|layer| std::cmp::Reverse(layer.size));
-    let largest: Vec<_> =
-        layers.iter().take(3).map(|layer| format!("{} {}", layer.name, megabytes(layer.size))).collect();
-    let message = format!("the image has {}, {} are allowed", megabytes(size), megabytes(budget.bytes));
+    let largest: Vec<_> = layers.iter().take(3).map(|layer| format!("{} {}", layer.name, amount(layer.size))).collect();
+    let message = format!("the image has {}, {} are allowed", amount(size), amount(budget.bytes));
     found.add(place(budget.at.as_ref()), message, format!("the largest layers are {}", largest.join(", ")));
 }

@@ -93,10 +93,11 @@ fn place(at: Option<&Span>) -> Place {
     at.map_or(Place::Plan, |at| Place::Text(at.clone()))
 }
 
-/// `1.5 MB`.
-fn megabytes(bytes: u64) -> String {
-    let tenths = bytes.saturating_add(50_000) / 100_000;
-    format!("{}.{} MB", tenths / 10, tenths % 10)
+/// `1.5 MB`, `73.2 kB`.
+fn amount(bytes: u64) -> String {
+    let (unit, name) = if bytes < 100_000 { (1000, "kB") } else { (1_000_000, "MB") };
+    let tenths = bytes.saturating_add(unit / 20) / (unit / 10);
+    format!("{}.{} {name}", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]

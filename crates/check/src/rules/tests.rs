@@ -217,6 +217,8 @@ fn secret_names_are_known_and_their_lookalikes_spared() {
 
 #[test]
 fn sizes_are_for_people() {
-    assert_eq!(megabytes(1_549_999), "1.5 MB");
-    assert_eq!(megabytes(1_950_000), "2.0 MB");
+    assert_eq!(amount(1_549_999), "1.5 MB");
+    assert_eq!(amount(1_950_000), "2.0 MB");
+    assert_eq!(amount(73_249), "73.2 kB");
+    assert_eq!(amount(0), "0.0 kB");
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use corten_diagnostic::{Place, RuleId, Severity};
 
-use super::{Found, Rule, megabytes};
+use super::{Found, Rule, amount};
 use crate::CheckInput;
 
 pub(super) const RULE: Rule = Rule {
@@ -29,7 +29,7 @@ fn run(input: &CheckInput<'_>, found: &mut Found) {
     let is_weights = |path: &str| path.rsplit_once('.').is_some_and(|(_, extension)| EXTENSIONS.contains(&extension));
     for file in input.files.iter().filter(|file| !file.weight) {
         if file.size > LARGE || (file.size > SMALL && is_weights(file.path)) {
-            let message = format!("'{}' ({}) lies in the layer of the app's source", file.path, megabytes(file.size));
+            let message = format!("'{}' ({}) lies in the layer of the app's source", file.path, amount(file.size));
             let help = format!("name it in the settings, weights = [\"{}\"], or ignore it", file.path);
             found.add(Place::Source(PathBuf::from(file.path)), message, help);
         }

@@ -73,7 +73,7 @@ error: ML184 the image has 1.2 MB, 1.0 MB are allowed
    |
 13 | size = "1MB"
    |        ^^^^^
-hint: the largest layers are tensor 2.0 1.2 MB, base debian:bookworm distroless 0.0 MB, weights 0.0 MB
+hint: the largest layers are tensor 2.0 1.2 MB, base debian:bookworm distroless … kB, weights … kB
 error: the image does not pass its checks: ML184
 hint: 'check.allow' of the settings silences a rule: allow = ["ML184"]
 "#,

@@ -26,6 +26,7 @@ fn package(name: &str, license: Option<&str>) -> BomPackage {
         supplier: None,
         digest: Some(Digest::of(name)),
         download_url: Some(format!("https://user:hunter2@files.example/{name}-1.0.whl?token=hunter2#sha256=00")),
+        source: None,
         layer: DiffId(Digest::of("layer")),
         kind: BomKind::Wheel,
     }

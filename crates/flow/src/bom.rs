@@ -14,7 +14,7 @@ use crate::plan::Planned;
 use crate::world::World;
 
 /// Raised when the text changes for the same image.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// File name for those who download it.
 const TITLE: &str = "sbom.spdx.json";
@@ -77,7 +77,13 @@ pub fn content(store: &Store, artifact: &Digest) -> Result<Vec<u8>, Report> {
 fn input(planned: &Planned, built: &Built, with_files: bool, world: &World<'_>) -> Result<BomInput, Report> {
     let urls: HashMap<Digest, &str> =
         planned.packages.wheels.iter().map(|wheel| (wheel.digest, wheel.url.as_str())).collect();
-    let packages = built.layers.iter().flat_map(|layer| layer.installed.iter().map(|one| package(one, layer, &urls)));
+    let sources: HashMap<Digest, String> =
+        planned.packages.sources.iter().map(|source| (source.wheel, source.sentence())).collect();
+    let packages = built.layers.iter().flat_map(|layer| {
+        let package =
+            |one: &Installed| BomPackage { source: sources.get(&one.digest).cloned(), ..package(one, layer, &urls) };
+        layer.installed.iter().map(package).collect::<Vec<_>>()
+    });
     Ok(BomInput {
         name: planned.project.settings.name.value.clone(),
         digest: built.image.manifest.digest,
@@ -98,6 +104,7 @@ fn package(installed: &Installed, layer: &BuiltLayer, urls: &HashMap<Digest, &st
         supplier: None,
         digest: Some(installed.digest),
         download_url: url.map(|url| (*url).to_owned()),
+        source: None,
         layer: layer.layer.diff_id,
         kind: kind(&installed.purl, url.is_some()),
     }

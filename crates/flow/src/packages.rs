@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use corten_diagnostic::{Failure, Report, Span};
 use corten_frontend::python::{
-    Asked, Files, InStep, LocalProject, LockFile, LockedFrom, Reason, Resolved, Wanted, choose, in_step, read,
-    refuse_conda,
+    Asked, Files, InStep, LocalProject, LockFile, LockedFrom, Resolved, Wanted, choose, in_step, read, refuse_conda,
+    source,
 };
 use corten_install::fetch::{Download, fetch};
 use corten_install::python::index;
@@ -20,19 +20,22 @@ use corten_store::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::project::Project;
+use crate::sdists::{self, FromSource};
 use crate::world::World;
 
 /// Where wheels come from if nothing else is said.
 const PYPI: &str = "https://pypi.org/simple";
 
 /// Raised when the choice of wheels changes for the same lock.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// The packages of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packages {
     /// Sorted by name.
     pub wheels: Vec<LockedWheel>,
+    /// Those of them that were made of source distributions.
+    pub sources: Vec<FromSource>,
     /// Packages of the project itself.
     pub local: Vec<Local>,
     /// Dependency groups that were taken.
@@ -82,7 +85,8 @@ pub struct Wish<'a> {
 /// Chooses the wheels of `project`.
 pub fn packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Result<Packages, Report> {
     let key = key(project, wish, &known_hashes(project));
-    if let Some(known) = world.store.record(&key)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+    let known = world.store.record(&key)?.and_then(|bytes| serde_json::from_slice::<Packages>(&bytes).ok());
+    if let Some(known) = known.filter(|known| known.is_there(world)) {
         return Ok(known);
     }
     let packages = choose_packages(project, wish, world)?;
@@ -93,6 +97,15 @@ pub fn packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Result
     batch.record(&self::key(project, wish, &packages.recorded), &bytes)?;
     batch.finish()?;
     Ok(packages)
+}
+
+impl Packages {
+    /// Nobody else has the wheels that were made here.
+    fn is_there(&self, world: &World<'_>) -> bool {
+        self.sources
+            .iter()
+            .all(|source| matches!(world.store.size(&source.wheel), Ok(Some(size)) if size == source.size))
+    }
 }
 
 fn key(project: &Project, wish: &Wish<'_>, recorded: &BTreeMap<String, Digest>) -> Key {
@@ -122,9 +135,11 @@ fn choose_packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Res
     let chosen = choose_all(project, &resolved, &tags, world)?;
     let yanked = yanked(&resolved, &chosen);
     let mut recorded = known_hashes(project);
-    let wheels = pin_all(project, &resolved, chosen, &mut recorded, world)?;
+    let pinned = pin_all(project, &resolved, chosen, &mut recorded, world)?;
+    let (wheels, sources) = make_wheels(&resolved, pinned, world)?;
     Ok(Packages {
         wheels,
+        sources,
         local: local(&resolved),
         groups: resolved.groups,
         groups_left_out: resolved.groups_left_out,
@@ -159,7 +174,22 @@ fn differences(project: &Project) -> Result<Vec<String>, Failure> {
     }
 }
 
-/// A file for each package, or one error that names all packages without one.
+/// Makes wheels of the source distributions among the files.
+fn make_wheels(
+    resolved: &Resolved,
+    pinned: Vec<LockedWheel>,
+    world: &World<'_>,
+) -> Result<(Vec<LockedWheel>, Vec<FromSource>), Report> {
+    let pairs: Vec<(&Wanted, LockedWheel)> = resolved.wanted.iter().zip(pinned).collect();
+    let made = side_by_side(&pairs, world.jobs, |(wanted, file)| match file.file.ends_with(".whl") {
+        true => Ok((file.clone(), None)),
+        false => sdists::wheel(file.clone(), wanted, world).map(|(wheel, from)| (wheel, Some(from))),
+    })?;
+    let (wheels, sources): (Vec<_>, Vec<_>) = made.into_iter().unzip();
+    Ok((wheels, sources.into_iter().flatten().collect()))
+}
+
+/// A file for each package, a wheel or else its source distribution, or one error that names all packages without one.
 fn choose_all(project: &Project, resolved: &Resolved, tags: &Tags, world: &World<'_>) -> Result<Vec<LockFile>, Report> {
     let files = side_by_side(&resolved.wanted, world.jobs, |wanted| files_of(project, wanted, world))?;
     let mut chosen = Vec::new();
@@ -169,7 +199,10 @@ fn choose_all(project: &Project, resolved: &Resolved, tags: &Tags, world: &World
         let again = choose_again(wanted, files, &recorded, tags);
         match again.map_or_else(|| choose(wanted, files, tags), Ok) {
             Ok(file) => chosen.push(file),
-            Err(no_wheel) => missing.push(no_wheel),
+            Err(no_wheel) => match source(wanted, files).filter(|_| no_wheel.reason.is_buildable()) {
+                Some(sdist) => chosen.push(sdist.clone()),
+                None => missing.push(no_wheel),
+            },
         }
     }
     let Some(first) = missing.first() else { return Ok(chosen) };
@@ -179,10 +212,8 @@ fn choose_all(project: &Project, resolved: &Resolved, tags: &Tags, world: &World
     let rest = missing.iter().map(|no_wheel| format!("{} ({})", no_wheel.package, no_wheel.reason));
     let all = rest.collect::<Vec<_>>().join(", ");
     let failure = Failure::input(format!("{} packages cannot be installed: {all}", missing.len()));
-    let buildable =
-        missing.iter().any(|no_wheel| matches!(no_wheel.reason, Reason::SdistOnly | Reason::NoWheelButSdist));
     let failure = failure.at((*first.at).clone()).hint(first.hint.clone());
-    Err(if buildable { failure.hint("building from source comes in a later version") } else { failure }.into())
+    Err(failure.into())
 }
 
 fn files_of(project: &Project, wanted: &Wanted, world: &World<'_>) -> Result<Vec<LockFile>, Report> {

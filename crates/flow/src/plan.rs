@@ -232,6 +232,9 @@ fn decide(python: &PythonTarget, packages: &Packages, start: &Entry, world: &Wor
     decide("packages", &format!("{} wheels", packages.wheels.len()), &format!("groups: {groups}{left_out}"));
     let why = start.at.as_ref().map_or_else(|| start.rule.clone(), |at| format!("{} at {at}", start.rule));
     decide("start", &start.command.join(" "), &why);
+    for source in &packages.sources {
+        decide("source", &format!("{} {}", source.name, source.version), &source.sentence());
+    }
     for warning in packages.warnings.iter().chain(&start.warning) {
         world.events.warning(warning);
     }

@@ -47,6 +47,8 @@ pub struct BomPackage {
     pub digest: Option<Digest>,
     /// Where that was downloaded; user, password, query and fragment are left out.
     pub download_url: Option<String>,
+    /// What it was made of and how, where `digest` is not that of what was downloaded.
+    pub source: Option<String>,
     /// Which layer it is in.
     pub layer: DiffId,
     /// What it is.

@@ -230,13 +230,21 @@ fn package(id: &str, package: &BomPackage, licence: &Licence, files: &Files<'_>)
         license_declared: licence.expression.clone(),
         license_info_from_files: files.has(id).then_some([UNSAID]),
         copyright_text: UNSAID,
-        source_info: Some(format!("layer {}", package.layer)),
+        source_info: Some(source_info(package)),
         primary_package_purpose: match package.kind {
             BomKind::Wheel | BomKind::Deb => "LIBRARY",
             BomKind::Application => "APPLICATION",
             BomKind::Weights => "OTHER",
         },
         external_refs: vec![purl_reference(package.purl.clone())],
+    }
+}
+
+/// Where it is, and what it was made of.
+fn source_info(package: &BomPackage) -> String {
+    match &package.source {
+        None => format!("layer {}", package.layer),
+        Some(source) => format!("layer {}; {source}", package.layer),
     }
 }
 

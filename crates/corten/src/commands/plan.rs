@@ -45,6 +45,9 @@ struct PackageShape<'a> {
     version: &'a str,
     file: &'a str,
     size: u64,
+    /// How the wheel was made, where only a source distribution is locked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -88,6 +91,8 @@ fn shape<'a>(planned: &'a Planned, ignored: &'a BTreeMap<String, Ignored>) -> Re
     let mut largest: Vec<FileShape<'_>> = files.map(|file| FileShape { path: &file.path, bytes: file.size }).collect();
     largest.sort_by(|left, right| right.bytes.cmp(&left.bytes).then(left.path.cmp(right.path)));
     largest.truncate(LARGEST);
+    let sources: BTreeMap<&str, String> =
+        planned.packages.sources.iter().map(|source| (source.name.as_str(), source.sentence())).collect();
     Ok(Shape {
         name: &settings.name.value,
         version: &planned.version,
@@ -109,6 +114,7 @@ fn shape<'a>(planned: &'a Planned, ignored: &'a BTreeMap<String, Ignored>) -> Re
                 version: &wheel.version,
                 file: &wheel.file,
                 size: wheel.size,
+                source: sources.get(wheel.name.as_str()).cloned(),
             })
             .collect(),
         layers: planned.plan.steps.iter().filter_map(|step| layer(&step.op, &step.name)).collect(),
@@ -147,6 +153,13 @@ fn text(shape: &Shape<'_>) -> String {
         let ignored = shape.ignored.iter().map(|one| [size(one.bytes), one.files.to_string(), one.because.to_owned()]);
         text.push_str("\n\n");
         text.push_str(&rows(["BYTES", "FILES", "STAYS OUT BECAUSE OF"], ignored.collect()));
+    }
+    let sources =
+        shape.packages.iter().filter_map(|one| Some(format!("{} {}: {}", one.name, one.version, one.source.as_ref()?)));
+    let sources: Vec<String> = sources.collect();
+    if !sources.is_empty() {
+        text.push_str("\n\nPACKAGES WITHOUT A WHEEL\n");
+        text.push_str(&sources.join("\n"));
     }
     let largest = shape.largest.iter().map(|file| vec![size(file.bytes), format!("/{}", file.path)]);
     let head = vec!["BYTES".to_owned(), "LARGEST FILES OF THE PROJECT".to_owned()];

@@ -11,6 +11,7 @@ mod flags;
 mod ground;
 mod outputs;
 mod project;
+mod sdists;
 mod service;
 mod settings;
 mod ship;

@@ -168,33 +168,19 @@ error: tensor 2.0 cannot be installed: it has no wheel for Python 3.11 on linux/
 hint: the lock has tensor-2.0-cp313-cp313-manylinux_2_28_x86_64.whl: take a Python or base that one of them is for, or another version
 "#,
     );
-    refuses(
-        &with_file("tensor-2.0.tar.gz"),
-        "build --format json",
-        1,
-        r#"
-error: tensor 2.0 cannot be installed: it has no wheel, only a source distribution
-  --> ./uv.lock:12:8
-   |
-12 | name = "tensor"
-   |        ^^^^^^^^
-hint: Corten does not run a package's build yet: take a version of tensor that has a wheel, or build one (`pip wheel tensor`) and lock its URL
-"#,
-    );
-    let service = with_file("tensor-2.0.tar.gz");
+    let service = with_file("tensor-2.0-cp311-cp311-win_amd64.whl");
     service.edit("uv.lock", "uvicorn-0.34.0-py3-none-any.whl", "uvicorn-0.34.0-py2-none-any.whl");
     refuses(
         &service,
         "plan",
         1,
         r#"
-error: 2 packages cannot be installed: tensor 2.0 (sdist only), uvicorn 0.34.0 (no wheel for platform, no sdist)
+error: 2 packages cannot be installed: tensor 2.0 (no wheel for platform, no sdist), uvicorn 0.34.0 (no wheel for platform, no sdist)
   --> ./uv.lock:12:8
    |
 12 | name = "tensor"
    |        ^^^^^^^^
-hint: Corten does not run a package's build yet: take a version of tensor that has a wheel, or build one (`pip wheel tensor`) and lock its URL
-hint: building from source comes in a later version
+hint: the lock has tensor-2.0-cp311-cp311-win_amd64.whl: take a Python or base that one of them is for, or another version
 "#,
     );
 }

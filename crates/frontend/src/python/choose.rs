@@ -86,10 +86,9 @@ impl Reason {
     fn hint(self, wanted: &Wanted, wheels: &[&LockFile]) -> String {
         let name = &wanted.name;
         match self {
-            Self::SdistOnly | Self::UrlSdist => format!(
-                "Corten does not run a package's build yet: take a version of {name} that has a wheel, or build one \
-                 (`pip wheel {name}`) and lock its URL"
-            ),
+            Self::SdistOnly | Self::UrlSdist => {
+                format!("take a version of {name} that has a wheel, or build one (`pip wheel {name}`) and lock its URL")
+            }
             Self::NoWheelButSdist | Self::NoWheelSdistAllowed | Self::NoWheel | Self::UrlWheel => {
                 let names: Vec<_> = wheels.iter().take(4).map(|wheel| wheel.file.as_str()).collect();
                 let more = if wheels.len() > 4 { format!(" and {} more", wheels.len() - 4) } else { String::new() };
@@ -151,6 +150,25 @@ pub fn choose(wanted: &Wanted, files: &[LockFile], tags: &Tags) -> Result<LockFi
     match ranked.max_by(|(left, _), (right, _)| left.cmp(right)) {
         Some((_, file)) => Ok(file.clone()),
         None => Err(refuse(why(wanted, wheels.is_empty(), mine.len() > wheels.len()))),
+    }
+}
+
+impl Reason {
+    /// Would a build of the package's source distribution help?
+    pub fn is_buildable(self) -> bool {
+        matches!(self, Self::SdistOnly | Self::NoWheelButSdist | Self::NoWheelSdistAllowed | Self::UrlSdist)
+    }
+}
+
+/// The source distribution among `files` that stands for the wanted version, where no wheel fits. Only files that the lock
+/// allows are looked at; the name of one that is locked by URL says nothing.
+pub fn source<'a>(wanted: &Wanted, files: &'a [LockFile]) -> Option<&'a LockFile> {
+    let allowed = wanted.allowed();
+    let mut mine = files.iter().filter(|file| allowed.has(file) && !file.file.ends_with(".whl"));
+    match wanted.from {
+        LockedFrom::Registry => mine.find(|file| wanted.is_version_of(file)),
+        LockedFrom::Url(_) => mine.next(),
+        LockedFrom::Git(_) | LockedFrom::File(_) => None,
     }
 }
 

@@ -30,7 +30,7 @@ mod resolved;
 mod step;
 mod uv;
 
-pub use choose::{Allowed, NoWheel, Reason, choose};
+pub use choose::{Allowed, NoWheel, Reason, choose, source};
 pub use conda::refuse as refuse_conda;
 pub use lock::{LockKind, LockText, read, refuse_broken};
 pub use manifest::{Manifest, matches as matches_name};

@@ -11,6 +11,7 @@
 //! | `pack` | makes a wheel of files that nobody has packed |
 //! | `record` | reads RECORD and adds what installing adds |
 //! | `scripts` | entry points and shebangs |
+//! | [`sdist`] | unpacks source distributions |
 //! | `metadata` | reads METADATA; are all requirements met? |
 //! | `venv` | the generated files that make a folder a virtual environment |
 
@@ -23,6 +24,7 @@ mod metadata;
 mod pack;
 mod record;
 mod scripts;
+pub mod sdist;
 mod venv;
 mod wheel;
 

@@ -15,7 +15,7 @@ const FILE: &str = "tensor-2.0.tar.gz";
 const STATIC: [(&str, &str); 4] = [
     (
         "tensor-2.0/pyproject.toml",
-        "[build-system]\nrequires = [\"flit_core\"]\nbuild-backend = \"flit_core.buildapi\"\n[project]\nname = \"tensor\"\nversion = \"2.0\"\ndescription = \"d\"\n",
+        "[build-system]\nrequires = [\"flit_core\"]\nbuild-backend = \"flit_core.buildapi\"\n[project]\nname = \"tensor\"\nversion = \"2.0\"\nrequires-python = \">=3\"\ndescription = \"d\"\n",
     ),
     ("tensor-2.0/tensor/__init__.py", "made = 'of source'\n"),
     ("tensor-2.0/tensor/data.txt", "data\n"),

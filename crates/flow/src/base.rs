@@ -16,19 +16,20 @@ use crate::world::World;
 /// The base of corten.lock if it is the one that the settings ask for, else a new one.
 pub fn choose(
     project: &Project,
+    setting: &Setting<Base>,
     architecture: Architecture,
     renew: bool,
     world: &World<'_>,
 ) -> Result<LockedBase, Report> {
-    let reference = project.settings.base.value.to_string();
-    if let Some(base) = pinned(project, architecture).filter(|_| !renew) {
+    let reference = setting.value.to_string();
+    if let Some(base) = pinned(project, setting, architecture).filter(|_| !renew) {
         let choice = format!("{reference} {}", base.variant.name());
         let why = format!("{} packages pinned in corten.lock", base.debs.len());
         world.events.emit(Event::Decision { about: "base", choice: &choice, why: &why });
         return Ok(base.clone());
     }
     refuse_broken(&project.lock)?;
-    let base = lock(project, architecture, world)?;
+    let base = lock(project, setting, architecture, world)?;
     let choice = format!("{reference} {}", base.variant.name());
     let why = format!("{} packages from the archive as it is now", base.debs.len());
     world.events.emit(Event::Decision { about: "base", choice: &choice, why: &why });
@@ -36,28 +37,32 @@ pub fn choose(
 }
 
 /// What corten.lock pins, if it is what the settings ask for now.
-fn pinned(project: &Project, architecture: Architecture) -> Option<&LockedBase> {
-    let settings = &project.settings;
-    let base = &project.corten_lock.as_ref()?.base;
-    let same = base.variant == settings.variant.value && base.architecture == architecture;
-    (same && base.reference == settings.base.value.to_string()).then_some(base)
+fn pinned<'a>(project: &'a Project, setting: &Setting<Base>, architecture: Architecture) -> Option<&'a LockedBase> {
+    let base = project.corten_lock.as_ref()?.base(architecture)?;
+    let same = base.variant == project.settings.variant.value;
+    (same && base.reference == setting.value.to_string()).then_some(base)
 }
 
-fn lock(project: &Project, architecture: Architecture, world: &World<'_>) -> Result<LockedBase, Report> {
+fn lock(
+    project: &Project,
+    setting: &Setting<Base>,
+    architecture: Architecture,
+    world: &World<'_>,
+) -> Result<LockedBase, Report> {
     let settings = &project.settings;
-    let Base::Debian { suite } = &settings.base.value;
+    let Base::Debian { suite } = &setting.value;
     let request = BaseRequest {
         suite,
         variant: convert::variant(settings.variant.value),
         architecture,
         extra: &[],
         now: u64::try_from(world.now).unwrap_or(0),
-        seen: project.corten_lock.as_ref().map(|lock| lock.base.archive.epoch),
+        seen: seen(project, suite),
     };
     let sources = Sources::of(project)?;
-    let locked = lock_base(&sources.archive(world), &request).map_err(|error| at_setting(error, &settings.base))?;
+    let locked = lock_base(&sources.archive(world), &request).map_err(|error| at_setting(error, setting))?;
     Ok(LockedBase {
-        reference: settings.base.value.to_string(),
+        reference: setting.value.to_string(),
         variant: settings.variant.value,
         architecture,
         python: locked.python,
@@ -66,6 +71,12 @@ fn lock(project: &Project, architecture: Architecture, world: &World<'_>) -> Res
         archive: ArchiveState { suite: locked.suite, epoch: locked.epoch },
         debs: locked.debs.into_iter().map(convert::from_install).collect(),
     })
+}
+
+/// How old the archive was when this suite was locked last: it does not go back.
+fn seen(project: &Project, suite: &str) -> Option<u64> {
+    let bases = &project.corten_lock.as_ref()?.bases;
+    bases.iter().filter(|base| base.archive.suite == suite).map(|base| base.archive.epoch).max()
 }
 
 /// A release that there is none of is a mistake of the setting that names it.

@@ -30,7 +30,7 @@ pub fn verdict(planned: &Planned, built: &Built) -> Result<Verdict, Report> {
         config: &built.image.config.config,
         listens: planned.start.web,
         settings: settings.native.clone(),
-        base: BaseFacts { name: settings.base.value.to_string(), pinned: true, at: settings.base.at.clone() },
+        base: BaseFacts { name: planned.base.reference.clone(), pinned: true, at: settings.base.at.clone() },
         lock: Some(lock_facts(planned, built)),
         files: &files,
         layers: &layers,

@@ -13,10 +13,9 @@ use corten_frontend::entry::Entry;
 use corten_frontend::python::Asked;
 use corten_frontend::settings::Settings;
 use corten_oci::Architecture;
-use corten_package::pep440::Specifiers;
 use corten_plan::{CortenLock, LockedBase, LockedLock, OwnWheel, Plan, PythonTarget, SourceFile, StepId};
 
-use crate::base;
+use crate::{base, bases};
 use crate::context::{Ignored, Outside};
 use crate::files::{self, Files};
 use crate::git::{self, Commit};
@@ -35,6 +34,8 @@ pub struct PlanOptions {
     pub project: ProjectOptions,
     /// For which processor.
     pub architecture: Architecture,
+    /// Every processor that the same image is for; one base has to suit all. Empty: that one alone.
+    pub architectures: Vec<Architecture>,
     /// Pin the base anew.
     pub renew: bool,
     /// Refuse to change corten.lock.
@@ -107,21 +108,25 @@ pub fn plan(folder: &std::path::Path, options: &PlanOptions, world: &World<'_>) 
 struct Platform {
     base: LockedBase,
     python: PythonTarget,
+    python_why: String,
     packages: Packages,
 }
 
 fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result<Platform, Report> {
-    let base = base::choose(project, options.architecture, options.renew, world)?;
-    let python = base::python(&base)?;
-    check_python(project, &python)?;
     let settings = &project.settings;
     let asked = Asked {
         groups: joined(&settings.groups, &options.project.groups),
         extras: joined(&settings.extras, &options.project.extras),
         ..Asked::default()
     };
+    let all = if options.architectures.is_empty() { vec![options.architecture] } else { options.architectures.clone() };
+    let wanted = bases::Wanted { asked: &asked, architectures: &all, renew: options.renew };
+    let choice = bases::choose(project, &wanted, world)?;
+    let base = base::choose(project, &choice.base, options.architecture, options.renew, world)?;
+    let python = base::python(&base)?;
+    bases::check_python(project, &base.reference, &python.full_version)?;
     let packages = packages(project, &Wish { asked: &asked, python: &python }, world)?;
-    Ok(Platform { base, python, packages })
+    Ok(Platform { base, python, python_why: choice.why, packages })
 }
 
 fn joined(settings: &[corten_frontend::settings::Setting<String>], flags: &[String]) -> Vec<String> {
@@ -132,39 +137,6 @@ fn joined(settings: &[corten_frontend::settings::Setting<String>], flags: &[Stri
     all
 }
 
-/// The base has one Python; a project that wants another is told so before anything is fetched.
-fn check_python(project: &Project, python: &PythonTarget) -> Result<(), Failure> {
-    let offered = python.minor();
-    let hint = format!("debian:bookworm has Python {offered}; it is the only base of this version");
-    if let Some(wanted) = project.settings.python.as_ref().filter(|wanted| wanted.value != python.version) {
-        let message =
-            format!("the settings ask for Python {}.{}, the base has {offered}", wanted.value.0, wanted.value.1);
-        let failure = Failure::usage(message).hint(hint);
-        return Err(match &wanted.at {
-            Some(at) => failure.at(at.clone()),
-            None => failure,
-        });
-    }
-    let requires = project.settings.project.as_ref().and_then(|project| project.requires_python.as_ref());
-    let Some(requires) = requires else { return Ok(()) };
-    let specifiers: Specifiers = requires.value.parse().map_err(|error| {
-        let failure = Failure::input(format!("requires-python '{}' cannot be read: {error}", requires.value));
-        match &requires.at {
-            Some(at) => failure.at(at.clone()),
-            None => failure,
-        }
-    })?;
-    if python.full_version.parse().is_ok_and(|version| specifiers.contains_prerelease(&version)) {
-        return Ok(());
-    }
-    let failure =
-        Failure::input(format!("the project requires Python {}, the base has {}", requires.value, python.full_version));
-    Err(match &requires.at {
-        Some(at) => failure.at(at.clone()).hint(hint),
-        None => failure.hint(hint),
-    })
-}
-
 fn assemble(
     project: Project,
     platform: Platform,
@@ -173,21 +145,21 @@ fn assemble(
     options: &PlanOptions,
     world: &World<'_>,
 ) -> Result<Planned, Report> {
-    let Platform { base, python, packages } = platform;
+    let Platform { base, python, python_why, packages } = platform;
     let start = files.start(&project, &packages)?;
     let own = own::own(&project, &packages, &files, world)?;
     let version = version(&project.settings, &own, world);
     let dirty = commit.as_ref().map(|commit| files.dirty(&project, commit)).unwrap_or_default();
     let created = created(commit.as_ref(), world)?;
     let mut config = start::config(&project.settings, &start);
-    config.labels = Some(labels(&project.settings, &version, commit.as_ref(), &dirty, created.as_ref()));
+    config.labels = Some(labels(&project.settings, &base, &version, commit.as_ref(), &dirty, created.as_ref()));
     let new_lock = new_lock(&project, &base, &packages);
     if let (Some((_, changes)), true) = (&new_lock, options.locked) {
         return Err(Failure::input(format!("corten.lock would change: {}", changes.join("; ")))
             .hint("run `corten lock`, or build without --locked, and commit corten.lock")
             .into());
     }
-    decide(&python, &packages, &start, world);
+    decide((&python, &python_why), &packages, &start, world);
     let app = files.without(&project, &own.packaged, &start);
     let answers = Answers {
         base: base.clone(),
@@ -220,9 +192,9 @@ fn assemble(
     })
 }
 
-fn decide(python: &PythonTarget, packages: &Packages, start: &Entry, world: &World<'_>) {
+fn decide((python, why): (&PythonTarget, &str), packages: &Packages, start: &Entry, world: &World<'_>) {
     let decide = |about, choice: &str, why: &str| world.events.emit(Event::Decision { about, choice, why });
-    decide("python", &python.full_version, "the base's");
+    decide("python", &python.full_version, why);
     let left_out = if packages.groups_left_out.is_empty() {
         String::new()
     } else {
@@ -258,6 +230,7 @@ fn created(commit: Option<&Commit>, world: &World<'_>) -> Result<Option<String>,
 /// The annotations of the image specification, then the project's own labels, which win.
 fn labels(
     settings: &Settings,
+    base: &LockedBase,
     version: &str,
     commit: Option<&Commit>,
     dirty: &[String],
@@ -276,7 +249,7 @@ fn labels(
         ("source", project.and_then(|project| project.repository()).map(str::to_owned)),
         ("description", project.and_then(|project| project.description.clone())),
         ("licenses", project.and_then(|project| project.license.clone())),
-        ("base.name", Some(settings.base.value.to_string())),
+        ("base.name", Some(base.reference.clone())),
     ];
     let known =
         known.into_iter().filter_map(|(name, value)| Some((format!("org.opencontainers.image.{name}"), value?)));
@@ -284,15 +257,29 @@ fn labels(
     known.chain(own).collect()
 }
 
-/// corten.lock as it ought to be, if it is not.
+/// corten.lock as it ought to be, if it is not. Bases for other processors stay, while they are the same base.
 fn new_lock(project: &Project, base: &LockedBase, packages: &Packages) -> Option<(CortenLock, Vec<String>)> {
     let name = project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let lock = LockedLock { file: name, digest: project.lock_digest, recorded: packages.recorded.clone() };
-    let wanted = CortenLock { version: 1, lock: Some(lock), base: base.clone() };
+    let mut recorded = packages.recorded.clone();
+    let mut bases = vec![base.clone()];
+    if let Some(found) = &project.corten_lock {
+        let same = |other: &&LockedBase| {
+            let is_other = other.architecture != base.architecture;
+            is_other && other.reference == base.reference && other.variant == base.variant
+        };
+        bases.extend(found.bases.iter().filter(same).cloned());
+        let before = found.lock.as_ref().filter(|lock| bases.len() > 1 && lock.digest == project.lock_digest);
+        for (file, digest) in before.into_iter().flat_map(|lock| &lock.recorded) {
+            recorded.entry(file.clone()).or_insert(*digest);
+        }
+    }
+    bases.sort_by_key(|base| base.architecture);
+    let lock = LockedLock { file: name, digest: project.lock_digest, recorded };
+    let wanted = CortenLock { version: 1, lock: Some(lock), bases };
     let changes = match &project.corten_lock {
         Some(found) if *found == wanted => return None,
         Some(found) => changes(found, &wanted),
-        None => vec![format!("new, with {} packages of {}", wanted.base.debs.len(), wanted.base.reference)],
+        None => vec![format!("new, with {} packages of {}", base.debs.len(), base.reference)],
     };
     Some((wanted, changes))
 }
@@ -303,8 +290,30 @@ fn changes(found: &CortenLock, wanted: &CortenLock) -> Vec<String> {
         let name = wanted.lock.as_ref().map_or("lock", |lock| lock.file.as_str());
         changes.push(format!("{name} has changed since it was written"));
     }
-    let versions = |lock: &CortenLock| -> BTreeMap<String, String> {
-        lock.base.debs.iter().map(|deb| (deb.name.clone(), deb.version.clone())).collect()
+    let several = wanted.bases.len() > 1;
+    for base in &wanted.bases {
+        let platform = if several { format!(" (linux/{})", base.architecture) } else { String::new() };
+        let Some(before) = found.base(base.architecture) else {
+            changes.push(format!("linux/{} comes in, with {} packages", base.architecture, base.debs.len()));
+            continue;
+        };
+        changes.extend(base_changes(before, base).into_iter().map(|change| format!("{change}{platform}")));
+    }
+    let gone = found.bases.iter().filter(|base| wanted.base(base.architecture).is_none());
+    changes.extend(gone.map(|base| format!("{} for linux/{} goes", base.reference, base.architecture)));
+    if changes.is_empty() {
+        changes.push("the state of the archive".to_owned());
+    }
+    changes
+}
+
+fn base_changes(found: &LockedBase, wanted: &LockedBase) -> Vec<String> {
+    let mut changes = Vec::new();
+    if found.reference != wanted.reference {
+        changes.push(format!("{} → {}", found.reference, wanted.reference));
+    }
+    let versions = |base: &LockedBase| -> BTreeMap<String, String> {
+        base.debs.iter().map(|deb| (deb.name.clone(), deb.version.clone())).collect()
     };
     let (old, new) = (versions(found), versions(wanted));
     for (name, version) in &new {
@@ -315,8 +324,5 @@ fn changes(found: &CortenLock, wanted: &CortenLock) -> Vec<String> {
         }
     }
     changes.extend(old.keys().filter(|name| !new.contains_key(*name)).map(|name| format!("{name} goes")));
-    if changes.is_empty() {
-        changes.push("the state of the archive".to_owned());
-    }
     changes
 }

@@ -7,7 +7,7 @@
 //! file = "uv.lock"
 //! digest = "sha256:…"
 //!
-//! [base]
+//! [[base]]                        # one for each processor
 //! reference = "debian:bookworm"
 //! variant = "distroless"
 //! architecture = "amd64"
@@ -29,8 +29,11 @@
 //! digest = "sha256:…"
 //! ```
 
+use std::fmt;
+
 use corten_oci::{Architecture, Digest};
-use serde::de::Error as _;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Variant;
@@ -45,8 +48,9 @@ pub struct CortenLock {
     /// The Python lock that this file was made with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock: Option<LockedLock>,
-    /// The base.
-    pub base: LockedBase,
+    /// The base, once for each processor that the image was ever built for; sorted by processor.
+    #[serde(rename = "base", deserialize_with = "one_or_many")]
+    pub bases: Vec<LockedBase>,
 }
 
 fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
@@ -54,6 +58,37 @@ fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::E
         1 => Ok(1),
         other => Err(D::Error::custom(format!("version {other} of corten.lock is not known, 1 is"))),
     }
+}
+
+/// A table `[base]` or several `[[base]]`.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LockedBase>, D::Error> {
+    struct OneOrMany;
+    impl<'de> Visitor<'de> for OneOrMany {
+        type Value = Vec<LockedBase>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a base, or an array of bases")
+        }
+
+        fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Self::Value, M::Error> {
+            LockedBase::deserialize(MapAccessDeserializer::new(map)).map(|base| vec![base])
+        }
+
+        fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<Self::Value, S::Error> {
+            let mut bases: Vec<LockedBase> = Vec::new();
+            while let Some(base) = sequence.next_element::<LockedBase>()? {
+                if bases.iter().any(|other| other.architecture == base.architecture) {
+                    return Err(S::Error::custom(format!("there are two bases for {}", base.architecture)));
+                }
+                bases.push(base);
+            }
+            match bases.is_empty() {
+                true => Err(S::Error::custom("there is no base")),
+                false => Ok(bases),
+            }
+        }
+    }
+    deserializer.deserialize_any(OneOrMany)
 }
 
 /// A lock of another tool, by content.
@@ -133,6 +168,11 @@ pub struct LockedDeb {
 }
 
 impl CortenLock {
+    /// The base for a processor.
+    pub fn base(&self, architecture: Architecture) -> Option<&LockedBase> {
+        self.bases.iter().find(|base| base.architecture == architecture)
+    }
+
     /// Reads the file's text. The error gives the byte range in the text, where there is one.
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)

@@ -48,6 +48,7 @@ fn plan_options(arguments: &ProjectArguments) -> Result<PlanOptions, Failure> {
             .platform
             .parse()
             .map_err(|error: corten_oci::PlatformError| Failure::usage(format!("--platform: {error}")))?,
+        architectures: Vec::new(),
         renew: false,
         locked: arguments.locked,
     })

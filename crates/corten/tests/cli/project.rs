@@ -100,33 +100,33 @@ hint: 'check.allow' of the settings silences a rule: allow = ["ML185"]
 #[test]
 fn pythons_that_the_base_does_not_have() {
     let service = Service::new();
-    service.edit("pyproject.toml", ">=3.11", ">=3.12");
+    service.edit("pyproject.toml", ">=3.11", ">=3.14");
     refuses(
         &service,
         "build",
         1,
         r#"
-error: the project requires Python >=3.12, the base has 3.11.2
+error: the project requires Python >=3.14, which no base has
  --> ./pyproject.toml:4:19
   |
-4 | requires-python = ">=3.12"
+4 | requires-python = ">=3.14"
   |                   ^^^^^^^^
-hint: debian:bookworm has Python 3.11; it is the only base of this version
+hint: debian:bookworm has Python 3.11, debian:trixie has Python 3.13
 "#,
     );
     let service = Service::new();
-    service.edit("uv.lock", "requires-python = \">=3.11\"", "requires-python = \">=3.13\"");
+    service.edit("uv.lock", "requires-python = \">=3.11\"", "requires-python = \">=3.14\"");
     refuses(
         &service,
         "build",
         1,
         r#"
-error: ./uv.lock: Python version conflict: it is for Python >=3.13, the base has Python 3.11.2
+error: ./uv.lock: Python version conflict: it is for Python >=3.14, the base has Python 3.11.2
  --> ./uv.lock:3:19
   |
-3 | requires-python = ">=3.13"
+3 | requires-python = ">=3.14"
   |                   ^^^^^^^^
-hint: take a base whose Python is >=3.13, or lock again for Python 3.11.2
+hint: take a base whose Python is >=3.14, or lock again for Python 3.11.2
 "#,
     );
 }

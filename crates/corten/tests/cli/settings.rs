@@ -201,12 +201,12 @@ error: setting 'variant' is 'fat', expected "distroless" or "slim"
         "build",
         2,
         r#"
-error: the settings ask for Python 3.12, the base has 3.11
+error: the settings ask for Python 3.12, which no base has
  --> ./corten.toml:1:10
   |
 1 | python = "3.12"
   |          ^^^^^^
-hint: debian:bookworm has Python 3.11; it is the only base of this version
+hint: debian:bookworm has Python 3.11, debian:trixie has Python 3.13
 "#,
     );
     refuses(

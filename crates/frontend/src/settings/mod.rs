@@ -5,9 +5,9 @@
 //! ```toml
 //! name = "text-classifier"           # of the image; default: [project] name, else the folder's name
 //! version = "1.3.0"                  # default: [project] version
-//! base = "debian:bookworm"           # made from Debian's signed archive
+//! base = "debian:bookworm"           # made from Debian's signed archive; or "debian:trixie"; default: whose Python fits
 //! variant = "distroless"             # or "slim": with a shell and a package manager
-//! python = "3.11"                    # default: the base's
+//! python = "3.11"                    # default: .python-version, else the base's
 //! lock = "uv.lock"                   # which lock, where a project has several
 //! groups = ["serve"]                 # dependency groups besides the project's default ones
 //! extras = ["cpu"]                   # extras of the project

@@ -31,3 +31,4 @@ pub use archive::{Archive, BaseRequest, Mirrors, fetch_debs, lock_base};
 pub use error::ArchiveError;
 pub use keyring::{Keyring, KeyringError};
 pub use lock::{LockedBase, LockedDeb, Mirror, Variant};
+pub use seeds::Debian;

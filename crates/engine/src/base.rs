@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use corten_diagnostic::Report;
-use corten_install::debian::base::{Base, BaseOptions, build_base};
+use corten_install::debian::base::{Base, BaseOptions, Compiler, build_base};
 use corten_install::debian::bytecode::{Invocation, OwnInterpreter};
 use corten_install::debian::deb::DebFile;
 use corten_layer::write::{Compression, LayerWriter, Written};
@@ -42,9 +42,11 @@ fn build(debs: &Debs, capabilities: &Capabilities<'_>, scratch: &Path) -> Result
         path: capabilities.store.blob_path(&deb.digest),
     };
     let files: Vec<DebFile> = debs.packages.iter().map(file).collect();
+    let compiler: Vec<DebFile> = debs.compiler.iter().flat_map(|compiler| &compiler.packages).map(file).collect();
+    let compiler = debs.compiler.as_ref().map(|foreign| Compiler { architecture: foreign.architecture, debs: &compiler });
     let python = python(debs);
     let interpreter = OwnInterpreter {
-        architecture: debs.architecture,
+        architecture: compiler.map_or(debs.architecture, |compiler| compiler.architecture),
         python: python.unwrap_or_default(),
         run: |invocation: &Invocation| (capabilities.run_program)(invocation),
     };
@@ -56,6 +58,7 @@ fn build(debs: &Debs, capabilities: &Capabilities<'_>, scratch: &Path) -> Result
         seeds: &debs.seeds,
         python,
         bytecode: Some(&interpreter),
+        compiler,
         scratch,
         jobs: NonZeroUsize::new(capabilities.jobs).unwrap_or(NonZeroUsize::MIN),
     };

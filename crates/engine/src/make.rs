@@ -50,7 +50,8 @@ pub fn fetch_inputs<'p>(ops: impl Iterator<Item = &'p Op>, capabilities: &Capabi
         match op {
             Op::Wheels(wheels) => downloads.extend(wheels.wheels.iter().map(download)),
             Op::Debs(debs) => {
-                let locked: Vec<_> = debs.packages.iter().map(words::to_install).collect();
+                let compiler = debs.compiler.iter().flat_map(|compiler| &compiler.packages);
+                let locked: Vec<_> = debs.packages.iter().chain(compiler).map(words::to_install).collect();
                 debian::fetch_debs(&capabilities.archive, &locked, debs.archive.epoch)?;
             }
             Op::Own(_) | Op::Files { .. } | Op::App(_) | Op::Image(_) => {}

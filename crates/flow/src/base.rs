@@ -8,7 +8,7 @@ use corten_frontend::python::refuse_broken;
 use corten_frontend::settings::{Base, Setting};
 use corten_install::debian::{Archive, ArchiveError, BaseRequest, Keyring, Mirrors, lock_base};
 use corten_oci::Architecture;
-use corten_plan::{ArchiveState, LockedBase, PythonTarget};
+use corten_plan::{ArchiveState, Compiler, LockedBase, LockedDeb, PythonTarget};
 
 use crate::project::Project;
 use crate::world::World;
@@ -34,6 +34,56 @@ pub fn choose(
     let why = format!("{} packages from the archive as it is now", base.debs.len());
     world.events.emit(Event::Decision { about: "base", choice: &choice, why: &why });
     Ok(base)
+}
+
+/// The processor of the machine that builds.
+pub const HOST: Architecture = if cfg!(target_arch = "aarch64") { Architecture::Arm64 } else { Architecture::Amd64 };
+
+/// The same base for this machine, where `base` is for another: its Python compiles the standard library.
+pub fn host(
+    project: &Project,
+    setting: &Setting<Base>,
+    base: &LockedBase,
+    renew: bool,
+    world: &World<'_>,
+) -> Result<Option<LockedBase>, Report> {
+    if base.architecture == HOST {
+        return Ok(None);
+    }
+    let host = match pinned(project, setting, HOST).filter(|_| !renew) {
+        Some(host) => host.clone(),
+        None => lock(project, setting, HOST, world)?,
+    };
+    let version = |base: &LockedBase| -> Option<String> {
+        let interpreter = interpreter(base);
+        base.debs.iter().find(|deb| deb.name == interpreter).map(|deb| deb.version.clone())
+    };
+    let (own, other) = (version(&host), version(base));
+    if own != other {
+        let text = |version: Option<String>| version.unwrap_or_else(|| "none".to_owned());
+        let message = format!(
+            "corten.lock pins {} {} for linux/{} and {} for linux/{HOST}, whose Python compiles its standard library",
+            interpreter(base),
+            text(other),
+            base.architecture,
+            text(own),
+        );
+        return Err(Failure::input(message).hint("`corten lock` pins both anew").into());
+    }
+    Ok(Some(host))
+}
+
+/// What of a base for this machine has to be there for its Python to start.
+pub fn compiler(host: &LockedBase) -> Compiler {
+    let interpreter = interpreter(host);
+    let needed = |deb: &&LockedDeb| deb.name == interpreter || ["libc6", "libexpat1", "zlib1g"].contains(&&*deb.name);
+    Compiler { architecture: host.architecture, packages: host.debs.iter().filter(needed).cloned().collect() }
+}
+
+/// The package of the base's interpreter.
+fn interpreter(base: &LockedBase) -> String {
+    let minor: Vec<&str> = base.python.splitn(3, '.').take(2).collect();
+    format!("python{}-minimal", minor.join("."))
 }
 
 /// What corten.lock pins, if it is what the settings ask for now.

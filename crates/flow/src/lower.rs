@@ -13,7 +13,7 @@
 use corten_install::python::{InstallTarget, VenvKind, generated_files, group};
 use corten_oci::{Architecture, ContainerConfig};
 use corten_plan::{
-    AppFiles, Debs, GeneratedFile, GeneratedKind, ImageSpec, LockedBase, LockedWheel, Op, OwnWheel, OwnWheels, Plan,
+    AppFiles, Compiler, Debs, GeneratedFile, GeneratedKind, ImageSpec, LockedBase, LockedWheel, Op, OwnWheel, OwnWheels, Plan,
     PythonTarget, SourceFile, Step, StepId, Target, Wheels,
 };
 
@@ -23,6 +23,8 @@ use crate::start::{UID, VENV};
 pub struct Answers {
     /// What it stands on.
     pub base: LockedBase,
+    /// Whose Python compiles its standard library, where its own does not run.
+    pub compiler: Option<Compiler>,
     /// What the wheels run on.
     pub python: PythonTarget,
     /// Sorted by name.
@@ -44,7 +46,7 @@ pub struct Answers {
 /// The plan, and its step that makes the image.
 pub fn lower(answers: Answers) -> (Plan, StepId) {
     let architecture: Architecture = answers.base.architecture;
-    let mut steps = vec![base_step(&answers.base)];
+    let mut steps = vec![base_step(&answers.base, answers.compiler.clone())];
     steps.extend(wheel_steps(&answers.wheels, &answers.python));
     steps.push(generated_step(&answers));
     if !answers.weights.is_empty() {
@@ -63,7 +65,7 @@ pub fn lower(answers: Answers) -> (Plan, StepId) {
     (Plan { steps, targets: vec![Target { name: "image".into(), step: image }] }, image)
 }
 
-fn base_step(base: &LockedBase) -> Step {
+fn base_step(base: &LockedBase, compiler: Option<Compiler>) -> Step {
     let name = format!("base {} {}", base.reference, base.variant.name());
     let debs = Debs {
         suite: base.archive.suite.clone(),
@@ -72,6 +74,7 @@ fn base_step(base: &LockedBase) -> Step {
         archive: base.archive.clone(),
         seeds: base.seeds.clone(),
         packages: base.debs.clone(),
+        compiler,
     };
     Step { op: Op::Debs(debs), inputs: Vec::new(), name }
 }

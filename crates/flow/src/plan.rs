@@ -107,6 +107,7 @@ pub fn plan(folder: &std::path::Path, options: &PlanOptions, world: &World<'_>) 
 
 struct Platform {
     base: LockedBase,
+    host: Option<LockedBase>,
     python: PythonTarget,
     python_why: String,
     packages: Packages,
@@ -124,9 +125,10 @@ fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result
     let choice = bases::choose(project, &wanted, world)?;
     let base = base::choose(project, &choice.base, options.architecture, options.renew, world)?;
     let python = base::python(&base)?;
+    let host = base::host(project, &choice.base, &base, options.renew, world)?;
     bases::check_python(project, &base.reference, &python.full_version)?;
     let packages = packages(project, &Wish { asked: &asked, python: &python }, world)?;
-    Ok(Platform { base, python, python_why: choice.why, packages })
+    Ok(Platform { base, host, python, python_why: choice.why, packages })
 }
 
 fn joined(settings: &[corten_frontend::settings::Setting<String>], flags: &[String]) -> Vec<String> {
@@ -145,7 +147,7 @@ fn assemble(
     options: &PlanOptions,
     world: &World<'_>,
 ) -> Result<Planned, Report> {
-    let Platform { base, python, python_why, packages } = platform;
+    let Platform { base, host, python, python_why, packages } = platform;
     let start = files.start(&project, &packages)?;
     let own = own::own(&project, &packages, &files, world)?;
     let version = version(&project.settings, &own, world);
@@ -153,7 +155,7 @@ fn assemble(
     let created = created(commit.as_ref(), world)?;
     let mut config = start::config(&project.settings, &start);
     config.labels = Some(labels(&project.settings, &base, &version, commit.as_ref(), &dirty, created.as_ref()));
-    let new_lock = new_lock(&project, &base, &packages);
+    let new_lock = new_lock(&project, &base, host.as_ref(), &packages);
     if let (Some((_, changes)), true) = (&new_lock, options.locked) {
         return Err(Failure::input(format!("corten.lock would change: {}", changes.join("; ")))
             .hint("run `corten lock`, or build without --locked, and commit corten.lock")
@@ -163,6 +165,7 @@ fn assemble(
     let app = files.without(&project, &own.packaged, &start);
     let answers = Answers {
         base: base.clone(),
+        compiler: host.as_ref().map(base::compiler),
         python: python.clone(),
         wheels: packages.wheels.clone(),
         own: own.wheels.clone(),
@@ -258,16 +261,22 @@ fn labels(
 }
 
 /// corten.lock as it ought to be, if it is not. Bases for other processors stay, while they are the same base.
-fn new_lock(project: &Project, base: &LockedBase, packages: &Packages) -> Option<(CortenLock, Vec<String>)> {
+fn new_lock(
+    project: &Project,
+    base: &LockedBase,
+    host: Option<&LockedBase>,
+    packages: &Packages,
+) -> Option<(CortenLock, Vec<String>)> {
     let name = project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut recorded = packages.recorded.clone();
-    let mut bases = vec![base.clone()];
+    let mut bases: Vec<LockedBase> = std::iter::once(base).chain(host).cloned().collect();
     if let Some(found) = &project.corten_lock {
         let same = |other: &&LockedBase| {
-            let is_other = other.architecture != base.architecture;
+            let is_other = bases.iter().all(|base| base.architecture != other.architecture);
             is_other && other.reference == base.reference && other.variant == base.variant
         };
-        bases.extend(found.bases.iter().filter(same).cloned());
+        let others: Vec<LockedBase> = found.bases.iter().filter(same).cloned().collect();
+        bases.extend(others);
         let before = found.lock.as_ref().filter(|lock| bases.len() > 1 && lock.digest == project.lock_digest);
         for (file, digest) in before.into_iter().flat_map(|lock| &lock.recorded) {
             recorded.entry(file.clone()).or_insert(*digest);

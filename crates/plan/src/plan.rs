@@ -105,6 +105,18 @@ pub struct Debs {
     pub seeds: Vec<String>,
     /// Sorted by name.
     pub packages: Vec<LockedDeb>,
+    /// Who compiles the standard library where the base's own Python does not run; decides nothing about the bytes.
+    #[serde(skip)]
+    pub compiler: Option<Compiler>,
+}
+
+/// Python as Debian has it for the building machine's processor, of the same version as a base's for another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compiler {
+    /// The building machine's.
+    pub architecture: Architecture,
+    /// The interpreter and the libraries that it needs.
+    pub packages: Vec<LockedDeb>,
 }
 
 /// The Python that wheels are installed for.

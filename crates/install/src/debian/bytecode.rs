@@ -151,26 +151,27 @@ pub(super) fn sources(tree: &Tree, python: (u32, u32)) -> Vec<LayerPath> {
 
 /// Writes what the interpreter needs to run, and the sources, below `root`: an empty folder of ours.
 ///
-/// Links are written as the files that they lead to, so that nothing in the folder leads out of it.
+/// Links are written as the files that they lead to, so that nothing in the folder leads out of it. The standard library
+/// is that of `tree`; the interpreter, which may be for another processor, has a tree of its own.
 pub(super) fn unpack_interpreter(
     tree: &Tree,
+    (own, architecture): (&Tree, Architecture),
     root: &Path,
-    architecture: Architecture,
     python: (u32, u32),
     sources: &[LayerPath],
 ) -> io::Result<()> {
     let interpreter = format!("usr/bin/python{}.{}", python.0, python.1);
     let missing = |what: &str| io::Error::new(io::ErrorKind::NotFound, format!("/{what} is not in the base"));
-    let content = tree.read(loader(architecture)).ok_or_else(|| missing(loader(architecture)))?;
+    let content = own.read(loader(architecture)).ok_or_else(|| missing(loader(architecture)))?;
     write_file(&root.join(UNPACKED_LOADER), content, 0o755)?;
-    let content = tree.read(&interpreter).ok_or_else(|| missing(&interpreter))?;
+    let content = own.read(&interpreter).ok_or_else(|| missing(&interpreter))?;
     write_file(&root.join(&interpreter), content, 0o755)?;
     let libraries = LayerPath::new(format!("usr/lib/{}", architecture.triplet())).map_err(io::Error::other)?;
     let is_library = |path: &&LayerPath| path.name().starts_with(b"lib") && path.as_str().is_some();
     let library = LayerPath::new(format!("usr/lib/python{}.{}", python.0, python.1)).map_err(io::Error::other)?;
-    let wanted = tree.children(&libraries).map(|(path, _)| path).filter(is_library);
-    let wanted = wanted.chain(tree.below(&library).map(|(path, _)| path)).chain(sources);
-    for path in wanted {
+    let libraries = own.children(&libraries).map(|(path, _)| (own, path)).filter(|(_, path)| is_library(path));
+    let modules = tree.below(&library).map(|(path, _)| path).chain(sources).map(|path| (tree, path));
+    for (tree, path) in libraries.chain(modules) {
         let is_directory = tree.get(path).is_some_and(|node| node.kind == NodeKind::Directory);
         if let (Some(name), Some(content), false) = (path.as_str(), tree.read(path.as_bytes()), is_directory) {
             write_file(&root.join(name), content, 0o644)?;

@@ -119,6 +119,7 @@ fn make(suite: &str, variant: Variant, folder: &Path) -> (LockedBase, Base) {
         seeds: &locked.seeds,
         python: Some(python),
         bytecode: Some(&interpreter),
+        compiler: None,
         scratch: &scratch,
         jobs: 2.try_into().unwrap(),
     };

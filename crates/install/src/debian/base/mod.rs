@@ -52,10 +52,25 @@ pub struct BaseOptions<'a> {
     pub python: Option<(u32, u32)>,
     /// Makes bytecode of the standard library; without, there is none.
     pub bytecode: Option<&'a dyn Bytecode>,
+    /// Whose interpreter does that; none: the base's own.
+    pub compiler: Option<Compiler<'a>>,
     /// An empty folder of the caller's, where the interpreter is unpacked to. The caller takes it away.
     pub scratch: &'a Path,
     /// How many .debs are unpacked at once.
     pub jobs: NonZeroUsize,
+}
+
+/// A Python of the same version for another processor, which runs where the base's own does not.
+///
+/// Bytecode does not depend on the processor: `marshal` writes every number little-endian and of a fixed width, and
+/// what the compiler folds (`-1`, `1 << 40`, `1.5 * 2`) has Python's own numbers, which are the same everywhere. The
+/// program's tests compare it with what the base's own interpreter makes under emulation.
+#[derive(Debug, Clone, Copy)]
+pub struct Compiler<'a> {
+    /// For which processor it is.
+    pub architecture: Architecture,
+    /// The interpreter's package and the libraries that it needs.
+    pub debs: &'a [DebFile],
 }
 
 /// The files of a base.
@@ -291,8 +306,12 @@ impl Making<'_> {
         let (Some(compiler), Some(python)) = (self.options.bytecode, self.options.python) else { return Ok(()) };
         let sources = bytecode::sources(&self.tree, python);
         let root = self.options.scratch;
-        bytecode::unpack_interpreter(&self.tree, root, self.options.architecture, python, &sources)
-            .map_err(BaseError::unpacking)?;
+        let foreign = self.options.compiler.map(|compiler| self.unpacked(compiler)).transpose()?;
+        let interpreter = match (&foreign, self.options.compiler) {
+            (Some(tree), Some(compiler)) => (tree, compiler.architecture),
+            _ => (&self.tree, self.options.architecture),
+        };
+        bytecode::unpack_interpreter(&self.tree, interpreter, root, python, &sources).map_err(BaseError::unpacking)?;
         let made = compiler.compile(root, &sources).map_err(BaseError::Bytecode)?;
         made.into_iter().try_for_each(|(path, content)| {
             let source = bytecode::source_path(&path);
@@ -300,6 +319,15 @@ impl Making<'_> {
             let node = Node::new(NodeKind::File(content.into()), 0o644).of(package.as_ref());
             self.put(path.as_bytes(), node)
         })
+    }
+
+    /// The files of another processor's Python.
+    fn unpacked(&self, compiler: Compiler<'_>) -> Result<Tree, BaseError> {
+        let options = BaseOptions { architecture: compiler.architecture, compiler: None, ..*self.options };
+        let mut making = Making { tree: Tree::default(), packages: Vec::new(), options: &options };
+        making.lay_out()?;
+        making.unpack(compiler.debs)?;
+        Ok(making.tree)
     }
 
     fn write_library_cache(&mut self) -> Result<(), BaseError> {

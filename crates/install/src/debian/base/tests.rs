@@ -14,6 +14,7 @@ fn options<'a>(variant: Variant, scratch: &'a Path, bytecode: Option<&'a dyn Byt
         seeds: &[],
         python,
         bytecode,
+        compiler: None,
         scratch,
         jobs,
     }

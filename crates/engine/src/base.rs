@@ -43,7 +43,8 @@ fn build(debs: &Debs, capabilities: &Capabilities<'_>, scratch: &Path) -> Result
     };
     let files: Vec<DebFile> = debs.packages.iter().map(file).collect();
     let compiler: Vec<DebFile> = debs.compiler.iter().flat_map(|compiler| &compiler.packages).map(file).collect();
-    let compiler = debs.compiler.as_ref().map(|foreign| Compiler { architecture: foreign.architecture, debs: &compiler });
+    let compiler =
+        debs.compiler.as_ref().map(|foreign| Compiler { architecture: foreign.architecture, debs: &compiler });
     let python = python(debs);
     let interpreter = OwnInterpreter {
         architecture: compiler.map_or(debs.architecture, |compiler| compiler.architecture),

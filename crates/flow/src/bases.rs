@@ -222,8 +222,7 @@ fn fitting<'a>(
         }
     }
     let pythons: Vec<OfferedPython> = allowed.iter().filter_map(|base| base.offered()).collect();
-    let fits =
-        python_fits(&project.lock, project.manifest.as_ref(), wanted.asked, &pythons, wanted.architectures)?;
+    let fits = python_fits(&project.lock, project.manifest.as_ref(), wanted.asked, &pythons, wanted.architectures)?;
     let wish = fewest_missing(&fits);
     let found = wish.and_then(|wish| {
         let base = allowed.iter().find(|base| base.python_version() == wish.version)?;

@@ -13,8 +13,8 @@
 use corten_install::python::{InstallTarget, VenvKind, generated_files, group};
 use corten_oci::{Architecture, ContainerConfig};
 use corten_plan::{
-    AppFiles, Compiler, Debs, GeneratedFile, GeneratedKind, ImageSpec, LockedBase, LockedWheel, Op, OwnWheel, OwnWheels, Plan,
-    PythonTarget, SourceFile, Step, StepId, Target, Wheels,
+    AppFiles, Compiler, Debs, GeneratedFile, GeneratedKind, ImageSpec, LockedBase, LockedWheel, Op, OwnWheel,
+    OwnWheels, Plan, PythonTarget, SourceFile, Step, StepId, Target, Wheels,
 };
 
 use crate::start::{UID, VENV};

@@ -15,7 +15,6 @@ use corten_frontend::settings::Settings;
 use corten_oci::Architecture;
 use corten_plan::{CortenLock, LockedBase, LockedLock, OwnWheel, Plan, PythonTarget, SourceFile, StepId};
 
-use crate::{base, bases};
 use crate::context::{Ignored, Outside};
 use crate::files::{self, Files};
 use crate::git::{self, Commit};
@@ -26,6 +25,7 @@ use crate::project::{Project, ProjectOptions};
 use crate::start;
 use crate::tags::{Origin, rfc3339};
 use crate::world::World;
+use crate::{base, bases};
 
 /// What is asked of a plan.
 #[derive(Debug, Clone, Default)]

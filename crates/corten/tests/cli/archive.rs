@@ -1,4 +1,5 @@
-//! A fake Debian archive: thirteen small packages that make a whole base, in three suites signed by a key of the test.
+//! A fake Debian archive: thirteen small packages that make a whole base, for two releases of three suites each, signed by
+//! a key of the test; for arm64, too, where a test asks for it.
 //!
 //! Its loader is a shell script that answers for the interpreter, so that a base is built in milliseconds and on any
 //! machine.
@@ -66,26 +67,41 @@ pub struct Archive {
 impl Archive {
     pub fn start() -> Self {
         let archive = Self { server: FileServer::start() };
-        for (name, version, files) in PACKAGES {
-            archive.server.put(&pool(name, version), deb(name, version, files));
-        }
-        archive.publish("bookworm", Release::Right);
-        archive.publish("bookworm-updates", Release::Right);
-        archive.publish("bookworm-security", Release::Right);
+        archive.publish_for(&["amd64"]);
         archive
     }
 
-    /// Publishes a suite's state; all packages are in main.
+    /// Publishes everything for these processors.
+    pub fn publish_for(&self, architectures: &[&str]) {
+        for release in ["bookworm", "trixie"] {
+            for architecture in architectures {
+                for package in packages(release, architecture) {
+                    self.server.put(&format!("/debian/{}", package.path()).replace('+', "%2B"), package.deb());
+                }
+            }
+            for suite in ["", "-updates", "-security"] {
+                self.publish_suite(&format!("{release}{suite}"), Release::Right, architectures);
+            }
+        }
+    }
+
+    /// Publishes a suite's state for amd64; all packages are in main.
     pub fn publish(&self, suite: &str, release: Release) {
+        self.publish_suite(suite, release, &["amd64"]);
+    }
+
+    fn publish_suite(&self, suite: &str, release: Release, architectures: &[&str]) {
         let folder = folder(suite);
-        let index = packages_index(suite);
-        self.server.put(&format!("{folder}/InRelease"), signed(suite, release));
-        self.server.put(&format!("{folder}/main/binary-amd64/Packages.xz"), index);
+        self.server.put(&format!("{folder}/InRelease"), signed(suite, release, architectures));
+        for architecture in architectures {
+            let index = packages_index(suite, architecture);
+            self.server.put(&format!("{folder}/main/binary-{architecture}/Packages.xz"), index);
+        }
     }
 
     /// Changes a suite's Release file after it was signed.
     pub fn tamper(&self, suite: &str) {
-        let changed = signed(suite, Release::Right).replace("Origin: Test", "Origin: Best");
+        let changed = signed(suite, Release::Right, &["amd64"]).replace("Origin: Test", "Origin: Best");
         self.server.put(&format!("{}/InRelease", folder(suite)), changed);
     }
 
@@ -108,17 +124,57 @@ fn folder(suite: &str) -> String {
     format!("{root}/dists/{suite}")
 }
 
-fn pool(name: &str, version: &str) -> String {
-    format!("/debian/pool/{name}_{version}.deb").replace('+', "%2B")
+/// A package of one release for one processor.
+struct Built {
+    name: String,
+    version: String,
+    architecture: String,
+    files: Vec<(String, String)>,
 }
 
-fn packages_index(suite: &str) -> Vec<u8> {
+impl Built {
+    /// Below the archive's root.
+    fn path(&self) -> String {
+        let more = if self.architecture == "amd64" { String::new() } else { format!("_{}", self.architecture) };
+        format!("pool/{}_{}{more}.deb", self.name, self.version)
+    }
+
+    fn deb(&self) -> Vec<u8> {
+        deb(&self.name, &self.version, &self.architecture, &self.files)
+    }
+}
+
+/// What a release has: trixie the same as bookworm, with a later Python and C library.
+fn packages(release: &str, architecture: &str) -> Vec<Built> {
+    let of_release = |text: &str| match release {
+        "trixie" if text == "libssl3" => "libssl3t64".to_owned(),
+        "trixie" => text.replace("3.11.2-6", "3.13.5-2").replace("3.11", "3.13").replace("2.36", "2.41"),
+        _ => text.to_owned(),
+    };
+    let of_processor = |path: &str| match architecture {
+        "arm64" => path.replace("lib64/ld-linux-x86-64.so.2", "lib/ld-linux-aarch64.so.1"),
+        _ => path.to_owned(),
+    };
+    let file = |(path, text): &(&str, &str)| (of_release(&of_processor(path)), (*text).to_owned());
+    let package = |(name, version, files): Package| Built {
+        name: of_release(name),
+        version: of_release(version),
+        architecture: architecture.to_owned(),
+        files: files.iter().map(file).collect(),
+    };
+    PACKAGES.into_iter().map(package).collect()
+}
+
+fn packages_index(suite: &str, architecture: &str) -> Vec<u8> {
     let mut text = String::new();
-    if suite == "bookworm" {
-        for (name, version, files) in PACKAGES {
-            let deb = deb(name, version, files);
+    if ["bookworm", "trixie"].contains(&suite) {
+        for package in packages(suite, architecture) {
+            let deb = package.deb();
             text += &format!(
-                "Package: {name}\nVersion: {version}\nArchitecture: amd64\nFilename: pool/{name}_{version}.deb\nSize: {}\nSHA256: {}\n\n",
+                "Package: {}\nVersion: {}\nArchitecture: {architecture}\nFilename: {}\nSize: {}\nSHA256: {}\n\n",
+                package.name,
+                package.version,
+                package.path(),
                 deb.len(),
                 Digest::of(&deb).hex()
             );
@@ -129,15 +185,15 @@ fn packages_index(suite: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn signed(suite: &str, release: Release) -> String {
-    let index = packages_index(suite);
+fn signed(suite: &str, release: Release, architectures: &[&str]) -> String {
     let until =
         if release == Release::Expired { "Sun, 10 Dec 2023 00:00:00 UTC" } else { "Fri, 01 Jan 2100 00:00:00 UTC" };
-    let text = format!(
-        "Origin: Test\nCodename: {suite}\nDate: {PUBLISHED}\nValid-Until: {until}\nSHA256:\n {} {} main/binary-amd64/Packages.xz",
-        Digest::of(&index).hex(),
-        index.len()
-    );
+    let mut text = format!("Origin: Test\nCodename: {suite}\nDate: {PUBLISHED}\nValid-Until: {until}\nSHA256:");
+    for architecture in architectures {
+        let index = packages_index(suite, architecture);
+        let digest = Digest::of(&index);
+        text += &format!("\n {} {} main/binary-{architecture}/Packages.xz", digest.hex(), index.len());
+    }
     let (own, strange) = keys();
     let key = if release == Release::WronglySigned { strange } else { own };
     let message =
@@ -167,11 +223,11 @@ fn public_key(key: &SignedSecretKey) -> String {
     SignedPublicKey::from(key.clone()).to_armored_string(ArmorOptions::default()).unwrap()
 }
 
-fn deb(name: &str, version: &str, files: &[(&str, &str)]) -> Vec<u8> {
-    let control = format!("Package: {name}\nVersion: {version}\nArchitecture: amd64\nDescription: a test\n");
-    let control = tar(&[("control", control.as_str())]);
-    let copyright = format!("usr/share/doc/{name}/copyright");
-    let data = tar(&[files, &[(copyright.as_str(), "as you like\n")]].concat());
+fn deb(name: &str, version: &str, architecture: &str, files: &[(String, String)]) -> Vec<u8> {
+    let control = format!("Package: {name}\nVersion: {version}\nArchitecture: {architecture}\nDescription: a test\n");
+    let control = tar(&[("control".to_owned(), control)]);
+    let copyright = (format!("usr/share/doc/{name}/copyright"), "as you like\n".to_owned());
+    let data = tar(&[files, &[copyright]].concat());
     let mut bytes = b"!<arch>\n".to_vec();
     for (name, content) in [("debian-binary", b"2.0\n".to_vec()), ("control.tar", control), ("data.tar", data)] {
         bytes.extend(format!("{name:<16}0           0     0     100644  {:<10}`\n", content.len()).bytes());
@@ -183,7 +239,7 @@ fn deb(name: &str, version: &str, files: &[(&str, &str)]) -> Vec<u8> {
     bytes
 }
 
-fn tar(files: &[(&str, &str)]) -> Vec<u8> {
+fn tar(files: &[(String, String)]) -> Vec<u8> {
     let mut writer = LayerWriter::new(Vec::new(), Compression::Stored, EPOCH);
     for (path, content) in files {
         let (path, mode, size) = (LayerPath::new(path).unwrap(), 0o755, content.len() as u64);

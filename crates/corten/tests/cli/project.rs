@@ -155,8 +155,10 @@ error: tensor 2.0 cannot be installed: it has no wheel for Python 3.11 on linux/
 hint: the lock has tensor-2.0-cp311-cp311-win_amd64.whl: take a Python or base that one of them is for, or another version
 "#,
     );
+    let service = with_file("tensor-2.0-cp313-cp313-manylinux_2_28_x86_64.whl");
+    service.write("corten.toml", service.settings("base = \"debian:bookworm\""));
     refuses(
-        &with_file("tensor-2.0-cp313-cp313-manylinux_2_28_x86_64.whl"),
+        &service,
         "build",
         1,
         r#"

@@ -4,16 +4,14 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 
 use corten_diagnostic::Failure;
-use corten_layer::write::{Compression, LayerWriter, Written};
+use corten_layer::write::{LayerWriter, Written};
 use corten_oci::{Digester, Entry, Kind};
 use corten_plan::{AppFiles, SourceFile};
 
 use crate::files::{Parents, entry, written};
 
 /// Writes the files under their parents. A file whose bytes are no longer those of the plan is refused.
-pub fn write<W: Write>(app: &AppFiles, mtime: u64, sink: W) -> Result<(W, Written), Failure> {
-    let compression = if app.compressed { Compression::Splice } else { Compression::Stored };
-    let mut layer = LayerWriter::new(sink, compression, mtime);
+pub fn write<W: Write>(app: &AppFiles, mut layer: LayerWriter<W>) -> Result<(W, Written), Failure> {
     let mut parents = Parents::default();
     for file in &app.files {
         parents.before(&file.path, &mut layer)?;
@@ -55,6 +53,15 @@ impl<'a> Checked<'a> {
     pub fn finish(self) -> Result<(), Failure> {
         if self.digester.finish() == self.file.digest { Ok(()) } else { Err(changed(self.file)) }
     }
+}
+
+/// The whole of a file of the project.
+pub fn read(file: &SourceFile) -> Result<Vec<u8>, Failure> {
+    let mut content = Checked::open(file)?;
+    let mut bytes = Vec::new();
+    content.read_to_end(&mut bytes).map_err(|error| content.unreadable(error))?;
+    content.finish()?;
+    Ok(bytes)
 }
 
 fn unreadable(file: &SourceFile, error: io::Error) -> Failure {

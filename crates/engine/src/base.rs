@@ -9,10 +9,10 @@ use corten_diagnostic::Report;
 use corten_install::debian::base::{Base, BaseOptions, Compiler, build_base};
 use corten_install::debian::bytecode::{Invocation, OwnInterpreter};
 use corten_install::debian::deb::DebFile;
-use corten_layer::write::{Compression, LayerWriter, Written};
+use corten_layer::write::Written;
 use corten_plan::{Debs, Installed, LockedDeb};
 
-use crate::convert;
+use crate::convert::{self, Encoding};
 use crate::files::written;
 use crate::make::Capabilities;
 
@@ -23,12 +23,13 @@ pub type RunProgram = dyn Fn(&Invocation) -> io::Result<Vec<u8>> + Sync;
 pub fn write<W: Write>(
     debs: &Debs,
     capabilities: &Capabilities<'_>,
+    encoding: Encoding,
     sink: W,
 ) -> Result<(W, Written, Vec<Installed>), Report> {
     // For the interpreter, which has to lie on a disk.
     let scratch = capabilities.store.scratch_folder()?;
     let base = build(debs, capabilities, scratch.path())?;
-    let mut layer = LayerWriter::new(sink, Compression::Splice, debs.archive.epoch);
+    let mut layer = encoding.writer(sink, debs.archive.epoch);
     written(base.write_layer(&mut layer))?;
     let (sink, finished) = written(layer.finish())?;
     Ok((sink, finished, installed(debs, &base)))

@@ -1,7 +1,42 @@
-//! Between the plan's words and those of install, which does not know plans.
+//! Between the plan's words and those of install and layer, which do not know plans.
+
+use std::io::Write;
+use std::num::NonZeroUsize;
 
 use corten_install::debian;
-use corten_plan::{LockedDeb, Mirror, Variant};
+use corten_layer::write::{Compression, LayerWriter};
+use corten_plan::{LockedDeb, Mirror, Op, Plan, Variant};
+
+/// How a layer becomes a blob.
+#[derive(Debug, Clone, Copy)]
+pub struct Encoding {
+    /// Decides the bytes.
+    pub compression: Compression,
+    /// How many compress; decides nothing.
+    pub threads: NonZeroUsize,
+}
+
+impl Encoding {
+    /// A new layer; `mtime` in seconds since 1970.
+    pub fn writer<W: Write>(self, sink: W, mtime: u64) -> LayerWriter<W> {
+        LayerWriter::with_threads(sink, self.compression, mtime, self.threads)
+    }
+}
+
+/// How the layer of a step is compressed.
+pub fn compression(plan: &Plan, op: &Op) -> Compression {
+    let wanted = match op {
+        Op::App(app) => app.compression,
+        _ => plan.compression,
+    };
+    match wanted {
+        corten_plan::Compression::Stored => Compression::Stored,
+        corten_plan::Compression::Splice => Compression::Splice,
+        corten_plan::Compression::Gzip => Compression::Gzip,
+        corten_plan::Compression::Zstd => Compression::Zstd,
+        corten_plan::Compression::Estargz => Compression::Estargz,
+    }
+}
 
 /// A variant as install calls it.
 pub fn variant(variant: Variant) -> debian::Variant {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use corten_diagnostic::Failure;
-use corten_layer::write::{Compression, LayerWriter, Written};
+use corten_layer::write::{LayerWriter, Written};
 use corten_oci::{Entry, Kind, LayerPath};
 use corten_plan::{GeneratedFile, GeneratedKind};
 
@@ -15,10 +15,8 @@ pub type Below<'a> = dyn Fn(&LayerPath) -> Result<Vec<u8>, Failure> + 'a;
 pub fn write<W: Write>(
     files: &[GeneratedFile],
     below: &Below<'_>,
-    mtime: u64,
-    sink: W,
+    mut layer: LayerWriter<W>,
 ) -> Result<(W, Written), Failure> {
-    let mut layer = LayerWriter::new(sink, Compression::Splice, mtime);
     let mut parents = Parents::default();
     for file in files {
         parents.before(&file.path, &mut layer)?;

@@ -3,8 +3,12 @@
 //! Left out on purpose: names for people, paths on this machine, URLs, the number of threads. A change of any encoder
 //! that alters bytes must raise [`FORMAT`].
 
+use corten_install::python::{self, Conflict};
+use corten_layer::write::Compression;
 use corten_oci::{DiffId, Digest};
-use corten_plan::{AppFiles, Debs, GeneratedFile, GeneratedKind, Op, OwnWheels, Wheels};
+use corten_plan::{
+    AppFiles, Bytecode, Debs, GeneratedFile, GeneratedKind, LockedWheel, Op, OwnWheels, Sources, Wheels,
+};
 use corten_store::Key;
 use serde::Serialize;
 
@@ -15,34 +19,45 @@ const FORMAT: u32 = 1;
 struct Keyed<'a, T: Serialize> {
     format: u32,
     what: &'a str,
+    compression: &'static str,
     of: T,
 }
 
-/// The key of a step that makes a layer; `below` are the diff ids of its inputs.
-pub fn of(op: &Op, below: &[DiffId]) -> Option<Key> {
+/// The key of a step that makes a layer; `below` are the diff ids of its inputs, `hidden` the sources among them that are
+/// not seen.
+pub fn of(op: &Op, compression: Compression, below: &[DiffId], hidden: &[Conflict]) -> Option<Key> {
+    let keyed = Keying(compression);
     match op {
-        Op::Wheels(wheels) => Some(keyed("wheels", wheels_facts(wheels))),
-        Op::Own(own) => Some(keyed("own", own_facts(own))),
-        Op::Debs(debs) => Some(keyed("debs", debs_facts(debs))),
-        Op::Files { files } => Some(keyed("files", (files, reads_below(files).then_some(below)))),
-        Op::App(app) => Some(keyed("app", app_facts(app))),
+        Op::Wheels(wheels) => Some(keyed.key("wheels", wheels_facts(wheels))),
+        Op::Own(own) => Some(keyed.key("own", own_facts(own))),
+        Op::Debs(debs) => Some(keyed.key("debs", debs_facts(debs))),
+        Op::Files { files } => Some(keyed.key("files", (files, reads_below(files).then_some(below)))),
+        Op::App(app) => Some(keyed.key("app", app_facts(app))),
+        Op::Bytecode(bytecode) => Some(keyed.key("bytecode", bytecode_facts(bytecode, hidden))),
         Op::Image(_) => None,
     }
 }
 
-fn keyed<T: Serialize>(what: &str, of: T) -> Key {
-    // Plain data of strings and numbers: it cannot fail to become JSON.
-    let text = serde_json::to_vec(&Keyed { format: FORMAT, what, of }).unwrap_or_default();
-    Key(Digest::of(text))
+struct Keying(Compression);
+
+impl Keying {
+    fn key<T: Serialize>(self, what: &str, of: T) -> Key {
+        // Plain data of strings and numbers: it cannot fail to become JSON.
+        let keyed = Keyed { format: FORMAT, what, compression: self.0.format(), of };
+        Key(Digest::of(serde_json::to_vec(&keyed).unwrap_or_default()))
+    }
 }
 
 fn wheels_facts(wheels: &Wheels) -> impl Serialize + '_ {
-    let each: Vec<_> = wheels.wheels.iter().map(|wheel| (&wheel.file, wheel.digest, &wheel.direct_url)).collect();
-    (corten_install::python::FORMAT, each, &wheels.prefix, wheels.python.version)
+    (python::FORMAT, each_wheel(&wheels.wheels), &wheels.prefix, wheels.python.version)
+}
+
+fn each_wheel(wheels: &[LockedWheel]) -> impl Serialize + '_ {
+    wheels.iter().map(|wheel| (&wheel.file, wheel.digest, &wheel.direct_url)).collect::<Vec<_>>()
 }
 
 fn own_facts(own: &OwnWheels) -> impl Serialize + '_ {
-    (corten_install::python::FORMAT, &own.wheels, &own.prefix, own.python.version)
+    (python::FORMAT, &own.wheels, &own.prefix, own.python.version)
 }
 
 fn debs_facts(debs: &Debs) -> impl Serialize + '_ {
@@ -51,7 +66,19 @@ fn debs_facts(debs: &Debs) -> impl Serialize + '_ {
 }
 
 fn app_facts(app: &AppFiles) -> impl Serialize + '_ {
-    app
+    &app.files
+}
+
+/// The interpreter counts by its version: its own layers change more often than what it compiles.
+fn bytecode_facts<'a>(bytecode: &'a Bytecode, hidden: &'a [Conflict]) -> impl Serialize + 'a {
+    let (kind, of) = match &bytecode.of {
+        Sources::Wheels(wheels) => ("wheels", serde_json::to_value(each_wheel(wheels))),
+        Sources::Own(wheels) => ("own", serde_json::to_value(wheels)),
+        Sources::App(files) => ("app", serde_json::to_value(files)),
+    };
+    let hidden: Vec<_> = hidden.iter().map(|hidden| (&hidden.loser, &hidden.path)).collect();
+    let formats = (python::FORMAT, python::bytecode::FORMAT);
+    (formats, &bytecode.prefix, bytecode.python.version, &bytecode.python.full_version, kind, of.ok(), hidden)
 }
 
 /// Only files that are appended to depend on what lies below.

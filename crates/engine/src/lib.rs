@@ -10,6 +10,7 @@
 
 mod app;
 mod base;
+mod bytecode;
 pub mod convert;
 mod files;
 mod image;

@@ -5,24 +5,23 @@ use std::io::{BufWriter, Read};
 use corten_diagnostic::{Event, Events, Failure, Report};
 use corten_install::debian::{self, Archive};
 use corten_install::fetch::{Download, fetch_all};
-use corten_install::python::{InstallTarget, WheelReport, WheelSource, convert};
+use corten_install::python::{Conflict, InstallTarget, MTIME, WheelReport, WheelSource, convert_into};
 use corten_layer::write::Written;
 use corten_net::Client;
-use corten_oci::{Descriptor, Digest, Kind, LayerIndex, LayerPath, MediaType, SetId};
+use corten_oci::{Descriptor, Digest, Kind, LayerIndex, LayerPath, SetId};
 use corten_package::licence::{self, Stated};
 use corten_package::{PackageName, Purl};
-use corten_plan::{Debs, Installed, LockedWheel, Op, OwnWheels, Wheels};
+use corten_plan::{Bytecode, Installed, LockedWheel, Op, OwnWheels, Sources, Wheels};
 use corten_store::{Batch, BlobWriter, Store};
 
 use crate::base::{self, RunProgram};
+use crate::bytecode::{self, Workshop};
+use crate::convert::Encoding;
 use crate::solve::Made;
 use crate::{app, convert as words, files, own};
 
 /// Writes to a blob are gathered to this many bytes.
 const BUFFER: usize = 1 << 18;
-
-/// Modification time of everything that has no better one: 1980-01-02, the earliest that zip can express.
-const MTIME: u64 = 315_619_200;
 
 /// What the engine may use.
 #[derive(Clone, Copy)]
@@ -54,7 +53,8 @@ pub fn fetch_inputs<'p>(ops: impl Iterator<Item = &'p Op>, capabilities: &Capabi
                 let locked: Vec<_> = debs.packages.iter().chain(compiler).map(words::to_install).collect();
                 debian::fetch_debs(&capabilities.archive, &locked, debs.archive.epoch)?;
             }
-            Op::Own(_) | Op::Files { .. } | Op::App(_) | Op::Image(_) => {}
+            Op::Bytecode(Bytecode { of: Sources::Wheels(wheels), .. }) => downloads.extend(wheels.iter().map(download)),
+            Op::Own(_) | Op::Files { .. } | Op::App(_) | Op::Bytecode(_) | Op::Image(_) => {}
         }
     }
     // More connections than processors: they wait for the network.
@@ -71,27 +71,48 @@ fn download(wheel: &LockedWheel) -> Download {
     }
 }
 
-/// Makes the layer of a step; `below` are its inputs.
+/// What a layer is made with, beside its step.
+pub struct Means<'a> {
+    /// The step's inputs.
+    pub below: Vec<&'a Made>,
+    /// Sources of its inputs that are not seen.
+    pub hidden: &'a [Conflict],
+    /// For bytecode.
+    pub workshop: Option<&'a Workshop>,
+    /// How the layer becomes a blob.
+    pub encoding: Encoding,
+}
+
+/// Makes the layer of a step.
 pub fn make_layer(
     op: &Op,
-    below: &[&Made],
+    means: &Means<'_>,
     capabilities: &Capabilities<'_>,
     batch: &Batch<'_>,
 ) -> Result<(Made, LayerIndex), Report> {
     let sink = BufWriter::with_capacity(BUFFER, batch.blob()?);
+    let encoding = means.encoding;
     match op {
-        Op::Wheels(wheels) => wheel_layer(wheels, capabilities, sink),
-        Op::Own(own) => own_layer(own, capabilities, sink),
-        Op::Debs(debs) => debs_layer(debs, capabilities, sink),
+        Op::Wheels(wheels) => wheel_layer(wheels, capabilities, encoding, sink),
+        Op::Own(own) => own_layer(own, capabilities, encoding, sink),
+        Op::Debs(debs) => {
+            let (sink, written, installed) = base::write(debs, capabilities, encoding, sink)?;
+            finish(sink, written, encoding, installed)
+        }
         Op::Files { files } => {
-            let read = |path: &LayerPath| read_below(path, below, capabilities.store);
-            let (sink, written) = files::write(files, &read, MTIME, sink)?;
-            finish(sink, written, MediaType::LAYER_GZIP, Vec::new())
+            let read = |path: &LayerPath| read_below(path, &means.below, capabilities.store);
+            let (sink, written) = files::write(files, &read, encoding.writer(sink, MTIME))?;
+            finish(sink, written, encoding, Vec::new())
         }
         Op::App(app) => {
-            let (sink, written) = app::write(app, MTIME, sink)?;
-            let media_type = if app.compressed { MediaType::LAYER_GZIP } else { MediaType::LAYER };
-            finish(sink, written, media_type, Vec::new())
+            let (sink, written) = app::write(app, encoding.writer(sink, MTIME))?;
+            finish(sink, written, encoding, Vec::new())
+        }
+        Op::Bytecode(of) => {
+            let workshop = means.workshop.ok_or_else(|| Failure::bug("nothing to compile with was unpacked"))?;
+            let (sink, written, report) = bytecode::write(of, means.hidden, workshop, capabilities, encoding, sink)?;
+            let (made, index) = finish(sink, written, encoding, Vec::new())?;
+            Ok((Made { is_empty: report.files == 0, ..made }, index))
         }
         Op::Image(_) => Err(Failure::bug("an image is no layer").into()),
     }
@@ -102,39 +123,63 @@ type Sink<'batch> = BufWriter<BlobWriter<'batch>>;
 fn finish(
     sink: Sink<'_>,
     written: Written,
-    media_type: &str,
+    encoding: Encoding,
     installed: Vec<Installed>,
 ) -> Result<(Made, LayerIndex), Report> {
     let blob = sink.into_inner().map_err(|error| files::unwritten(error.error()))?;
     let (digest, size) = blob.finish()?;
-    let blob = Descriptor::new(media_type, digest, size);
-    let set_id = SetId::all(&written.index);
-    let made = Made { blob, diff_id: written.diff_id, tar_size: written.tar_size, installed, set_id, reused: false };
+    let annotations = written.annotations();
+    let media_type = encoding.compression.media_type();
+    let made = Made {
+        blob: Descriptor { annotations, ..Descriptor::new(&media_type.0, digest, size) },
+        diff_id: written.diff_id,
+        tar_size: written.tar_size,
+        installed,
+        set_id: SetId::all(&written.index),
+        conflicts: Vec::new(),
+        is_empty: false,
+        reused: false,
+    };
     Ok((made, written.index))
 }
 
-fn wheel_layer(wheels: &Wheels, capabilities: &Capabilities<'_>, sink: Sink<'_>) -> Result<(Made, LayerIndex), Report> {
+fn wheel_layer(
+    wheels: &Wheels,
+    capabilities: &Capabilities<'_>,
+    encoding: Encoding,
+    sink: Sink<'_>,
+) -> Result<(Made, LayerIndex), Report> {
     let sources = wheels.wheels.iter().map(|wheel| source(wheel, capabilities.store)).collect::<Result<Vec<_>, _>>()?;
     let target = InstallTarget { prefix: wheels.prefix.clone(), python: wheels.python.version };
-    let (sink, written, reports) = convert(&sources, &target, sink)?;
+    let (sink, written, reports) = convert_into(&sources, &target, encoding.writer(sink, MTIME))?;
     for report in &reports {
         tell(report, capabilities.events);
     }
     let installed = wheels.wheels.iter().zip(&reports).map(|(wheel, report)| installed(report, wheel.digest)).collect();
-    finish(sink, written, MediaType::LAYER_GZIP, installed)
+    let (made, index) = finish(sink, written, encoding, installed)?;
+    let conflicts = reports.into_iter().flat_map(|report| report.conflicts).collect();
+    Ok((Made { conflicts, ..made }, index))
 }
 
-fn own_layer(own: &OwnWheels, capabilities: &Capabilities<'_>, sink: Sink<'_>) -> Result<(Made, LayerIndex), Report> {
+fn own_layer(
+    own: &OwnWheels,
+    capabilities: &Capabilities<'_>,
+    encoding: Encoding,
+    sink: Sink<'_>,
+) -> Result<(Made, LayerIndex), Report> {
     let scratch = capabilities.store.scratch_folder()?;
-    let (sink, written, packed) = own::write(own, scratch.path(), sink)?;
+    let (sink, written, packed) = own::write(own, scratch.path(), encoding.writer(sink, MTIME))?;
     for (report, _) in &packed {
         tell(report, capabilities.events);
     }
     let installed = packed.iter().map(|(report, digest)| installed(report, *digest)).collect();
-    finish(sink, written, MediaType::LAYER_GZIP, installed)
+    let (made, index) = finish(sink, written, encoding, installed)?;
+    let conflicts = packed.into_iter().flat_map(|(report, _)| report.conflicts).collect();
+    Ok((Made { conflicts, ..made }, index))
 }
 
-fn source(wheel: &LockedWheel, store: &Store) -> Result<WheelSource, Report> {
+/// A wheel of the store.
+pub fn source(wheel: &LockedWheel, store: &Store) -> Result<WheelSource, Report> {
     let name = PackageName::new(&wheel.name).map_err(|error| Failure::input(error.to_string()))?;
     Ok(WheelSource {
         name: wheel.name.clone(),
@@ -171,11 +216,6 @@ fn installed(report: &WheelReport, digest: Digest) -> Installed {
         requires: metadata.requires_dist.clone(),
         digest,
     }
-}
-
-fn debs_layer(debs: &Debs, capabilities: &Capabilities<'_>, sink: Sink<'_>) -> Result<(Made, LayerIndex), Report> {
-    let (sink, written, installed) = base::write(debs, capabilities, sink)?;
-    finish(sink, written, MediaType::LAYER_GZIP, installed)
 }
 
 /// A small file of the layers below, the topmost that has it.

@@ -5,8 +5,8 @@ use std::io::{BufReader, Write};
 use std::path::Path;
 
 use corten_diagnostic::{Failure, Report};
-use corten_install::python::{InstallTarget, Packer, WheelReport, WheelSource, convert};
-use corten_layer::write::Written;
+use corten_install::python::{InstallTarget, Packer, WheelReport, WheelSource, convert_into};
+use corten_layer::write::{LayerWriter, Written};
 use corten_oci::{Digest, Digester};
 use corten_package::{PackageName, Purl};
 use corten_plan::{OwnWheel, OwnWheels, WheelMember};
@@ -17,22 +17,26 @@ use crate::app::Checked;
 pub type Packed<W> = (W, Written, Vec<(WheelReport, Digest)>);
 
 /// Packs into `scratch`, an existing folder that is nobody else's, and writes the layer.
-pub fn write<W: Write>(own: &OwnWheels, scratch: &Path, sink: W) -> Result<Packed<W>, Report> {
-    let mut sources = Vec::new();
-    let mut digests = Vec::new();
-    for (at, wheel) in own.wheels.iter().enumerate() {
+pub fn write<W: Write>(own: &OwnWheels, scratch: &Path, writer: LayerWriter<W>) -> Result<Packed<W>, Report> {
+    let (sources, digests): (Vec<_>, Vec<_>) = packed(&own.wheels, scratch)?.into_iter().unzip();
+    let target = InstallTarget { prefix: own.prefix.clone(), python: own.python.version };
+    let (sink, written, reports) = convert_into(&sources, &target, writer)?;
+    Ok((sink, written, reports.into_iter().zip(digests).collect()))
+}
+
+/// Packs wheels into `scratch`, as [`write`] has it; each with its digest.
+pub fn packed(wheels: &[OwnWheel], scratch: &Path) -> Result<Vec<(WheelSource, Digest)>, Report> {
+    let mut packed = Vec::new();
+    for (at, wheel) in wheels.iter().enumerate() {
         let path = scratch.join(at.to_string());
         let packing = |error: std::io::Error| Failure::world(format!("packing {}: {error}", wheel.name));
         let file = File::options().read(true).write(true).create_new(true).open(&path).map_err(packing)?;
         let file = pack(wheel, file)?;
         let mut digester = Digester::new();
         std::io::copy(&mut BufReader::new(&file), &mut digester).map_err(packing)?;
-        digests.push(digester.finish());
-        sources.push(source(wheel, file)?);
+        packed.push((source(wheel, file)?, digester.finish()));
     }
-    let target = InstallTarget { prefix: own.prefix.clone(), python: own.python.version };
-    let (sink, written, reports) = convert(&sources, &target, sink)?;
-    Ok((sink, written, reports.into_iter().zip(digests).collect()))
+    Ok(packed)
 }
 
 fn source(wheel: &OwnWheel, file: File) -> Result<WheelSource, Failure> {

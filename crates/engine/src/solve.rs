@@ -2,16 +2,21 @@
 //! in one batch.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use corten_diagnostic::{Event, Failure, Report, TaskId, Unit};
+use corten_install::python::Conflict;
+use corten_layer::write::Compression;
 use corten_oci::{Descriptor, DiffId, Layer, SetId};
-use corten_plan::{Built, BuiltLayer, Engine, Installed, Op, Plan, Step, StepId};
-use corten_store::{Batch, Key};
+use corten_plan::{Built, BuiltLayer, Bytecode, Engine, Installed, Op, Plan, Sources, Step, StepId};
+use corten_store::{Batch, Key, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::make::{Capabilities, fetch_inputs, make_layer};
+use crate::bytecode::{self, Workshop};
+use crate::convert::{self, Encoding};
+use crate::make::{Capabilities, Means, fetch_inputs, make_layer};
 use crate::{image, key};
 
 /// The engine of this machine.
@@ -27,11 +32,24 @@ pub(crate) struct Made {
     pub tar_size: u64,
     pub installed: Vec<Installed>,
     pub set_id: Vec<SetId>,
+    /// Of wheels that share the layer.
+    pub conflicts: Vec<Conflict>,
+    /// Bytecode of nothing: no layer of an image.
+    pub is_empty: bool,
     #[serde(skip)]
     pub reused: bool,
 }
 
 type Done = BTreeMap<StepId, Made>;
+
+/// A layer that has to be made.
+struct Missing<'p> {
+    id: StepId,
+    step: &'p Step,
+    key: Key,
+    compression: Compression,
+    hidden: Vec<Conflict>,
+}
 
 impl<'a> LocalEngine<'a> {
     /// An engine with these capabilities.
@@ -41,29 +59,45 @@ impl<'a> LocalEngine<'a> {
 
     fn wave(&self, plan: &Plan, wave: &[StepId], done: &mut Done) -> Result<(), Report> {
         let mut missing = Vec::new();
+        let mut hidden = Hidden::default();
         for &id in wave {
             let step = step(plan, id)?;
-            let key = self.key(step, done)?;
+            let hidden = hidden.of(plan, step, done, self.capabilities.store)?;
+            let compression = convert::compression(plan, &step.op);
+            let key = self.key(step, compression, &hidden, done)?;
             match self.remembered(&key)? {
                 Some(made) => drop(done.insert(id, made)),
-                None => missing.push((id, step, key)),
+                None => missing.push(Missing { id, step, key, compression, hidden }),
             }
         }
         if missing.is_empty() {
             return Ok(());
         }
-        fetch_inputs(missing.iter().map(|(_, step, _)| &step.op), &self.capabilities)?;
+        fetch_inputs(missing.iter().map(|missing| &missing.step.op), &self.capabilities)?;
+        let workshop = self.workshop(plan, &missing, done)?;
         let batch = self.capabilities.store.batch();
-        let made = self.side_by_side(&missing, done, &batch)?;
+        let made = self.side_by_side(&missing, done, workshop.as_ref(), &batch)?;
         batch.finish()?;
         done.extend(made);
         Ok(())
     }
 
-    fn key(&self, step: &Step, done: &Done) -> Result<Key, Report> {
+    /// What bytecode is made with, where some is to be made.
+    fn workshop(&self, plan: &Plan, missing: &[Missing<'_>], done: &Done) -> Result<Option<Workshop>, Report> {
+        let compiled = missing.iter().find_map(|missing| match &missing.step.op {
+            Op::Bytecode(bytecode) => Some((missing.step, bytecode)),
+            _ => None,
+        });
+        let Some((step, bytecode)) = compiled else { return Ok(None) };
+        let base = step.inputs.iter().filter(|input| plan.steps.get(input.0).is_some_and(is_base));
+        let base: Vec<&Made> = base.filter_map(|input| done.get(input)).collect();
+        Workshop::new(&base, &bytecode.python, self.capabilities.store).map(Some)
+    }
+
+    fn key(&self, step: &Step, compression: Compression, hidden: &[Conflict], done: &Done) -> Result<Key, Report> {
         let below: Vec<DiffId> =
             step.inputs.iter().filter_map(|input| done.get(input)).map(|made| made.diff_id).collect();
-        let key = key::of(&step.op, &below);
+        let key = key::of(&step.op, compression, &below, hidden);
         key.ok_or_else(|| Failure::bug(format!("step '{}' makes no layer", step.name)).into())
     }
 
@@ -81,15 +115,20 @@ impl<'a> LocalEngine<'a> {
 
     fn side_by_side(
         &self,
-        missing: &[(StepId, &Step, Key)],
+        missing: &[Missing<'_>],
         done: &Done,
+        workshop: Option<&Workshop>,
         batch: &Batch<'_>,
     ) -> Result<Vec<(StepId, Made)>, Report> {
         let next = AtomicUsize::new(0);
         let results = Mutex::new(Vec::new());
+        let at_once = self.capabilities.jobs.min(missing.len()).max(1);
+        // Layers that are made at once share the threads.
+        let threads = NonZeroUsize::new(self.capabilities.jobs / at_once).unwrap_or(NonZeroUsize::MIN);
         let work = || {
-            while let Some((id, step, key)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let result = self.make(step, key, done, batch).map(|made| (*id, made));
+            while let Some(one) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let means = means(one, done, workshop, threads);
+                let result = self.make(one, &means, batch).map(|made| (one.id, made));
                 if result.is_err() {
                     next.store(missing.len(), Ordering::Relaxed);
                 }
@@ -99,7 +138,7 @@ impl<'a> LocalEngine<'a> {
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..self.capabilities.jobs.min(missing.len()) {
+            for _ in 1..at_once {
                 scope.spawn(work);
             }
             work();
@@ -108,18 +147,18 @@ impl<'a> LocalEngine<'a> {
         results.into_iter().collect()
     }
 
-    fn make(&self, step: &Step, key: &Key, done: &Done, batch: &Batch<'_>) -> Result<Made, Report> {
+    fn make(&self, missing: &Missing<'_>, means: &Means<'_>, batch: &Batch<'_>) -> Result<Made, Report> {
+        let step = missing.step;
         let task = TaskId::fresh();
         let events = self.capabilities.events;
         events.emit(Event::Started { task, what: &format!("layer {}", step.name), unit: Unit::Things, total: None });
-        let below: Vec<&Made> = step.inputs.iter().filter_map(|input| done.get(input)).collect();
-        let made = make_layer(&step.op, &below, &self.capabilities, batch);
+        let made = make_layer(&step.op, means, &self.capabilities, batch);
         events.emit(Event::Finished { task });
         let (made, index) = made?;
         batch.layer_index(&made.diff_id, &index)?;
         let record =
             serde_json::to_vec(&made).map_err(|error| Failure::bug(format!("remembering a layer: {error}")))?;
-        batch.record(key, &record)?;
+        batch.record(&missing.key, &record)?;
         Ok(made)
     }
 }
@@ -134,7 +173,8 @@ impl Engine for LocalEngine<'_> {
         for wave in waves(plan, &image_step.inputs)? {
             self.wave(plan, &wave, &mut done)?;
         }
-        let layers = image_step.inputs.iter().map(|&id| built(plan, id, &done)).collect::<Result<Vec<_>, _>>()?;
+        let layers = image_step.inputs.iter().map(|&id| built(plan, id, &done));
+        let layers = layers.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
         let batch = self.capabilities.store.batch();
         let image = image::assemble(spec, layers.iter().map(|built| built.layer.clone()).collect(), &batch)?;
         batch.finish()?;
@@ -146,11 +186,69 @@ fn step(plan: &Plan, id: StepId) -> Result<&Step, Failure> {
     plan.steps.get(id.0).ok_or_else(|| Failure::bug(format!("the plan has no step {}", id.0)))
 }
 
-fn built(plan: &Plan, id: StepId, done: &Done) -> Result<BuiltLayer, Failure> {
+fn is_base(step: &Step) -> bool {
+    matches!(step.op, Op::Debs(_))
+}
+
+fn means<'a>(
+    missing: &'a Missing<'_>,
+    done: &'a Done,
+    workshop: Option<&'a Workshop>,
+    threads: NonZeroUsize,
+) -> Means<'a> {
+    let below = missing.step.inputs.iter().filter_map(|input| done.get(input)).collect();
+    let encoding = Encoding { compression: missing.compression, threads };
+    Means { below, hidden: &missing.hidden, workshop, encoding }
+}
+
+/// Sources that are not seen, found once for all steps that stand on the same layers.
+#[derive(Default)]
+struct Hidden(Option<(Vec<StepId>, Vec<Conflict>)>);
+
+impl Hidden {
+    /// Those that matter for a step: of bytecode's own packages.
+    fn of(&mut self, plan: &Plan, step: &Step, done: &Done, store: &Store) -> Result<Vec<Conflict>, Report> {
+        let Op::Bytecode(bytecode) = &step.op else { return Ok(Vec::new()) };
+        if self.0.as_ref().is_none_or(|(inputs, _)| *inputs != step.inputs) {
+            let layers = step.inputs.iter().filter(|id| brings_packages(plan, **id, &bytecode.prefix));
+            let layers: Vec<&Made> = layers.filter_map(|id| done.get(id)).collect();
+            self.0 = Some((step.inputs.clone(), bytecode::hidden(&layers, store)?));
+        }
+        let all = self.0.iter().flat_map(|(_, hidden)| hidden);
+        Ok(all.filter(|conflict| compiles(bytecode, &conflict.loser)).cloned().collect())
+    }
+}
+
+/// Can it have files where packages are? The project's own files lie elsewhere, as a rule.
+fn brings_packages(plan: &Plan, id: StepId, prefix: &str) -> bool {
+    match plan.steps.get(id.0).map(|step| &step.op) {
+        Some(Op::App(app)) => app.files.iter().any(|file| file.path.starts_with(prefix)),
+        Some(op) => matches!(op, Op::Wheels(_) | Op::Own(_)),
+        None => false,
+    }
+}
+
+/// Is it bytecode of this package, given by its URL?
+fn compiles(bytecode: &Bytecode, purl: &str) -> bool {
+    let is = |name: &str| {
+        purl.strip_prefix("pkg:pypi/").and_then(|rest| rest.split_once('@')).is_some_and(|it| it.0 == name)
+    };
+    match &bytecode.of {
+        Sources::Wheels(wheels) => wheels.iter().any(|wheel| is(&wheel.name)),
+        Sources::Own(wheels) => wheels.iter().any(|wheel| is(&wheel.name)),
+        Sources::App(_) => false,
+    }
+}
+
+/// None for a layer that would be empty.
+fn built(plan: &Plan, id: StepId, done: &Done) -> Result<Option<BuiltLayer>, Failure> {
     let step = step(plan, id)?;
     let made = done.get(&id).ok_or_else(|| Failure::bug(format!("step '{}' was not made", step.name)))?;
+    if made.is_empty {
+        return Ok(None);
+    }
     let layer = Layer { blob: made.blob.clone(), diff_id: made.diff_id, created_by: format!("corten: {}", step.name) };
-    Ok(BuiltLayer {
+    Ok(Some(BuiltLayer {
         layer,
         step: id,
         what: step.name.clone(),
@@ -158,7 +256,7 @@ fn built(plan: &Plan, id: StepId, done: &Done) -> Result<BuiltLayer, Failure> {
         reused: made.reused,
         installed: made.installed.clone(),
         set_id: made.set_id.clone(),
-    })
+    }))
 }
 
 /// Steps that are needed, in waves: a step comes after all of its inputs.

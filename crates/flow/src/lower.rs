@@ -6,15 +6,18 @@
 //! | each wheel of a megabyte or more, by size | that wheel does |
 //! | small wheels, in eight buckets | one of the bucket does |
 //! | generated: user, venv's links | user, Python |
+//! | bytecode of wheels of 8 MB or more each, of the others in eight buckets | one of the layer's wheels, or Python does |
 //! | weights, uncompressed | the weights do |
 //! | the project's own packages | any source of theirs does |
 //! | app | any other file does |
+//! | bytecode of the two | their Python files do |
 
-use corten_install::python::{InstallTarget, VenvKind, generated_files, group};
+use corten_frontend::settings::{BytecodeSetting, LayerSettings};
+use corten_install::python::{Group, Groups, InstallTarget, VenvKind, generated_files, group, group_with_bytecode};
 use corten_oci::{Architecture, ContainerConfig};
 use corten_plan::{
-    AppFiles, Compiler, Debs, GeneratedFile, GeneratedKind, ImageSpec, LockedBase, LockedWheel, Op, OwnWheel,
-    OwnWheels, Plan, PythonTarget, SourceFile, Step, StepId, Target, Wheels,
+    AppFiles, Bytecode, Compiler, Compression, Debs, GeneratedFile, GeneratedKind, ImageSpec, LockedBase, LockedWheel,
+    Op, OwnWheel, OwnWheels, Plan, PythonTarget, SourceFile, Sources, Step, StepId, Target, Wheels,
 };
 
 use crate::start::{UID, VENV};
@@ -35,6 +38,8 @@ pub struct Answers {
     pub weights: Vec<SourceFile>,
     /// Everything else of the project.
     pub app: Vec<SourceFile>,
+    /// How layers are compressed, and whether there is bytecode.
+    pub layers: LayerSettings,
     /// The service's user.
     pub user: String,
     /// The image's config, with labels.
@@ -46,23 +51,36 @@ pub struct Answers {
 /// The plan, and its step that makes the image.
 pub fn lower(answers: Answers) -> (Plan, StepId) {
     let architecture: Architecture = answers.base.architecture;
+    let compression = answers.layers.compression.value;
+    let compiled = Compiled::of(&answers);
     let mut steps = vec![base_step(&answers.base, answers.compiler.clone())];
-    steps.extend(wheel_steps(&answers.wheels, &answers.python));
+    let groups = groups(&answers.wheels, answers.layers.bytecode.value);
+    steps.extend(wheel_steps(&answers.wheels, &groups.wheels, &answers.python));
     steps.push(generated_step(&answers));
     if !answers.weights.is_empty() {
-        steps.push(files_step("weights", answers.weights, false));
+        steps.push(files_step("weights", answers.weights, answers.layers.weights.value));
     }
     if !answers.own.is_empty() {
-        steps.push(own_step(answers.own, answers.python));
+        steps.push(own_step(answers.own, answers.python.clone()));
     }
     if !answers.app.is_empty() {
-        steps.push(files_step("app", answers.app, true));
+        steps.push(files_step("app", answers.app, compression));
     }
-    let inputs = (0..steps.len()).map(StepId).collect();
+    let below: Vec<StepId> = (0..steps.len()).map(StepId).collect();
+    let (of_wheels, of_project) = compiled.steps(&answers.wheels, &groups.bytecode, &answers.python, &below);
+    // Layers in their order; steps come after what they compile.
+    let lower = 1 + groups.wheels.len();
+    let first = below.len();
+    let (wheels, own) = (of_wheels.len(), of_project.len());
+    steps.extend(of_wheels);
+    steps.extend(of_project);
+    let layers =
+        (0..lower).chain(first..first + wheels).chain(lower..first).chain(first + wheels..first + wheels + own);
+    let inputs = layers.map(StepId).collect();
     let spec = ImageSpec { architecture, config: answers.config, created: answers.created };
     let image = StepId(steps.len());
     steps.push(Step { op: Op::Image(Box::new(spec)), inputs, name: "image".into() });
-    (Plan { steps, targets: vec![Target { name: "image".into(), step: image }] }, image)
+    (Plan { steps, targets: vec![Target { name: "image".into(), step: image }], compression }, image)
 }
 
 fn base_step(base: &LockedBase, compiler: Option<Compiler>) -> Step {
@@ -79,19 +97,79 @@ fn base_step(base: &LockedBase, compiler: Option<Compiler>) -> Step {
     Step { op: Op::Debs(debs), inputs: Vec::new(), name }
 }
 
-fn wheel_steps(wheels: &[LockedWheel], python: &PythonTarget) -> Vec<Step> {
+/// Base, generated, weights, own packages, app, bytecode of the last two; some more for what is yet to come.
+const BESIDE_WHEELS: usize = 12;
+
+fn groups(wheels: &[LockedWheel], bytecode: BytecodeSetting) -> Groups {
     let sizes: Vec<(&str, u64)> = wheels.iter().map(|wheel| (wheel.name.as_str(), wheel.size)).collect();
-    let step = |places: Vec<usize>| {
-        let wheels: Vec<LockedWheel> = places.into_iter().filter_map(|at| wheels.get(at)).cloned().collect();
-        let name = match wheels.as_slice() {
-            [one] => format!("{} {}", one.name, one.version),
-            many => format!("{} small wheels: {}", many.len(), names(many)),
-        };
+    let with_bytecode =
+        (bytecode == BytecodeSetting::All).then(|| group_with_bytecode(&sizes, BESIDE_WHEELS)).flatten();
+    with_bytecode.unwrap_or_else(|| Groups { wheels: group(&sizes), bytecode: Vec::new() })
+}
+
+fn of_group(group: &Group, wheels: &[LockedWheel]) -> (String, Vec<LockedWheel>) {
+    let wheels: Vec<LockedWheel> = group.wheels.iter().filter_map(|at| wheels.get(*at)).cloned().collect();
+    let name = match wheels.as_slice() {
+        [one] => format!("{} {}", one.name, one.version),
+        many => format!("{} small wheels: {}", many.len(), names(many)),
+    };
+    (name, wheels)
+}
+
+fn wheel_steps(wheels: &[LockedWheel], groups: &[Group], python: &PythonTarget) -> Vec<Step> {
+    let step = |group: &Group| {
+        let (name, wheels) = of_group(group, wheels);
         let op = Op::Wheels(Wheels { wheels, prefix: VENV.into(), python: python.clone() });
         Step { op, inputs: Vec::new(), name }
     };
-    group(&sizes).into_iter().map(|group| step(group.wheels)).collect()
+    groups.iter().map(step).collect()
 }
+
+/// What is compiled of the project.
+struct Compiled {
+    own: Vec<OwnWheel>,
+    app: Vec<SourceFile>,
+}
+
+impl Compiled {
+    fn of(answers: &Answers) -> Self {
+        if answers.layers.bytecode.value == BytecodeSetting::None {
+            return Self { own: Vec::new(), app: Vec::new() };
+        }
+        let is_source = |file: &&SourceFile| file.link.is_none() && file.path.ends_with(".py") && file.size <= LARGEST;
+        Self { own: answers.own.clone(), app: answers.app.iter().filter(is_source).cloned().collect() }
+    }
+
+    /// Steps of the wheels' bytecode, and of the project's.
+    fn steps(
+        self,
+        wheels: &[LockedWheel],
+        groups: &[Group],
+        python: &PythonTarget,
+        below: &[StepId],
+    ) -> (Vec<Step>, Vec<Step>) {
+        let step = |name: String, of| {
+            let op = Op::Bytecode(Bytecode { of, prefix: VENV.into(), python: python.clone() });
+            Step { op, inputs: below.to_vec(), name: format!("bytecode of {name}") }
+        };
+        let of_wheels = groups.iter().map(|group| {
+            let (name, wheels) = of_group(group, wheels);
+            step(name, Sources::Wheels(wheels))
+        });
+        let of_wheels = of_wheels.collect();
+        let mut of_project = Vec::new();
+        if !self.own.is_empty() {
+            of_project.push(step("the project".to_owned(), Sources::Own(self.own)));
+        }
+        if !self.app.is_empty() {
+            of_project.push(step("app".to_owned(), Sources::App(self.app)));
+        }
+        (of_wheels, of_project)
+    }
+}
+
+/// A larger file (bytes) is data, whatever its name says.
+const LARGEST: u64 = 8 << 20;
 
 fn names(wheels: &[LockedWheel]) -> String {
     wheels.iter().map(|wheel| wheel.name.as_str()).collect::<Vec<_>>().join(" ")
@@ -131,6 +209,6 @@ fn own_step(wheels: Vec<OwnWheel>, python: PythonTarget) -> Step {
     Step { op: Op::Own(OwnWheels { wheels, prefix: VENV.into(), python }), inputs: Vec::new(), name }
 }
 
-fn files_step(name: &str, files: Vec<SourceFile>, compressed: bool) -> Step {
-    Step { op: Op::App(AppFiles { files, compressed }), inputs: Vec::new(), name: name.into() }
+fn files_step(name: &str, files: Vec<SourceFile>, compression: Compression) -> Step {
+    Step { op: Op::App(AppFiles { files, compression }), inputs: Vec::new(), name: name.into() }
 }

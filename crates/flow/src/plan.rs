@@ -12,8 +12,9 @@ use corten_diagnostic::{Event, Failure, Report};
 use corten_frontend::entry::Entry;
 use corten_frontend::python::Asked;
 use corten_frontend::settings::Settings;
+use corten_install::python::bytecode::estimated_size;
 use corten_oci::Architecture;
-use corten_plan::{CortenLock, LockedBase, LockedLock, OwnWheel, Plan, PythonTarget, SourceFile, StepId};
+use corten_plan::{CortenLock, LockedBase, LockedLock, OwnWheel, Plan, PythonTarget, SourceFile, Sources, StepId};
 
 use crate::context::{Ignored, Outside};
 use crate::files::{self, Files};
@@ -171,6 +172,7 @@ fn assemble(
         own: own.wheels.clone(),
         weights: files.weights.clone(),
         app: app.clone(),
+        layers: project.settings.layers.clone(),
         user: project.settings.user.value.clone(),
         config,
         created,
@@ -193,6 +195,21 @@ fn assemble(
         image,
         project,
     })
+}
+
+/// How many are compiled, and about how many bytes their bytecode has, compressed: half of its sources.
+pub fn estimated_bytecode(of: &Sources) -> (usize, u64) {
+    let half = |files: &mut dyn Iterator<Item = &SourceFile>| {
+        let sources = files.filter(|file| file.path.ends_with(".py"));
+        sources.fold((0, 0), |(count, bytes), file| (count + 1, bytes + file.size / 2))
+    };
+    match of {
+        Sources::Wheels(wheels) => {
+            (wheels.len(), wheels.iter().map(|wheel| estimated_size(&wheel.file, wheel.size)).sum())
+        }
+        Sources::Own(wheels) => half(&mut wheels.iter().flat_map(OwnWheel::files)),
+        Sources::App(files) => half(&mut files.iter()),
+    }
 }
 
 fn decide((python, why): (&PythonTarget, &str), packages: &Packages, start: &Entry, world: &World<'_>) {

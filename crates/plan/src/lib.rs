@@ -11,6 +11,6 @@ mod plan;
 pub use engine::{Built, BuiltLayer, Engine, Installed};
 pub use lock::{ArchiveState, CortenLock, LockedBase, LockedDeb, LockedLock, Mirror};
 pub use plan::{
-    AppFiles, Compiler, Debs, GeneratedFile, GeneratedKind, ImageSpec, LockedWheel, Op, OwnWheel, OwnWheels, Plan,
-    PythonTarget, SourceFile, Step, StepId, Target, Variant, WheelMember, Wheels,
+    AppFiles, Bytecode, Compiler, Compression, Debs, GeneratedFile, GeneratedKind, ImageSpec, LockedWheel, Op,
+    OwnWheel, OwnWheels, Plan, PythonTarget, SourceFile, Sources, Step, StepId, Target, Variant, WheelMember, Wheels,
 };

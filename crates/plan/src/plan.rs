@@ -1,10 +1,10 @@
 //! A plan: steps in the order of their inputs, each pure data.
 //!
 //! ```text
-//! Debs ──┐
-//! Wheels ┤
-//! Files  ┼──► Image (config, tags' labels)
-//! App    ┘
+//! Debs ──┬────────────┐
+//! Wheels ┼► Bytecode ─┤
+//! Files  ┼────────────┼──► Image (config, tags' labels)
+//! App    ┴────────────┘
 //! ```
 
 use std::path::PathBuf;
@@ -21,6 +21,25 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What is wanted of it.
     pub targets: Vec<Target>,
+    /// Of every layer that says nothing else.
+    pub compression: Compression,
+}
+
+/// How a layer's blob is compressed; `corten_layer` has the formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all: a plain tar.
+    Stored,
+    /// gzip around what the wheels have compressed already.
+    #[default]
+    Splice,
+    /// gzip, made anew.
+    Gzip,
+    /// zstd.
+    Zstd,
+    /// gzip that can be pulled file by file.
+    Estargz,
 }
 
 /// A step's place in [`Plan::steps`].
@@ -48,7 +67,7 @@ pub struct Step {
     pub name: String,
 }
 
-/// What a step does. All but `Image` make one layer (`Debs` may make more).
+/// What a step does. All but `Image` make one layer (`Debs` may make more, `Bytecode` none).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Op {
@@ -65,6 +84,9 @@ pub enum Op {
     },
     /// Files of the project.
     App(AppFiles),
+    /// Bytecode of what the step's inputs have; the first of them is the base with the interpreter. None is made where
+    /// there is no source.
+    Bytecode(Bytecode),
     /// Layers under a config.
     Image(Box<ImageSpec>),
 }
@@ -255,8 +277,31 @@ pub enum GeneratedKind {
 pub struct AppFiles {
     /// Sorted by path.
     pub files: Vec<SourceFile>,
-    /// `false` for weights: the layer is a plain tar.
-    pub compressed: bool,
+    /// Of weights, as a rule: not at all.
+    pub compression: Compression,
+}
+
+/// Sources that are compiled by the base's interpreter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bytecode {
+    /// Which.
+    pub of: Sources,
+    /// Where the venv is: `opt/venv`.
+    pub prefix: String,
+    /// Which interpreter.
+    pub python: PythonTarget,
+}
+
+/// Sources to compile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sources {
+    /// Of wheels, sorted by name.
+    Wheels(Vec<LockedWheel>),
+    /// Of the project's own packages, sorted by name.
+    Own(Vec<OwnWheel>),
+    /// Files of the project, sorted by path.
+    App(Vec<SourceFile>),
 }
 
 /// One file of the project.

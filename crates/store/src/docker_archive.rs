@@ -1,6 +1,7 @@
 //! Docker's archive (`docker save`, `docker load`): `manifest.json`, config, layers.
 //!
-//! Compressed layers stay as they are; a plain tar is put into gzip, uncompressed. The config travels as it is, so
+//! gzip layers stay as they are; what is a plain tar, or zstd (which Docker before 23 does not read), is put into gzip,
+//! uncompressed. The config travels as it is, so
 //! what only Docker knows (the health check) arrives.
 
 use std::collections::BTreeSet;
@@ -10,6 +11,7 @@ use std::path::Path;
 use corten_oci::{Descriptor, Digest, ImageConfig, Manifest, MediaType, Reference};
 use serde::Serialize;
 
+use corten_layer::gzip;
 use corten_layer::stored_gzip::{StoredGzip, size_of};
 
 use crate::archive::Archive;
@@ -42,10 +44,16 @@ pub fn export(
     let mut write = || -> io::Result<()> {
         let mut archive = Archive::new(to);
         let mut add = |name: &str, blob: &Descriptor| {
-            let mut content = store.read(&blob.digest).map_err(StoreError::into_io)?;
-            match is_plain(blob) {
-                true => archive.file(name, size_of(blob.size), &mut StoredGzip::new(content, blob.size)),
-                false => archive.file(name, blob.size, &mut content),
+            let open = || store.read(&blob.digest).map_err(StoreError::into_io);
+            match Wrap::of(blob) {
+                Wrap::No => archive.file(name, blob.size, &mut open()?),
+                Wrap::Plain => archive.file(name, size_of(blob.size), &mut StoredGzip::new(open()?, blob.size)),
+                Wrap::Zstd => {
+                    // Twice, because an archive says a file's size before its bytes.
+                    let size = io::copy(&mut gzip::reader(&blob.media_type, open()?)?, &mut io::sink())?;
+                    let tar = gzip::reader(&blob.media_type, open()?)?;
+                    archive.file(name, size_of(size), &mut StoredGzip::new(tar, size))
+                }
             }
         };
         add(&format!("{}.json", image.config.digest.hex()), &image.config)?;
@@ -71,17 +79,25 @@ fn read(store: &Store, digest: &Digest) -> Result<Manifest, StoreError> {
     }
 }
 
-/// A plain tar among compressed layers: crane believes all layers of an archive to be compressed as the first one is.
-fn is_plain(layer: &Descriptor) -> bool {
-    layer.media_type.is(MediaType::LAYER)
+/// What is put into gzip: crane believes all layers of an archive to be compressed as the first one is.
+enum Wrap {
+    No,
+    Plain,
+    Zstd,
+}
+
+impl Wrap {
+    fn of(blob: &Descriptor) -> Self {
+        match blob.media_type.0.as_str() {
+            MediaType::LAYER => Self::Plain,
+            MediaType::LAYER_ZSTD => Self::Zstd,
+            _ => Self::No,
+        }
+    }
 }
 
 fn layer_name(layer: &Descriptor) -> String {
-    let ending = match layer.media_type.0.as_str() {
-        MediaType::LAYER_ZSTD => "tar.zst",
-        _ => "tar.gz",
-    };
-    format!("{}.{ending}", layer.digest.hex())
+    format!("{}.tar.gz", layer.digest.hex())
 }
 
 /// Docker takes names with tags alone.

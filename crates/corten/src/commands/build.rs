@@ -29,6 +29,7 @@ struct Shape<'a> {
 #[derive(Serialize)]
 pub struct LayerShape<'a> {
     digest: String,
+    media_type: &'a str,
     diff_id: String,
     size: u64,
     tar_size: u64,
@@ -88,6 +89,7 @@ fn name(text: &str) -> Result<Reference, Failure> {
 pub fn layer_shape(built: &BuiltLayer) -> LayerShape<'_> {
     LayerShape {
         digest: built.layer.blob.digest.to_string(),
+        media_type: &built.layer.blob.media_type.0,
         diff_id: built.layer.diff_id.to_string(),
         size: built.layer.blob.size,
         tar_size: built.tar_size,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use corten_diagnostic::{Failure, Report};
-use corten_flow::plan::{Planned, plan};
+use corten_flow::plan::{Planned, estimated_bytecode, plan};
 use corten_flow::{Ignored, World};
 use corten_plan::{Op, OwnWheel};
 use serde::Serialize;
@@ -54,7 +54,10 @@ struct PackageShape<'a> {
 struct LayerShape<'a> {
     what: &'a str,
     inputs: usize,
+    /// Of the inputs; of bytecode, what it is estimated to have in the image.
     bytes: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    estimated: bool,
 }
 
 #[derive(Serialize)]
@@ -117,11 +120,19 @@ fn shape<'a>(planned: &'a Planned, ignored: &'a BTreeMap<String, Ignored>) -> Re
                 source: sources.get(wheel.name.as_str()).cloned(),
             })
             .collect(),
-        layers: planned.plan.steps.iter().filter_map(|step| layer(&step.op, &step.name)).collect(),
+        layers: layers(planned),
         ignored,
         largest,
         dirty: &planned.dirty,
     })
+}
+
+/// Lowest first, as the image has them.
+fn layers(planned: &Planned) -> Vec<LayerShape<'_>> {
+    let steps = &planned.plan.steps;
+    let image = steps.get(planned.image.0).map(|image| image.inputs.as_slice()).unwrap_or_default();
+    let steps = image.iter().filter_map(|id| steps.get(id.0));
+    steps.filter_map(|step| layer(&step.op, &step.name)).collect()
 }
 
 fn layer<'a>(op: &Op, what: &'a str) -> Option<LayerShape<'a>> {
@@ -134,9 +145,10 @@ fn layer<'a>(op: &Op, what: &'a str) -> Option<LayerShape<'a>> {
         }
         Op::Files { files } => (files.len(), 0),
         Op::App(app) => (app.files.len(), app.files.iter().map(|file| file.size).sum()),
+        Op::Bytecode(bytecode) => estimated_bytecode(&bytecode.of),
         Op::Image(_) => return None,
     };
-    Some(LayerShape { what, inputs, bytes })
+    Some(LayerShape { what, inputs, bytes, estimated: matches!(op, Op::Bytecode(_)) })
 }
 
 fn text(shape: &Shape<'_>) -> String {
@@ -144,7 +156,8 @@ fn text(shape: &Shape<'_>) -> String {
         let all = std::iter::once(head.map(str::to_owned)).chain(rows).map(|row| row.to_vec()).collect::<Vec<_>>();
         table(&all, &[0, 1])
     };
-    let layers = shape.layers.iter().map(|layer| [size(layer.bytes), layer.inputs.to_string(), layer.what.to_owned()]);
+    let bytes = |layer: &LayerShape<'_>| format!("{}{}", if layer.estimated { "~" } else { "" }, size(layer.bytes));
+    let layers = shape.layers.iter().map(|layer| [bytes(layer), layer.inputs.to_string(), layer.what.to_owned()]);
     let mut text = format!("{} {} as user {}\n\n", shape.name, shape.version, shape.user);
     text.push_str(&rows(["INPUT", "FILES", "LAYER, LOWEST FIRST"], layers.collect()));
     text.push_str(&format!("\n\nBASE {} {}\n", shape.base.reference, shape.base.variant));

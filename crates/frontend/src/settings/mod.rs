@@ -19,6 +19,10 @@
 //! port = 8000                        # false for a batch job
 //! healthcheck = { path = "/health", interval = "30s", timeout = "3s", start-period = "60s", retries = 3 }
 //!                                    # or { command = ["python", "check.py"] }, or false
+//! compression = "splice"             # of layers: "splice" (gzip, fast), "gzip" (made anew) or "zstd" (3 to 5 % smaller)
+//! estargz = false                    # true: every gzip layer can be pulled lazily, file by file
+//! bytecode = "none"                  # "all": of packages and application; "app": of the project's own
+//! weights-compression = "none"       # or "zstd"
 //! weights = ["weights/*.onnx"]       # a layer of their own, matched before anything is ignored
 //! extra-files = [{ from = "nginx.conf", to = "/etc/nginx/nginx.conf", mode = "0644" }]
 //! frontend = "native"                # or "dockerfile"
@@ -65,7 +69,7 @@ use std::time::Duration;
 
 use corten_diagnostic::{Failure, Fault, Span};
 use corten_oci::Repository;
-use corten_plan::Variant;
+use corten_plan::{Compression, Variant};
 
 pub use project::Project;
 pub use value::words;
@@ -138,6 +142,8 @@ pub struct Settings {
     pub labels: BTreeMap<String, Setting<String>>,
     /// Files to put elsewhere than below `workdir`.
     pub extra_files: Vec<Setting<ExtraFile>>,
+    /// How layers become blobs.
+    pub layers: LayerSettings,
     /// Patterns of weights.
     pub weights: Vec<Setting<String>>,
     /// What stays out.
@@ -237,6 +243,28 @@ pub struct ExtraFile {
     pub to: String,
     /// Permission bits; none: the file's own, as an app file has them.
     pub mode: Option<u32>,
+}
+
+/// How layers become blobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerSettings {
+    /// Of all layers but weights; what `compression` and `estargz` say together.
+    pub compression: Setting<Compression>,
+    /// Of weights.
+    pub weights: Setting<Compression>,
+    /// What is compiled when the image is built.
+    pub bytecode: Setting<BytecodeSetting>,
+}
+
+/// What is compiled when the image is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BytecodeSetting {
+    /// Wheels, the project's packages and files.
+    All,
+    /// The project's packages and files.
+    App,
+    /// Nothing: each start compiles what it imports.
+    None,
 }
 
 /// `[ignore]`.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use corten_diagnostic::{Failure, Span};
-use corten_plan::Variant;
+use corten_plan::{Compression, Variant};
 use toml::de::DeTable;
 
 use super::{
-    ArchiveSettings, Base, CheckSettings, ExtraFile, Frontend, Health, HealthSetting, IgnoreSettings, IndexSettings,
-    Port, Probe, Project, PublishSettings, Setting, Settings, Source, Table, Value, value,
+    ArchiveSettings, Base, BytecodeSetting, CheckSettings, ExtraFile, Frontend, Health, HealthSetting, IgnoreSettings,
+    IndexSettings, LayerSettings, Port, Probe, Project, PublishSettings, Setting, Settings, Source, Table, Value,
+    value,
 };
 
 /// Settings that a build from a Dockerfile has a use for, too.
@@ -48,6 +49,11 @@ pub(super) fn none() -> Settings {
         env: BTreeMap::new(),
         labels: BTreeMap::new(),
         extra_files: Vec::new(),
+        layers: LayerSettings {
+            compression: Setting::default_of(Compression::Splice),
+            weights: Setting::default_of(Compression::Stored),
+            bytecode: Setting::default_of(BytecodeSetting::None),
+        },
         weights: Vec::new(),
         ignore: IgnoreSettings { defaults: Setting::default_of(true), patterns: Vec::new() },
         check: CheckSettings { deny: vec![Setting::default_of("error".into())], allow: Vec::new(), size: None },
@@ -66,6 +72,7 @@ pub(super) fn settings(table: &mut Table<'_>) -> Result<Settings, Failure> {
     identity(table, &mut settings)?;
     packages(table, &mut settings)?;
     service(table, &mut settings)?;
+    layers(table, &mut settings.layers)?;
     files(table, &mut settings)?;
     surroundings(table, &mut settings)?;
     Ok(settings)
@@ -124,6 +131,28 @@ fn service(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failure
         let labels = found.named()?;
         settings.labels =
             labels.into_iter().map(|(key, value)| Ok((key.value, value.scalar()?))).collect::<Result<_, Failure>>()?;
+    }
+    Ok(())
+}
+
+fn layers(table: &mut Table<'_>, layers: &mut LayerSettings) -> Result<(), Failure> {
+    if let Some(found) = table.take("compression") {
+        layers.compression = found.parsed(compression)?;
+    }
+    if let Some(found) = table.take("estargz") {
+        let estargz = found.boolean()?;
+        if estargz.value && layers.compression.value == Compression::Zstd {
+            return Err(found.wrong("is true beside compression = \"zstd\", but eStargz layers are gzip"));
+        }
+        if estargz.value {
+            layers.compression = estargz.map(|_| Compression::Estargz);
+        }
+    }
+    if let Some(found) = table.take("weights-compression") {
+        layers.weights = found.parsed(weights_compression)?;
+    }
+    if let Some(found) = table.take("bytecode") {
+        layers.bytecode = found.parsed(bytecode)?;
     }
     Ok(())
 }
@@ -360,6 +389,32 @@ fn variant(text: &str) -> Result<Variant, String> {
         "distroless" => Ok(Variant::Distroless),
         "slim" => Ok(Variant::Slim),
         _ => Err(format!("is '{text}', expected \"distroless\" or \"slim\"")),
+    }
+}
+
+fn compression(text: &str) -> Result<Compression, String> {
+    match text {
+        "splice" => Ok(Compression::Splice),
+        "gzip" => Ok(Compression::Gzip),
+        "zstd" => Ok(Compression::Zstd),
+        _ => Err(format!("is '{text}', expected \"splice\", \"gzip\" or \"zstd\"")),
+    }
+}
+
+fn weights_compression(text: &str) -> Result<Compression, String> {
+    match text {
+        "none" => Ok(Compression::Stored),
+        "zstd" => Ok(Compression::Zstd),
+        _ => Err(format!("is '{text}', expected \"none\" or \"zstd\"")),
+    }
+}
+
+fn bytecode(text: &str) -> Result<BytecodeSetting, String> {
+    match text {
+        "all" => Ok(BytecodeSetting::All),
+        "app" => Ok(BytecodeSetting::App),
+        "none" => Ok(BytecodeSetting::None),
+        _ => Err(format!("is '{text}', expected \"all\", \"app\" or \"none\"")),
     }
 }
 

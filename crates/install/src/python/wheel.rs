@@ -77,7 +77,7 @@ pub struct WheelReport {
 }
 
 /// Two packages that have different bytes for one path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Conflict {
     /// Below the image's root.
     pub path: String,

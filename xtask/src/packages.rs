@@ -14,7 +14,7 @@ pub struct Need {
     pub why: &'static str,
 }
 
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 13] = [
     Need { program: "git", package: "git", why: "commits, tags and dirty folders" },
     Need { program: "gpgv", package: "gpgv", why: "a second opinion on signatures of archives" },
     Need { program: "xz", package: "xz-utils", why: "archives as others compress them" },
@@ -27,6 +27,7 @@ const NEEDS: [Need; 12] = [
     Need { program: "busybox", package: "busybox-static", why: "the root file system of sandboxes" },
     Need { program: "newuidmap", package: "uidmap", why: "sandboxes of a user with ranges of ids" },
     Need { program: "runc", package: "runc", why: "runs what umoci unpacked" },
+    Need { program: "zstd", package: "zstd", why: "a second opinion on zstd layers" },
 ];
 
 /// Debian's `python3` alone makes no environments: what `ensurepip` is for comes with another package.

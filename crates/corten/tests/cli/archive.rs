@@ -1,8 +1,7 @@
 //! A fake Debian archive: thirteen small packages that make a whole base, for two releases of three suites each, signed by
 //! a key of the test; for arm64, too, where a test asks for it.
 //!
-//! Its loader is a shell script that answers for the interpreter, so that a base is built in milliseconds and on any
-//! machine.
+//! Its loader is a script that answers for the interpreter, so that a base is built in milliseconds.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -15,12 +14,28 @@ use pgp::composed::{
 };
 use pgp::types::{Password, Timestamp};
 
+use crate::elf;
+
 /// When the archive says it was published: 2023-11-14T22:13:20Z.
 pub const EPOCH: u64 = 1_700_000_000;
 const PUBLISHED: &str = "Tue, 14 Nov 2023 22:13:20 UTC";
 
-/// Answers the one question that bytecode of the standard library is: eight bytes of length, then the code.
-const LOADER: &str = "#!/bin/sh\nprintf '\\004\\000\\000\\000\\000\\000\\000\\000code'\n";
+/// Stand for programs.
+const LOADER: &str = "the loader";
+const PROGRAM: &str = "the interpreter";
+
+/// Answers for the interpreter, with frames of eight bytes of length and the content. Of the standard library's files, whose
+/// paths it gets: `code`. Of path and source: what they are, or eight bytes of ones, for what is not Python.
+const ANSWER: &str = r#"
+    local $/;
+    my $input = <STDIN>;
+    print pack("Q</a*", "code") x ($input =~ tr/\0//) and exit if $input =~ m(^/[a-z]);
+    while (length $input) {
+        my ($path, $source, $rest) = unpack("Q</a Q</a a*", $input);
+        print $source =~ /^not Python/ ? "\xff" x 8 : pack("Q</a*", "code of $path: $source");
+        $input = $rest;
+    }
+"#;
 
 /// Where a package lies in the archive.
 pub const LIBC: &str = "/debian/pool/libc6_2.36-9.deb";
@@ -42,12 +57,12 @@ const PACKAGES: [Package; 13] = [
     ("libc-bin", "2.36-9", &[("usr/share/libc-bin/nsswitch.conf", "hosts: files dns\n")]),
     ("libc6", "2.36-9", &[("lib64/ld-linux-x86-64.so.2", LOADER)]),
     ("libgomp1", "12.2.0-14", &[]),
-    ("libpython3.11-stdlib", "3.11.2-6", &[("usr/lib/python3.11/abc.py", "x = 1\n")]),
+    ("libpython3.11-stdlib", "3.11.2-6", &[("usr/lib/python3.11/abc.py", "x = 1\n"), ("usr/lib/python3.11/os.py", "")]),
     ("libssl3", "3.0.11-1", &[]),
     ("libstdc++6", "12.2.0-14", &[]),
     ("media-types", "10.0.0", &[("etc/mime.types", "text/plain txt\n")]),
     ("netbase", "6.4", &[]),
-    ("python3.11-minimal", "3.11.2-6", &[("usr/bin/python3.11", "the interpreter")]),
+    ("python3.11-minimal", "3.11.2-6", &[("usr/bin/python3.11", PROGRAM)]),
     ("tzdata", "2023c-5", &[("usr/share/zoneinfo/Etc/UTC", "TZif2")]),
 ];
 
@@ -242,10 +257,15 @@ fn deb(name: &str, version: &str, architecture: &str, files: &[(String, String)]
 fn tar(files: &[(String, String)]) -> Vec<u8> {
     let mut writer = LayerWriter::new(Vec::new(), Compression::Stored, EPOCH);
     for (path, content) in files {
+        let content = match *content {
+            LOADER => elf::becomes(&["/usr/bin/perl", "-e", ANSWER]),
+            PROGRAM => elf::loaded_by("/lib64/ld-linux-x86-64.so.2"),
+            text => text.as_bytes().to_vec(),
+        };
         let (path, mode, size) = (LayerPath::new(path).unwrap(), 0o755, content.len() as u64);
         let kind = Kind::File;
         let entry = Entry { path, kind, mode, uid: 0, gid: 0, size, crc32: None, offset: 0, package: None };
-        writer.file(entry, &mut content.as_bytes()).unwrap();
+        writer.file(entry, &mut content.as_slice()).unwrap();
     }
     writer.finish().unwrap().0
 }

@@ -55,7 +55,7 @@ error: unknown setting 'flavour'
   |
 1 | flavour = "mild"
   | ^^^^^^^
-hint: known here: name, version, base, variant, frontend, python, lock, groups, extras, run, entrypoint, workdir, user, port, healthcheck, env, labels, weights, extra-files, ignore, check, archive, index, publish
+hint: known here: name, version, base, variant, frontend, python, lock, groups, extras, run, entrypoint, workdir, user, port, healthcheck, env, labels, compression, estargz, weights-compression, bytecode, weights, extra-files, ignore, check, archive, index, publish
 "#,
     );
     refuses(

@@ -77,6 +77,8 @@ impl<'a> LocalEngine<'a> {
         let workshop = self.workshop(plan, &missing, done)?;
         let batch = self.capabilities.store.batch();
         let made = self.side_by_side(&missing, done, workshop.as_ref(), &batch)?;
+        // Before all that is written has to reach the disk.
+        drop(workshop);
         batch.finish()?;
         done.extend(made);
         Ok(())

@@ -43,7 +43,7 @@ fn ship_prints_one_object() {
     let layout = Path::new(shipped["layout"].as_str().unwrap());
     assert_eq!(layout, service.corten.store().join("layouts/service"));
     for layer in shipped["layers"].as_array().unwrap() {
-        assert_eq!(keys(layer), ["diff_id", "digest", "reused", "size", "tar_size", "what"]);
+        assert_eq!(keys(layer), ["diff_id", "digest", "media_type", "reused", "size", "tar_size", "what"]);
         assert_eq!(layer["reused"], false);
         assert_is_a_layer(layout, layer);
     }

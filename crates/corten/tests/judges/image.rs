@@ -78,16 +78,21 @@ fn ship(variant: Variant) -> Image {
     image
 }
 
-/// A copy of the example under another name, without what others may have left in it.
+/// A copy of the example under the variant's name.
 fn project(variant: Variant) -> PathBuf {
+    example(variant.name(), &format!("variant = \"{}\"\n", variant.name()))
+}
+
+/// A copy of the example under another name and with more settings, without what others may have left in it.
+pub fn example(name: &str, settings: &str) -> PathBuf {
     let example = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/text-classifier"));
-    let project = folder().join(format!("project-{}", variant.name()));
+    let project = folder().join(format!("project-{name}"));
     copy(example, &project);
-    replace(&project.join("uv.lock"), "name = \"text-classifier\"", &format!("name = \"{}\"", variant.name()));
-    let settings = project.join("pyproject.toml");
-    replace(&settings, "name = \"text-classifier\"", &format!("name = \"{}\"", variant.name()));
+    replace(&project.join("uv.lock"), "name = \"text-classifier\"", &format!("name = \"{name}\""));
+    let written = project.join("pyproject.toml");
+    replace(&written, "name = \"text-classifier\"", &format!("name = \"{name}\""));
     let base = "base = \"debian:bookworm\"\n";
-    replace(&settings, base, &format!("{base}variant = \"{}\"\n", variant.name()));
+    replace(&written, base, &format!("{base}{settings}"));
     project
 }
 

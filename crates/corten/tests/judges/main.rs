@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `crane` | every digest, size and diff id is true |
 //! | `skopeo`, a registry | the image is the same elsewhere |
+//! | `skopeo`, `estargz` | layers in zstd and eStargz are read by others |
+//! | the image's Python | bytecode is taken |
 //! | `docker`, `podman`, `umoci` + `runc` | the service starts without privileges, and answers; its health check passes |
 //! | `uv` | what every installed distribution requires is there; the project's own packages are what it installs |
 //! | `dpkg`, `syft` | the packages are those of the bill of materials |
@@ -18,6 +20,7 @@ mod docker;
 mod files;
 mod image;
 mod inside;
+mod modes;
 mod own;
 mod place;
 mod podman;

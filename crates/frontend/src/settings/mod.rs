@@ -19,7 +19,7 @@
 //! port = 8000                        # false for a batch job
 //! healthcheck = { path = "/health", interval = "30s", timeout = "3s", start-period = "60s", retries = 3 }
 //!                                    # or { command = ["python", "check.py"] }, or false
-//! compression = "splice"             # of layers: "splice" (gzip, fast), "gzip" (made anew) or "zstd" (3 to 5 % smaller)
+//! compression = "splice"             # of layers: "splice" (gzip, fast), "gzip" (made anew) or "zstd" (7 % smaller)
 //! estargz = false                    # true: every gzip layer can be pulled lazily, file by file
 //! bytecode = "none"                  # "all": of packages and application; "app": of the project's own
 //! weights-compression = "none"       # or "zstd"

@@ -98,7 +98,8 @@ fn each_compression_has_its_media_type_and_the_same_bytes_again() {
             layers.iter().map(|layer| text(layer, "diff_id").to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(diff_ids(&built), diff_ids(&plain), "{settings}: the files are the same");
-        assert_eq!(built["digest"] == plain["digest"], settings == "compression = \"splice\"", "{settings}");
+        let base = |built: &Value| layers(built)[0]["digest"].clone();
+        assert_eq!(base(&built) == base(&plain), settings.ends_with("\"splice\""), "{settings}");
         assert_readable(&service, &built);
     }
 }

@@ -28,6 +28,8 @@ pub struct Answers {
     pub base: LockedBase,
     /// Whose Python compiles its standard library, where its own does not run.
     pub compiler: Option<Compiler>,
+    /// The same base for this machine, where its own Python does not run here.
+    pub host: Option<LockedBase>,
     /// What the wheels run on.
     pub python: PythonTarget,
     /// Sorted by name.
@@ -66,16 +68,19 @@ pub fn lower(answers: Answers) -> (Plan, StepId) {
     if !answers.app.is_empty() {
         steps.push(files_step("app", answers.app, compression));
     }
-    let below: Vec<StepId> = (0..steps.len()).map(StepId).collect();
+    // Layers in their order; steps come after what they compile and what it is compiled with.
+    let (lower, end) = (1 + groups.wheels.len(), steps.len());
+    let mut below: Vec<StepId> = (0..end).map(StepId).collect();
+    if let Some(host) = answers.host.filter(|_| answers.layers.bytecode.value != BytecodeSetting::None) {
+        below[0] = StepId(end);
+        steps.push(base_step(&host, None));
+    }
+    let first = steps.len();
     let (of_wheels, of_project) = compiled.steps(&answers.wheels, &groups.bytecode, &answers.python, &below);
-    // Layers in their order; steps come after what they compile.
-    let lower = 1 + groups.wheels.len();
-    let first = below.len();
     let (wheels, own) = (of_wheels.len(), of_project.len());
     steps.extend(of_wheels);
     steps.extend(of_project);
-    let layers =
-        (0..lower).chain(first..first + wheels).chain(lower..first).chain(first + wheels..first + wheels + own);
+    let layers = (0..lower).chain(first..first + wheels).chain(lower..end).chain(first + wheels..first + wheels + own);
     let inputs = layers.map(StepId).collect();
     let spec = ImageSpec { architecture, config: answers.config, created: answers.created };
     let image = StepId(steps.len());

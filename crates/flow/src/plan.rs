@@ -167,6 +167,7 @@ fn assemble(
     let answers = Answers {
         base: base.clone(),
         compiler: host.as_ref().map(base::compiler),
+        host: host.clone(),
         python: python.clone(),
         wheels: packages.wheels.clone(),
         own: own.wheels.clone(),

@@ -84,8 +84,8 @@ pub enum Op {
     },
     /// Files of the project.
     App(AppFiles),
-    /// Bytecode of what the step's inputs have; the first of them is the base with the interpreter. None is made where
-    /// there is no source.
+    /// Bytecode of what the step's inputs have; the base among them has the interpreter. None is made where there is no
+    /// source.
     Bytecode(Bytecode),
     /// Layers under a config.
     Image(Box<ImageSpec>),

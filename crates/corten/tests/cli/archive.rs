@@ -23,6 +23,8 @@ const PUBLISHED: &str = "Tue, 14 Nov 2023 22:13:20 UTC";
 /// Stand for programs.
 const LOADER: &str = "the loader";
 const PROGRAM: &str = "the interpreter";
+const FOREIGN_LOADER: &str = "the loader for arm64";
+const FOREIGN_PROGRAM: &str = "the interpreter for arm64";
 
 /// Answers for the interpreter, with frames of eight bytes of length and the content. Of the standard library's files, whose
 /// paths it gets: `code`. Of path and source: what they are, or eight bytes of ones, for what is not Python.
@@ -170,7 +172,12 @@ fn packages(release: &str, architecture: &str) -> Vec<Built> {
         "arm64" => path.replace("lib64/ld-linux-x86-64.so.2", "lib/ld-linux-aarch64.so.1"),
         _ => path.to_owned(),
     };
-    let file = |(path, text): &(&str, &str)| (of_release(&of_processor(path)), (*text).to_owned());
+    let program = |text: &str| match (architecture, text) {
+        ("arm64", LOADER) => FOREIGN_LOADER.to_owned(),
+        ("arm64", PROGRAM) => FOREIGN_PROGRAM.to_owned(),
+        _ => text.to_owned(),
+    };
+    let file = |(path, text): &(&str, &str)| (of_release(&of_processor(path)), program(text));
     let package = |(name, version, files): Package| Built {
         name: of_release(name),
         version: of_release(version),
@@ -257,9 +264,11 @@ fn deb(name: &str, version: &str, architecture: &str, files: &[(String, String)]
 fn tar(files: &[(String, String)]) -> Vec<u8> {
     let mut writer = LayerWriter::new(Vec::new(), Compression::Stored, EPOCH);
     for (path, content) in files {
-        let content = match *content {
-            LOADER => elf::becomes(&["/usr/bin/perl", "-e", ANSWER]),
-            PROGRAM => elf::loaded_by("/lib64/ld-linux-x86-64.so.2"),
+        let content = match content.as_str() {
+            LOADER => elf::becomes(elf::AMD64, &["/usr/bin/perl", "-e", ANSWER]),
+            PROGRAM => elf::loaded_by(elf::AMD64, "/lib64/ld-linux-x86-64.so.2"),
+            FOREIGN_LOADER => elf::becomes(elf::ARM64, &["never"]),
+            FOREIGN_PROGRAM => elf::loaded_by(elf::ARM64, "/lib/ld-linux-aarch64.so.1"),
             text => text.as_bytes().to_vec(),
         };
         let (path, mode, size) = (LayerPath::new(path).unwrap(), 0o755, content.len() as u64);

@@ -1,4 +1,8 @@
-//! The smallest programs that Linux starts on x86-64, byte by byte: elf(5).
+//! The smallest programs that Linux starts, byte by byte: elf(5).
+
+/// Processors, as ELF files name them.
+pub const AMD64: u16 = 62;
+pub const ARM64: u16 = 183;
 
 /// Where a program lies in memory, from its first byte on.
 const ADDRESS: u64 = 0x40_0000;
@@ -8,8 +12,9 @@ const HEADERS: usize = 64 + 56;
 const LOAD: u32 = 1;
 const INTERPRETER: u32 = 3;
 
-/// A program that becomes another: `arguments`, the first of them its path. What it was given itself is lost.
-pub fn becomes(arguments: &[&str]) -> Vec<u8> {
+/// A program that becomes another: `arguments`, the first of them its path. What it was given itself is lost. Its code is
+/// that of x86-64, whatever it says.
+pub fn becomes(machine: u16, arguments: &[&str]) -> Vec<u8> {
     const CODE: usize = 24;
     let table = HEADERS + CODE;
     let mut strings = Vec::new();
@@ -26,21 +31,21 @@ pub fn becomes(arguments: &[&str]) -> Vec<u8> {
     content.extend(pointers.iter().chain([&0]).flat_map(|pointer| pointer.to_le_bytes()));
     content.extend(strings);
     let size = HEADERS + content.len();
-    file(2, LOAD, 0, size, &content)
+    file(machine, 2, LOAD, 0, size, &content)
 }
 
 /// A file that says by which loader it is started.
-pub fn loaded_by(loader: &str) -> Vec<u8> {
+pub fn loaded_by(machine: u16, loader: &str) -> Vec<u8> {
     let content = [loader.as_bytes(), &[0]].concat();
-    file(3, INTERPRETER, HEADERS, content.len(), &content)
+    file(machine, 3, INTERPRETER, HEADERS, content.len(), &content)
 }
 
-fn file(kind: u16, segment: u32, offset: usize, size: usize, content: &[u8]) -> Vec<u8> {
+fn file(machine: u16, kind: u16, segment: u32, offset: usize, size: usize, content: &[u8]) -> Vec<u8> {
     let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
     bytes.resize(16, 0);
     let long = |value: usize| (value as u64).to_le_bytes();
     bytes.extend(kind.to_le_bytes());
-    bytes.extend(62_u16.to_le_bytes());
+    bytes.extend(machine.to_le_bytes());
     bytes.extend(1_u32.to_le_bytes());
     bytes.extend((ADDRESS + HEADERS as u64).to_le_bytes());
     bytes.extend(long(64));

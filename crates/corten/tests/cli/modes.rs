@@ -10,7 +10,7 @@ use corten_testkit::wheel::WheelBuilder;
 use serde_json::Value;
 
 use crate::ground::{contents, folder, not_run};
-use crate::service::{Service, Wheel};
+use crate::service::{Service, Wheel, wheels};
 use crate::told::refuses;
 
 const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -261,6 +261,27 @@ fn hidden_sources_have_no_bytecode() {
     // Of each package one, one that all share, the hidden one; app, over, service.
     assert_eq!(compiled(&files), 3 + 1 + 1 + 3);
     assert_eq!(files[Path::new(over)], b"seen = True\n");
+}
+
+/// Python writes the same bytecode on every processor, and the other's does not run here.
+#[test]
+fn bytecode_for_another_processor_is_made_by_this_machines_python() {
+    let service = Service::new();
+    service.archive.publish_for(&["amd64", "arm64"]);
+    let pure: Vec<Wheel> = wheels().into_iter().filter(|wheel| wheel.name != "tensor").collect();
+    service.write("uv.lock", service.lock_of(&pure));
+    service.write("corten.toml", service.settings("bytecode = \"all\""));
+    let build = |platform: &str| service.run(&format!("build --format json --platform {platform}")).expect(0).json();
+    let (amd64, arm64) = (build("linux/amd64"), build("linux/arm64"));
+    assert_ne!(amd64["digest"], arm64["digest"]);
+    let digests = |built: &Value| -> Vec<Value> {
+        let compiled = layers(built).iter().filter(|layer| text(layer, "what").starts_with("bytecode"));
+        compiled.map(|layer| layer["digest"].clone()).collect()
+    };
+    assert_eq!(digests(&amd64), digests(&arm64));
+    assert_eq!(compiled(&unpacked(&service, &arm64)), 4);
+    let bases = layers(&arm64).iter().filter(|layer| text(layer, "what").starts_with("base"));
+    assert_eq!(bases.count(), 1, "what compiles is no layer");
 }
 
 #[test]

@@ -72,6 +72,8 @@ pub struct FileFacts<'a> {
     pub size: u64,
     /// Is it in the layer of weights?
     pub weight: bool,
+    /// Does loading it as a model run code that it brings along?
+    pub runs_code: bool,
 }
 
 /// A layer that has been built.

@@ -95,6 +95,9 @@ pub struct ProjectArguments {
     /// Refuse to change corten.lock.
     #[arg(long)]
     pub locked: bool,
+    /// Take the project's lock as it is, also where it is out of step with pyproject.toml.
+    #[arg(long)]
+    pub frozen: bool,
 }
 
 /// Which way to build.

@@ -1,13 +1,15 @@
 //! The environment: the one place that reads it.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use corten_diagnostic::{Events, Failure, Report};
-use corten_flow::{Client, Network, Store, World};
+use corten_flow::{Asker, Client, Indexes, Login, Network, Store, World, netrc};
 
 use crate::args::Global;
 use crate::render::progress::listener;
@@ -19,6 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Surroundings {
     store: Store,
     client: Client,
+    indexes: Indexes,
     events: Box<dyn Events>,
     jobs: usize,
     now: i64,
@@ -33,6 +36,7 @@ impl Surroundings {
         Ok(Self {
             store: Store::open(home(global)?)?,
             client: Client::new(network(global)),
+            indexes: Indexes::of(env::vars_os().filter_map(text)),
             events: listener(global.progress, draws()),
             jobs: global.jobs.map_or(processors, NonZeroUsize::get),
             now: i64::try_from(now).unwrap_or(i64::MAX),
@@ -45,6 +49,7 @@ impl Surroundings {
         World {
             store: &self.store,
             client: &self.client,
+            indexes: &self.indexes,
             events: self.events.as_ref(),
             jobs: self.jobs,
             now: self.now,
@@ -57,6 +62,26 @@ impl Surroundings {
 /// Can stderr draw bars? Continuous integration has a terminal at times, but nobody who looks at it.
 fn draws() -> bool {
     std::io::stderr().is_terminal() && env::var_os("CI").is_none() && env::var("TERM").is_ok_and(|term| term != "dumb")
+}
+
+/// A variable that is text.
+fn text((name, value): (OsString, OsString)) -> Option<(String, String)> {
+    Some((name.into_string().ok()?, value.into_string().ok()?))
+}
+
+/// Users by host, from `$NETRC` or `~/.netrc`.
+fn logins() -> Vec<Login> {
+    let usual = || variable("HOME").map(|home| PathBuf::from(home).join(".netrc"));
+    let file = variable("NETRC").map(PathBuf::from).or_else(usual);
+    let text = file.and_then(|file| std::fs::read_to_string(file).ok());
+    text.map(|text| netrc(&text)).unwrap_or_default()
+}
+
+/// The keyring program, where uv or pip would call it.
+fn asker() -> Option<Asker> {
+    let wanted = ["UV_KEYRING_PROVIDER", "PIP_KEYRING_PROVIDER"];
+    let wanted = wanted.into_iter().any(|name| variable(name).as_deref() == Some("subprocess"));
+    wanted.then(|| Asker(Arc::new(corten_flow::keyring::ask)))
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -78,6 +103,8 @@ fn network(global: &Global) -> Network {
         timeout: TIMEOUT,
         proxy: either("https_proxy").or_else(|| either("all_proxy")).or_else(|| variable("http_proxy")),
         no_proxy: no_proxy.split(',').map(str::trim).filter(|host| !host.is_empty()).map(str::to_owned).collect(),
+        logins: logins(),
+        asker: asker(),
         ..Network::default()
     }
 }

@@ -53,8 +53,14 @@ pub fn fetch_inputs<'p>(ops: impl Iterator<Item = &'p Op>, capabilities: &Capabi
                 let locked: Vec<_> = debs.packages.iter().chain(compiler).map(words::to_install).collect();
                 debian::fetch_debs(&capabilities.archive, &locked, debs.archive.epoch)?;
             }
+            Op::App(app) => downloads.extend(app.fetched.iter().map(|file| Download {
+                urls: vec![file.url.clone()],
+                digest: file.digest,
+                size: Some(file.size),
+                what: format!("/{}", file.path),
+            })),
             Op::Bytecode(Bytecode { of: Sources::Wheels(wheels), .. }) => downloads.extend(wheels.iter().map(download)),
-            Op::Own(_) | Op::Files { .. } | Op::App(_) | Op::Bytecode(_) | Op::Image(_) => {}
+            Op::Own(_) | Op::Files { .. } | Op::Bytecode(_) | Op::Image(_) => {}
         }
     }
     // More connections than processors: they wait for the network.

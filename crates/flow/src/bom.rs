@@ -7,10 +7,12 @@ use corten_attest::bom::{BomFile, BomInput, BomKind, BomPackage, FileSums, SPDX_
 use corten_attest::referrer;
 use corten_diagnostic::{Failure, Report};
 use corten_oci::{Descriptor, Digest, Kind};
-use corten_plan::{Built, BuiltLayer, Installed};
+use corten_package::{Purl, PurlParts};
+use corten_plan::{Built, BuiltLayer, FetchedFile, Installed};
 use corten_store::{Key, Store};
 
 use crate::plan::Planned;
+use crate::remote;
 use crate::world::World;
 
 /// Raised when the text changes for the same image.
@@ -84,12 +86,14 @@ fn input(planned: &Planned, built: &Built, with_files: bool, world: &World<'_>) 
             |one: &Installed| BomPackage { source: sources.get(&one.digest).cloned(), ..package(one, layer, &urls) };
         layer.installed.iter().map(package).collect::<Vec<_>>()
     });
+    let weights = built.layers.iter().find(|layer| layer.what == "weights");
+    let weights = weights.into_iter().flat_map(|layer| planned.fetched.iter().map(|file| fetched(file, layer)));
     Ok(BomInput {
         name: planned.project.settings.name.value.clone(),
         digest: built.image.manifest.digest,
         created: built.image.config.created.clone(),
         tool_version: world.tool.trim_start_matches("corten ").to_owned(),
-        packages: packages.collect(),
+        packages: packages.chain(weights).collect(),
         files: if with_files { Some(files(built, world)?) } else { None },
     })
 }
@@ -107,6 +111,28 @@ fn package(installed: &Installed, layer: &BuiltLayer, urls: &HashMap<Digest, &st
         source: None,
         layer: layer.layer.diff_id,
         kind: kind(&installed.purl, url.is_some()),
+    }
+}
+
+/// Weights of an address. A name and a hash are all that is known of them.
+fn fetched(file: &FetchedFile, layer: &BuiltLayer) -> BomPackage {
+    let name = file.path.rsplit('/').next().unwrap_or_default();
+    let parts = PurlParts { kind: "generic", name, ..PurlParts::default() };
+    let purl = Purl::from_parts(&parts).map(|purl| {
+        let checksum = file.digest.to_string();
+        purl.with("checksum", &checksum).with("download_url", &remote::shown(&file.url)).to_string()
+    });
+    BomPackage {
+        purl: purl.unwrap_or_default(),
+        name: name.to_owned(),
+        version: file.digest.to_string(),
+        license: None,
+        supplier: None,
+        digest: Some(file.digest),
+        download_url: Some(remote::shown(&file.url)),
+        layer: layer.layer.diff_id,
+        kind: BomKind::Weights,
+        source: None,
     }
 }
 

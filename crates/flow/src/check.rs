@@ -10,6 +10,7 @@ use corten_plan::{Built, OwnWheel, SourceFile};
 
 use crate::packages::lock_line;
 use crate::plan::Planned;
+use crate::weights;
 
 /// What the rules find, and what the project's policy says to it.
 pub fn verdict(planned: &Planned, built: &Built) -> Result<Verdict, Report> {
@@ -44,7 +45,8 @@ fn file_facts(planned: &Planned) -> Vec<FileFacts<'_>> {
     let relative = |file: &SourceFile| -> usize { file.path.strip_prefix(below).map_or(0, |_| below.len() + 1) };
     let facts = |file, weight| {
         let file: &SourceFile = file;
-        FileFacts { path: file.path.get(relative(file)..).unwrap_or(&file.path), size: file.size, weight }
+        let path = file.path.get(relative(file)..).unwrap_or(&file.path);
+        FileFacts { path, size: file.size, weight, runs_code: weights::runs_code(file) }
     };
     let own = planned.own.iter().flat_map(OwnWheel::files);
     let app = planned.app.iter().chain(own).map(|file| facts(file, false));
@@ -65,9 +67,9 @@ fn lock_facts(planned: &Planned, built: &Built) -> LockFacts {
         at: None,
     });
     LockFacts {
-        name: project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-        differs_at: project.manifest.as_ref().and_then(|manifest| manifest.place_of(&packages.out_of_step)),
-        out_of_step: packages.out_of_step.clone(),
+        name: project.lock_name(),
+        differs_at: project.manifest.as_ref().and_then(|manifest| manifest.place_of(&planned.out_of_step)),
+        out_of_step: planned.out_of_step.clone(),
         unhashed: unhashed.collect(),
         yanked: yanked.collect(),
         unmet: unmet(planned, built),

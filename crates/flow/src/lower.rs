@@ -16,8 +16,8 @@ use corten_frontend::settings::{BytecodeSetting, LayerSettings};
 use corten_install::python::{Group, Groups, InstallTarget, VenvKind, generated_files, group, group_with_bytecode};
 use corten_oci::{Architecture, ContainerConfig};
 use corten_plan::{
-    AppFiles, Bytecode, Compiler, Compression, Debs, GeneratedFile, GeneratedKind, ImageSpec, LockedBase, LockedWheel,
-    Op, OwnWheel, OwnWheels, Plan, PythonTarget, SourceFile, Sources, Step, StepId, Target, Wheels,
+    AppFiles, Bytecode, Compiler, Compression, Debs, FetchedFile, GeneratedFile, GeneratedKind, ImageSpec, LockedBase,
+    LockedWheel, Op, OwnWheel, OwnWheels, Plan, PythonTarget, SourceFile, Sources, Step, StepId, Target, Wheels,
 };
 
 use crate::start::{UID, VENV};
@@ -38,6 +38,8 @@ pub struct Answers {
     pub own: Vec<OwnWheel>,
     /// Weights, at their places in the image.
     pub weights: Vec<SourceFile>,
+    /// Those of them that are fetched.
+    pub fetched: Vec<FetchedFile>,
     /// Everything else of the project.
     pub app: Vec<SourceFile>,
     /// How layers are compressed, and whether there is bytecode.
@@ -60,13 +62,13 @@ pub fn lower(answers: Answers) -> (Plan, StepId) {
     steps.extend(wheel_steps(&answers.wheels, &groups.wheels, &answers.python));
     steps.push(generated_step(&answers));
     if !answers.weights.is_empty() {
-        steps.push(files_step("weights", answers.weights, answers.layers.weights.value));
+        steps.push(files_step("weights", answers.weights, answers.layers.weights.value, answers.fetched));
     }
     if !answers.own.is_empty() {
         steps.push(own_step(answers.own, answers.python.clone()));
     }
     if !answers.app.is_empty() {
-        steps.push(files_step("app", answers.app, compression));
+        steps.push(files_step("app", answers.app, compression, Vec::new()));
     }
     // Layers in their order; steps come after what they compile and what it is compiled with.
     let (lower, end) = (1 + groups.wheels.len(), steps.len());
@@ -214,6 +216,6 @@ fn own_step(wheels: Vec<OwnWheel>, python: PythonTarget) -> Step {
     Step { op: Op::Own(OwnWheels { wheels, prefix: VENV.into(), python }), inputs: Vec::new(), name }
 }
 
-fn files_step(name: &str, files: Vec<SourceFile>, compression: Compression) -> Step {
-    Step { op: Op::App(AppFiles { files, compression }), inputs: Vec::new(), name: name.into() }
+fn files_step(name: &str, files: Vec<SourceFile>, compression: Compression, fetched: Vec<FetchedFile>) -> Step {
+    Step { op: Op::App(AppFiles { files, compression, fetched }), inputs: Vec::new(), name: name.into() }
 }

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use corten_diagnostic::{Diagnose, Failure, Fault, Report, Span};
 use corten_frontend::ignore::Ignore;
+use corten_frontend::python::locked_metadata;
 use corten_frontend::python::project::{
     Content, Folder, Git, Kind, Listed, OwnWheel as Computed, Project as OwnProject, own_wheel,
 };
@@ -158,13 +159,15 @@ fn compute(project: &Project, local: &Local, tree: &Tree, git: Option<&Git>) -> 
     let stated = project.settings.version.as_ref().filter(|_| is_root).map(|version| version.value.as_str());
     let git = git.map(|git| below(git, inside(&local.path).as_deref().unwrap_or_default()));
     let above = git::ignore_files_above(&tree.folder)?;
+    let name = PackageName::new(&local.name).map_err(|error| Failure::input(error.to_string()))?;
+    let locked = if is_dynamic(tree)? { locked_metadata(&project.lock, &name)? } else { None };
     let asked = OwnProject {
         folder: tree,
         shown: &tree.folder,
         version: stated,
         git: git.as_ref(),
         ignored_above: &above,
-        locked: None,
+        locked: locked.as_ref(),
     };
     let computed = own_wheel(&asked).map_err(|refusal| {
         let (at, fault) = (refusal.span().cloned(), refusal.fault());
@@ -182,6 +185,16 @@ fn compute(project: &Project, local: &Local, tree: &Tree, git: Option<&Git>) -> 
     })?;
     refuse_secrets(&computed)?;
     Ok(computed)
+}
+
+/// May its backend be the only one to know what it needs? Reading a large lock takes long.
+fn is_dynamic(tree: &Tree) -> Result<bool, Failure> {
+    const LONGEST: u64 = 16 << 20;
+    if !tree.files.contains_key("pyproject.toml") {
+        return Ok(true);
+    }
+    let text = String::from_utf8_lossy(&tree.read("pyproject.toml", LONGEST)?).into_owned();
+    Ok(!text.contains("[project]") || text.contains("dynamic"))
 }
 
 fn absent(project: &Project, local: &Local) -> Failure {

@@ -7,10 +7,8 @@ use std::collections::BTreeMap;
 
 use corten_diagnostic::{Failure, Report, Span};
 use corten_frontend::python::{
-    Asked, Files, InStep, LocalProject, LockFile, LockedFrom, Resolved, Wanted, choose, in_step, read, refuse_conda,
-    source,
+    Asked, Files, LocalProject, LockFile, LockedFrom, Resolved, Wanted, choose, read, refuse_conda, source,
 };
-use corten_install::fetch::{Download, fetch};
 use corten_install::python::index;
 use corten_oci::Digest;
 use corten_package::marker::Environment;
@@ -19,7 +17,9 @@ use corten_plan::{LockedWheel, PythonTarget};
 use corten_store::Key;
 use serde::{Deserialize, Serialize};
 
+use crate::local;
 use crate::project::Project;
+use crate::remote::{self, mirrored};
 use crate::sdists::{self, FromSource};
 use crate::world::World;
 
@@ -27,7 +27,7 @@ use crate::world::World;
 const PYPI: &str = "https://pypi.org/simple";
 
 /// Raised when the choice of wheels changes for the same lock.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// The packages of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,8 +46,6 @@ pub struct Packages {
     pub warnings: Vec<String>,
     /// Withdrawn versions: name and version, why, and the line of the lock.
     pub yanked: Vec<Yanked>,
-    /// What differs between lock and manifest; none where they agree or cannot be compared.
-    pub out_of_step: Vec<String>,
     /// Wheels that the lock names without a hash, with the one that was recorded.
     pub recorded: BTreeMap<String, Digest>,
 }
@@ -80,13 +78,16 @@ pub struct Wish<'a> {
     pub asked: &'a Asked,
     /// What they run on.
     pub python: &'a PythonTarget,
+    /// Choose anew what corten.lock has recorded.
+    pub renew: bool,
 }
 
 /// Chooses the wheels of `project`.
 pub fn packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Result<Packages, Report> {
-    let key = key(project, wish, &known_hashes(project));
+    let key = key(project, wish, &known_hashes(project, wish), world);
     let known = world.store.record(&key)?.and_then(|bytes| serde_json::from_slice::<Packages>(&bytes).ok());
-    if let Some(known) = known.filter(|known| known.is_there(world)) {
+    if let Some(known) = known.filter(|known| !wish.renew && known.is_there(world)) {
+        local::bring(project, &known, world)?;
         return Ok(known);
     }
     let packages = choose_packages(project, wish, world)?;
@@ -94,7 +95,7 @@ pub fn packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Result
     let batch = world.store.batch();
     batch.record(&key, &bytes)?;
     // As the next build asks, once corten.lock holds what was recorded.
-    batch.record(&self::key(project, wish, &packages.recorded), &bytes)?;
+    batch.record(&self::key(project, wish, &packages.recorded, world), &bytes)?;
     batch.finish()?;
     Ok(packages)
 }
@@ -108,7 +109,7 @@ impl Packages {
     }
 }
 
-fn key(project: &Project, wish: &Wish<'_>, recorded: &BTreeMap<String, Digest>) -> Key {
+fn key(project: &Project, wish: &Wish<'_>, recorded: &BTreeMap<String, Digest>, world: &World<'_>) -> Key {
     let manifest = project.manifest.as_ref().map(|manifest| Digest::of(manifest.text.as_bytes()));
     let index: Vec<_> = project.settings.index.mirrors.iter().map(|(from, to)| (from, &to.value)).collect();
     let asked = (&wish.asked.groups, wish.asked.no_default_groups, &wish.asked.extras, &wish.asked.package);
@@ -120,7 +121,7 @@ fn key(project: &Project, wish: &Wish<'_>, recorded: &BTreeMap<String, Digest>) 
         &project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()),
         manifest,
     );
-    let all = (facts, recorded, index, url, asked, wish.python);
+    let all = (facts, recorded, index, url, world.indexes.usual(project.lock.kind), asked, wish.python);
     Key(Digest::of(serde_json::to_vec(&all).unwrap_or_default()))
 }
 
@@ -130,11 +131,10 @@ fn choose_packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Res
     if let Some(failure) = refuse_conda(&project.lock, &resolved.conda) {
         return Err(failure.into());
     }
-    let out_of_step = differences(project)?;
     let tags = Tags::new(wish.python.version, wish.python.glibc, wish.python.architecture);
-    let chosen = choose_all(project, &resolved, &tags, world)?;
+    let chosen = choose_all(project, &resolved, &tags, wish, world)?;
     let yanked = yanked(&resolved, &chosen);
-    let mut recorded = known_hashes(project);
+    let mut recorded = known_hashes(project, wish);
     let pinned = pin_all(project, &resolved, chosen, &mut recorded, world)?;
     let (wheels, sources) = make_wheels(&resolved, pinned, world)?;
     Ok(Packages {
@@ -145,13 +145,12 @@ fn choose_packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Res
         groups_left_out: resolved.groups_left_out,
         warnings: resolved.warnings,
         yanked,
-        out_of_step,
         recorded,
     })
 }
 
-fn known_hashes(project: &Project) -> BTreeMap<String, Digest> {
-    let lock = project.corten_lock.as_ref().and_then(|lock| lock.lock.as_ref());
+fn known_hashes(project: &Project, wish: &Wish<'_>) -> BTreeMap<String, Digest> {
+    let lock = project.corten_lock.as_ref().filter(|_| !wish.renew).and_then(|lock| lock.lock.as_ref());
     lock.map(|lock| lock.recorded.clone()).unwrap_or_default()
 }
 
@@ -165,13 +164,6 @@ fn local(resolved: &Resolved) -> Vec<Local> {
     local.sort();
     local.dedup();
     local
-}
-
-fn differences(project: &Project) -> Result<Vec<String>, Failure> {
-    match in_step(&project.lock, project.manifest.as_ref(), &project.members)? {
-        InStep::No(differences) => Ok(differences),
-        InStep::Yes | InStep::Unknown(_) => Ok(Vec::new()),
-    }
 }
 
 /// Makes wheels of the source distributions among the files.
@@ -190,11 +182,17 @@ fn make_wheels(
 }
 
 /// A file for each package, a wheel or else its source distribution, or one error that names all packages without one.
-fn choose_all(project: &Project, resolved: &Resolved, tags: &Tags, world: &World<'_>) -> Result<Vec<LockFile>, Report> {
+fn choose_all(
+    project: &Project,
+    resolved: &Resolved,
+    tags: &Tags,
+    wish: &Wish<'_>,
+    world: &World<'_>,
+) -> Result<Vec<LockFile>, Report> {
     let files = side_by_side(&resolved.wanted, world.jobs, |wanted| files_of(project, wanted, world))?;
     let mut chosen = Vec::new();
     let mut missing = Vec::new();
-    let recorded = known_hashes(project);
+    let recorded = known_hashes(project, wish);
     for (wanted, files) in resolved.wanted.iter().zip(&files) {
         let again = choose_again(wanted, files, &recorded, tags);
         match again.map_or_else(|| choose(wanted, files, tags), Ok) {
@@ -217,21 +215,16 @@ fn choose_all(project: &Project, resolved: &Resolved, tags: &Tags, world: &World
 }
 
 fn files_of(project: &Project, wanted: &Wanted, world: &World<'_>) -> Result<Vec<LockFile>, Report> {
-    if let LockedFrom::File(path) = &wanted.from {
-        return Err(Failure::input(format!(
-            "{} is locked as the file {path}, which cannot be fetched by others",
-            wanted.name
-        ))
-        .at(wanted.at.clone())
-        .hint("publish the wheel to an index and lock it from there")
-        .into());
-    }
     match &wanted.files {
         Files::Known(files) => Ok(files.clone()),
         Files::Named { index, extra, .. } | Files::AskIndex { index, extra, .. } => {
-            let usual = project.settings.index.url.as_ref().map_or(PYPI, |url| url.value.as_str());
-            let first = index.as_deref().unwrap_or(usual);
-            let indexes: Vec<&str> = extra.iter().map(String::as_str).chain([first]).collect();
+            let set = project.settings.index.url.as_ref().map(|url| url.value.clone());
+            let (more, usual) = match (index, &set) {
+                (None, None) => world.indexes.usual(project.lock.kind),
+                _ => (Vec::new(), None),
+            };
+            let first = index.clone().or(set).or(usual).unwrap_or_else(|| PYPI.to_owned());
+            let indexes: Vec<String> = extra.iter().cloned().chain(more).chain([first]).collect();
             ask_indexes(project, wanted, &indexes, world)
         }
     }
@@ -242,13 +235,14 @@ fn files_of(project: &Project, wanted: &Wanted, world: &World<'_>) -> Result<Vec
 fn ask_indexes(
     project: &Project,
     wanted: &Wanted,
-    indexes: &[&str],
+    indexes: &[String],
     world: &World<'_>,
 ) -> Result<Vec<LockFile>, Report> {
     let mut last = Ok(Vec::new());
     let allowed = wanted.allowed();
     for index in indexes {
-        let files = match index::files(world.client, &mirrored(project, index), wanted.name.as_str(), world.events) {
+        let address = world.client.know(&mirrored(project, index));
+        let files = match index::files(world.client, &address, wanted.name.as_str(), world.events) {
             Err(unknown @ index::IndexError::Unknown { .. }) => {
                 last = last.and(Err(unknown));
                 continue;
@@ -344,57 +338,39 @@ fn pin(
     recorded: &BTreeMap<String, Digest>,
     world: &World<'_>,
 ) -> Result<LockedWheel, Report> {
-    let url = mirrored(project, &file.url);
+    let on_disk = local::path(project, &file.url);
+    let url = if on_disk.is_some() { file.url.clone() } else { remote::shown(&mirrored(project, &file.url)) };
     let digest = file.digest.or_else(|| recorded.get(&file.file).copied());
-    let (digest, size) = match (digest, file.size) {
-        (Some(digest), Some(size)) => (digest, size),
-        (Some(digest), None) => (digest, size_of(wanted, &url, digest, world)?),
-        (None, _) => first_fetch(&url, world)?,
+    let (digest, size) = match (on_disk, digest, file.size) {
+        (Some(path), digest, _) => local::take_in(&path, digest, &wanted.at, world)?,
+        (None, Some(digest), Some(size)) => (digest, size),
+        (None, Some(digest), None) => (digest, remote::size(&url, digest, &titled(wanted), world)?),
+        (None, None, _) => remote::first_fetch(&url, world)?,
     };
     let version = wanted.version.as_ref().map(ToString::to_string);
     let version = version.unwrap_or_else(|| file.file.split('-').nth(1).unwrap_or_default().to_owned());
-    let direct_url = direct_url(&wanted.from, &digest);
+    let direct_url = direct_url(project, &wanted.from, &digest);
     Ok(LockedWheel { name: wanted.name.to_string(), version, file: file.file.clone(), url, digest, size, direct_url })
 }
 
-/// What the store or the server says; a server that does not tell is made to by fetching the wheel, which is needed anyway.
-fn size_of(wanted: &Wanted, url: &str, digest: Digest, world: &World<'_>) -> Result<u64, Report> {
-    if let Some(size) = world.store.size(&digest)? {
-        return Ok(size);
-    }
-    if let Some(size) = index::head_size(world.client, url)? {
-        return Ok(size);
-    }
-    let download = Download { urls: vec![url.to_owned()], digest, size: None, what: titled(wanted) };
-    fetch(world.client, world.store, &download, world.events)?;
-    Ok(world.store.size(&digest)?.unwrap_or_default())
-}
-
-/// A wheel that nobody has hashed: fetched now, so that its hash can be recorded.
-fn first_fetch(url: &str, world: &World<'_>) -> Result<(Digest, u64), Report> {
-    let mut response = world.client.send(&corten_net::Request::get(url))?;
-    let batch = world.store.batch();
-    let mut blob = batch.blob()?;
-    std::io::copy(&mut response.body, &mut blob).map_err(|error| Failure::world(format!("fetching {url}: {error}")))?;
-    let described = blob.finish()?;
-    batch.finish()?;
-    Ok(described)
-}
-
 /// PEP 610, for what was locked by URL.
-fn direct_url(from: &LockedFrom, digest: &Digest) -> Option<String> {
-    let LockedFrom::Url(url) = from else { return None };
+fn direct_url(project: &Project, from: &LockedFrom, digest: &Digest) -> Option<String> {
+    let url = match from {
+        LockedFrom::Url(url) => remote::shown(url),
+        LockedFrom::File(path) => in_image(project, path),
+        LockedFrom::Registry | LockedFrom::Git(_) => return None,
+    };
     let document = serde_json::json!({"url": url, "archive_info": {"hashes": {"sha256": digest.hex()}}});
     Some(document.to_string())
 }
 
-/// An address under the project's mirrors: the longest beginning that fits wins.
-fn mirrored(project: &Project, url: &str) -> String {
-    let fitting = project.settings.index.mirrors.iter().filter(|(from, _)| url.starts_with(from.as_str()));
-    match fitting.max_by_key(|(from, _)| from.len()) {
-        Some((from, to)) => format!("{}{}", to.value, &url[from.len()..]),
-        None => url.to_owned(),
-    }
+/// Where a file of the project would lie in the image; of one elsewhere only the name is told.
+fn in_image(project: &Project, path: &str) -> String {
+    let plain = path.trim_start_matches("./");
+    let inside = !plain.contains("://") && !plain.starts_with('/') && !plain.split('/').any(|part| part == "..");
+    let name = plain.rsplit('/').next().unwrap_or_default();
+    let workdir = project.settings.workdir.value.trim_end_matches('/');
+    if inside { format!("file://{workdir}/{plain}") } else { format!("file:///{name}") }
 }
 
 /// Maps items on `jobs` threads; the results keep the items' order, the first error wins.

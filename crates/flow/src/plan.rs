@@ -14,7 +14,10 @@ use corten_frontend::python::Asked;
 use corten_frontend::settings::Settings;
 use corten_install::python::bytecode::estimated_size;
 use corten_oci::Architecture;
-use corten_plan::{CortenLock, LockedBase, LockedLock, OwnWheel, Plan, PythonTarget, SourceFile, Sources, StepId};
+use corten_plan::{
+    CortenLock, FetchedFile, LockedBase, LockedLock, LockedWeight, OwnWheel, Plan, PythonTarget, SourceFile, Sources,
+    StepId,
+};
 
 use crate::context::{Ignored, Outside};
 use crate::files::{self, Files};
@@ -23,10 +26,9 @@ use crate::lower::{Answers, lower};
 use crate::own::{self, Own};
 use crate::packages::{Packages, Wish, packages};
 use crate::project::{Project, ProjectOptions};
-use crate::start;
 use crate::tags::{Origin, rfc3339};
 use crate::world::World;
-use crate::{base, bases};
+use crate::{base, bases, stale, start, weights};
 
 /// What is asked of a plan.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +43,8 @@ pub struct PlanOptions {
     pub renew: bool,
     /// Refuse to change corten.lock.
     pub locked: bool,
+    /// Take the project's lock as it is, also where it is out of step with the manifest.
+    pub frozen: bool,
 }
 
 /// A plan, and all that was found out on the way.
@@ -53,6 +57,8 @@ pub struct Planned {
     pub python: PythonTarget,
     /// The wheels.
     pub packages: Packages,
+    /// What differs between lock and manifest, one clause each.
+    pub out_of_step: Vec<String>,
     /// How the service starts.
     pub start: Entry,
     /// The commit, where there is one.
@@ -64,6 +70,8 @@ pub struct Planned {
     pub own: Vec<OwnWheel>,
     /// Weights, as the image has them.
     pub weights: Vec<SourceFile>,
+    /// Those of them that are fetched.
+    pub fetched: Vec<FetchedFile>,
     /// The project's other files, as the image has them.
     pub app: Vec<SourceFile>,
     /// As tags have it.
@@ -82,6 +90,18 @@ impl Planned {
         self.outside.count()
     }
 
+    /// The largest files of models that lie among the source because no weights are set, largest first.
+    pub fn models_in_app(&self) -> Vec<&SourceFile> {
+        const SHOWN: usize = 3;
+        let settings = &self.project.settings;
+        let unset = settings.weights.is_empty() && settings.remote_weights.is_empty();
+        let own = self.own.iter().flat_map(OwnWheel::files);
+        let mut models: Vec<_> = self.app.iter().chain(own).filter(|file| unset && weights::is_model(file)).collect();
+        models.sort_by(|left, right| right.size.cmp(&left.size).then(left.path.cmp(&right.path)));
+        models.truncate(SHOWN);
+        models
+    }
+
     /// Where the image's files stand.
     pub fn origin(&self) -> Origin<'_> {
         match &self.commit {
@@ -95,6 +115,8 @@ impl Planned {
 /// Plans the image of a folder.
 pub fn plan(folder: &std::path::Path, options: &PlanOptions, world: &World<'_>) -> Result<Planned, Report> {
     let project = Project::open(folder, &options.project, world.events)?;
+    world.indexes.introduce(&project, world.client);
+    let out_of_step = stale::out_of_step(&project, options.frozen, world)?;
     std::thread::scope(|scope| {
         let commit = scope.spawn(|| git::commit(&project.folder, world.store));
         let files = scope.spawn(|| files::files(&project, world));
@@ -104,6 +126,7 @@ pub fn plan(folder: &std::path::Path, options: &PlanOptions, world: &World<'_>) 
         Ok::<_, Report>((target?, commit?, files?))
     })
     .and_then(|(target, commit, files)| assemble(project, target, commit, files, options, world))
+    .map(|planned| Planned { out_of_step, ..planned })
 }
 
 struct Platform {
@@ -119,6 +142,7 @@ fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result
     let asked = Asked {
         groups: joined(&settings.groups, &options.project.groups),
         extras: joined(&settings.extras, &options.project.extras),
+        package: settings.package.as_ref().map(|package| package.value.clone()),
         ..Asked::default()
     };
     let all = if options.architectures.is_empty() { vec![options.architecture] } else { options.architectures.clone() };
@@ -128,7 +152,7 @@ fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result
     let python = base::python(&base)?;
     let host = base::host(project, &choice.base, &base, options.renew, world)?;
     bases::check_python(project, &base.reference, &python.full_version)?;
-    let packages = packages(project, &Wish { asked: &asked, python: &python }, world)?;
+    let packages = packages(project, &Wish { asked: &asked, python: &python, renew: options.renew }, world)?;
     Ok(Platform { base, host, python, python_why: choice.why, packages })
 }
 
@@ -151,12 +175,16 @@ fn assemble(
     let Platform { base, host, python, python_why, packages } = platform;
     let start = files.start(&project, &packages)?;
     let own = own::own(&project, &packages, &files, world)?;
-    let version = version(&project.settings, &own, world);
+    let remote = weights::remote(&project, &files.weights, options.renew, world)?;
+    let mut weights = files.weights.clone();
+    weights.extend(remote.files);
+    weights.sort_by(|left, right| left.path.cmp(&right.path));
+    let version = version(&project, &own, world);
     let dirty = commit.as_ref().map(|commit| files.dirty(&project, commit)).unwrap_or_default();
     let created = created(commit.as_ref(), world)?;
     let mut config = start::config(&project.settings, &start);
     config.labels = Some(labels(&project.settings, &base, &version, commit.as_ref(), &dirty, created.as_ref()));
-    let new_lock = new_lock(&project, &base, host.as_ref(), &packages);
+    let new_lock = new_lock(&project, &base, host.as_ref(), &packages, remote.locked);
     if let (Some((_, changes)), true) = (&new_lock, options.locked) {
         return Err(Failure::input(format!("corten.lock would change: {}", changes.join("; ")))
             .hint("run `corten lock`, or build without --locked, and commit corten.lock")
@@ -171,7 +199,8 @@ fn assemble(
         python: python.clone(),
         wheels: packages.wheels.clone(),
         own: own.wheels.clone(),
-        weights: files.weights.clone(),
+        weights: weights.clone(),
+        fetched: remote.fetched.clone(),
         app: app.clone(),
         layers: project.settings.layers.clone(),
         user: project.settings.user.value.clone(),
@@ -183,12 +212,14 @@ fn assemble(
         base,
         python,
         packages,
+        out_of_step: Vec::new(),
         start,
         commit,
         dirty,
         outside: files.outside,
         own: own.wheels,
-        weights: files.weights,
+        weights,
+        fetched: remote.fetched,
         app,
         version,
         new_lock,
@@ -233,10 +264,12 @@ fn decide((python, why): (&PythonTarget, &str), packages: &Packages, start: &Ent
     }
 }
 
-fn version(settings: &Settings, own: &Own, world: &World<'_>) -> String {
+fn version(project: &Project, own: &Own, world: &World<'_>) -> String {
+    let settings = &project.settings;
     let stated = settings.version.as_ref().map(|version| version.value.as_str());
     let computed = || settings.project.as_ref().and_then(|project| own.version(&project.name.value));
-    stated.or_else(computed).map(str::to_owned).unwrap_or_else(|| {
+    let poetry = || project.manifest.as_ref().and_then(|manifest| manifest.poetry_version());
+    stated.or_else(computed).map(str::to_owned).or_else(poetry).unwrap_or_else(|| {
         world.events.warning("the project's version is dynamic: set `version` to what the image's tags shall say");
         "0+unknown".to_owned()
     })
@@ -284,6 +317,7 @@ fn new_lock(
     base: &LockedBase,
     host: Option<&LockedBase>,
     packages: &Packages,
+    weights: Vec<LockedWeight>,
 ) -> Option<(CortenLock, Vec<String>)> {
     let name = project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut recorded = packages.recorded.clone();
@@ -302,7 +336,7 @@ fn new_lock(
     }
     bases.sort_by_key(|base| base.architecture);
     let lock = LockedLock { file: name, digest: project.lock_digest, recorded };
-    let wanted = CortenLock { version: 1, lock: Some(lock), bases };
+    let wanted = CortenLock { version: 1, lock: Some(lock), bases, weights };
     let changes = match &project.corten_lock {
         Some(found) if *found == wanted => return None,
         Some(found) => changes(found, &wanted),
@@ -328,6 +362,7 @@ fn changes(found: &CortenLock, wanted: &CortenLock) -> Vec<String> {
     }
     let gone = found.bases.iter().filter(|base| wanted.base(base.architecture).is_none());
     changes.extend(gone.map(|base| format!("{} for linux/{} goes", base.reference, base.architecture)));
+    changes.extend(weights::changes(&found.weights, &wanted.weights));
     if changes.is_empty() {
         changes.push("the state of the archive".to_owned());
     }

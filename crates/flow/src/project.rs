@@ -86,6 +86,11 @@ impl Project {
             settings,
         })
     }
+
+    /// The lock's name below the project: `uv.lock`.
+    pub fn lock_name(&self) -> String {
+        self.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
 }
 
 /// The projects that the lock has, and those that the workspace has now. A folder without a manifest is left out: whether

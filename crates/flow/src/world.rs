@@ -5,12 +5,16 @@ use corten_diagnostic::Events;
 use corten_net::Client;
 use corten_store::Store;
 
+use crate::indexes::Indexes;
+
 /// The world as the verbs see it.
 pub struct World<'a> {
     /// Bytes on disk.
     pub store: &'a Store,
     /// The one way out.
     pub client: &'a Client,
+    /// What the environment says about indexes.
+    pub indexes: &'a Indexes,
     /// Who listens.
     pub events: &'a dyn Events,
     /// How many threads may work.

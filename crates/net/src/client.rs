@@ -7,6 +7,7 @@ use std::time::Duration;
 use ureq::http;
 
 use crate::error::{explain, explain_io, may_pass};
+use crate::logins::{Asker, Login, Logins};
 use crate::{NetError, Url, tls};
 
 /// How many redirects are followed.
@@ -34,6 +35,10 @@ pub struct Settings {
     /// Reached directly: host names with all below them (`.example.com` too), `host:port`, addresses, networks
     /// (`10.0.0.0/8`), or `*`.
     pub no_proxy: Vec<String>,
+    /// Users by host, for addresses without one.
+    pub logins: Vec<Login>,
+    /// Is asked for a user and password once a server wants some that are not known.
+    pub asker: Option<Asker>,
 }
 
 impl Default for Settings {
@@ -47,6 +52,8 @@ impl Default for Settings {
             timeout: Duration::from_secs(30),
             proxy: None,
             no_proxy: Vec::new(),
+            logins: Vec::new(),
+            asker: None,
         }
     }
 }
@@ -122,6 +129,7 @@ impl Read for Body {
 /// Shares connections; cheap to borrow from many threads.
 pub struct Client {
     settings: Settings,
+    logins: Logins,
     agents: OnceLock<Result<Agents, String>>,
 }
 
@@ -139,12 +147,24 @@ enum Refused {
 impl Client {
     /// Nothing is read or connected before the first request.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, agents: OnceLock::new() }
+        Self { settings, logins: Logins::default(), agents: OnceLock::new() }
     }
 
     /// How this client reaches the world.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Makes an address known: its user and password are for its origin from now on. Gives the address without them, as
+    /// it may be shown and kept; a text that is no address comes back as it is.
+    pub fn know(&self, url: &str) -> String {
+        match Url::parse(url) {
+            Ok(known) => {
+                self.logins.know(&known);
+                known.without_login().to_string()
+            }
+            Err(_) => url.to_owned(),
+        }
     }
 
     /// Sends a request; retries what may pass (429, 502, 503, 504, broken connections), with `Retry-After`.
@@ -194,18 +214,24 @@ impl Client {
         if self.settings.offline {
             return Err(Refused::Final(NetError::Offline { url: first.to_string() }));
         }
-        let mut url = first.clone();
+        let (mut url, mut asked) = (first.clone(), false);
         for _ in 0..=REDIRECTS {
             let answer = self.once(request, &url, url.same_origin(&first).then_some(&first))?;
             let status = answer.status().as_u16();
             match status {
                 200 | 206 => return self.accept(request, url, answer),
                 301 | 302 | 303 | 307 | 308 => url = redirected(&url, &answer).map_err(Refused::Final)?,
+                401 if !asked && url.same_origin(&first) && self.asks(&first) => asked = true,
                 _ => return Err(refuse(&url, answer)),
             }
         }
         let why = format!("more than {REDIRECTS} redirects");
         Err(Refused::Final(NetError::Transport { url: first.to_string(), why }))
+    }
+
+    /// Is there a user for the origin now that there was none?
+    fn asks(&self, url: &Url) -> bool {
+        self.settings.asker.as_ref().is_some_and(|asker| self.logins.ask(url, asker))
     }
 
     /// One exchange. `origin`: the address whose credentials may be sent.
@@ -223,7 +249,7 @@ impl Client {
             }
         }
         let own = request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        if let Some(basic) = origin.filter(|_| !own).and_then(Url::authorization) {
+        if let Some(basic) = origin.filter(|_| !own).and_then(|origin| self.authorization(origin)) {
             builder = builder.header("authorization", basic);
         }
         if request.from > 0 {
@@ -236,6 +262,12 @@ impl Client {
             let failed = transport(explain(&error, url, self.settings.timeout));
             if may_pass(&error) { Refused::MayPass(failed, None) } else { Refused::Final(failed) }
         })
+    }
+
+    /// The address's own user, else what is known of its origin.
+    fn authorization(&self, url: &Url) -> Option<String> {
+        let known = || self.logins.authorization(url, &self.settings.logins);
+        url.authorization().or_else(known)
     }
 
     /// A 206 must begin where it was asked to: else bytes would be glued together that do not belong together.

@@ -50,7 +50,7 @@ impl Diagnose for NetError {
         let hint = match self {
             Self::Offline { .. } => "leave out --offline, or fetch what is missing once with a network",
             Self::Status { status: 401 | 403 | 407, .. } => {
-                "check the credentials: put them into the address (https://user:password@host) or the index settings"
+                "check the credentials: those in ~/.netrc, or UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD"
             }
             Self::Status { status: 404 | 410, .. } => "check the address; what it named may have been removed",
             Self::Status { status: 429 | 500..=599, .. } => "the server is overloaded or broken: try again later",

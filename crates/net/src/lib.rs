@@ -6,15 +6,18 @@
 //! | redirects | followed here, at most five; never from https to http; `Authorization` never to another origin |
 //! | retries | what may pass (429, 502, 503, 504, broken connections), with pauses from [`Settings`] |
 //! | [`Body`] | ends with an error where the connection broke before `Content-Length` |
+//! | [`Login`], [`Client::know`] | credentials for an origin; a redirect to another gets none |
 //! | [`Url`] | just enough of RFC 3986 to keep passwords out of messages and to resolve links |
 //!
 //! Settings are passed in. The only thing read from the machine is the system's certificate store.
 
 mod client;
 mod error;
+mod logins;
 mod tls;
 mod url;
 
 pub use client::{Body, Client, Request, Response, Settings};
 pub use error::NetError;
+pub use logins::{Asker, Login};
 pub use url::{Url, UrlError};

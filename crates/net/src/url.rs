@@ -146,7 +146,37 @@ impl Url {
         }
     }
 
-    fn place(&self) -> String {
+    /// User and password as they stand in the address, where there are some.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// The user without the password, unescaped.
+    pub(crate) fn user_name(&self) -> Option<String> {
+        let user = self.user.as_deref()?;
+        Some(unescape(user.split(':').next().unwrap_or_default()))
+    }
+
+    /// The same address with this user and password.
+    #[must_use]
+    pub fn with_login(mut self, user: &str, password: &str) -> Self {
+        self.user = Some(format!("{}:{}", escape_all(user), escape_all(password)));
+        self
+    }
+
+    /// The same address without user and password.
+    #[must_use]
+    pub fn without_login(mut self) -> Self {
+        self.user = None;
+        self
+    }
+
+    /// Scheme, host and port.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}://{}", self.scheme(), self.place())
+    }
+
+    pub(crate) fn place(&self) -> String {
         let usual = if self.secure { 443 } else { 80 };
         if self.port == usual { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
     }
@@ -224,6 +254,18 @@ fn without_dots(path: &str) -> String {
         }
     }
     format!("/{}{query}", kept.join("/"))
+}
+
+/// Percent-encodes everything but letters, digits and `-._~`.
+fn escape_all(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => escaped.push(char::from(byte)),
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
 }
 
 /// Percent-encodes what may not stand in a request line; leaves `%` alone.

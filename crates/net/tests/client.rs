@@ -129,6 +129,32 @@ fn a_password_goes_to_its_own_host_only_and_is_never_shown() {
     assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
 }
 
+/// Hosts are those of the netrc; both servers are 127.0.0.1, and yet two origins.
+#[test]
+fn logins_go_to_whoever_was_asked_and_not_where_it_leads() {
+    let other = Server::start(|_| Answer::ok("files"));
+    let target = other.url("/x");
+    let server = Server::start(move |asked| match asked.header("authorization") {
+        Some("Basic bWU6c2VjcmV0") => Answer::redirect(302, &target),
+        _ => Answer::status(401),
+    });
+    let login = corten_net::Login { host: "127.0.0.1".into(), user: "me".into(), password: "secret".into() };
+    let netrc = Client::new(Settings { logins: vec![login], ..settings() });
+    let known = client();
+    let shown = known.know(&server.url("/simple").replace("http://", "http://me:secret@"));
+    assert_eq!(shown, server.url("/simple"));
+    let asker = corten_net::Asker(Arc::new(|_, _| Some(("me".to_owned(), "secret".to_owned()))));
+    let asking = Client::new(Settings { asker: Some(asker), ..settings() });
+    for client in [netrc, known, asking] {
+        assert_eq!(client.bytes(&Request::get(&server.url("/simple/x/")), 100).unwrap(), b"files");
+    }
+    assert_eq!((server.asked().len(), other.asked().len()), (4, 3), "only who asks is refused once");
+    assert!(other.asked().iter().all(|asked| asked.header("authorization").is_none()));
+    let wrong = corten_net::Asker(Arc::new(|_, _| Some(("me".to_owned(), "wrong".to_owned()))));
+    let error = failure(&Client::new(Settings { asker: Some(wrong), ..settings() }), &server.url("/x"));
+    assert!(matches!(error, NetError::Status { status: 401, .. }), "{error}");
+}
+
 #[test]
 fn five_redirects_are_followed_and_no_more() {
     let server = Server::start(|asked| match asked.path[1..].parse::<u32>().unwrap() {

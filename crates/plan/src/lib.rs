@@ -9,8 +9,9 @@ mod lock;
 mod plan;
 
 pub use engine::{Built, BuiltLayer, Engine, Installed};
-pub use lock::{ArchiveState, CortenLock, LockedBase, LockedDeb, LockedLock, Mirror};
+pub use lock::{ArchiveState, CortenLock, LockedBase, LockedDeb, LockedLock, LockedWeight, Mirror};
 pub use plan::{
-    AppFiles, Bytecode, Compiler, Compression, Debs, GeneratedFile, GeneratedKind, ImageSpec, LockedWheel, Op,
-    OwnWheel, OwnWheels, Plan, PythonTarget, SourceFile, Sources, Step, StepId, Target, Variant, WheelMember, Wheels,
+    AppFiles, Bytecode, Compiler, Compression, Debs, FetchedFile, GeneratedFile, GeneratedKind, ImageSpec, LockedWheel,
+    Op, OwnWheel, OwnWheels, Plan, PythonTarget, SourceFile, Sources, Step, StepId, Target, Variant, WheelMember,
+    Wheels,
 };

@@ -27,6 +27,11 @@
 //! path = "pool/main/g/glibc/libc6_2.36-9+deb12u14_amd64.deb"
 //! size = 2757012
 //! digest = "sha256:…"
+//!
+//! [[weights]]                     # weights that are fetched
+//! url = "https://example.org/model.onnx"
+//! digest = "sha256:…"
+//! size = 2757012
 //! ```
 
 use std::fmt;
@@ -51,6 +56,21 @@ pub struct CortenLock {
     /// The base, once for each processor that the image was ever built for; sorted by processor.
     #[serde(rename = "base", deserialize_with = "one_or_many")]
     pub bases: Vec<LockedBase>,
+    /// Weights that are fetched, in the order of their addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<LockedWeight>,
+}
+
+/// Weights of an address, by content.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedWeight {
+    /// As the settings have it.
+    pub url: String,
+    /// Of the file: as the settings say, else as it was first fetched.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
 }
 
 fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

@@ -279,6 +279,22 @@ pub struct AppFiles {
     pub files: Vec<SourceFile>,
     /// Of weights, as a rule: not at all.
     pub compression: Compression,
+    /// Those whose bytes come from an address; it decides nothing about the layer.
+    #[serde(skip)]
+    pub fetched: Vec<FetchedFile>,
+}
+
+/// A file that is fetched into the store before it is taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedFile {
+    /// Below the image's root.
+    pub path: String,
+    /// Where it is had.
+    pub url: String,
+    /// Of its bytes.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
 }
 
 /// Sources that are compiled by the base's interpreter.

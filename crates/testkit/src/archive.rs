@@ -24,6 +24,8 @@ pub enum Fault {
 struct Files {
     content: BTreeMap<String, (Vec<u8>, String)>,
     faults: BTreeMap<String, Fault>,
+    /// The `Authorization` that every request must have.
+    demanded: Option<String>,
 }
 
 /// Files by path, served.
@@ -79,6 +81,13 @@ impl FileServer {
         self.files.lock().unwrap().faults.insert(path.to_owned(), fault);
     }
 
+    /// From now on answers 401 unless a request has this user and password.
+    pub fn demand(&self, user: &str, password: &str) {
+        use base64::Engine as _;
+        let basic = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+        self.files.lock().unwrap().demanded = Some(format!("Basic {basic}"));
+    }
+
     /// All is well again with every path.
     pub fn heal(&self) {
         self.files.lock().unwrap().faults.clear();
@@ -96,6 +105,9 @@ impl FileServer {
 }
 
 fn answer(files: &mut Files, asked: &Asked) -> Answer {
+    if files.demanded.is_some() && files.demanded.as_deref() != asked.header("authorization") {
+        return Answer::status(401).header("WWW-Authenticate", "Basic realm=\"index\"");
+    }
     let path = asked.path.split('?').next().unwrap_or_default();
     let Some((content, kind)) = files.content.get(path) else { return Answer::status(404) };
     let mut answer = Answer::ok(content.clone()).header("Content-Type", kind);

@@ -10,7 +10,7 @@ use crate::CheckInput;
 pub(super) const RULE: Rule = Rule {
     id: RuleId("ML185"),
     name: "lock-out-of-step",
-    severity: Severity::Error,
+    severity: Severity::Warning,
     what: "The lock was made from another pyproject.toml than the one that lies beside it.",
     why: "The image would get the packages of yesterday's dependencies, and start with an ImportError or an old bug.",
     bad: "out-of-step = ['httpx is a dependency that the lock does not know']",

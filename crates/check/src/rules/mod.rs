@@ -5,6 +5,7 @@ mod health;
 mod lock_missing;
 mod lock_step;
 mod lock_unhashed;
+mod pickle;
 mod port;
 mod root_user;
 mod secret_files;
@@ -40,7 +41,7 @@ pub struct Rule {
 }
 
 /// All rules, by number.
-pub const RULES: [Rule; 14] = [
+pub const RULES: [Rule; 15] = [
     unpinned_base::RULE,
     lock_missing::RULE,
     secret_files::RULE,
@@ -55,6 +56,7 @@ pub const RULES: [Rule; 14] = [
     port::RULE,
     setuid::RULE,
     unmet::RULE,
+    pickle::RULE,
 ];
 
 /// The rule with a number.

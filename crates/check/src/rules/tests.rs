@@ -46,12 +46,15 @@ impl Default for Example {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct File {
     path: String,
     #[serde(default)]
     size: u64,
     #[serde(default)]
     weight: bool,
+    #[serde(default)]
+    runs_code: bool,
 }
 
 #[derive(Deserialize)]
@@ -88,8 +91,11 @@ fn findings(text: &str) -> Vec<Finding> {
         out_of_step: example.out_of_step,
         differs_at: None,
     };
-    let files: Vec<_> =
-        example.files.iter().map(|file| FileFacts { path: &file.path, size: file.size, weight: file.weight }).collect();
+    let files: Vec<_> = example
+        .files
+        .iter()
+        .map(|file| FileFacts { path: &file.path, size: file.size, weight: file.weight, runs_code: file.runs_code })
+        .collect();
     let diff_id = DiffId(Digest::of(b""));
     let set_id = |mode: u32| match mode & 0o6000 {
         0 => vec![],

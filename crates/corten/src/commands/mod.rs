@@ -51,6 +51,7 @@ fn plan_options(arguments: &ProjectArguments) -> Result<PlanOptions, Failure> {
         architectures: Vec::new(),
         renew: false,
         locked: arguments.locked,
+        frozen: arguments.frozen,
     })
 }
 

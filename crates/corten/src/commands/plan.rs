@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use corten_diagnostic::{Failure, Report};
 use corten_flow::plan::{Planned, estimated_bytecode, plan};
 use corten_flow::{Ignored, World};
-use corten_plan::{Op, OwnWheel};
+use corten_plan::{FetchedFile, Op, OwnWheel, SourceFile};
 use serde::Serialize;
 
 use super::{plan_options, result};
@@ -26,6 +26,8 @@ struct Shape<'a> {
     command: &'a [String],
     packages: Vec<PackageShape<'a>>,
     layers: Vec<LayerShape<'a>>,
+    fetched: Vec<FetchedShape<'a>>,
+    models_in_app: Vec<FileShape<'a>>,
     ignored: Vec<IgnoredShape<'a>>,
     largest: Vec<FileShape<'a>>,
     dirty: &'a [String],
@@ -60,6 +62,15 @@ struct LayerShape<'a> {
     estimated: bool,
 }
 
+/// Weights that are fetched.
+#[derive(Serialize)]
+struct FetchedShape<'a> {
+    path: &'a str,
+    url: &'a str,
+    digest: String,
+    bytes: u64,
+}
+
 #[derive(Serialize)]
 struct IgnoredShape<'a> {
     because: &'a str,
@@ -91,7 +102,7 @@ fn shape<'a>(planned: &'a Planned, ignored: &'a BTreeMap<String, Ignored>) -> Re
     ignored.sort_by(|left, right| right.bytes.cmp(&left.bytes).then(left.because.cmp(right.because)));
     let own = planned.own.iter().flat_map(OwnWheel::files);
     let files = planned.app.iter().chain(&planned.weights).chain(own);
-    let mut largest: Vec<FileShape<'_>> = files.map(|file| FileShape { path: &file.path, bytes: file.size }).collect();
+    let mut largest: Vec<FileShape<'_>> = files.map(largest_shape).collect();
     largest.sort_by(|left, right| right.bytes.cmp(&left.bytes).then(left.path.cmp(right.path)));
     largest.truncate(LARGEST);
     let sources: BTreeMap<&str, String> =
@@ -121,6 +132,8 @@ fn shape<'a>(planned: &'a Planned, ignored: &'a BTreeMap<String, Ignored>) -> Re
             })
             .collect(),
         layers: layers(planned),
+        fetched: planned.fetched.iter().map(fetched).collect(),
+        models_in_app: planned.models_in_app().into_iter().map(largest_shape).collect(),
         ignored,
         largest,
         dirty: &planned.dirty,
@@ -133,6 +146,14 @@ fn layers(planned: &Planned) -> Vec<LayerShape<'_>> {
     let image = steps.get(planned.image.0).map(|image| image.inputs.as_slice()).unwrap_or_default();
     let steps = image.iter().filter_map(|id| steps.get(id.0));
     steps.filter_map(|step| layer(&step.op, &step.name)).collect()
+}
+
+fn largest_shape(file: &SourceFile) -> FileShape<'_> {
+    FileShape { path: &file.path, bytes: file.size }
+}
+
+fn fetched(file: &FetchedFile) -> FetchedShape<'_> {
+    FetchedShape { path: &file.path, url: &file.url, digest: file.digest.to_string(), bytes: file.size }
 }
 
 fn layer<'a>(op: &Op, what: &'a str) -> Option<LayerShape<'a>> {
@@ -162,6 +183,18 @@ fn text(shape: &Shape<'_>) -> String {
     text.push_str(&rows(["INPUT", "FILES", "LAYER, LOWEST FIRST"], layers.collect()));
     text.push_str(&format!("\n\nBASE {} {}\n", shape.base.reference, shape.base.variant));
     text.push_str(&columns(&shape.base.debs));
+    if !shape.fetched.is_empty() {
+        let row = |file: &FetchedShape<'_>| vec![size(file.bytes), format!("/{}", file.path), file.url.to_owned()];
+        let head = ["BYTES", "FETCHED WEIGHTS", "FROM"].map(str::to_owned).to_vec();
+        let all: Vec<_> = std::iter::once(head).chain(shape.fetched.iter().map(row)).collect();
+        text.push_str("\n\n");
+        text.push_str(&table(&all, &[0]));
+    }
+    if !shape.models_in_app.is_empty() {
+        let models = shape.models_in_app.iter().map(|file| format!("/{} ({})", file.path, size(file.bytes)));
+        let models = models.collect::<Vec<_>>().join(", ");
+        text.push_str(&format!("\n\nMODELS IN THE APP LAYER {models}\nno 'weights' are set: they follow the ignore rules, and change with the code"));
+    }
     if !shape.ignored.is_empty() {
         let ignored = shape.ignored.iter().map(|one| [size(one.bytes), one.files.to_string(), one.because.to_owned()]);
         text.push_str("\n\n");

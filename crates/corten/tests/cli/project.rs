@@ -51,14 +51,13 @@ fn a_lock_out_of_step_with_the_manifest() {
         "build --format json",
         1,
         r#"
-error: ML185 uv.lock is out of step with pyproject.toml: 'service' no longer needs tensor>=2; 'service' now needs tensor>=3
+error: uv.lock is out of step with pyproject.toml: 'service' no longer needs tensor>=2; 'service' now needs tensor>=3
  --> ./pyproject.toml:7:5
   |
 7 |     "tensor>=3",
   |     ^^^^^^^^^^^
-hint: lock again, for instance with 'uv lock', and commit the lock
-error: the image does not pass its checks: ML185
-hint: 'check.allow' of the settings silences a rule: allow = ["ML185"]
+hint: lock again with `uv lock`, and commit the lock
+hint: --frozen takes the lock as it is
 "#,
     );
     service.edit("pyproject.toml", "    \"tensor>=3\",\n", "    \"tensor>=2\",\n    \"httpx\",\n");
@@ -67,14 +66,13 @@ hint: 'check.allow' of the settings silences a rule: allow = ["ML185"]
         "ship --format json",
         1,
         r#"
-error: ML185 uv.lock is out of step with pyproject.toml: 'service' now needs httpx
+error: uv.lock is out of step with pyproject.toml: 'service' now needs httpx
  --> ./pyproject.toml:8:5
   |
 8 |     "httpx",
   |     ^^^^^^^
-hint: lock again, for instance with 'uv lock', and commit the lock
-error: the image does not pass its checks: ML185
-hint: 'check.allow' of the settings silences a rule: allow = ["ML185"]
+hint: lock again with `uv lock`, and commit the lock
+hint: --frozen takes the lock as it is
 "#,
     );
     service.edit("pyproject.toml", "    \"httpx\",\n", "");
@@ -84,23 +82,59 @@ hint: 'check.allow' of the settings silences a rule: allow = ["ML185"]
         "ship",
         1,
         r#"
-error: ML185 uv.lock is out of step with pyproject.toml: the version of 'service' was 1.3.0, is 1.4.0
+error: uv.lock is out of step with pyproject.toml: the version of 'service' was 1.3.0, is 1.4.0
  --> ./pyproject.toml:3:11
   |
 3 | version = "1.4.0"
   |           ^^^^^^^
-hint: lock again, for instance with 'uv lock', and commit the lock
-error: the image does not pass its checks: ML185
-hint: 'check.allow' of the settings silences a rule: allow = ["ML185"]
+hint: lock again with `uv lock`, and commit the lock
+hint: --frozen takes the lock as it is
 "#,
     );
+    for verb in ["plan", "check", "lock"] {
+        let told = service.run(verb).expect(1).stderr;
+        assert!(told.contains("uv.lock is out of step with pyproject.toml: the version of 'service'"), "{told}");
+    }
+    assert!(service.archive.server.server().asked().is_empty(), "it is told before anything is fetched");
     assert_eq!(service.run("images --format json").expect(0).json(), serde_json::json!([]));
+}
+
+#[test]
+fn a_stale_lock_is_taken_as_it_is_when_frozen() {
+    let service = Service::filled();
+    service.edit("pyproject.toml", "tensor>=2", "tensor>=3");
+    let report = service.run("check --frozen --format json").expect(0).json();
+    let rules: Vec<_> = report["findings"].as_array().unwrap().iter().map(|one| &one["rule"]).collect();
+    assert!(rules.iter().any(|rule| *rule == "ML185"), "{report}");
+    let told = service.run("build --frozen").expect(0).stderr;
+    assert!(told.contains("warning: ML185 uv.lock is out of step with pyproject.toml"), "{told}");
+    for verb in ["plan", "ship", "lock"] {
+        service.run(&format!("{verb} --frozen")).expect(0);
+    }
+    service.edit("corten.toml", "[archive]", "[check]\ndeny = [\"ML185\"]\n\n[archive]");
+    service.run("check --frozen").expect(1);
+}
+
+/// They keep nothing to compare with: what contradicts the manifest is found, and the build goes on.
+#[test]
+fn an_exported_lock_that_contradicts_the_manifest_is_a_finding() {
+    let service = Service::filled();
+    let pins: String = crate::service::wheels()
+        .iter()
+        .map(|wheel| format!("{}=={} --hash={}\n", wheel.name, wheel.version, corten_oci::Digest::of(&wheel.bytes)))
+        .collect();
+    service.write("requirements.txt", format!("--index-url {}\n{pins}", service.index.url()));
+    service.remove("uv.lock");
+    service.edit("pyproject.toml", "tensor>=2", "tensor>=3");
+    let told = service.run("build").expect(0).stderr;
+    assert!(told.contains("warning: ML185 requirements.txt is out of step"), "{told}");
 }
 
 #[test]
 fn pythons_that_the_base_does_not_have() {
     let service = Service::new();
     service.edit("pyproject.toml", ">=3.11", ">=3.14");
+    service.edit("uv.lock", ">=3.11", ">=3.14");
     refuses(
         &service,
         "build",
@@ -118,7 +152,7 @@ hint: debian:bookworm has Python 3.11, debian:trixie has Python 3.13
     service.edit("uv.lock", "requires-python = \">=3.11\"", "requires-python = \">=3.14\"");
     refuses(
         &service,
-        "build",
+        "build --frozen",
         1,
         r#"
 error: ./uv.lock: Python version conflict: it is for Python >=3.14, the base has Python 3.11.2
@@ -232,19 +266,6 @@ error: the lock installs tensor from ../tensor, where no file is
 12 | name = "tensor"
    | ^^^^^^^^^^^^^^^
 hint: bring the folder along; if it is there, see whether .dockerignore keeps it out
-"#,
-    );
-    refuses(
-        &at("path = \"wheels/tensor-2.0-py3-none-any.whl\""),
-        "build",
-        1,
-        r#"
-error: tensor is locked as the file wheels/tensor-2.0-py3-none-any.whl, which cannot be fetched by others
-  --> ./uv.lock:12:8
-   |
-12 | name = "tensor"
-   |        ^^^^^^^^
-hint: publish the wheel to an index and lock it from there
 "#,
     );
 }

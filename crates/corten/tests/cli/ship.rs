@@ -177,7 +177,21 @@ fn plan_prints_one_object_and_makes_nothing() {
     let plan = service.run("plan --format json").expect(0).json();
     assert_eq!(
         keys(&plan),
-        ["base", "command", "dirty", "ignored", "largest", "layers", "name", "packages", "python", "user", "version"]
+        [
+            "base",
+            "command",
+            "dirty",
+            "fetched",
+            "ignored",
+            "largest",
+            "layers",
+            "models_in_app",
+            "name",
+            "packages",
+            "python",
+            "user",
+            "version"
+        ]
     );
     assert_eq!(
         (&plan["name"], &plan["version"], &plan["python"]),

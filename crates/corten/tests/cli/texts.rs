@@ -216,7 +216,7 @@ hint: `corten lock` writes it anew
         "build",
         1,
         "
-error: reading ./corten.lock: unknown field `basis`, expected one of `version`, `lock`, `base`
+error: reading ./corten.lock: unknown field `basis`, expected one of `version`, `lock`, `base`, `weights`
  --> ./corten.lock:2:1
   |
 2 | basis = 2

@@ -191,6 +191,17 @@ impl Manifest {
         self.content.project.as_ref().and_then(|project| project.version.as_deref())
     }
 
+    /// The indexes of `[[tool.uv.index]]` that have a name, with their addresses.
+    pub fn named_indexes(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.content.tool.uv.index.iter().filter_map(|index| Some((index.name.as_deref()?, index.url.as_str())))
+    }
+
+    /// The version that Poetry before 2.0 keeps in a table of its own.
+    pub fn poetry_version(&self) -> Option<String> {
+        let table: toml::Table = toml::from_str(&self.text).ok()?;
+        Some(table.get("tool")?.get("poetry")?.get("version")?.as_str()?.to_owned())
+    }
+
     /// What it asks of Python.
     pub fn requires_python(&self) -> Option<&str> {
         self.content.project.as_ref().and_then(|project| project.requires_python.as_deref())

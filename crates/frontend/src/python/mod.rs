@@ -44,6 +44,7 @@ pub use resolved::{
     Wanted,
 };
 pub use step::{InStep, in_step, members};
+pub use uv::locked_metadata;
 
 #[cfg(test)]
 mod fixtures;

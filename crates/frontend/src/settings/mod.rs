@@ -9,6 +9,7 @@
 //! variant = "distroless"             # or "slim": with a shell and a package manager
 //! python = "3.11"                    # default: .python-version, else the base's
 //! lock = "uv.lock"                   # which lock, where a project has several
+//! package = "api"                    # the member of a workspace to install; default: the root
 //! groups = ["serve"]                 # dependency groups besides the project's default ones
 //! extras = ["cpu"]                   # extras of the project
 //!
@@ -23,7 +24,8 @@
 //! estargz = false                    # true: every gzip layer can be pulled lazily, file by file
 //! bytecode = "none"                  # "all": of packages and application; "app": of the project's own
 //! weights-compression = "none"       # or "zstd"
-//! weights = ["weights/*.onnx"]       # a layer of their own, matched before anything is ignored
+//! weights = ["weights/*.onnx"]       # a layer of their own, matched before anything is ignored; fetched ones:
+//!                                    # { url = "https://…", sha256 = "…", to = "weights/model.onnx" }
 //! extra-files = [{ from = "nginx.conf", to = "/etc/nginx/nginx.conf", mode = "0644" }]
 //! frontend = "native"                # or "dockerfile"
 //!
@@ -68,7 +70,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use corten_diagnostic::{Failure, Fault, Span};
-use corten_oci::Repository;
+use corten_oci::{Digest, Repository};
 use corten_plan::{Compression, Variant};
 
 pub use project::Project;
@@ -120,6 +122,8 @@ pub struct Settings {
     pub python: Option<Setting<(u32, u32)>>,
     /// The lock to take, by name below the project.
     pub lock: Option<Setting<String>>,
+    /// The member of the workspace to install instead of the root.
+    pub package: Option<Setting<String>>,
     /// Dependency groups to install besides the default ones.
     pub groups: Vec<Setting<String>>,
     /// Extras to install.
@@ -146,6 +150,8 @@ pub struct Settings {
     pub layers: LayerSettings,
     /// Patterns of weights.
     pub weights: Vec<Setting<String>>,
+    /// Weights that are fetched: `weights = [{ url = "…", to = "…" }]`.
+    pub remote_weights: Vec<Setting<RemoteWeight>>,
     /// What stays out.
     pub ignore: IgnoreSettings,
     /// What the checks take offence at.
@@ -265,6 +271,17 @@ pub enum BytecodeSetting {
     App,
     /// Nothing: each start compiles what it imports.
     None,
+}
+
+/// Weights that are fetched from an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteWeight {
+    /// Without user and password.
+    pub url: String,
+    /// Of the file; none: that of the first fetch, kept in corten.lock.
+    pub sha256: Option<Digest>,
+    /// Below the workdir, or absolute in the image.
+    pub to: String,
 }
 
 /// `[ignore]`.

@@ -9,8 +9,8 @@ use toml::de::DeTable;
 
 use super::{
     ArchiveSettings, Base, BytecodeSetting, CheckSettings, ExtraFile, Frontend, Health, HealthSetting, IgnoreSettings,
-    IndexSettings, LayerSettings, Port, Probe, Project, PublishSettings, Setting, Settings, Source, Table, Value,
-    value,
+    IndexSettings, LayerSettings, Port, Probe, Project, PublishSettings, RemoteWeight, Setting, Settings, Source,
+    Table, Value, value,
 };
 
 /// Settings that a build from a Dockerfile has a use for, too.
@@ -38,6 +38,7 @@ pub(super) fn none() -> Settings {
         variant: Setting::default_of(Variant::default()),
         python: None,
         lock: None,
+        package: None,
         groups: Vec::new(),
         extras: Vec::new(),
         run: None,
@@ -55,6 +56,7 @@ pub(super) fn none() -> Settings {
             bytecode: Setting::default_of(BytecodeSetting::None),
         },
         weights: Vec::new(),
+        remote_weights: Vec::new(),
         ignore: IgnoreSettings { defaults: Setting::default_of(true), patterns: Vec::new() },
         check: CheckSettings { deny: vec![Setting::default_of("error".into())], allow: Vec::new(), size: None },
         archive: ArchiveSettings::default(),
@@ -103,6 +105,9 @@ fn packages(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failur
     }
     if let Some(found) = table.take("lock") {
         settings.lock = Some(found.parsed(value::below_project)?);
+    }
+    if let Some(found) = table.take("package") {
+        settings.package = Some(found.string()?);
     }
     settings.groups = strings(table.take("groups"))?;
     settings.extras = strings(table.take("extras"))?;
@@ -158,7 +163,9 @@ fn layers(table: &mut Table<'_>, layers: &mut LayerSettings) -> Result<(), Failu
 }
 
 fn files(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failure> {
-    settings.weights = strings(table.take("weights"))?;
+    if let Some(found) = table.take("weights") {
+        weights(&found, settings)?;
+    }
     if let Some(found) = table.take("extra-files") {
         settings.extra_files = found.array()?.iter().map(extra_file).collect::<Result<_, _>>()?;
     }
@@ -350,6 +357,40 @@ fn extra_file(found: &Value<'_>) -> Result<Setting<ExtraFile>, Failure> {
         Ok(ExtraFile { from, to, mode })
     })?;
     Ok(found.set(file))
+}
+
+/// Patterns of the project's own files, and tables of those that are fetched.
+fn weights(found: &Value<'_>, settings: &mut Settings) -> Result<(), Failure> {
+    let items = found.items().ok_or_else(|| found.wrong("is no array, expected patterns such as \"models/*.onnx\""))?;
+    for item in items {
+        match item.text() {
+            None => settings.remote_weights.push(remote_weight(&item)?),
+            Some(_) => settings.weights.push(item.string()?),
+        }
+    }
+    Ok(())
+}
+
+fn remote_weight(found: &Value<'_>) -> Result<Setting<RemoteWeight>, Failure> {
+    let missing = |key: &str| found.wrong(format!("has no '{key}'"));
+    let weight = found.table(|table| {
+        let url = table.take("url").ok_or_else(|| missing("url"))?.parsed(value::url)?.value;
+        let to = table.take("to").ok_or_else(|| missing("to"))?.parsed(weight_place)?.value;
+        let sha256 = table.take("sha256").map(|found| found.parsed(value::sha256)).transpose()?;
+        Ok(RemoteWeight { url, sha256: sha256.map(|digest| digest.value), to })
+    })?;
+    Ok(found.set(weight))
+}
+
+/// Below the workdir, or absolute; a file, not a folder.
+fn weight_place(text: &str) -> Result<String, String> {
+    let plain = text.split('/').skip(1).all(|part| !matches!(part, "" | "." | ".."));
+    let first = text.split('/').next().unwrap_or_default();
+    if plain && text != "/" && !matches!(first, "." | "..") && !text.is_empty() && !text.contains('\0') {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("is '{text}', expected the path of a file such as \"weights/model.onnx\""))
+    }
 }
 
 /// `"0644"` or `0o644`.

@@ -44,7 +44,7 @@ fn nothing_written_means_defaults() {
 }
 
 /// The text, what the message must hold, what the caret must be under, what the hint must hold.
-const MISTAKES: [(&str, &str, &str, &str); 24] = [
+const MISTAKES: [(&str, &str, &str, &str); 27] = [
     ("varaint = 'slim'", "unknown setting 'varaint'", "varaint", "'variant'"),
     ("cmd = 'x'", "unknown setting 'cmd'", "cmd", "'run'"),
     ("extra_files = []", "unknown setting 'extra_files'", "extra_files", "'extra-files'"),
@@ -68,6 +68,9 @@ const MISTAKES: [(&str, &str, &str, &str); 24] = [
     ("[check]\ndeny = ['everything']", "expected \"error\"", "'everything'", ""),
     ("[archive]\nmain = 'ftp://x'", "https://", "'ftp://x'", ""),
     ("[index]\nurl = 'https://u:p@host/simple'", "user name or password", "'https://u:p@host/simple'", ""),
+    ("weights = [{ url = 'https://h/m', to = '../m' }]", "path of a file", "'../m'", ""),
+    ("weights = [{ url = 'https://u:p@h/m', to = 'm' }]", "user name or password", "'https://u:p@h/m'", ""),
+    ("weights = [{ url = 'https://h/m', to = 'm', sha256 = 'x' }]", "64 hexadecimal digits", "'x'", ""),
     ("name = \n", "cannot read corten.toml", "", ""),
 ];
 

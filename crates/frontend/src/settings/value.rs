@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use corten_oci::Digest;
+
 /// Bytes of `500MB`, `1.5 GB`, `300MiB`, `1024`. `kB`, `MB`, `GB` are powers of 1000; `KiB`, `MiB`, `GiB` of 1024.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let wrong = || format!("is '{text}', expected a size such as \"500MB\" or \"1.5GiB\"");
@@ -172,6 +174,12 @@ pub(super) fn url(text: &str) -> Result<String, String> {
         return Err("holds a user name or password; keep them in ~/.netrc, where they are not committed".into());
     }
     Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// SHA-256 in hexadecimal digits, with or without `sha256:` before them.
+pub(super) fn sha256(text: &str) -> Result<Digest, String> {
+    let hex = text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase();
+    format!("sha256:{hex}").parse().map_err(|_| format!("is '{text}', expected the 64 hexadecimal digits of a SHA-256"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@
 //! were asked for. `resolution-markers` of packages are no filter: the edges' markers exclude already.
 
 mod format;
+mod metadata;
 mod walk;
+
+pub use metadata::locked_metadata;
 
 pub(super) use format::{Lock, Metadata, MetadataRequirement, Package};
 

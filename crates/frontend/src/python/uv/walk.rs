@@ -413,7 +413,11 @@ fn collect(lock: &LockText, parsed: &Lock, reached: &Reached<'_>) -> Result<Reso
 
 fn file_of(package: &Package, file: &File) -> Option<super::super::LockFile> {
     let source = &package.source;
-    let url = file.url.as_deref().or(file.path.as_deref()).or(source.url.as_deref()).or(source.path.as_deref());
+    // Those of an index that is a folder are named from there.
+    let in_index = source.registry.as_deref().filter(|index| !index.contains("://")).zip(file.path.as_deref());
+    let in_index = in_index.map(|(index, path)| format!("{}/{path}", index.trim_end_matches('/')));
+    let own = in_index.as_deref().or(file.path.as_deref());
+    let url = file.url.as_deref().or(own).or(source.url.as_deref()).or(source.path.as_deref());
     locked_file(&FileText { url: url?, name: file.filename.as_deref(), hash: file.hash.as_deref(), size: file.size })
 }
 

@@ -20,6 +20,8 @@ pub struct CheckInput<'a> {
     pub files: &'a [FileFacts<'a>],
     /// The layers, once they are built, lowest first.
     pub layers: &'a [LayerFacts<'a>],
+    /// Libraries that are nowhere in it.
+    pub libraries: LibrariesFacts,
     /// How large the image may be.
     pub budget: Option<Budget>,
 }
@@ -50,6 +52,34 @@ pub struct LockFacts {
     pub yanked: Vec<PackageFacts>,
     /// Installed packages without one that they need; `why` says which.
     pub unmet: Vec<PackageFacts>,
+}
+
+/// What is known of shared libraries.
+#[derive(Debug, Clone, Default)]
+pub struct LibrariesFacts {
+    /// Those that files of the image need and no layer has.
+    pub missing: Vec<LibraryFacts>,
+    /// The Debian packages that the settings ask for.
+    pub asked: Vec<String>,
+    /// Where they do.
+    pub at: Option<Span>,
+}
+
+/// A library that is nowhere.
+#[derive(Debug, Clone)]
+pub struct LibraryFacts {
+    /// `libGL.so.1`.
+    pub library: String,
+    /// The first file that needs it, absolute.
+    pub file: String,
+    /// Name and version of that file's package.
+    pub package: Option<String>,
+    /// How many files need it.
+    pub files: usize,
+    /// Does an import of a wheel's modules fail?
+    pub breaks_import: bool,
+    /// The Debian package that has it, where the archive knows one.
+    pub deb: Option<String>,
 }
 
 /// A locked package that something is wrong with.

@@ -7,7 +7,9 @@ mod input;
 mod policy;
 mod rules;
 
-pub use input::{BaseFacts, Budget, CheckInput, FileFacts, LayerFacts, LockFacts, PackageFacts};
+pub use input::{
+    BaseFacts, Budget, CheckInput, FileFacts, LayerFacts, LibrariesFacts, LibraryFacts, LockFacts, PackageFacts,
+};
 pub use policy::{Policy, Verdict, judge};
 pub use rules::{RULES, Rule, rule};
 

@@ -87,7 +87,9 @@ fn read_interpreter<'a>(bytes: &'a [u8], segments: &[Segment]) -> Result<Option<
     let Some(segment) = segments.iter().find(|segment| segment.kind == header::PT_INTERP) else { return Ok(None) };
     let content = segment.content(bytes).ok_or(ElfError::Outside { what })?;
     match content.iter().position(|&byte| byte == 0) {
-        Some(end) if end > 0 => Ok(content.get(..end)),
+        // Qt's libraries bring an empty one; who loads a library does not look at it.
+        Some(0) => Ok(None),
+        Some(end) => Ok(content.get(..end)),
         _ => Err(ElfError::Malformed { what }),
     }
 }

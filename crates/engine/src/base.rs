@@ -11,6 +11,7 @@ use corten_install::debian::bytecode::{Invocation, OwnInterpreter};
 use corten_install::debian::deb::DebFile;
 use corten_layer::write::Written;
 use corten_plan::{Debs, Installed, LockedDeb};
+use corten_store::Store;
 
 use crate::convert::{self, Encoding};
 use crate::files::written;
@@ -32,39 +33,54 @@ pub fn write<W: Write>(
     let mut layer = encoding.writer(sink, debs.archive.epoch);
     written(base.write_layer(&mut layer))?;
     let (sink, finished) = written(layer.finish())?;
-    Ok((sink, finished, installed(debs, &base)))
+    let locked = debs.packages.iter().map(|deb| (deb.name.as_str(), deb)).collect();
+    Ok((sink, finished, installed(&locked, &base)))
 }
 
 fn build(debs: &Debs, capabilities: &Capabilities<'_>, scratch: &Path) -> Result<Base, Report> {
-    let file = |deb: &LockedDeb| DebFile {
+    let compiler = debs.compiler.iter().flat_map(|compiler| &compiler.packages);
+    let compiler: Vec<DebFile> = compiler.map(|deb| file(deb, capabilities.store)).collect();
+    let compiler =
+        debs.compiler.as_ref().map(|foreign| Compiler { architecture: foreign.architecture, debs: &compiler });
+    let interpreter = OwnInterpreter {
+        architecture: compiler.map_or(debs.architecture, |compiler| compiler.architecture),
+        python: python(debs).unwrap_or_default(),
+        run: |invocation: &Invocation| (capabilities.run_program)(invocation),
+    };
+    let options = BaseOptions { bytecode: Some(&interpreter), compiler, ..options(debs, capabilities, scratch) };
+    unpack(debs, capabilities, &options)
+}
+
+/// The files of a base.
+pub fn unpack(debs: &Debs, capabilities: &Capabilities<'_>, options: &BaseOptions<'_>) -> Result<Base, Report> {
+    let files: Vec<DebFile> = debs.packages.iter().map(|deb| file(deb, capabilities.store)).collect();
+    Ok(build_base(&files, options)?)
+}
+
+/// A package's .deb in the store.
+pub fn file(deb: &LockedDeb, store: &Store) -> DebFile {
+    DebFile {
         name: deb.name.clone(),
         version: deb.version.clone(),
         architecture: deb.architecture.clone(),
-        path: capabilities.store.blob_path(&deb.digest),
-    };
-    let files: Vec<DebFile> = debs.packages.iter().map(file).collect();
-    let compiler: Vec<DebFile> = debs.compiler.iter().flat_map(|compiler| &compiler.packages).map(file).collect();
-    let compiler =
-        debs.compiler.as_ref().map(|foreign| Compiler { architecture: foreign.architecture, debs: &compiler });
-    let python = python(debs);
-    let interpreter = OwnInterpreter {
-        architecture: compiler.map_or(debs.architecture, |compiler| compiler.architecture),
-        python: python.unwrap_or_default(),
-        run: |invocation: &Invocation| (capabilities.run_program)(invocation),
-    };
-    let options = BaseOptions {
+        path: store.blob_path(&deb.digest),
+    }
+}
+
+/// How a base is made, all but its bytecode.
+pub fn options<'a>(debs: &'a Debs, capabilities: &Capabilities<'_>, scratch: &'a Path) -> BaseOptions<'a> {
+    BaseOptions {
         suite: &debs.suite,
         variant: convert::variant(debs.variant),
         architecture: debs.architecture,
         epoch: debs.archive.epoch,
         seeds: &debs.seeds,
-        python,
-        bytecode: Some(&interpreter),
-        compiler,
+        python: python(debs),
+        bytecode: None,
+        compiler: None,
         scratch,
         jobs: NonZeroUsize::new(capabilities.jobs).unwrap_or(NonZeroUsize::MIN),
-    };
-    Ok(build_base(&files, &options)?)
+    }
 }
 
 /// The minor version of the base's Python, from the name of its package.
@@ -76,8 +92,8 @@ fn python(debs: &Debs) -> Option<(u32, u32)> {
     })
 }
 
-fn installed(debs: &Debs, base: &Base) -> Vec<Installed> {
-    let locked: HashMap<&str, &LockedDeb> = debs.packages.iter().map(|deb| (deb.name.as_str(), deb)).collect();
+/// What a layer's packages say of themselves; `locked`: by name.
+pub fn installed(locked: &HashMap<&str, &LockedDeb>, base: &Base) -> Vec<Installed> {
     let package = |package: &corten_install::debian::base::Package| {
         let name = package.control.package();
         let deb = locked.get(name)?;

@@ -7,7 +7,7 @@ use corten_install::python::{self, Conflict};
 use corten_layer::write::Compression;
 use corten_oci::{DiffId, Digest};
 use corten_plan::{
-    AppFiles, Bytecode, Debs, GeneratedFile, GeneratedKind, LockedWheel, Op, OwnWheels, Sources, Wheels,
+    AppFiles, Bytecode, Debs, GeneratedFile, GeneratedKind, LockedWheel, Op, OwnWheels, Packages, Sources, Wheels,
 };
 use corten_store::Key;
 use serde::Serialize;
@@ -31,6 +31,7 @@ pub fn of(op: &Op, compression: Compression, below: &[DiffId], hidden: &[Conflic
         Op::Wheels(wheels) => Some(keyed.key("wheels", wheels_facts(wheels))),
         Op::Own(own) => Some(keyed.key("own", own_facts(own))),
         Op::Debs(debs) => Some(keyed.key("debs", debs_facts(debs))),
+        Op::Packages(packages) => Some(keyed.key("packages", packages_facts(packages))),
         Op::Files { files } => Some(keyed.key("files", (files, reads_below(files).then_some(below)))),
         Op::App(app) => Some(keyed.key("app", app_facts(app))),
         Op::Bytecode(bytecode) => Some(keyed.key("bytecode", bytecode_facts(bytecode, hidden))),
@@ -63,6 +64,11 @@ fn own_facts(own: &OwnWheels) -> impl Serialize + '_ {
 fn debs_facts(debs: &Debs) -> impl Serialize + '_ {
     let each: Vec<_> = debs.packages.iter().map(|deb| (&deb.name, deb.digest)).collect();
     (&debs.suite, debs.variant, debs.architecture, debs.archive.epoch, &debs.seeds, each)
+}
+
+fn packages_facts(packages: &Packages) -> impl Serialize + '_ {
+    let each: Vec<_> = packages.packages.iter().map(|deb| (&deb.name, deb.digest)).collect();
+    (debs_facts(&packages.base), &packages.asked, packages.epoch, &packages.unconfigured, each)
 }
 
 fn app_facts(app: &AppFiles) -> impl Serialize + '_ {

@@ -17,6 +17,7 @@ mod image;
 mod key;
 mod make;
 mod own;
+mod packages;
 mod solve;
 
 pub use base::RunProgram;

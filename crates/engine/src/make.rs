@@ -18,7 +18,7 @@ use crate::base::{self, RunProgram};
 use crate::bytecode::{self, Workshop};
 use crate::convert::Encoding;
 use crate::solve::Made;
-use crate::{app, convert as words, files, own};
+use crate::{app, convert as words, files, own, packages};
 
 /// Writes to a blob are gathered to this many bytes.
 const BUFFER: usize = 1 << 18;
@@ -59,6 +59,11 @@ pub fn fetch_inputs<'p>(ops: impl Iterator<Item = &'p Op>, capabilities: &Capabi
                 size: Some(file.size),
                 what: format!("/{}", file.path),
             })),
+            Op::Packages(packages) => {
+                let debs = packages.base.packages.iter().chain(&packages.packages);
+                let locked: Vec<_> = debs.map(words::to_install).collect();
+                debian::fetch_debs(&capabilities.archive, &locked, packages.epoch)?;
+            }
             Op::Bytecode(Bytecode { of: Sources::Wheels(wheels), .. }) => downloads.extend(wheels.iter().map(download)),
             Op::Own(_) | Op::Files { .. } | Op::Bytecode(_) | Op::Image(_) => {}
         }
@@ -101,6 +106,10 @@ pub fn make_layer(
     match op {
         Op::Wheels(wheels) => wheel_layer(wheels, capabilities, encoding, sink),
         Op::Own(own) => own_layer(own, capabilities, encoding, sink),
+        Op::Packages(added) => {
+            let (sink, written, installed) = packages::write(added, capabilities, encoding, sink)?;
+            finish(sink, written, encoding, installed)
+        }
         Op::Debs(debs) => {
             let (sink, written, installed) = base::write(debs, capabilities, encoding, sink)?;
             finish(sink, written, encoding, installed)

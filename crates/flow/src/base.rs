@@ -120,6 +120,7 @@ fn lock(
         seeds: locked.seeds,
         archive: ArchiveState { suite: locked.suite, epoch: locked.epoch },
         debs: locked.debs.into_iter().map(convert::from_install).collect(),
+        packages: None,
     })
 }
 

@@ -1,19 +1,22 @@
 //! Checking a built image: facts from plan, lock and layers, handed to the rules; then the settings' policy.
 
 use corten_check::{
-    BaseFacts, Budget, CheckInput, FileFacts, LayerFacts, LockFacts, PackageFacts, Policy, Verdict, check, judge,
+    BaseFacts, Budget, CheckInput, FileFacts, LayerFacts, LibrariesFacts, LibraryFacts, LockFacts, PackageFacts,
+    Policy, Verdict, check, judge,
 };
 use corten_diagnostic::{Report, Span};
 use corten_install::python::{Metadata, Unmet, requirements_met};
 use corten_package::marker::Environment;
 use corten_plan::{Built, OwnWheel, SourceFile};
 
+use crate::libraries;
 use crate::packages::lock_line;
 use crate::plan::Planned;
 use crate::weights;
+use crate::world::World;
 
 /// What the rules find, and what the project's policy says to it.
-pub fn verdict(planned: &Planned, built: &Built) -> Result<Verdict, Report> {
+pub fn verdict(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Verdict, Report> {
     let policy = Policy::of(&planned.project.settings.check)?;
     let layers: Vec<LayerFacts<'_>> = built
         .layers
@@ -35,9 +38,27 @@ pub fn verdict(planned: &Planned, built: &Built) -> Result<Verdict, Report> {
         lock: Some(lock_facts(planned, built)),
         files: &files,
         layers: &layers,
+        libraries: library_facts(planned, built, world)?,
         budget: settings.check.size.as_ref().map(|size| Budget { bytes: size.value, at: size.at.clone() }),
     };
     Ok(judge(check(&input), &policy))
+}
+
+fn library_facts(planned: &Planned, built: &Built, world: &World<'_>) -> Result<LibrariesFacts, Report> {
+    let facts = |one: libraries::MissingLibrary| LibraryFacts {
+        library: one.library,
+        file: one.file,
+        package: one.package,
+        files: one.files,
+        breaks_import: one.breaks_import,
+        deb: one.deb,
+    };
+    let settings = &planned.project.settings;
+    Ok(LibrariesFacts {
+        missing: libraries::missing(planned, built, world)?.into_iter().map(facts).collect(),
+        asked: settings.packages.iter().map(|name| name.value.clone()).collect(),
+        at: settings.packages.first().and_then(|name| name.at.clone()),
+    })
 }
 
 fn file_facts(planned: &Planned) -> Vec<FileFacts<'_>> {

@@ -3,6 +3,7 @@
 //! | layer, lowest first | changes when |
 //! |---|---|
 //! | base | the archive's state in corten.lock does |
+//! | Debian packages beside the base | they do, or the base |
 //! | each wheel of a megabyte or more, by size | that wheel does |
 //! | small wheels, in eight buckets | one of the bucket does |
 //! | generated: user, venv's links | user, Python |
@@ -17,7 +18,8 @@ use corten_install::python::{Group, Groups, InstallTarget, VenvKind, generated_f
 use corten_oci::{Architecture, ContainerConfig};
 use corten_plan::{
     AppFiles, Bytecode, Compiler, Compression, Debs, FetchedFile, GeneratedFile, GeneratedKind, ImageSpec, LockedBase,
-    LockedWheel, Op, OwnWheel, OwnWheels, Plan, PythonTarget, SourceFile, Sources, Step, StepId, Target, Wheels,
+    LockedPackages, LockedWheel, Op, OwnWheel, OwnWheels, Packages, Plan, PythonTarget, SourceFile, Sources, Step,
+    StepId, Target, Wheels,
 };
 
 use crate::start::{UID, VENV};
@@ -26,6 +28,8 @@ use crate::start::{UID, VENV};
 pub struct Answers {
     /// What it stands on.
     pub base: LockedBase,
+    /// Of what is added to it: what may stay as it is unpacked.
+    pub unconfigured: Vec<String>,
     /// Whose Python compiles its standard library, where its own does not run.
     pub compiler: Option<Compiler>,
     /// The same base for this machine, where its own Python does not run here.
@@ -58,9 +62,13 @@ pub fn lower(answers: Answers) -> (Plan, StepId) {
     let compression = answers.layers.compression.value;
     let compiled = Compiled::of(&answers);
     let mut steps = vec![base_step(&answers.base, answers.compiler.clone())];
+    let added = answers.base.packages.as_ref();
+    steps.extend(added.map(|added| packages_step(&answers.base, added, &answers.unconfigured)));
+    let system: Vec<StepId> = (0..steps.len()).map(StepId).collect();
+    let system_layers = system.len();
     let groups = groups(&answers.wheels, answers.layers.bytecode.value);
     steps.extend(wheel_steps(&answers.wheels, &groups.wheels, &answers.python));
-    steps.push(generated_step(&answers));
+    steps.push(generated_step(&answers, system));
     if !answers.weights.is_empty() {
         steps.push(files_step("weights", answers.weights, answers.layers.weights.value, answers.fetched));
     }
@@ -71,7 +79,7 @@ pub fn lower(answers: Answers) -> (Plan, StepId) {
         steps.push(files_step("app", answers.app, compression, Vec::new()));
     }
     // Layers in their order; steps come after what they compile and what it is compiled with.
-    let (lower, end) = (1 + groups.wheels.len(), steps.len());
+    let (lower, end) = (system_layers + groups.wheels.len(), steps.len());
     let mut below: Vec<StepId> = (0..end).map(StepId).collect();
     if let Some(host) = answers.host.filter(|_| answers.layers.bytecode.value != BytecodeSetting::None) {
         below[0] = StepId(end);
@@ -92,7 +100,23 @@ pub fn lower(answers: Answers) -> (Plan, StepId) {
 
 fn base_step(base: &LockedBase, compiler: Option<Compiler>) -> Step {
     let name = format!("base {} {}", base.reference, base.variant.name());
-    let debs = Debs {
+    Step { op: Op::Debs(debs(base, compiler)), inputs: Vec::new(), name }
+}
+
+/// Its inputs are in it: that the base's layer is remembered is not enough to add to it.
+fn packages_step(base: &LockedBase, added: &LockedPackages, unconfigured: &[String]) -> Step {
+    let op = Op::Packages(Packages {
+        base: debs(base, None),
+        asked: added.asked.clone(),
+        epoch: added.epoch,
+        packages: added.debs.clone(),
+        unconfigured: unconfigured.to_vec(),
+    });
+    Step { op, inputs: Vec::new(), name: format!("packages: {}", added.asked.join(" ")) }
+}
+
+fn debs(base: &LockedBase, compiler: Option<Compiler>) -> Debs {
+    Debs {
         suite: base.archive.suite.clone(),
         variant: base.variant,
         architecture: base.architecture,
@@ -100,8 +124,7 @@ fn base_step(base: &LockedBase, compiler: Option<Compiler>) -> Step {
         seeds: base.seeds.clone(),
         packages: base.debs.clone(),
         compiler,
-    };
-    Step { op: Op::Debs(debs), inputs: Vec::new(), name }
+    }
 }
 
 /// Base, generated, weights, own packages, app, bytecode of the last two; some more for what is yet to come.
@@ -183,7 +206,7 @@ fn names(wheels: &[LockedWheel]) -> String {
 }
 
 /// User and group, home folder, and what makes the wheels' folder a virtual environment.
-fn generated_step(answers: &Answers) -> Step {
+fn generated_step(answers: &Answers, system: Vec<StepId>) -> Step {
     let user = &answers.user;
     let file = |path: String, kind| GeneratedFile { path, kind, mode: 0o644, uid: 0, gid: 0 };
     let passwd = format!("{user}:x:{UID}:{UID}:{user}:/home/{user}:/usr/sbin/nologin\n");
@@ -195,7 +218,7 @@ fn generated_step(answers: &Answers) -> Step {
     ];
     files.extend(virtual_environment(&answers.python));
     files.sort_by(|left, right| left.path.cmp(&right.path));
-    Step { op: Op::Files { files }, inputs: vec![StepId(0)], name: "generated: user, virtual environment".into() }
+    Step { op: Op::Files { files }, inputs: system, name: "generated: user, virtual environment".into() }
 }
 
 fn virtual_environment(python: &PythonTarget) -> impl Iterator<Item = GeneratedFile> {

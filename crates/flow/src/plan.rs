@@ -20,6 +20,7 @@ use corten_plan::{
 };
 
 use crate::context::{Ignored, Outside};
+use crate::debs;
 use crate::files::{self, Files};
 use crate::git::{self, Commit};
 use crate::lower::{Answers, lower};
@@ -148,8 +149,9 @@ fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result
     let all = if options.architectures.is_empty() { vec![options.architecture] } else { options.architectures.clone() };
     let wanted = bases::Wanted { asked: &asked, architectures: &all, renew: options.renew };
     let choice = bases::choose(project, &wanted, world)?;
-    let base = base::choose(project, &choice.base, options.architecture, options.renew, world)?;
+    let mut base = base::choose(project, &choice.base, options.architecture, options.renew, world)?;
     let python = base::python(&base)?;
+    base.packages = debs::added(project, &base, world)?;
     let host = base::host(project, &choice.base, &base, options.renew, world)?;
     bases::check_python(project, &base.reference, &python.full_version)?;
     let packages = packages(project, &Wish { asked: &asked, python: &python, renew: options.renew }, world)?;
@@ -194,6 +196,7 @@ fn assemble(
     let app = files.without(&project, &own.packaged, &start);
     let answers = Answers {
         base: base.clone(),
+        unconfigured: debs::unconfigured(&project),
         compiler: host.as_ref().map(base::compiler),
         host: host.clone(),
         python: python.clone(),
@@ -386,5 +389,6 @@ fn base_changes(found: &LockedBase, wanted: &LockedBase) -> Vec<String> {
         }
     }
     changes.extend(old.keys().filter(|name| !new.contains_key(*name)).map(|name| format!("{name} goes")));
+    changes.extend(debs::change(found.packages.as_ref(), wanted.packages.as_ref()));
     changes
 }

@@ -53,7 +53,7 @@ pub fn ship(
         outputs::writable("--release-file", path)?;
     }
     let outcome = build(folder, &options.build, world)?;
-    let verdict = check::verdict(&outcome.planned, &outcome.built)?;
+    let verdict = check::verdict(&outcome.planned, &outcome.built, world)?;
     if !verdict.passed() {
         return Ok(unshipped(outcome, verdict));
     }

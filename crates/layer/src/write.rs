@@ -97,6 +97,16 @@ impl Written {
     }
 }
 
+/// Looks at the content of files as they are written; decides nothing.
+pub trait Watch: Send {
+    /// A file begins.
+    fn begin(&mut self, entry: &Entry);
+    /// More of its bytes, uncompressed.
+    fn content(&mut self, bytes: &[u8]);
+    /// It is complete.
+    fn end(&mut self);
+}
+
 /// Raw deflate bytes as they lie in a zip member.
 pub struct Deflated<'a> {
     /// The deflate stream, exactly `compressed_size` bytes.
@@ -122,6 +132,7 @@ pub struct LayerWriter<W: Write> {
     walker: Option<Walker>,
     chunk: Vec<u8>,
     failed: bool,
+    watch: Option<Box<dyn Watch>>,
 }
 
 enum Output<W: Write> {
@@ -148,7 +159,14 @@ impl<W: Write> LayerWriter<W> {
             Compression::Estargz => Output::Estargz(Box::new(Estargz::new(sink, threads))),
         };
         let (tar, index) = (TarHash::new(), LayerIndex::default());
-        Self { output, tar, mtime, index, walker: None, chunk: Vec::new(), failed: false }
+        Self { output, tar, mtime, index, walker: None, chunk: Vec::new(), failed: false, watch: None }
+    }
+
+    /// With somebody who sees every file.
+    #[must_use]
+    pub fn watched(mut self, watch: impl Watch + 'static) -> Self {
+        self.watch = Some(Box::new(watch));
+        self
     }
 
     /// A directory, link, whiteout, or an empty file.
@@ -244,7 +262,13 @@ impl<W: Write> LayerWriter<W> {
             estargz.begin(&entry, &header::name(&entry)?, self.mtime).map_err(|error| about(&entry, &error))?;
         }
         entry.offset = self.tar.size();
+        if let Some(watch) = &mut self.watch {
+            watch.begin(&entry);
+        }
         let crc = write(self, &entry).map_err(|error| about(&entry, &error))?;
+        if let Some(watch) = &mut self.watch {
+            watch.end();
+        }
         if let Output::Estargz(estargz) = &mut self.output {
             estargz.end()?;
         }
@@ -289,6 +313,9 @@ impl<W: Write> LayerWriter<W> {
                 return Err(invalid(format!("it has only {} of {size} bytes", size - left)));
             }
             crc.update(&chunk[..filled]);
+            if let Some(watch) = &mut self.watch {
+                watch.content(&chunk[..filled]);
+            }
             self.plain(&chunk[..filled], Origin::Content)?;
             left -= filled as u64;
         }
@@ -312,7 +339,7 @@ impl<W: Write> LayerWriter<W> {
             Output::Estargz(estargz) if size <= estargz::LARGEST_STREAM => estargz.start_stream().map(|()| true)?,
             _ => false,
         };
-        let mut splice = Splice { tar: &mut self.tar, output: &mut self.output, keep };
+        let mut splice = Splice { tar: &mut self.tar, output: &mut self.output, keep, watch: &mut self.watch };
         let last_byte = walker.walk(content.stream, &claim, &mut splice)?;
         match &mut self.output {
             Output::Splice(member) if keep => member.end_stream(last_byte, claim.crc32, size),
@@ -330,6 +357,7 @@ struct Splice<'a, W: Write> {
     output: &'a mut Output<W>,
     /// Is the stream kept as it is?
     keep: bool,
+    watch: &'a mut Option<Box<dyn Watch>>,
 }
 
 impl<W: Write> Sides for Splice<'_, W> {
@@ -339,6 +367,9 @@ impl<W: Write> Sides for Splice<'_, W> {
 
     fn inflated(&mut self, count: usize) -> io::Result<()> {
         let content = self.tar.advance(count);
+        if let Some(watch) = self.watch {
+            watch.content(content);
+        }
         match self.output {
             Output::Stored(sink) => sink.write_all(content),
             Output::Splice(_) => Ok(()),

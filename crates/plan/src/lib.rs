@@ -9,9 +9,9 @@ mod lock;
 mod plan;
 
 pub use engine::{Built, BuiltLayer, Engine, Installed};
-pub use lock::{ArchiveState, CortenLock, LockedBase, LockedDeb, LockedLock, LockedWeight, Mirror};
+pub use lock::{ArchiveState, CortenLock, LockedBase, LockedDeb, LockedLock, LockedPackages, LockedWeight, Mirror};
 pub use plan::{
     AppFiles, Bytecode, Compiler, Compression, Debs, FetchedFile, GeneratedFile, GeneratedKind, ImageSpec, LockedWheel,
-    Op, OwnWheel, OwnWheels, Plan, PythonTarget, SourceFile, Sources, Step, StepId, Target, Variant, WheelMember,
-    Wheels,
+    Op, OwnWheel, OwnWheels, Packages, Plan, PythonTarget, SourceFile, Sources, Step, StepId, Target, Variant,
+    WheelMember, Wheels,
 };

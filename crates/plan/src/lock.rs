@@ -28,6 +28,12 @@
 //! size = 2757012
 //! digest = "sha256:…"
 //!
+//! [base.packages]                 # what `packages` of the settings adds to the base
+//! asked = ["libgl1"]
+//! epoch = 1763596800
+//!
+//! [[base.packages.deb]]           # as base.deb
+//!
 //! [[weights]]                     # weights that are fetched
 //! url = "https://example.org/model.onnx"
 //! digest = "sha256:…"
@@ -144,6 +150,22 @@ pub struct LockedBase {
     pub archive: ArchiveState,
     /// Every package, sorted by name.
     #[serde(rename = "deb")]
+    pub debs: Vec<LockedDeb>,
+    /// Debian packages beside those of the base, if any were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packages: Option<LockedPackages>,
+}
+
+/// Debian packages that are added to a base.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedPackages {
+    /// As the settings name them, sorted.
+    pub asked: Vec<String>,
+    /// The newest `Date` of the archive's Release files when they were locked, seconds since 1970.
+    pub epoch: u64,
+    /// They and what they need beside the base, sorted by name.
+    #[serde(default, rename = "deb")]
     pub debs: Vec<LockedDeb>,
 }
 

@@ -73,6 +73,8 @@ pub struct Step {
 pub enum Op {
     /// A base made from Debian's packages.
     Debs(Debs),
+    /// Debian packages beside those of the base.
+    Packages(Packages),
     /// Wheels, spliced.
     Wheels(Wheels),
     /// Packages of the project itself, installed as their build backends would.
@@ -139,6 +141,21 @@ pub struct Compiler {
     pub architecture: Architecture,
     /// The interpreter and the libraries that it needs.
     pub packages: Vec<LockedDeb>,
+}
+
+/// Debian packages that are added to a base, in a layer of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Packages {
+    /// The base that they are added to.
+    pub base: Debs,
+    /// As the settings name them, sorted.
+    pub asked: Vec<String>,
+    /// The archive's age: seconds since 1970, the mtime of every file.
+    pub epoch: u64,
+    /// Sorted by name.
+    pub packages: Vec<LockedDeb>,
+    /// Of these, what their maintainer scripts do may stay undone.
+    pub unconfigured: Vec<String>,
 }
 
 /// The Python that wheels are installed for.

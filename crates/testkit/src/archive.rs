@@ -71,6 +71,11 @@ impl FileServer {
         self.files.lock().unwrap().content.insert(path.to_owned(), (content.into(), kind.to_owned()));
     }
 
+    /// A file's bytes.
+    pub fn content(&self, path: &str) -> Option<Vec<u8>> {
+        self.files.lock().unwrap().content.get(path).map(|(bytes, _)| bytes.clone())
+    }
+
     /// Takes a file away.
     pub fn remove(&self, path: &str) {
         self.files.lock().unwrap().content.remove(path);

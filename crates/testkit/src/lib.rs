@@ -6,6 +6,7 @@
 //! | [`index::PackageIndex`] | a Python package index (simple API as JSON and HTML, files) |
 //! | [`archive::FileServer`] | a Debian archive or any other folder, with faults |
 //! | [`wheel::WheelBuilder`] | small wheels, made in memory; and small hostile ones |
+//! | [`elf::library`] | small ELF files, made in memory |
 //! | [`command::Corten`] | the program itself, with an empty home |
 //!
 //! A fake is strict: what the real thing would refuse, it refuses (a malformed request is answered 400).
@@ -18,6 +19,7 @@
 
 pub mod archive;
 pub mod command;
+pub mod elf;
 pub mod http;
 pub mod index;
 pub mod wheel;

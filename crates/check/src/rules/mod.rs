@@ -2,6 +2,7 @@
 
 mod budget;
 mod health;
+mod library_missing;
 mod lock_missing;
 mod lock_step;
 mod lock_unhashed;
@@ -41,7 +42,7 @@ pub struct Rule {
 }
 
 /// All rules, by number.
-pub const RULES: [Rule; 15] = [
+pub const RULES: [Rule; 17] = [
     unpinned_base::RULE,
     lock_missing::RULE,
     secret_files::RULE,
@@ -57,6 +58,8 @@ pub const RULES: [Rule; 15] = [
     setuid::RULE,
     unmet::RULE,
     pickle::RULE,
+    library_missing::IMPORT,
+    library_missing::OTHER,
 ];
 
 /// The rule with a number.

@@ -4,7 +4,7 @@ use corten_oci::{ContainerConfig, DiffId, Digest, Healthcheck, LayerPath, SetId}
 use serde::Deserialize;
 
 use super::*;
-use crate::{BaseFacts, Budget, FileFacts, LayerFacts, LockFacts, PackageFacts};
+use crate::{BaseFacts, Budget, FileFacts, LayerFacts, LibrariesFacts, LibraryFacts, LockFacts, PackageFacts};
 
 /// Facts as an example writes them; what it leaves out is fine.
 #[derive(Deserialize)]
@@ -22,6 +22,7 @@ struct Example {
     unmet: Vec<String>,
     files: Vec<File>,
     layers: Vec<LayerExample>,
+    libraries: Vec<LibraryExample>,
     size: Option<u64>,
 }
 
@@ -40,6 +41,7 @@ impl Default for Example {
             unmet: vec![],
             files: vec![],
             layers: vec![],
+            libraries: vec![],
             size: None,
         }
     }
@@ -55,6 +57,12 @@ struct File {
     weight: bool,
     #[serde(default)]
     runs_code: bool,
+}
+
+#[derive(Deserialize)]
+struct LibraryExample {
+    library: String,
+    breaks_import: bool,
 }
 
 #[derive(Deserialize)]
@@ -116,6 +124,22 @@ fn findings(text: &str) -> Vec<Finding> {
         lock: example.lock.then_some(lock),
         files: &files,
         layers: &layers,
+        libraries: LibrariesFacts {
+            missing: example
+                .libraries
+                .iter()
+                .map(|library| LibraryFacts {
+                    library: library.library.clone(),
+                    file: "/opt/venv/lib/python3.11/site-packages/cv2/cv2.abi3.so".into(),
+                    package: Some("opencv-python 4.12.0".into()),
+                    files: 1,
+                    breaks_import: library.breaks_import,
+                    deb: Some("libgl1".into()),
+                })
+                .collect(),
+            asked: vec!["ffmpeg".into()],
+            at: None,
+        },
         budget: example.size.map(|bytes| Budget { bytes, at: None }),
     })
 }

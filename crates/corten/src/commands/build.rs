@@ -45,7 +45,7 @@ pub fn run(arguments: &args::Build, format: Format, world: &World<'_>) -> Result
     let names = arguments.tags.iter().map(|text| name(text)).collect::<Result<Vec<Reference>, _>>()?;
     let options = BuildOptions { plan: plan_options(&arguments.project)?, no_cache: arguments.no_cache };
     let outcome = build(&arguments.project.folder, &options, world)?;
-    let verdict = check::verdict(&outcome.planned, &outcome.built)?;
+    let verdict = check::verdict(&outcome.planned, &outcome.built, world)?;
     verdict.findings().iter().for_each(|finding| say(&error::finding(finding)));
     verdict.require()?;
     let names = if names.is_empty() { outcome.references(&outcome.repository()?) } else { names };

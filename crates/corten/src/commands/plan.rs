@@ -159,6 +159,7 @@ fn fetched(file: &FetchedFile) -> FetchedShape<'_> {
 fn layer<'a>(op: &Op, what: &'a str) -> Option<LayerShape<'a>> {
     let (inputs, bytes) = match op {
         Op::Debs(debs) => (debs.packages.len(), debs.packages.iter().map(|deb| deb.size).sum()),
+        Op::Packages(added) => (added.packages.len(), added.packages.iter().map(|deb| deb.size).sum()),
         Op::Wheels(wheels) => (wheels.wheels.len(), wheels.wheels.iter().map(|wheel| wheel.size).sum()),
         Op::Own(own) => {
             let files = own.wheels.iter().flat_map(OwnWheel::files);

@@ -4,7 +4,7 @@
 //! Its loader is a script that answers for the interpreter, so that a base is built in milliseconds.
 
 use std::io::Write;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use corten_layer::write::{Compression, LayerWriter};
 use corten_oci::{Digest, Entry, Kind, LayerPath};
@@ -42,6 +42,9 @@ const ANSWER: &str = r#"
 /// Where a package lies in the archive.
 pub const LIBC: &str = "/debian/pool/libc6_2.36-9.deb";
 
+/// Which package has which file.
+const CONTENTS: &str = "/debian/dists/bookworm/main/Contents-amd64.gz";
+
 /// Name, version, files.
 type Package = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
@@ -76,14 +79,42 @@ pub enum Release {
     WronglySigned,
 }
 
+/// A package beside those of the base, in main, of version 1.0.
+#[derive(Clone, Default)]
+pub struct Extra {
+    pub name: &'static str,
+    /// More lines of its control file.
+    pub fields: &'static str,
+    pub postinst: &'static str,
+    pub files: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl Extra {
+    fn deb(&self) -> Vec<u8> {
+        let control =
+            format!("Package: {}\nVersion: 1.0\nArchitecture: amd64\n{}Description: a test\n", self.name, self.fields);
+        let mut members = vec![("control".to_owned(), control.into_bytes())];
+        if !self.postinst.is_empty() {
+            members.push(("postinst".to_owned(), self.postinst.into()));
+        }
+        let files: Vec<_> = self.files.iter().map(|(path, bytes)| ((*path).to_owned(), bytes.clone())).collect();
+        package_file(&members, &files)
+    }
+
+    fn path(&self) -> String {
+        format!("pool/{}_1.0.deb", self.name)
+    }
+}
+
 /// A served archive and the keyring that trusts it.
 pub struct Archive {
     pub server: FileServer,
+    extra: Mutex<Vec<Extra>>,
 }
 
 impl Archive {
     pub fn start() -> Self {
-        let archive = Self { server: FileServer::start() };
+        let archive = Self { server: FileServer::start(), extra: Mutex::default() };
         archive.publish_for(&["amd64"]);
         archive
     }
@@ -102,6 +133,26 @@ impl Archive {
         }
     }
 
+    /// Adds packages for amd64 to bookworm, and says which has which file.
+    pub fn add(&self, extra: &[Extra]) {
+        let mut contents = String::new();
+        for package in extra {
+            self.server.put(&format!("/debian/{}", package.path()), package.deb());
+            for (path, _) in &package.files {
+                contents += &format!("{path}    libs/{}\n", package.name);
+            }
+        }
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(contents.as_bytes()).unwrap();
+        self.server.put(CONTENTS, encoder.finish().unwrap());
+        *self.extra.lock().unwrap() = extra.to_vec();
+        self.publish("bookworm", Release::Right);
+    }
+
+    fn extra(&self, suite: &str) -> Vec<Extra> {
+        if suite == "bookworm" { self.extra.lock().unwrap().clone() } else { Vec::new() }
+    }
+
     /// Publishes a suite's state for amd64; all packages are in main.
     pub fn publish(&self, suite: &str, release: Release) {
         self.publish_suite(suite, release, &["amd64"]);
@@ -109,16 +160,19 @@ impl Archive {
 
     fn publish_suite(&self, suite: &str, release: Release, architectures: &[&str]) {
         let folder = folder(suite);
-        self.server.put(&format!("{folder}/InRelease"), signed(suite, release, architectures));
+        let extra = self.extra(suite);
+        let contents = self.server.content(CONTENTS).filter(|_| suite == "bookworm");
+        self.server
+            .put(&format!("{folder}/InRelease"), signed(suite, release, architectures, &extra, contents.as_deref()));
         for architecture in architectures {
-            let index = packages_index(suite, architecture);
+            let index = packages_index(suite, architecture, &extra);
             self.server.put(&format!("{folder}/main/binary-{architecture}/Packages.xz"), index);
         }
     }
 
     /// Changes a suite's Release file after it was signed.
     pub fn tamper(&self, suite: &str) {
-        let changed = signed(suite, Release::Right, &["amd64"]).replace("Origin: Test", "Origin: Best");
+        let changed = signed(suite, Release::Right, &["amd64"], &[], None).replace("Origin: Test", "Origin: Best");
         self.server.put(&format!("{}/InRelease", folder(suite)), changed);
     }
 
@@ -187,8 +241,19 @@ fn packages(release: &str, architecture: &str) -> Vec<Built> {
     PACKAGES.into_iter().map(package).collect()
 }
 
-fn packages_index(suite: &str, architecture: &str) -> Vec<u8> {
+fn packages_index(suite: &str, architecture: &str, extra: &[Extra]) -> Vec<u8> {
     let mut text = String::new();
+    for package in extra {
+        let deb = package.deb();
+        text += &format!(
+            "Package: {}\nVersion: 1.0\nArchitecture: amd64\nFilename: {}\nSize: {}\nSHA256: {}\n{}\n",
+            package.name,
+            package.path(),
+            deb.len(),
+            Digest::of(&deb).hex(),
+            package.fields
+        );
+    }
     if ["bookworm", "trixie"].contains(&suite) {
         for package in packages(suite, architecture) {
             let deb = package.deb();
@@ -207,14 +272,17 @@ fn packages_index(suite: &str, architecture: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn signed(suite: &str, release: Release, architectures: &[&str]) -> String {
+fn signed(suite: &str, release: Release, architectures: &[&str], extra: &[Extra], contents: Option<&[u8]>) -> String {
     let until =
         if release == Release::Expired { "Sun, 10 Dec 2023 00:00:00 UTC" } else { "Fri, 01 Jan 2100 00:00:00 UTC" };
     let mut text = format!("Origin: Test\nCodename: {suite}\nDate: {PUBLISHED}\nValid-Until: {until}\nSHA256:");
     for architecture in architectures {
-        let index = packages_index(suite, architecture);
+        let index = packages_index(suite, architecture, extra);
         let digest = Digest::of(&index);
         text += &format!("\n {} {} main/binary-{architecture}/Packages.xz", digest.hex(), index.len());
+    }
+    if let Some(contents) = contents {
+        text += &format!("\n {} {} main/Contents-amd64.gz", Digest::of(contents).hex(), contents.len());
     }
     let (own, strange) = keys();
     let key = if release == Release::WronglySigned { strange } else { own };
@@ -247,9 +315,13 @@ fn public_key(key: &SignedSecretKey) -> String {
 
 fn deb(name: &str, version: &str, architecture: &str, files: &[(String, String)]) -> Vec<u8> {
     let control = format!("Package: {name}\nVersion: {version}\nArchitecture: {architecture}\nDescription: a test\n");
-    let control = tar(&[("control".to_owned(), control)]);
-    let copyright = (format!("usr/share/doc/{name}/copyright"), "as you like\n".to_owned());
-    let data = tar(&[files, &[copyright]].concat());
+    let copyright = (format!("usr/share/doc/{name}/copyright"), b"as you like\n".to_vec());
+    let files = files.iter().map(|(path, text)| (path.clone(), text.clone().into_bytes())).chain([copyright]);
+    package_file(&[("control".to_owned(), control.into_bytes())], &files.collect::<Vec<_>>())
+}
+
+fn package_file(members: &[(String, Vec<u8>)], files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let (control, data) = (tar(members), tar(files));
     let mut bytes = b"!<arch>\n".to_vec();
     for (name, content) in [("debian-binary", b"2.0\n".to_vec()), ("control.tar", control), ("data.tar", data)] {
         bytes.extend(format!("{name:<16}0           0     0     100644  {:<10}`\n", content.len()).bytes());
@@ -261,15 +333,15 @@ fn deb(name: &str, version: &str, architecture: &str, files: &[(String, String)]
     bytes
 }
 
-fn tar(files: &[(String, String)]) -> Vec<u8> {
+fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut writer = LayerWriter::new(Vec::new(), Compression::Stored, EPOCH);
     for (path, content) in files {
-        let content = match content.as_str() {
+        let content = match std::str::from_utf8(content).unwrap_or_default() {
             LOADER => elf::becomes(elf::AMD64, &["/usr/bin/perl", "-e", ANSWER]),
             PROGRAM => elf::loaded_by(elf::AMD64, "/lib64/ld-linux-x86-64.so.2"),
             FOREIGN_LOADER => elf::becomes(elf::ARM64, &["never"]),
             FOREIGN_PROGRAM => elf::loaded_by(elf::ARM64, "/lib/ld-linux-aarch64.so.1"),
-            text => text.as_bytes().to_vec(),
+            _ => content.clone(),
         };
         let (path, mode, size) = (LayerPath::new(path).unwrap(), 0o755, content.len() as u64);
         let kind = Kind::File;

@@ -5,6 +5,7 @@
 mod archive;
 mod bases;
 mod crash;
+mod debs;
 mod determinism;
 mod disk;
 mod elf;

@@ -55,7 +55,7 @@ error: unknown setting 'flavour'
   |
 1 | flavour = "mild"
   | ^^^^^^^
-hint: known here: name, version, base, variant, frontend, python, lock, package, groups, extras, run, entrypoint, workdir, user, port, healthcheck, env, labels, compression, estargz, weights-compression, bytecode, weights, extra-files, ignore, check, archive, index, publish
+hint: known here: name, version, base, variant, frontend, python, lock, package, groups, extras, packages, allow-unconfigured, run, entrypoint, workdir, user, port, healthcheck, env, labels, compression, estargz, weights-compression, bytecode, weights, extra-files, ignore, check, archive, index, publish
 "#,
     );
     refuses(
@@ -279,7 +279,7 @@ error: there is no rule 'ML999'
    |
 13 | deny = ["ML999"]
    |         ^^^^^^^
-hint: there are ML102, ML125, ML142, ML151, ML152, ML154, ML161, ML184, ML185, ML186, ML187, ML188, ML189, ML190, ML191, and the severities error, warning and info
+hint: there are ML102, ML125, ML142, ML151, ML152, ML154, ML161, ML184, ML185, ML186, ML187, ML188, ML189, ML190, ML191, ML192, ML193, and the severities error, warning and info
 "#,
     );
 }

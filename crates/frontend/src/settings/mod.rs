@@ -12,6 +12,8 @@
 //! package = "api"                    # the member of a workspace to install; default: the root
 //! groups = ["serve"]                 # dependency groups besides the project's default ones
 //! extras = ["cpu"]                   # extras of the project
+//! packages = ["ffmpeg", "libgl1"]    # Debian packages beside those of the base
+//! allow-unconfigured = ["graphviz"]  # of these: what their maintainer scripts would do may stay undone
 //!
 //! run = "uvicorn app:app --port 80"  # or an array; default: found in the source
 //! entrypoint = ["tini", "--"]        # put before `run`; rarely needed
@@ -128,6 +130,10 @@ pub struct Settings {
     pub groups: Vec<Setting<String>>,
     /// Extras to install.
     pub extras: Vec<Setting<String>>,
+    /// Debian packages to add to the base.
+    pub packages: Vec<Setting<String>>,
+    /// Debian packages that may stay as they are unpacked.
+    pub allow_unconfigured: Vec<Setting<String>>,
     /// The command; none: found in the source.
     pub run: Option<Setting<Vec<String>>>,
     /// What stands before the command.

@@ -41,6 +41,8 @@ pub(super) fn none() -> Settings {
         package: None,
         groups: Vec::new(),
         extras: Vec::new(),
+        packages: Vec::new(),
+        allow_unconfigured: Vec::new(),
         run: None,
         entrypoint: None,
         workdir: Setting::default_of("/app".into()),
@@ -111,6 +113,8 @@ fn packages(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failur
     }
     settings.groups = strings(table.take("groups"))?;
     settings.extras = strings(table.take("extras"))?;
+    settings.packages = debian_packages(table.take("packages"))?;
+    settings.allow_unconfigured = debian_packages(table.take("allow-unconfigured"))?;
     Ok(())
 }
 
@@ -242,6 +246,10 @@ fn publish(table: &mut Table<'_>) -> Result<PublishSettings, Failure> {
 
 fn strings(found: Option<Value<'_>>) -> Result<Vec<Setting<String>>, Failure> {
     found.map_or(Ok(Vec::new()), |found| found.strings())
+}
+
+fn debian_packages(found: Option<Value<'_>>) -> Result<Vec<Setting<String>>, Failure> {
+    found.map_or(Ok(Vec::new()), |found| found.array()?.iter().map(|item| item.parsed(value::debian_package)).collect())
 }
 
 /// A text that splits into words, or an array of them.

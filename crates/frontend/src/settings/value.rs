@@ -182,6 +182,16 @@ pub(super) fn sha256(text: &str) -> Result<Digest, String> {
     format!("sha256:{hex}").parse().map_err(|_| format!("is '{text}', expected the 64 hexadecimal digits of a SHA-256"))
 }
 
+/// The name of a binary package (Debian Policy, section 5.6.1); `.deb` files and versions are not taken.
+pub(super) fn debian_package(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.');
+    let starts = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    match starts && text.len() >= 2 && text.bytes().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("is '{text}', expected the name of a Debian package such as \"libgl1\"")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -93,7 +93,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The words of each command of a line of shell. Comments are gone, quotes taken off.
-fn statements(line: &str) -> Vec<Vec<String>> {
+pub(super) fn statements(line: &str) -> Vec<Vec<String>> {
     let mut all = vec![Vec::new()];
     let mut word: Option<String> = None;
     let mut quote = None;

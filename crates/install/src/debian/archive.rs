@@ -148,7 +148,7 @@ fn choose(universe: &Universe<'_>, debian: &Debian, request: &BaseRequest<'_>) -
     Ok(chosen)
 }
 
-fn locked(universe: &Universe<'_>, id: Id) -> Option<LockedDeb> {
+pub(super) fn locked(universe: &Universe<'_>, id: Id) -> Option<LockedDeb> {
     let candidate = universe.get(id)?;
     let package = candidate.package;
     Some(LockedDeb {
@@ -171,7 +171,7 @@ fn upstream(debs: &[LockedDeb], name: &str) -> Result<String, ArchiveError> {
     version.ok_or_else(|| ArchiveError::Lacks { package: name.into() })
 }
 
-fn not_older(request: &BaseRequest<'_>, epoch: u64) -> Result<(), ArchiveError> {
+pub(super) fn not_older(request: &BaseRequest<'_>, epoch: u64) -> Result<(), ArchiveError> {
     match request.seen.and_then(|seen| seen.checked_sub(epoch)).filter(|by| *by > 0) {
         Some(by) => Err(ArchiveError::Release {
             suite: request.suite.into(),
@@ -182,14 +182,14 @@ fn not_older(request: &BaseRequest<'_>, epoch: u64) -> Result<(), ArchiveError> 
 }
 
 /// One suite: its signed state and its packages.
-struct Suite {
-    mirror: Mirror,
-    release: Release,
-    index: Index,
+pub(super) struct Suite {
+    pub(super) mirror: Mirror,
+    pub(super) release: Release,
+    pub(super) index: Index,
 }
 
 /// A suite's name and where it is.
-struct Wanted<'a> {
+pub(super) struct Wanted<'a> {
     codename: String,
     mirror: Mirror,
     root: &'a str,
@@ -199,7 +199,7 @@ struct Wanted<'a> {
 
 impl<'a> Archive<'a> {
     /// The three suites of a release, read side by side.
-    fn suites(&self, request: &BaseRequest<'_>) -> Result<Vec<Suite>, ArchiveError> {
+    pub(super) fn suites(&self, request: &BaseRequest<'_>) -> Result<Vec<Suite>, ArchiveError> {
         let wanted = self.wanted(request.suite);
         thread::scope(|scope| {
             let running: Vec<_> = wanted.iter().map(|suite| scope.spawn(move || self.suite(suite, request))).collect();
@@ -207,7 +207,7 @@ impl<'a> Archive<'a> {
         })
     }
 
-    fn wanted(&self, suite: &str) -> [Wanted<'a>; 3] {
+    pub(super) fn wanted(&self, suite: &str) -> [Wanted<'a>; 3] {
         let main = |codename: String| Wanted {
             codename,
             mirror: Mirror::Main,
@@ -249,7 +249,7 @@ impl<'a> Archive<'a> {
         Ok(Suite { mirror: wanted.mirror, release, index })
     }
 
-    fn release(&self, wanted: &Wanted<'_>, request: &BaseRequest<'_>) -> Result<Release, ArchiveError> {
+    pub(super) fn release(&self, wanted: &Wanted<'_>, request: &BaseRequest<'_>) -> Result<Release, ArchiveError> {
         let url = format!("{}/InRelease", wanted.folder());
         let suite = || wanted.codename.clone();
         let message = self
@@ -295,7 +295,7 @@ impl<'a> Archive<'a> {
 }
 
 impl Wanted<'_> {
-    fn folder(&self) -> String {
+    pub(super) fn folder(&self) -> String {
         format!("{}/dists/{}", self.root.trim_end_matches('/'), self.codename)
     }
 
@@ -305,7 +305,7 @@ impl Wanted<'_> {
 }
 
 /// By digest where the archive offers that: then a mirror in the middle of an update does no harm.
-fn index_url(wanted: &Wanted<'_>, release: &Release, path: &str, digest: &Digest) -> String {
+pub(super) fn index_url(wanted: &Wanted<'_>, release: &Release, path: &str, digest: &Digest) -> String {
     match path.rsplit_once('/') {
         Some((folder, _)) if release.by_hash => {
             format!("{}/{folder}/by-hash/SHA256/{}", wanted.folder(), digest.hex())

@@ -74,6 +74,22 @@ pub enum ArchiveError {
         /// What the network said.
         source: NetError,
     },
+    /// A package that needs a newer version of one of the base.
+    #[error("adding packages to the base: {package} needs {need}, and the base has {found}")]
+    Outdated {
+        /// Which package.
+        package: String,
+        /// The relation.
+        need: String,
+        /// Name and version.
+        found: String,
+    },
+    /// A package of which a distroless base has a part alone.
+    #[error("adding packages to the base: {package} is in the base already, without its programs")]
+    Partial {
+        /// Which.
+        package: String,
+    },
     /// A download that failed.
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -88,7 +104,8 @@ pub enum ArchiveError {
 impl Diagnose for ArchiveError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Suite { .. } => Fault::Usage,
+            Self::Suite { .. } | Self::Partial { .. } => Fault::Usage,
+            Self::Outdated { .. } => Fault::Input,
             Self::Solve(error) => error.fault(),
             Self::Panicked => Fault::Bug,
             _ => Fault::World,
@@ -119,6 +136,8 @@ impl Diagnose for ArchiveError {
                 }
                 hints
             }
+            Self::Outdated { .. } => vec!["`corten lock` takes the base anew, too".into()],
+            Self::Partial { .. } => vec!["variant = \"slim\" has the whole package".into()],
             Self::Fetch(error) => error.hints(),
             Self::Store(error) => error.hints(),
             Self::Panicked => Vec::new(),

@@ -64,7 +64,7 @@ const CONFIGURATION: [&str; 18] = [
 
 impl Cut {
     /// Is the dependency of `from` on `group` dropped?
-    fn drops(self, from: &str, group: &Group<'_>) -> bool {
+    pub(super) fn drops(self, from: &str, group: &Group<'_>) -> bool {
         let Some(first) = group.first() else { return true };
         self == Self::Configuration
             && (CONFIGURATION.contains(&first.name)

@@ -7,6 +7,8 @@
 //! The order matters: alternatives add links that the cache must see; the checks look at the files as they will be.
 //! Nothing depends on the clock, the host's files, or the order in which the .debs are given.
 
+mod effects;
+mod extra;
 mod files;
 mod prune;
 mod scripts;
@@ -32,6 +34,8 @@ use super::deb::{ControlMember, Deb, DebError, DebFile};
 use super::seeds::Debian;
 use super::{Variant, dpkg, ldcache};
 
+pub use extra::{ExtraOptions, add_packages};
+pub(super) use prune::is_partial;
 pub use tree::{Node, NodeKind, Tree, TreeError};
 
 /// How a base is made.
@@ -173,7 +177,9 @@ impl Diagnose for BaseError {
 
     fn hints(&self) -> Vec<String> {
         match self {
-            Self::Script { package, .. } => vec![format!("leave {package} out, or use a base image that has it")],
+            Self::Script { package, .. } => {
+                vec![format!("leave {package} out, or take it as it is unpacked: allow-unconfigured = [\"{package}\"]")]
+            }
             Self::Unresolved(missing) => missing.iter().skip(1).take(9).map(ToString::to_string).collect(),
             Self::Scratch(source) => source.hints(),
             Self::Bytecode(_) => vec![
@@ -191,7 +197,7 @@ impl Diagnose for BaseError {
 /// [`BaseError`]: a .deb that is not what it should be, files that collide, a script that is not understood, a library
 /// that is missing, an interpreter that fails.
 pub fn build_base(debs: &[DebFile], options: &BaseOptions<'_>) -> Result<Base, BaseError> {
-    let mut making = Making { tree: Tree::default(), packages: Vec::new(), options };
+    let mut making = Making { tree: Tree::default(), packages: Vec::new(), options, unconfigured: &[] };
     making.lay_out()?;
     making.unpack(debs)?;
     making.run_effects()?;
@@ -239,6 +245,8 @@ struct Making<'a> {
     tree: Tree,
     packages: Vec<Package>,
     options: &'a BaseOptions<'a>,
+    /// Packages whose scripts may stay undone.
+    unconfigured: &'a [String],
 }
 
 impl Making<'_> {
@@ -324,7 +332,7 @@ impl Making<'_> {
     /// The files of another processor's Python.
     fn unpacked(&self, compiler: Compiler<'_>) -> Result<Tree, BaseError> {
         let options = BaseOptions { architecture: compiler.architecture, compiler: None, ..*self.options };
-        let mut making = Making { tree: Tree::default(), packages: Vec::new(), options: &options };
+        let mut making = Making { tree: Tree::default(), packages: Vec::new(), options: &options, unconfigured: &[] };
         making.lay_out()?;
         making.unpack(compiler.debs)?;
         Ok(making.tree)

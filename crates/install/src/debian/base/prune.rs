@@ -60,6 +60,11 @@ pub(super) fn is_pruned(variant: Variant, package: &str, entry: &Entry) -> bool 
     }
 }
 
+/// Is of this package only a part in a distroless base?
+pub(in crate::debian) fn is_partial(package: &str) -> bool {
+    PARTIAL.iter().any(|(name, _)| *name == package)
+}
+
 /// `/etc/dpkg/dpkg.cfg.d/corten`: the same rules in dpkg's words.
 pub(super) fn dpkg_configuration() -> String {
     let lines = SLIM.iter().map(|folder| format!("path-exclude=/usr/share/{folder}/*\n"));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use corten_oci::LayerPath;
 
-use super::{BaseError, Making};
+use super::{BaseError, Making, effects};
 use crate::debian::alternatives;
 
 /// The lines of profile `unix`, which is all that a base has: placeholder's type, the primary block, the additional.
@@ -19,13 +19,21 @@ impl Making<'_> {
     pub(super) fn make_alternatives(&mut self) -> Result<(), BaseError> {
         let mut installs = Vec::new();
         for package in &self.packages {
+            let name = package.control.package();
+            if let Some(known) = effects::alternatives(name) {
+                installs.extend(known);
+                continue;
+            }
             let script = String::from_utf8_lossy(package.member("postinst").unwrap_or_default());
-            let found = alternatives::parse_script(&script).map_err(|why| BaseError::Script {
-                package: package.control.package().to_owned(),
+            let found = alternatives::parse_script(&script);
+            if found.is_err() && self.unconfigured.contains(&name.to_owned()) {
+                continue;
+            }
+            installs.extend(found.map_err(|why| BaseError::Script {
+                package: name.to_owned(),
                 script: "postinst",
                 why,
-            })?;
-            installs.extend(found);
+            })?);
         }
         let groups = alternatives::groups(installs, |path| self.tree.exists(path));
         for group in groups {

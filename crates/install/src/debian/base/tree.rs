@@ -4,7 +4,7 @@
 //! are followed (inside the root, never out of it), a directory never replaces a link to a directory, and no file
 //! replaces another package's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -201,6 +201,13 @@ impl Tree {
                 self.nodes.remove(&path);
             }
         }
+    }
+
+    /// Of these paths alone.
+    #[must_use]
+    pub fn only(&self, paths: &BTreeSet<LayerPath>) -> Self {
+        let nodes = paths.iter().filter_map(|path| Some((path.clone(), self.nodes.get(path)?.clone())));
+        Self { nodes: nodes.collect() }
     }
 
     /// Changes what is at a path, no link followed.

@@ -1,0 +1,181 @@
+//! Proves of a whole image that its programs start: every library that an ELF file needs is sought as the loader would.
+//!
+//! ```text
+//! each layer, once:  files ─► the few bytes of an ELF file that matter ([`Collector`]) ─► needed libraries, run paths
+//! each image:        layers' indexes, one upon the other ─► where a library is found ─► what is missing ([`missing`])
+//! ```
+//!
+//! A library is sought in `DT_RUNPATH` (or `DT_RPATH`, where there is none) with `$ORIGIN`, in `LD_LIBRARY_PATH` of the
+//! image's config, in the folders of `ld.so.conf`, then in the trusted ones (ld.so(8)). Two rules beside the loader's: what
+//! the GPU's driver brings comes from the host; and a library that lies elsewhere in `site-packages` is taken for loaded
+//! by then, as extensions of torch count on.
+
+mod find;
+mod sketch;
+
+use std::sync::{Arc, Mutex};
+
+use corten_elf::{Elf, Machine};
+use corten_layer::write::Watch;
+use corten_oci::{Architecture, DiffId, Digest, Entry, Kind, LayerPath};
+use corten_store::Key;
+use serde::{Deserialize, Serialize};
+
+pub use find::{ImageLayer, Missing, missing};
+use sketch::Sketch;
+
+/// Raised when [`LayerPrograms`] of the same layer change.
+pub const FORMAT: u32 = 1;
+
+/// Bytes of a file of `ld.so.conf.d` that are read.
+const LONGEST_CONFIGURATION: usize = 64 * 1024;
+/// Names that one file may need; the most that was seen is 60.
+const MOST_NEEDED: usize = 4096;
+
+/// What the loader must know of a layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerPrograms {
+    /// In the order of the layer.
+    pub programs: Vec<Program>,
+    /// Folders that its `ld.so.conf` files name.
+    pub folders: Vec<String>,
+    /// ELF files that could not be read.
+    pub unread: Vec<LayerPath>,
+}
+
+/// A program or library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Where.
+    pub path: LayerPath,
+    /// For which processor; none for one that no image of ours runs on.
+    pub architecture: Option<Architecture>,
+    /// Its own name, for libraries that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soname: Option<String>,
+    /// Libraries that are loaded with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needed: Vec<String>,
+    /// Where they are sought first, `:`-separated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_path: Option<String>,
+}
+
+/// Under which key a store remembers the [`LayerPrograms`] of a layer, as JSON.
+pub fn key(diff_id: &DiffId) -> Key {
+    Key(Digest::of(format!("programs {FORMAT} {diff_id}")))
+}
+
+/// A collector that a writer of layers holds while somebody waits for what it finds.
+#[derive(Clone, Default)]
+pub struct Watcher(Arc<Mutex<Collector>>);
+
+impl Watcher {
+    /// What was found until now.
+    pub fn finish(&self) -> LayerPrograms {
+        self.0.lock().map(|mut collector| std::mem::take(&mut *collector).finish()).unwrap_or_default()
+    }
+
+    fn with(&self, work: impl FnOnce(&mut Collector)) {
+        if let Ok(mut collector) = self.0.lock() {
+            work(&mut collector);
+        }
+    }
+}
+
+impl Watch for Watcher {
+    fn begin(&mut self, entry: &Entry) {
+        self.with(|collector| collector.begin(entry));
+    }
+
+    fn content(&mut self, bytes: &[u8]) {
+        self.with(|collector| collector.content(bytes));
+    }
+
+    fn end(&mut self) {
+        self.with(Collector::end);
+    }
+}
+
+/// Looks at the files of a layer as they pass by.
+#[derive(Default)]
+pub struct Collector {
+    found: LayerPrograms,
+    file: Option<(LayerPath, Watched)>,
+}
+
+enum Watched {
+    Program(Sketch),
+    Configuration(Vec<u8>),
+}
+
+impl Collector {
+    /// A file of the layer begins.
+    pub fn begin(&mut self, entry: &Entry) {
+        let watched = match entry.kind {
+            Kind::File if is_configuration(&entry.path) => Watched::Configuration(Vec::new()),
+            Kind::File => Watched::Program(Sketch::default()),
+            _ => return,
+        };
+        self.file = Some((entry.path.clone(), watched));
+    }
+
+    /// More of its bytes.
+    pub fn content(&mut self, bytes: &[u8]) {
+        match &mut self.file {
+            Some((_, Watched::Program(sketch))) => sketch.push(bytes),
+            Some((_, Watched::Configuration(text))) => {
+                let room = LONGEST_CONFIGURATION.saturating_sub(text.len());
+                text.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            }
+            None => {}
+        }
+    }
+
+    /// It is complete.
+    pub fn end(&mut self) {
+        match self.file.take() {
+            Some((path, Watched::Program(sketch))) => self.program(path, sketch),
+            Some((_, Watched::Configuration(text))) => {
+                let text = String::from_utf8_lossy(&text).into_owned();
+                let folders = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+                self.found.folders.extend(folders.filter(|line| line.starts_with('/')).map(str::to_owned));
+            }
+            None => {}
+        }
+    }
+
+    /// What was found.
+    pub fn finish(mut self) -> LayerPrograms {
+        self.end();
+        self.found
+    }
+
+    fn program(&mut self, path: LayerPath, sketch: Sketch) {
+        let Some(bytes) = sketch.finish() else { return };
+        match Elf::read(&bytes) {
+            Ok(elf) => {
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                let dynamic = elf.dynamic.unwrap_or_default();
+                self.found.programs.push(Program {
+                    path,
+                    architecture: match elf.machine {
+                        Machine::X86_64 => Some(Architecture::Amd64),
+                        Machine::Aarch64 => Some(Architecture::Arm64),
+                        Machine::Other(_) => None,
+                    },
+                    soname: dynamic.soname.map(text),
+                    needed: dynamic.needed.iter().take(MOST_NEEDED).map(|name| text(name)).collect(),
+                    run_path: dynamic.runpath.or(dynamic.rpath).map(text),
+                });
+            }
+            Err(corten_elf::ElfError::NotElf | corten_elf::ElfError::Unsupported) => {}
+            Err(_) => self.found.unread.push(path),
+        }
+    }
+}
+
+fn is_configuration(path: &LayerPath) -> bool {
+    let text = path.as_str().unwrap_or_default();
+    text == "etc/ld.so.conf" || (text.starts_with("etc/ld.so.conf.d/") && text.ends_with(".conf"))
+}

@@ -67,8 +67,8 @@ pub struct BaseOptions<'a> {
 /// A Python of the same version for another processor, which runs where the base's own does not.
 ///
 /// Bytecode does not depend on the processor: `marshal` writes every number little-endian and of a fixed width, and
-/// what the compiler folds (`-1`, `1 << 40`, `1.5 * 2`) has Python's own numbers, which are the same everywhere. The
-/// program's tests compare it with what the base's own interpreter makes under emulation.
+/// what the compiler folds (`-1`, `1 << 40`, `1.5 * 2`) has Python's own numbers, which are the same everywhere. Not
+/// yet compared with what the base's own interpreter makes under emulation.
 #[derive(Debug, Clone, Copy)]
 pub struct Compiler<'a> {
     /// For which processor it is.

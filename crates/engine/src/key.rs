@@ -7,7 +7,8 @@ use corten_install::python::{self, Conflict};
 use corten_layer::write::Compression;
 use corten_oci::{DiffId, Digest};
 use corten_plan::{
-    AppFiles, Bytecode, Debs, GeneratedFile, GeneratedKind, LockedWheel, Op, OwnWheels, Packages, Sources, Wheels,
+    AppFiles, Bytecode, Debs, GeneratedFile, GeneratedKind, LockedWheel, Op, OwnWheels, Packages, Sdist, Sources,
+    Wheels,
 };
 use corten_store::Key;
 use serde::Serialize;
@@ -29,6 +30,7 @@ pub fn of(op: &Op, compression: Compression, below: &[DiffId], hidden: &[Conflic
     let keyed = Keying(compression);
     match op {
         Op::Wheels(wheels) => Some(keyed.key("wheels", wheels_facts(wheels))),
+        Op::Sdist(sdist) => Some(keyed.key("sdist", (sdist_facts(sdist), below))),
         Op::Own(own) => Some(keyed.key("own", own_facts(own))),
         Op::Debs(debs) => Some(keyed.key("debs", debs_facts(debs))),
         Op::Packages(packages) => Some(keyed.key("packages", packages_facts(packages))),
@@ -55,6 +57,13 @@ fn wheels_facts(wheels: &Wheels) -> impl Serialize + '_ {
 
 fn each_wheel(wheels: &[LockedWheel]) -> impl Serialize + '_ {
     wheels.iter().map(|wheel| (&wheel.file, wheel.digest, &wheel.direct_url)).collect::<Vec<_>>()
+}
+
+fn sdist_facts(sdist: &Sdist) -> impl Serialize + '_ {
+    let requires: Vec<_> = sdist.requires.iter().map(|wheel| (&wheel.file, wheel.digest)).collect();
+    let installed = (&sdist.prefix, &sdist.python, sdist.pure, &sdist.backend, &sdist.backend_path);
+    let source = (&sdist.sdist.file, sdist.sdist.digest, &sdist.sdist.direct_url);
+    (python::FORMAT, crate::sdist::FORMAT, source, requires, installed)
 }
 
 fn own_facts(own: &OwnWheels) -> impl Serialize + '_ {

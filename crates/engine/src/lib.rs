@@ -16,10 +16,15 @@ mod files;
 mod image;
 mod key;
 mod make;
+mod missing;
 mod own;
 mod packages;
+mod root;
+mod sdist;
 mod solve;
 
 pub use base::RunProgram;
+pub use corten_sandbox::{ARGUMENT as SANDBOX_ARGUMENT, init as sandbox_init};
 pub use make::Capabilities;
+pub use sdist::{Build, limits as build_limits, run as run_build};
 pub use solve::LocalEngine;

@@ -11,14 +11,14 @@ use corten_net::Client;
 use corten_oci::{Descriptor, Digest, Kind, LayerIndex, LayerPath, SetId};
 use corten_package::licence::{self, Stated};
 use corten_package::{PackageName, Purl};
-use corten_plan::{Bytecode, Installed, LockedWheel, Op, OwnWheels, Sources, Wheels};
+use corten_plan::{Bytecode, Installed, LockedWheel, Op, OwnWheels, Sdist, Sources, Wheels};
 use corten_store::{Batch, BlobWriter, Store};
 
 use crate::base::{self, RunProgram};
 use crate::bytecode::{self, Workshop};
 use crate::convert::Encoding;
 use crate::solve::Made;
-use crate::{app, convert as words, files, own, packages};
+use crate::{app, convert as words, files, own, packages, sdist};
 
 /// Writes to a blob are gathered to this many bytes.
 const BUFFER: usize = 1 << 18;
@@ -65,6 +65,7 @@ pub fn fetch_inputs<'p>(ops: impl Iterator<Item = &'p Op>, capabilities: &Capabi
                 debian::fetch_debs(&capabilities.archive, &locked, packages.epoch)?;
             }
             Op::Bytecode(Bytecode { of: Sources::Wheels(wheels), .. }) => downloads.extend(wheels.iter().map(download)),
+            Op::Sdist(sdist) => downloads.extend([&sdist.sdist].into_iter().chain(&sdist.requires).map(download)),
             Op::Own(_) | Op::Files { .. } | Op::Bytecode(_) | Op::Image(_) => {}
         }
     }
@@ -105,6 +106,7 @@ pub fn make_layer(
     let encoding = means.encoding;
     match op {
         Op::Wheels(wheels) => wheel_layer(wheels, capabilities, encoding, sink),
+        Op::Sdist(sdist) => sdist_layer(sdist, means, capabilities, batch, sink),
         Op::Own(own) => own_layer(own, capabilities, encoding, sink),
         Op::Packages(added) => {
             let (sink, written, installed) = packages::write(added, capabilities, encoding, sink)?;
@@ -191,6 +193,29 @@ fn own_layer(
     let (made, index) = finish(sink, written, encoding, installed)?;
     let conflicts = packed.into_iter().flat_map(|(report, _)| report.conflicts).collect();
     Ok((Made { conflicts, ..made }, index))
+}
+
+fn sdist_layer(
+    sdist: &Sdist,
+    means: &Means<'_>,
+    capabilities: &Capabilities<'_>,
+    batch: &Batch<'_>,
+    sink: Sink<'_>,
+) -> Result<(Made, LayerIndex), Report> {
+    let [base] = means.below.as_slice() else { return Err(Failure::bug("a build has one base").into()) };
+    let (file, digest) = sdist::build(sdist, base, capabilities, batch)?;
+    let name = PackageName::new(&sdist.sdist.name).map_err(|error| Failure::input(error.to_string()))?;
+    let wheel = WheelSource {
+        name: sdist.sdist.name.clone(),
+        version: sdist.sdist.version.clone(),
+        purl: Purl::pypi(&name, &sdist.sdist.version).to_string(),
+        file,
+        direct_url: sdist.sdist.direct_url.clone(),
+    };
+    let target = InstallTarget { prefix: sdist.prefix.clone(), python: sdist.python.version };
+    let (sink, written, reports) = convert_into(&[wheel], &target, means.encoding.writer(sink, MTIME))?;
+    let installed = reports.iter().map(|report| installed(report, digest)).collect();
+    finish(sink, written, means.encoding, installed)
 }
 
 /// A wheel of the store.

@@ -13,6 +13,7 @@ use corten_store::{Key, Store};
 
 use crate::plan::Planned;
 use crate::remote;
+use crate::sdists::Needed;
 use crate::world::World;
 
 /// Raised when the text changes for the same image.
@@ -81,9 +82,21 @@ fn input(planned: &Planned, built: &Built, with_files: bool, world: &World<'_>) 
         planned.packages.wheels.iter().map(|wheel| (wheel.digest, wheel.url.as_str())).collect();
     let sources: HashMap<Digest, String> =
         planned.packages.sources.iter().map(|source| (source.wheel, source.sentence())).collect();
+    let builds: HashMap<&str, &Needed> =
+        planned.packages.builds.iter().map(|build| (build.sdist.name.as_str(), build)).collect();
     let packages = built.layers.iter().flat_map(|layer| {
-        let package =
-            |one: &Installed| BomPackage { source: sources.get(&one.digest).cloned(), ..package(one, layer, &urls) };
+        let package = |one: &Installed| {
+            let package = package(one, layer, &urls);
+            match builds.get(one.name.as_str()).filter(|_| one.purl.starts_with("pkg:pypi/")) {
+                Some(build) => BomPackage {
+                    source: Some(build.sentence()),
+                    download_url: Some(build.sdist.url.clone()),
+                    kind: BomKind::Wheel,
+                    ..package
+                },
+                None => BomPackage { source: sources.get(&one.digest).cloned(), ..package },
+            }
+        };
         layer.installed.iter().map(package).collect::<Vec<_>>()
     });
     let weights = built.layers.iter().find(|layer| layer.what == "weights");

@@ -120,6 +120,7 @@ impl Files {
     /// How the service starts: as the settings say, else as the sources show.
     pub fn start(&self, project: &Project, packages: &Packages) -> Result<Entry, Failure> {
         let wheels = packages.wheels.iter().map(|wheel| wheel.name.clone());
+        let wheels = wheels.chain(packages.builds.iter().map(|build| build.sdist.name.clone()));
         let installed: Vec<String> = wheels.chain(packages.local.iter().map(|local| local.name.clone())).collect();
         entry::find(&Facts { sources: &self.sources, settings: &project.settings, installed: &installed })
     }

@@ -6,6 +6,7 @@
 //! | Debian packages beside the base | they do, or the base |
 //! | each wheel of a megabyte or more, by size | that wheel does |
 //! | small wheels, in eight buckets | one of the bucket does |
+//! | each package that is built from source | its source, what its build needs |
 //! | generated: user, venv's links | user, Python |
 //! | bytecode of wheels of 8 MB or more each, of the others in eight buckets | one of the layer's wheels, or Python does |
 //! | weights, uncompressed | the weights do |
@@ -18,8 +19,8 @@ use corten_install::python::{Group, Groups, InstallTarget, VenvKind, generated_f
 use corten_oci::{Architecture, ContainerConfig};
 use corten_plan::{
     AppFiles, Bytecode, Compiler, Compression, Debs, FetchedFile, GeneratedFile, GeneratedKind, ImageSpec, LockedBase,
-    LockedPackages, LockedWheel, Op, OwnWheel, OwnWheels, Packages, Plan, PythonTarget, SourceFile, Sources, Step,
-    StepId, Target, Wheels,
+    LockedPackages, LockedWheel, Op, OwnWheel, OwnWheels, Packages, Plan, PythonTarget, Sdist, SourceFile, Sources,
+    Step, StepId, Target, Wheels,
 };
 
 use crate::start::{UID, VENV};
@@ -38,6 +39,8 @@ pub struct Answers {
     pub python: PythonTarget,
     /// Sorted by name.
     pub wheels: Vec<LockedWheel>,
+    /// Packages that are built from source, and what they are built in.
+    pub builds: Option<(LockedBase, Vec<Sdist>)>,
     /// The project's own packages, sorted by name.
     pub own: Vec<OwnWheel>,
     /// Weights, at their places in the image.
@@ -57,7 +60,7 @@ pub struct Answers {
 }
 
 /// The plan, and its step that makes the image.
-pub fn lower(answers: Answers) -> (Plan, StepId) {
+pub fn lower(mut answers: Answers) -> (Plan, StepId) {
     let architecture: Architecture = answers.base.architecture;
     let compression = answers.layers.compression.value;
     let compiled = Compiled::of(&answers);
@@ -66,6 +69,7 @@ pub fn lower(answers: Answers) -> (Plan, StepId) {
     steps.extend(added.map(|added| packages_step(&answers.base, added, &answers.unconfigured)));
     let system: Vec<StepId> = (0..steps.len()).map(StepId).collect();
     let system_layers = system.len();
+    let builds = answers.builds.take();
     let groups = groups(&answers.wheels, answers.layers.bytecode.value);
     steps.extend(wheel_steps(&answers.wheels, &groups.wheels, &answers.python));
     steps.push(generated_step(&answers, system));
@@ -90,7 +94,19 @@ pub fn lower(answers: Answers) -> (Plan, StepId) {
     let (wheels, own) = (of_wheels.len(), of_project.len());
     steps.extend(of_wheels);
     steps.extend(of_project);
-    let layers = (0..lower).chain(first..first + wheels).chain(lower..end).chain(first + wheels..first + wheels + own);
+    let built = steps.len() + 1;
+    if let Some((base, sdists)) = builds {
+        let name = format!("for builds, not in the image: base {} slim", base.reference);
+        let at = StepId(steps.len());
+        steps.push(Step { name, ..base_step(&base, None) });
+        steps.extend(sdists.into_iter().map(|sdist| sdist_step(sdist, at)));
+    }
+    let built = built..steps.len();
+    let layers = (0..lower)
+        .chain(built)
+        .chain(first..first + wheels)
+        .chain(lower..end)
+        .chain(first + wheels..first + wheels + own);
     let inputs = layers.map(StepId).collect();
     let spec = ImageSpec { architecture, config: answers.config, created: answers.created };
     let image = StepId(steps.len());
@@ -231,6 +247,11 @@ fn virtual_environment(python: &PythonTarget) -> impl Iterator<Item = GeneratedF
         };
         GeneratedFile { path: file.path, kind, mode, uid: 0, gid: 0 }
     })
+}
+
+fn sdist_step(sdist: Sdist, base: StepId) -> Step {
+    let name = format!("{} {}, built from source", sdist.sdist.name, sdist.sdist.version);
+    Step { op: Op::Sdist(Box::new(sdist)), inputs: vec![base], name }
 }
 
 fn own_step(wheels: Vec<OwnWheel>, python: PythonTarget) -> Step {

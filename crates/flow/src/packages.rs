@@ -20,11 +20,11 @@ use serde::{Deserialize, Serialize};
 use crate::local;
 use crate::project::Project;
 use crate::remote::{self, mirrored};
-use crate::sdists::{self, FromSource};
+use crate::sdists::{self, FromSource, Made, Needed};
 use crate::world::World;
 
 /// Where wheels come from if nothing else is said.
-const PYPI: &str = "https://pypi.org/simple";
+pub const PYPI: &str = "https://pypi.org/simple";
 
 /// Raised when the choice of wheels changes for the same lock.
 const FORMAT: u32 = 5;
@@ -36,6 +36,8 @@ pub struct Packages {
     pub wheels: Vec<LockedWheel>,
     /// Those of them that were made of source distributions.
     pub sources: Vec<FromSource>,
+    /// Packages that have to be built; not among `wheels`.
+    pub builds: Vec<Needed>,
     /// Packages of the project itself.
     pub local: Vec<Local>,
     /// Dependency groups that were taken.
@@ -136,10 +138,11 @@ fn choose_packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Res
     let yanked = yanked(&resolved, &chosen);
     let mut recorded = known_hashes(project, wish);
     let pinned = pin_all(project, &resolved, chosen, &mut recorded, world)?;
-    let (wheels, sources) = make_wheels(&resolved, pinned, world)?;
+    let AllMade { wheels, sources, builds } = make_wheels(&resolved, pinned, world)?;
     Ok(Packages {
         wheels,
         sources,
+        builds,
         local: local(&resolved),
         groups: resolved.groups,
         groups_left_out: resolved.groups_left_out,
@@ -166,19 +169,32 @@ fn local(resolved: &Resolved) -> Vec<Local> {
     local
 }
 
-/// Makes wheels of the source distributions among the files.
-fn make_wheels(
-    resolved: &Resolved,
-    pinned: Vec<LockedWheel>,
-    world: &World<'_>,
-) -> Result<(Vec<LockedWheel>, Vec<FromSource>), Report> {
+/// Wheels, those of them that were made here, and what has to be built.
+#[derive(Default)]
+struct AllMade {
+    wheels: Vec<LockedWheel>,
+    sources: Vec<FromSource>,
+    builds: Vec<Needed>,
+}
+
+/// Makes wheels of the source distributions among the files; those that have to be built are left out.
+fn make_wheels(resolved: &Resolved, pinned: Vec<LockedWheel>, world: &World<'_>) -> Result<AllMade, Report> {
     let pairs: Vec<(&Wanted, LockedWheel)> = resolved.wanted.iter().zip(pinned).collect();
     let made = side_by_side(&pairs, world.jobs, |(wanted, file)| match file.file.ends_with(".whl") {
-        true => Ok((file.clone(), None)),
-        false => sdists::wheel(file.clone(), wanted, world).map(|(wheel, from)| (wheel, Some(from))),
+        true => Ok(Made::Wheel(file.clone(), None)),
+        false => sdists::wheel(file.clone(), wanted, world),
     })?;
-    let (wheels, sources): (Vec<_>, Vec<_>) = made.into_iter().unzip();
-    Ok((wheels, sources.into_iter().flatten().collect()))
+    let mut all = AllMade::default();
+    for made in made {
+        match made {
+            Made::Wheel(wheel, source) => {
+                all.wheels.push(wheel);
+                all.sources.extend(source);
+            }
+            Made::Build(needed) => all.builds.push(needed),
+        }
+    }
+    Ok(all)
 }
 
 /// A file for each package, a wheel or else its source distribution, or one error that names all packages without one.

@@ -15,8 +15,8 @@ use corten_frontend::settings::Settings;
 use corten_install::python::bytecode::estimated_size;
 use corten_oci::Architecture;
 use corten_plan::{
-    CortenLock, FetchedFile, LockedBase, LockedLock, LockedWeight, OwnWheel, Plan, PythonTarget, SourceFile, Sources,
-    StepId,
+    CortenLock, FetchedFile, LockedBase, LockedBuilds, LockedLock, LockedWeight, OwnWheel, Plan, PythonTarget,
+    SourceFile, Sources, StepId,
 };
 
 use crate::context::{Ignored, Outside};
@@ -29,7 +29,7 @@ use crate::packages::{Packages, Wish, packages};
 use crate::project::{Project, ProjectOptions};
 use crate::tags::{Origin, rfc3339};
 use crate::world::World;
-use crate::{base, bases, stale, start, weights};
+use crate::{base, bases, builds, stale, start, weights};
 
 /// What is asked of a plan.
 #[derive(Debug, Clone, Default)]
@@ -136,6 +136,7 @@ struct Platform {
     python: PythonTarget,
     python_why: String,
     packages: Packages,
+    builds: Option<LockedBuilds>,
 }
 
 fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result<Platform, Report> {
@@ -155,7 +156,13 @@ fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result
     let host = base::host(project, &choice.base, &base, options.renew, world)?;
     bases::check_python(project, &base.reference, &python.full_version)?;
     let packages = packages(project, &Wish { asked: &asked, python: &python, renew: options.renew }, world)?;
-    Ok(Platform { base, host, python, python_why: choice.why, packages })
+    let builds = builds::lock(
+        project,
+        &packages,
+        &builds::Target { base: &base, python: &python, renew: options.renew },
+        world,
+    )?;
+    Ok(Platform { base, host, python, python_why: choice.why, packages, builds })
 }
 
 fn joined(settings: &[corten_frontend::settings::Setting<String>], flags: &[String]) -> Vec<String> {
@@ -174,7 +181,7 @@ fn assemble(
     options: &PlanOptions,
     world: &World<'_>,
 ) -> Result<Planned, Report> {
-    let Platform { base, host, python, python_why, packages } = platform;
+    let Platform { base, host, python, python_why, packages, builds } = platform;
     let start = files.start(&project, &packages)?;
     let own = own::own(&project, &packages, &files, world)?;
     let remote = weights::remote(&project, &files.weights, options.renew, world)?;
@@ -186,7 +193,7 @@ fn assemble(
     let created = created(commit.as_ref(), world)?;
     let mut config = start::config(&project.settings, &start);
     config.labels = Some(labels(&project.settings, &base, &version, commit.as_ref(), &dirty, created.as_ref()));
-    let new_lock = new_lock(&project, &base, host.as_ref(), &packages, remote.locked);
+    let new_lock = new_lock(&project, &base, host.as_ref(), &packages, remote.locked, builds.clone());
     if let (Some((_, changes)), true) = (&new_lock, options.locked) {
         return Err(Failure::input(format!("corten.lock would change: {}", changes.join("; ")))
             .hint("run `corten lock`, or build without --locked, and commit corten.lock")
@@ -201,6 +208,7 @@ fn assemble(
         host: host.clone(),
         python: python.clone(),
         wheels: packages.wheels.clone(),
+        builds: builds.map(|locked| builds::steps(&project, &packages, locked, &python)),
         own: own.wheels.clone(),
         weights: weights.clone(),
         fetched: remote.fetched.clone(),
@@ -262,6 +270,9 @@ fn decide((python, why): (&PythonTarget, &str), packages: &Packages, start: &Ent
     for source in &packages.sources {
         decide("source", &format!("{} {}", source.name, source.version), &source.sentence());
     }
+    for build in &packages.builds {
+        decide("source", &format!("{} {}", build.sdist.name, build.sdist.version), &build.sentence());
+    }
     for warning in packages.warnings.iter().chain(&start.warning) {
         world.events.warning(warning);
     }
@@ -321,6 +332,7 @@ fn new_lock(
     host: Option<&LockedBase>,
     packages: &Packages,
     weights: Vec<LockedWeight>,
+    build: Option<LockedBuilds>,
 ) -> Option<(CortenLock, Vec<String>)> {
     let name = project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut recorded = packages.recorded.clone();
@@ -337,9 +349,11 @@ fn new_lock(
             recorded.entry(file.clone()).or_insert(*digest);
         }
     }
+    let found = project.corten_lock.as_ref().filter(|_| bases.len() > 1).and_then(|found| found.build.clone());
+    let build = builds::joined(build, found);
     bases.sort_by_key(|base| base.architecture);
     let lock = LockedLock { file: name, digest: project.lock_digest, recorded };
-    let wanted = CortenLock { version: 1, lock: Some(lock), bases, weights };
+    let wanted = CortenLock { version: 1, lock: Some(lock), bases, weights, build };
     let changes = match &project.corten_lock {
         Some(found) if *found == wanted => return None,
         Some(found) => changes(found, &wanted),
@@ -366,6 +380,9 @@ fn changes(found: &CortenLock, wanted: &CortenLock) -> Vec<String> {
     let gone = found.bases.iter().filter(|base| wanted.base(base.architecture).is_none());
     changes.extend(gone.map(|base| format!("{} for linux/{} goes", base.reference, base.architecture)));
     changes.extend(weights::changes(&found.weights, &wanted.weights));
+    if found.build != wanted.build {
+        changes.push("what building from source needs".to_owned());
+    }
     if changes.is_empty() {
         changes.push("the state of the archive".to_owned());
     }

@@ -2,6 +2,7 @@
 //!
 //! Where the project of an sdist is static, its wheel is computed as its build backend would make it, and nothing of it
 //! runs. The wheel lies in the store as if it had been downloaded; its sdist, pinned by the lock, is what it is fetched by.
+//! Where its backend has to run, it is built in the sandbox, as a step of the plan: see [`crate::builds`].
 
 use std::fs::File;
 use std::io::BufReader;
@@ -10,7 +11,7 @@ use std::path::Path;
 use corten_diagnostic::{Diagnose, Failure, Report, Span};
 use corten_frontend::python::Wanted;
 use corten_frontend::python::project::{
-    Content, Folder, Kind, Listed, OwnWheel, Project as Source, RefusalKind, own_wheel,
+    BuildSystem, Content, Folder, Kind, Listed, OwnWheel, Project as Source, RefusalKind, build_system, own_wheel,
 };
 use corten_install::fetch::{Download, fetch};
 use corten_install::python::Packer;
@@ -41,6 +42,39 @@ pub struct FromSource {
     pub how: String,
 }
 
+/// A package that has to be built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needed {
+    /// The sdist: `file`, `url`, `digest` and `size` are its own.
+    pub sdist: LockedWheel,
+    /// Why its wheel cannot be computed.
+    pub why: String,
+    /// What its build needs, as it says.
+    pub requires: Vec<String>,
+    /// What builds it.
+    pub backend: String,
+    /// Where in the source the backend may lie.
+    pub backend_path: Vec<String>,
+    /// Where the lock names it, from 1.
+    pub line: usize,
+}
+
+impl Needed {
+    /// For plans and bills of materials.
+    pub fn sentence(&self) -> String {
+        let LockedWheel { file, digest, .. } = &self.sdist;
+        format!("built in the sandbox by {} from {file} ({digest}): {}", self.backend, self.why)
+    }
+}
+
+/// What becomes of a source distribution.
+pub enum Made {
+    /// A wheel, now.
+    Wheel(LockedWheel, Option<FromSource>),
+    /// It has to be built.
+    Build(Needed),
+}
+
 impl FromSource {
     /// For bills of materials: `computed … from docopt-0.6.2.tar.gz (sha256:…)`.
     pub fn sentence(&self) -> String {
@@ -51,8 +85,8 @@ impl FromSource {
 /// Turns the sdist that the lock names into a wheel of the store.
 ///
 /// # Errors
-/// Input, at the lock's line, for an sdist that is hostile or broken, or of another package, or that would have to run code.
-pub fn wheel(sdist: LockedWheel, wanted: &Wanted, world: &World<'_>) -> Result<(LockedWheel, FromSource), Report> {
+/// Input, at the lock's line, for an sdist that is hostile or broken, or of another package.
+pub fn wheel(sdist: LockedWheel, wanted: &Wanted, world: &World<'_>) -> Result<Made, Report> {
     let download = Download {
         urls: vec![sdist.url.clone()],
         digest: sdist.digest,
@@ -64,7 +98,19 @@ pub fn wheel(sdist: LockedWheel, wanted: &Wanted, world: &World<'_>) -> Result<(
     let unpacked = unpack(world.store.file(&sdist.digest)?, &sdist.file, scratch.path())
         .map_err(|error| told(&error, &wanted.at))?;
     let tree = Tree { unpacked: &unpacked, shown: Path::new(&sdist.file) };
-    let computed = compute(&tree, wanted)?;
+    let asked = Source { folder: &tree, shown: tree.shown, version: None, git: None, ignored_above: &[], locked: None };
+    let computed = match own_wheel(&asked) {
+        Ok(computed) => computed,
+        Err(refusal) if refusal.kind() == RefusalKind::NeedsBuild => {
+            let system = build_system(&asked).map_err(|refusal| told(&refusal, &wanted.at))?;
+            let why = match refusal.span() {
+                Some(at) => format!("{} ({at})", refusal.reason()),
+                None => refusal.reason().to_owned(),
+            };
+            return Ok(Made::Build(needed(sdist, why, system, wanted)));
+        }
+        Err(refusal) => return Err(told(&refusal, &wanted.at).into()),
+    };
     check(&computed, &sdist, wanted)?;
     let version = wanted.version.as_ref().map_or_else(|| computed.version.clone(), ToString::to_string);
     let (digest, size) = pack(&computed, &unpacked, world)?;
@@ -78,7 +124,12 @@ pub fn wheel(sdist: LockedWheel, wanted: &Wanted, world: &World<'_>) -> Result<(
         size,
         how: format!("computed as {backend} {emulated} would build it"),
     };
-    Ok((LockedWheel { file: computed.file_name, version, digest, size, ..sdist }, from))
+    Ok(Made::Wheel(LockedWheel { file: computed.file_name, version, digest, size, ..sdist }, Some(from)))
+}
+
+fn needed(sdist: LockedWheel, why: String, system: BuildSystem, wanted: &Wanted) -> Needed {
+    let BuildSystem { requires, backend, backend_path } = system;
+    Needed { sdist, why, requires, backend, backend_path, line: wanted.at.position().0 }
 }
 
 /// An error of another crate, as a failure at `place` where it has none itself.
@@ -123,27 +174,6 @@ impl Folder for Tree<'_> {
         std::fs::read(self.unpacked.folder.join(path))
             .map_err(|error| Failure::world(format!("reading {}: {error}", shown.display())))
     }
-}
-
-fn compute(tree: &Tree<'_>, wanted: &Wanted) -> Result<OwnWheel, Report> {
-    let asked = Source { folder: tree, shown: tree.shown, version: None, git: None, ignored_above: &[], locked: None };
-    own_wheel(&asked).map_err(|refusal| {
-        if refusal.kind() != RefusalKind::NeedsBuild {
-            return told(&refusal, &wanted.at).into();
-        }
-        let version = wanted.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
-        let place = refusal.span().map(|at| format!(" ({at})")).unwrap_or_default();
-        let why = format!(
-            "{}{version} has no wheel for this Python and platform, and its source distribution cannot be installed without running code: {}{place}",
-            wanted.name,
-            refusal.reason()
-        );
-        let hint = format!(
-            "take a version of {} that has a wheel, or build one (`pip wheel {}`) and lock its URL",
-            wanted.name, wanted.name
-        );
-        Failure::input(why).at(wanted.at.clone()).hint(hint).into()
-    })
 }
 
 /// An sdist may say that it is another package than the one that was locked.

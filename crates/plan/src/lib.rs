@@ -9,9 +9,12 @@ mod lock;
 mod plan;
 
 pub use engine::{Built, BuiltLayer, Engine, Installed};
-pub use lock::{ArchiveState, CortenLock, LockedBase, LockedDeb, LockedLock, LockedPackages, LockedWeight, Mirror};
+pub use lock::{
+    ArchiveState, CortenLock, LockedBase, LockedBuild, LockedBuilds, LockedDeb, LockedLock, LockedPackages,
+    LockedWeight, Mirror,
+};
 pub use plan::{
     AppFiles, Bytecode, Compiler, Compression, Debs, FetchedFile, GeneratedFile, GeneratedKind, ImageSpec, LockedWheel,
-    Op, OwnWheel, OwnWheels, Packages, Plan, PythonTarget, SourceFile, Sources, Step, StepId, Target, Variant,
+    Op, OwnWheel, OwnWheels, Packages, Plan, PythonTarget, Sdist, SourceFile, Sources, Step, StepId, Target, Variant,
     WheelMember, Wheels,
 };

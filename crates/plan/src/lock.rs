@@ -38,6 +38,13 @@
 //! url = "https://example.org/model.onnx"
 //! digest = "sha256:…"
 //! size = 2757012
+//!
+//! [build.base]                    # what source distributions are built in: as [base]
+//! [[build.sdist]]                 # each of them, with the wheels that its build needs
+//! name = "docopt"
+//! digest = "sha256:…"
+//! [[build.sdist.requires]]
+//! name = "setuptools"             # version, file, url, digest, size
 //! ```
 
 use std::fmt;
@@ -47,7 +54,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::Variant;
+use crate::{LockedWheel, Variant};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +72,9 @@ pub struct CortenLock {
     /// Weights that are fetched, in the order of their addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub weights: Vec<LockedWeight>,
+    /// What building packages from source needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<LockedBuilds>,
 }
 
 /// Weights of an address, by content.
@@ -77,6 +87,30 @@ pub struct LockedWeight {
     pub digest: Digest,
     /// Bytes.
     pub size: u64,
+}
+
+/// What building packages from source needs; none of it is in the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedBuilds {
+    /// What they are built in.
+    pub base: LockedBase,
+    /// Each package, sorted by name.
+    #[serde(rename = "sdist")]
+    pub sdists: Vec<LockedBuild>,
+}
+
+/// A package that is built from source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedBuild {
+    /// Normalised (PEP 503).
+    pub name: String,
+    /// Of the source distribution.
+    pub digest: Digest,
+    /// The wheels that its build needs, sorted by name.
+    #[serde(default)]
+    pub requires: Vec<LockedWheel>,
 }
 
 fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

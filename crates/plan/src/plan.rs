@@ -9,6 +9,7 @@
 
 use std::path::PathBuf;
 
+use corten_diagnostic::Span;
 use corten_oci::{Architecture, ContainerConfig, Digest};
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +78,8 @@ pub enum Op {
     Packages(Packages),
     /// Wheels, spliced.
     Wheels(Wheels),
+    /// A package built from its source distribution, in the sandbox; its one input is the base that it is built in.
+    Sdist(Box<Sdist>),
     /// Packages of the project itself, installed as their build backends would.
     Own(OwnWheels),
     /// Files whose content the plan holds.
@@ -207,6 +210,30 @@ pub struct LockedWheel {
     /// For a wheel given by URL or from a VCS: the content of `direct_url.json` (PEP 610).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct_url: Option<String>,
+}
+
+/// A package that is built from its source distribution, in a layer of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sdist {
+    /// The source distribution: `file`, `url`, `digest` and `size` are its own.
+    pub sdist: LockedWheel,
+    /// Why its wheel cannot be computed.
+    pub why: String,
+    /// Where the lock names it.
+    #[serde(skip)]
+    pub at: Option<Span>,
+    /// What builds it: `setuptools.build_meta`.
+    pub backend: String,
+    /// Where in the source the backend may lie.
+    pub backend_path: Vec<String>,
+    /// What its build needs, sorted by name.
+    pub requires: Vec<LockedWheel>,
+    /// Only a wheel without compiled code will do: what is built here does not run there.
+    pub pure: bool,
+    /// Where the venv is: `opt/venv`.
+    pub prefix: String,
+    /// Which Python's `site-packages`.
+    pub python: PythonTarget,
 }
 
 /// The project's own packages, which share a layer: they all change with the code.

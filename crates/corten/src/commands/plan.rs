@@ -107,6 +107,13 @@ fn shape<'a>(planned: &'a Planned, ignored: &'a BTreeMap<String, Ignored>) -> Re
     largest.truncate(LARGEST);
     let sources: BTreeMap<&str, String> =
         planned.packages.sources.iter().map(|source| (source.name.as_str(), source.sentence())).collect();
+    let built = planned.packages.builds.iter().map(|build| PackageShape {
+        name: &build.sdist.name,
+        version: &build.sdist.version,
+        file: &build.sdist.file,
+        size: build.sdist.size,
+        source: Some(build.sentence()),
+    });
     Ok(Shape {
         name: &settings.name.value,
         version: &planned.version,
@@ -130,6 +137,7 @@ fn shape<'a>(planned: &'a Planned, ignored: &'a BTreeMap<String, Ignored>) -> Re
                 size: wheel.size,
                 source: sources.get(wheel.name.as_str()).cloned(),
             })
+            .chain(built)
             .collect(),
         layers: layers(planned),
         fetched: planned.fetched.iter().map(fetched).collect(),
@@ -161,6 +169,7 @@ fn layer<'a>(op: &Op, what: &'a str) -> Option<LayerShape<'a>> {
         Op::Debs(debs) => (debs.packages.len(), debs.packages.iter().map(|deb| deb.size).sum()),
         Op::Packages(added) => (added.packages.len(), added.packages.iter().map(|deb| deb.size).sum()),
         Op::Wheels(wheels) => (wheels.wheels.len(), wheels.wheels.iter().map(|wheel| wheel.size).sum()),
+        Op::Sdist(sdist) => (1, sdist.sdist.size),
         Op::Own(own) => {
             let files = own.wheels.iter().flat_map(OwnWheel::files);
             (files.clone().count(), files.map(|file| file.size).sum())

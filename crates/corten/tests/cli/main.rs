@@ -4,6 +4,7 @@
 
 mod archive;
 mod bases;
+mod builds;
 mod crash;
 mod debs;
 mod determinism;

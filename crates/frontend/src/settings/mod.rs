@@ -14,6 +14,7 @@
 //! extras = ["cpu"]                   # extras of the project
 //! packages = ["ffmpeg", "libgl1"]    # Debian packages beside those of the base
 //! allow-unconfigured = ["graphviz"]  # of these: what their maintainer scripts would do may stay undone
+//! build-packages = ["build-essential"]  # Debian packages for building sdists; not in the image
 //!
 //! run = "uvicorn app:app --port 80"  # or an array; default: found in the source
 //! entrypoint = ["tini", "--"]        # put before `run`; rarely needed
@@ -134,6 +135,8 @@ pub struct Settings {
     pub packages: Vec<Setting<String>>,
     /// Debian packages that may stay as they are unpacked.
     pub allow_unconfigured: Vec<Setting<String>>,
+    /// Debian packages that are there when source distributions are built, and not in the image.
+    pub build_packages: Vec<Setting<String>>,
     /// The command; none: found in the source.
     pub run: Option<Setting<Vec<String>>>,
     /// What stands before the command.

@@ -43,6 +43,7 @@ pub(super) fn none() -> Settings {
         extras: Vec::new(),
         packages: Vec::new(),
         allow_unconfigured: Vec::new(),
+        build_packages: Vec::new(),
         run: None,
         entrypoint: None,
         workdir: Setting::default_of("/app".into()),
@@ -115,6 +116,7 @@ fn packages(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failur
     settings.extras = strings(table.take("extras"))?;
     settings.packages = debian_packages(table.take("packages"))?;
     settings.allow_unconfigured = debian_packages(table.take("allow-unconfigured"))?;
+    settings.build_packages = debian_packages(table.take("build-packages"))?;
     Ok(())
 }
 

@@ -63,6 +63,33 @@ impl Backend {
     }
 }
 
+/// How a project says that it is built (`[build-system]`), for those who run its backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildSystem {
+    /// What its build needs, as written.
+    pub requires: Vec<String>,
+    /// `hatchling.build`.
+    pub backend: String,
+    /// Folders of the project in which the backend may lie.
+    pub backend_path: Vec<String>,
+}
+
+/// Reads `[build-system]`, with what stands for it where it is absent (PEP 517, PEP 518).
+pub(super) fn build_system(context: &Context<'_>) -> Outcome<BuildSystem> {
+    let table = context.pyproject.path("build-system");
+    let texts = |texts: Option<Vec<&str>>| texts.map(|texts| texts.into_iter().map(str::to_owned).collect::<Vec<_>>());
+    let requires = texts(table.key("requires").texts()?);
+    let backend_path = texts(table.key("backend-path").texts()?).unwrap_or_default();
+    if backend_path.iter().any(|path| super::tree::clean(path).is_none()) {
+        return Err(Refusal::broken("build-system.backend-path leaves the project").at(table.span()));
+    }
+    Ok(BuildSystem {
+        requires: requires.unwrap_or_else(|| vec!["setuptools>=40.8.0".to_owned(), "wheel".to_owned()]),
+        backend: table.key("build-backend").text()?.unwrap_or("setuptools.build_meta:__legacy__").to_owned(),
+        backend_path,
+    })
+}
+
 /// The project's name, as far as it is known before anything else is.
 pub(super) fn name(context: &Context<'_>) -> String {
     let written = |path: &str| context.pyproject.path(path).text().ok().flatten().map(str::to_owned);

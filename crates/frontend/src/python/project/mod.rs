@@ -41,7 +41,7 @@ use std::path::Path;
 
 use corten_package::PackageName;
 
-pub use backend::Backend;
+pub use backend::{Backend, BuildSystem};
 pub use folder::{Folder, Kind, Listed};
 pub use refusal::{Refusal, RefusalKind};
 pub use wheel::{Content, OwnWheel, WheelFile};
@@ -138,6 +138,15 @@ pub fn own_wheel(project: &Project<'_>) -> Result<OwnWheel, Refusal> {
     let mut context = Context::read(project)?;
     let name = backend::name(&context);
     compute(&mut context).map_err(|refusal| refusal.of_project(&name))
+}
+
+/// How the project says that it is built.
+///
+/// # Errors
+/// A [`Refusal`] where pyproject.toml cannot be read.
+pub fn build_system(project: &Project<'_>) -> Result<BuildSystem, Refusal> {
+    let context = Context::read(project)?;
+    backend::build_system(&context).map_err(|refusal| refusal.of_project(&backend::name(&context)))
 }
 
 fn compute(context: &mut Context<'_>) -> Outcome<OwnWheel> {

@@ -1,0 +1,361 @@
+//! Building a wheel from a source distribution, in the sandbox (PEP 517).
+//!
+//! ```text
+//! base's layer ─► root/                       sandbox: root read-only below, changes in memory, no network,
+//! requirements ─► root/opt/build (a venv) ──►          no capabilities, limits ─► build.py ─► stdout: the wheel
+//! sdist ────────► root/build/source
+//! ```
+//!
+//! The one thing that leaves the sandbox is a stream of bytes; it becomes a wheel when it is checked like any other. What
+//! decides those bytes is fixed: paths, times, the hash seed, the mask of modes, the environment.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+use corten_diagnostic::{Events, Failure, Report};
+use corten_install::python::sdist::unpack;
+use corten_install::python::{InstallTarget, VenvKind, convert, generated_files};
+use corten_layer::zip::Archive;
+use corten_oci::{Digest, MediaType};
+use corten_package::wheel::WheelName;
+use corten_plan::{LockedWheel, Sdist};
+use corten_sandbox::{
+    End, Exit, Helper, Ids, Limit, Limits, Mount, Network, Output, Process, Root, Sandbox, Stdin, Streams, Upper,
+};
+use corten_store::Batch;
+use serde::{Deserialize, Serialize};
+
+use crate::make::{Capabilities, source};
+use crate::missing;
+use crate::root;
+use crate::solve::Made;
+
+/// Raised when the same source would give other bytes.
+pub const FORMAT: u32 = 1;
+
+const DRIVER: &str = include_str!("build.py");
+/// Where its build environment lies in the sandbox.
+const ENVIRONMENT: &str = "opt/build";
+/// 1980-01-02, the earliest that zip can express.
+const EPOCH: &str = "315619200";
+/// Bytes of output that are kept to be shown.
+const TAIL: usize = 64 << 10;
+/// Lines of output that are shown.
+const LINES: usize = 20;
+/// Bytes that a build may write to its file system, which is in memory.
+const DISK: u64 = 3 << 30;
+
+/// The limits of a build.
+pub fn limits() -> Limits {
+    Limits {
+        memory: Some(4 << 30),
+        processes: Some(1024),
+        time: Some(Duration::from_secs(1800)),
+        open_files: Some(4096),
+        output: Some(1 << 30),
+    }
+}
+
+/// A build, its file system prepared.
+pub struct Build<'a> {
+    /// For people: `docopt 0.6.2 from docopt-0.6.2.tar.gz`.
+    pub what: String,
+    /// What it sees as `/`; not changed.
+    pub root: &'a Path,
+    /// What else is mounted there.
+    pub mounts: Vec<Mount>,
+    /// The interpreter, inside.
+    pub interpreter: String,
+    /// The project's folder, inside.
+    pub source: String,
+    /// `setuptools.build_meta`.
+    pub backend: String,
+    /// Where in the project the backend may lie.
+    pub backend_path: Vec<String>,
+    /// Where it ends.
+    pub limits: Limits,
+    /// Bytes that it may write to its file system, which is in memory.
+    pub disk: u64,
+    /// The program that becomes pid 1.
+    pub helper: Helper,
+}
+
+/// Builds the wheel of a step: its file, and its digest in the store.
+pub fn build(
+    sdist: &Sdist,
+    base: &Made,
+    capabilities: &Capabilities<'_>,
+    batch: &Batch<'_>,
+) -> Result<(File, Digest), Report> {
+    let store = capabilities.store;
+    let scratch = store.scratch_folder()?;
+    let folder = scratch.path().join("root");
+    let LockedWheel { name, version, file, .. } = &sdist.sdist;
+    let what = format!("{name} {version} from {file}");
+    let preparing = |error: io::Error| Failure::world(format!("preparing to build {what}: {error}"));
+    std::fs::create_dir(&folder).map_err(preparing)?;
+    root::unpack(&base.blob.media_type, store.read(&base.blob.digest)?, &folder).map_err(preparing)?;
+    let interpreter = environment(sdist, capabilities, scratch.path(), &folder)?;
+    let above = folder.join("build");
+    root::folder(&folder, &above.join("home")).map_err(preparing)?;
+    let unpacked = scratch.path().join("source");
+    std::fs::create_dir(&unpacked).map_err(preparing)?;
+    let unpacked = unpack(store.file(&sdist.sdist.digest)?, file, &unpacked)?;
+    std::fs::rename(&unpacked.folder, above.join("source")).map_err(preparing)?;
+    let build = Build {
+        what: what.clone(),
+        root: &folder,
+        mounts: Vec::new(),
+        interpreter,
+        source: "/build/source".to_owned(),
+        backend: sdist.backend.clone(),
+        backend_path: sdist.backend_path.clone(),
+        limits: limits(),
+        disk: DISK,
+        helper: Helper::default(),
+    };
+    let at = |failure: Failure| match &sdist.at {
+        Some(at) => failure.at(at.clone()),
+        None => failure,
+    };
+    let path = scratch.path().join("wheel");
+    let output = File::options().read(true).write(true).create_new(true).open(path).map_err(preparing)?;
+    let (file_name, mut wheel) = run(&build, output, capabilities.events).map_err(at)?;
+    check(sdist, &file_name, &mut wheel, &what).map_err(at)?;
+    let mut blob = batch.blob()?;
+    io::copy(&mut wheel, &mut blob).map_err(preparing)?;
+    let (digest, _) = blob.finish()?;
+    wheel.rewind().map_err(preparing)?;
+    Ok((wheel, digest))
+}
+
+/// Installs what the build needs; the interpreter of the environment.
+fn environment(
+    sdist: &Sdist,
+    capabilities: &Capabilities<'_>,
+    scratch: &Path,
+    folder: &Path,
+) -> Result<String, Report> {
+    let sources =
+        sdist.requires.iter().map(|wheel| source(wheel, capabilities.store)).collect::<Result<Vec<_>, _>>()?;
+    let target = InstallTarget { prefix: ENVIRONMENT.to_owned(), python: sdist.python.version };
+    let preparing = |error: io::Error| Failure::world(format!("preparing to build {}: {error}", sdist.sdist.name));
+    let layer = File::options().read(true).write(true).create_new(true).open(scratch.join("environment"));
+    let (mut layer, _, _) = convert(&sources, &target, layer.map_err(preparing)?)?;
+    layer.rewind().map_err(preparing)?;
+    root::unpack(&MediaType::LAYER_GZIP.into(), layer, folder).map_err(preparing)?;
+    let interpreter = format!("/usr/bin/python{}", sdist.python.minor());
+    for file in generated_files(&target, &interpreter, &sdist.python.full_version) {
+        let path = folder.join(&file.path);
+        if let Some(parent) = path.parent() {
+            root::folder(folder, parent).map_err(preparing)?;
+        }
+        match file.kind {
+            VenvKind::File(text) => std::fs::write(&path, text),
+            VenvKind::Symlink(to) => symlink(to, &path),
+        }
+        .map_err(preparing)?;
+    }
+    Ok(format!("/{ENVIRONMENT}/bin/python"))
+}
+
+#[derive(Serialize)]
+struct Order<'a> {
+    source: &'a str,
+    output: &'a str,
+    backend: &'a str,
+    backend_path: &'a [String],
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    file: Option<String>,
+    #[serde(default)]
+    missing: Vec<String>,
+}
+
+/// Runs a build: the wheel's name, and `output` with the wheel in it, at its beginning.
+///
+/// # Errors
+/// Input where the build fails, reaches a limit, asks for what it was not given or gives no wheel; world where the sandbox
+/// cannot be set up.
+pub fn run(build: &Build<'_>, mut output: File, events: &dyn Events) -> Result<(String, File), Failure> {
+    let sandbox = sandbox(build)?;
+    let mut tail = Tail::default();
+    let streams = Streams {
+        stdin: Stdin::Empty,
+        stdout: Output::Sink(&mut output),
+        stderr: Output::Sink(&mut tail),
+        remote: None,
+    };
+    let exit = sandbox.run(streams)?;
+    for note in &exit.notes {
+        events.note(&format!("building {}: {note}", build.what));
+    }
+    ended(build, &exit, &tail)?;
+    let broken = |error: io::Error| Failure::world(format!("reading what the build of {} gave: {error}", build.what));
+    output.rewind().map_err(broken)?;
+    let mut answer = String::new();
+    let mut reader = BufReader::new(&output);
+    reader.by_ref().take(1 << 16).read_line(&mut answer).map_err(|_| none(build, &tail))?;
+    let Answer { file, missing } = serde_json::from_str(&answer).map_err(|_| none(build, &tail))?;
+    if !missing.is_empty() {
+        let asks =
+            format!("building {}: it asks for {} besides its build requirements", build.what, missing.join(", "));
+        return Err(Failure::input(asks).hint(
+            "its setup.py or backend decides that when it runs, so it cannot be locked: take a version with a wheel",
+        ));
+    }
+    let Some(file) = file else { return Err(none(build, &tail)) };
+    let rest = without_beginning(output, answer.len() as u64).map_err(broken)?;
+    Ok((file, rest))
+}
+
+fn none(build: &Build<'_>, tail: &Tail) -> Failure {
+    Failure::input(format!("building {}: it ended well, but gave no wheel{}", build.what, tail.shown()))
+}
+
+/// The file without its first bytes.
+fn without_beginning(mut file: File, count: u64) -> io::Result<File> {
+    let mut buffer = vec![0; 1 << 16];
+    let (mut from, mut to) = (count, 0);
+    loop {
+        file.seek(io::SeekFrom::Start(from))?;
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        file.seek(io::SeekFrom::Start(to))?;
+        file.write_all(buffer.get(..read).unwrap_or_default())?;
+        from += read as u64;
+        to += read as u64;
+    }
+    file.set_len(to)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+fn sandbox(build: &Build<'_>) -> Result<Sandbox, Failure> {
+    let order = Order {
+        source: &build.source,
+        output: "/tmp/corten-wheel",
+        backend: &build.backend,
+        backend_path: &build.backend_path,
+    };
+    let order = serde_json::to_string(&order).map_err(|error| Failure::bug(format!("ordering a build: {error}")))?;
+    let mut process = Process::new([build.interpreter.as_str(), "-c", DRIVER, &order]);
+    let path = format!("/{ENVIRONMENT}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
+    let environment = [
+        ("PATH", path.as_str()),
+        ("HOME", "/build/home"),
+        ("TMPDIR", "/tmp"),
+        ("LANG", "C.UTF-8"),
+        ("SOURCE_DATE_EPOCH", EPOCH),
+        ("PYTHONHASHSEED", "0"),
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+        ("PYTHONUNBUFFERED", "1"),
+    ];
+    process.environment = environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let mut mounts = vec![Mount::Proc, Mount::Dev { shm: 64 << 20 }];
+    mounts.extend(build.mounts.iter().cloned());
+    Ok(Sandbox {
+        root: Root::Overlay { lower: vec![build.root.to_owned()], upper: Upper::Discard(build.disk) },
+        mounts,
+        process,
+        network: Network::None,
+        limits: build.limits.clone(),
+        hostname: "build".to_owned(),
+        ids: Ids::Shifted,
+        helper: build.helper.clone(),
+    })
+}
+
+/// Did it end well?
+fn ended(build: &Build<'_>, exit: &Exit, tail: &Tail) -> Result<(), Failure> {
+    let how = match exit.end {
+        End::Status(0) => return Ok(()),
+        End::Status(status) => format!("it ended with status {status}"),
+        End::Signal(signal) => format!("signal {signal} ended it"),
+        End::Limit(limit) => format!("it {} and was ended", reached(limit, &build.limits)),
+        End::Killed => "it was ended".to_owned(),
+    };
+    let failure = Failure::input(format!("building {}: {how}{}", build.what, tail.shown()));
+    Err(match (exit.end, missing::package(&tail.text())) {
+        (End::Limit(_), _) => failure.hint("take a version of the package that has a wheel, or build one where it may take more"),
+        (_, Some((absent, deb))) => {
+            failure.hint(format!("it lacks {absent}, which Debian's package {deb} has: build-packages = [\"{deb}\"]"))
+        }
+        (_, None) => failure.hint("take a version of the package that has a wheel; a build has no network, and of programs those of `build-packages`"),
+    })
+}
+
+fn reached(limit: Limit, limits: &Limits) -> String {
+    let gigabytes = |bytes: Option<u64>| bytes.unwrap_or_default() >> 30;
+    match limit {
+        Limit::Memory => format!("took more than {} GiB of memory", gigabytes(limits.memory)),
+        Limit::Processes => format!("started more than {} processes", limits.processes.unwrap_or_default()),
+        Limit::Time => format!("took longer than {} seconds", limits.time.unwrap_or_default().as_secs()),
+        Limit::Output => format!("wrote more than {} GiB", gigabytes(limits.output)),
+    }
+}
+
+/// The end of what a build wrote.
+#[derive(Default)]
+struct Tail(VecDeque<u8>);
+
+impl Tail {
+    fn text(&self) -> String {
+        let bytes: Vec<u8> = self.0.iter().copied().collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The last lines, for a message; nothing where there are none. What could steer a terminal is left out.
+    fn shown(&self) -> String {
+        let text = self.text();
+        let lines: Vec<String> =
+            text.lines().map(|line| line.chars().filter(|one| !one.is_control()).collect()).collect();
+        let lines: Vec<&str> =
+            lines.iter().map(|line: &String| line.trim_end()).filter(|line| !line.is_empty()).collect();
+        let last = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
+        last.iter().map(|line| format!("\n  | {line}")).collect()
+    }
+}
+
+impl Write for Tail {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend(bytes);
+        let over = self.0.len().saturating_sub(TAIL);
+        self.0.drain(..over);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Is it a wheel of the package, for the target? Its content is checked when it is installed.
+fn check(sdist: &Sdist, file_name: &str, wheel: &mut File, what: &str) -> Result<(), Failure> {
+    let wrong = |why: String| Failure::input(format!("building {what}: {why}"));
+    let shown = file_name.escape_debug();
+    let name =
+        WheelName::parse(file_name).map_err(|_| wrong(format!("it gave '{shown}', which is no wheel's name")))?;
+    if name.name.as_str() != sdist.sdist.name || name.version.to_string() != sdist.sdist.version {
+        return Err(wrong(format!("it gave '{shown}', a wheel of something else")));
+    }
+    Archive::new(&mut *wheel).map_err(|error| wrong(format!("its wheel cannot be read: {error}")))?;
+    wheel.rewind().map_err(|error| Failure::world(format!("reading the wheel of {what}: {error}")))?;
+    if sdist.pure && !file_name.ends_with("-none-any.whl") {
+        let machine = sdist.python.architecture.go_name();
+        return Err(wrong(format!(
+            "it gave '{shown}', which has compiled code of this machine, not of linux/{machine}"
+        ))
+        .hint(format!("build the image on a linux/{machine} machine, or take a version that has a wheel for it")));
+    }
+    Ok(())
+}

@@ -20,6 +20,9 @@ pub struct Release {
     pub name: String,
     /// Of the manifest: what to deploy.
     pub digest: Digest,
+    /// The manifests of an index, by platform; empty where `digest` is the only one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub platforms: BTreeMap<String, Digest>,
     /// Every tag, sorted.
     pub tags: Vec<String>,
     /// Full hash of the commit; none without git.
@@ -149,6 +152,7 @@ mod tests {
             version: 1,
             name: "text-classifier".into(),
             digest: Digest::of("image"),
+            platforms: BTreeMap::new(),
             tags: vec!["1.3.0".into(), "sha-0123456".into()],
             commit: Some("0123456789012345678901234567890123456789".into()),
             dirty: false,

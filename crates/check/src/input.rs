@@ -1,7 +1,7 @@
 //! What rules are asked about: facts, already read. A rule opens no file.
 
 use corten_diagnostic::Span;
-use corten_oci::{ContainerConfig, DiffId, SetId};
+use corten_oci::{ContainerConfig, DiffId, LayerPath, SetId};
 
 /// Everything that is known of an image, built or planned.
 #[derive(Debug, Clone)]
@@ -117,6 +117,19 @@ pub struct LayerFacts<'a> {
     pub diff_id: DiffId,
     /// Its programs that run with others' rights.
     pub set_id: &'a [SetId],
+    /// Its ELF files for another processor than the image's.
+    pub foreign: &'a [ForeignFile],
+}
+
+/// An ELF file that does not run in its image.
+#[derive(Debug, Clone)]
+pub struct ForeignFile {
+    /// In the image.
+    pub path: LayerPath,
+    /// For which processor it is: `amd64`.
+    pub machine: String,
+    /// For which processor the image is.
+    pub image: String,
 }
 
 /// How large an image may be.

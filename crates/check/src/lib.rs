@@ -8,7 +8,8 @@ mod policy;
 mod rules;
 
 pub use input::{
-    BaseFacts, Budget, CheckInput, FileFacts, LayerFacts, LibrariesFacts, LibraryFacts, LockFacts, PackageFacts,
+    BaseFacts, Budget, CheckInput, FileFacts, ForeignFile, LayerFacts, LibrariesFacts, LibraryFacts, LockFacts,
+    PackageFacts,
 };
 pub use policy::{Policy, Verdict, judge};
 pub use rules::{RULES, Rule, rule};

@@ -89,9 +89,9 @@ pub struct ProjectArguments {
     /// Which way to build.
     #[arg(long, value_enum)]
     pub frontend: Option<FrontendArgument>,
-    /// What the image is for.
-    #[arg(long, value_name = "OS/ARCHITECTURE", default_value = "linux/amd64")]
-    pub platform: String,
+    /// What the image is for; several make one index.
+    #[arg(long, value_name = "OS/ARCHITECTURE[,…]", value_delimiter = ',', default_value = "linux/amd64")]
+    pub platform: Vec<String>,
     /// Refuse to change corten.lock.
     #[arg(long)]
     pub locked: bool,

@@ -22,6 +22,16 @@ pub enum Machine {
     Other(u16),
 }
 
+/// For which processor a file is, of any class and byte order (`e_machine`), from its first 20 bytes.
+pub fn machine(head: &[u8]) -> Option<u16> {
+    let &[first, second] = head.get(18..20)? else { return None };
+    match head.get(..6)? {
+        [0x7f, b'E', b'L', b'F', _, 1] => Some(u16::from_le_bytes([first, second])),
+        [0x7f, b'E', b'L', b'F', _, 2] => Some(u16::from_be_bytes([first, second])),
+        _ => None,
+    }
+}
+
 /// What a file is for (`e_type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ObjectKind {

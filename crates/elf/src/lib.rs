@@ -15,7 +15,7 @@ mod dynamic;
 mod header;
 
 pub use dynamic::Dynamic;
-pub use header::{Machine, ObjectKind};
+pub use header::{Machine, ObjectKind, machine};
 
 use dynamic::read_dynamic;
 use header::{Header, Segment};

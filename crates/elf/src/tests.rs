@@ -136,3 +136,19 @@ fn agrees_with_readelf_on_the_host() {
     }
     assert!(compared > 20, "only {compared} ELF files found to compare");
 }
+
+#[test]
+fn the_processor_of_every_class_and_byte_order() {
+    let head = |class, order, number: [u8; 2]| {
+        let mut bytes = vec![0x7f, b'E', b'L', b'F', class, order];
+        bytes.resize(18, 0);
+        bytes.extend(number);
+        bytes
+    };
+    assert_eq!(machine(&head(1, 1, [3, 0])), Some(3), "i386");
+    assert_eq!(machine(&head(2, 1, [183, 0])), Some(183), "arm64");
+    assert_eq!(machine(&head(2, 2, [0, 22])), Some(22), "s390x");
+    assert_eq!(machine(&head(2, 3, [62, 0])), None, "no byte order");
+    assert_eq!(machine(&head(2, 1, [62, 0])[..19]), None, "cut short");
+    assert_eq!(machine(b"#!/bin/sh\n# not ELF at all"), None);
+}

@@ -24,7 +24,7 @@ pub type RunProgram = dyn Fn(&Invocation) -> io::Result<Vec<u8>> + Sync;
 pub fn write<W: Write>(
     debs: &Debs,
     capabilities: &Capabilities<'_>,
-    encoding: Encoding,
+    encoding: &Encoding,
     sink: W,
 ) -> Result<(W, Written, Vec<Installed>), Report> {
     // For the interpreter, which has to lie on a disk.

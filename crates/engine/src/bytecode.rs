@@ -83,7 +83,7 @@ pub fn write<W: Write>(
     hidden: &[Conflict],
     workshop: &Workshop,
     capabilities: &Capabilities<'_>,
-    encoding: Encoding,
+    encoding: &Encoding,
     sink: W,
 ) -> Result<(W, Written, BytecodeReport), Report> {
     let run = capabilities.run_program;

@@ -4,22 +4,25 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 
 use corten_install::debian;
+use corten_install::libraries::Watcher;
 use corten_layer::write::{Compression, LayerWriter};
 use corten_plan::{LockedDeb, Mirror, Op, Plan, Variant};
 
 /// How a layer becomes a blob.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct Encoding {
     /// Decides the bytes.
     pub compression: Compression,
     /// How many compress; decides nothing.
     pub threads: NonZeroUsize,
+    /// Sees the programs of the layer.
+    pub watcher: Watcher,
 }
 
 impl Encoding {
     /// A new layer; `mtime` in seconds since 1970.
-    pub fn writer<W: Write>(self, sink: W, mtime: u64) -> LayerWriter<W> {
-        LayerWriter::with_threads(sink, self.compression, mtime, self.threads)
+    pub fn writer<W: Write>(&self, sink: W, mtime: u64) -> LayerWriter<W> {
+        LayerWriter::with_threads(sink, self.compression, mtime, self.threads).watched(self.watcher.clone())
     }
 }
 

@@ -103,7 +103,7 @@ pub fn make_layer(
     batch: &Batch<'_>,
 ) -> Result<(Made, LayerIndex), Report> {
     let sink = BufWriter::with_capacity(BUFFER, batch.blob()?);
-    let encoding = means.encoding;
+    let encoding = &means.encoding;
     match op {
         Op::Wheels(wheels) => wheel_layer(wheels, capabilities, encoding, sink),
         Op::Sdist(sdist) => sdist_layer(sdist, means, capabilities, batch, sink),
@@ -140,7 +140,7 @@ type Sink<'batch> = BufWriter<BlobWriter<'batch>>;
 fn finish(
     sink: Sink<'_>,
     written: Written,
-    encoding: Encoding,
+    encoding: &Encoding,
     installed: Vec<Installed>,
 ) -> Result<(Made, LayerIndex), Report> {
     let blob = sink.into_inner().map_err(|error| files::unwritten(error.error()))?;
@@ -163,7 +163,7 @@ fn finish(
 fn wheel_layer(
     wheels: &Wheels,
     capabilities: &Capabilities<'_>,
-    encoding: Encoding,
+    encoding: &Encoding,
     sink: Sink<'_>,
 ) -> Result<(Made, LayerIndex), Report> {
     let sources = wheels.wheels.iter().map(|wheel| source(wheel, capabilities.store)).collect::<Result<Vec<_>, _>>()?;
@@ -181,7 +181,7 @@ fn wheel_layer(
 fn own_layer(
     own: &OwnWheels,
     capabilities: &Capabilities<'_>,
-    encoding: Encoding,
+    encoding: &Encoding,
     sink: Sink<'_>,
 ) -> Result<(Made, LayerIndex), Report> {
     let scratch = capabilities.store.scratch_folder()?;
@@ -215,7 +215,7 @@ fn sdist_layer(
     let target = InstallTarget { prefix: sdist.prefix.clone(), python: sdist.python.version };
     let (sink, written, reports) = convert_into(&[wheel], &target, means.encoding.writer(sink, MTIME))?;
     let installed = reports.iter().map(|report| installed(report, digest)).collect();
-    finish(sink, written, means.encoding, installed)
+    finish(sink, written, &means.encoding, installed)
 }
 
 /// A wheel of the store.

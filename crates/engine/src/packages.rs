@@ -18,7 +18,7 @@ use crate::make::Capabilities;
 pub fn write<W: Write>(
     packages: &Packages,
     capabilities: &Capabilities<'_>,
-    encoding: Encoding,
+    encoding: &Encoding,
     sink: W,
 ) -> Result<(W, Written, Vec<Installed>), Report> {
     let scratch = capabilities.store.scratch_folder()?;

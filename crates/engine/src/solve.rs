@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use corten_diagnostic::{Event, Failure, Report, TaskId, Unit};
+use corten_install::libraries::{self, Watcher};
 use corten_install::python::Conflict;
 use corten_layer::write::Compression;
 use corten_oci::{Descriptor, DiffId, Layer, SetId};
@@ -158,6 +159,9 @@ impl<'a> LocalEngine<'a> {
         events.emit(Event::Finished { task });
         let (made, index) = made?;
         batch.layer_index(&made.diff_id, &index)?;
+        let programs = serde_json::to_vec(&means.encoding.watcher.finish())
+            .map_err(|error| Failure::bug(format!("remembering programs: {error}")))?;
+        batch.record(&libraries::key(&made.diff_id), &programs)?;
         let record =
             serde_json::to_vec(&made).map_err(|error| Failure::bug(format!("remembering a layer: {error}")))?;
         batch.record(&missing.key, &record)?;
@@ -199,7 +203,7 @@ fn means<'a>(
     threads: NonZeroUsize,
 ) -> Means<'a> {
     let below = missing.step.inputs.iter().filter_map(|input| done.get(input)).collect();
-    let encoding = Encoding { compression: missing.compression, threads };
+    let encoding = Encoding { compression: missing.compression, threads, watcher: Watcher::default() };
     Means { below, hidden: &missing.hidden, workshop, encoding }
 }
 

@@ -6,7 +6,7 @@ use std::io::Read;
 use corten_attest::bom::{BomFile, BomInput, BomKind, BomPackage, FileSums, SPDX_TYPE, spdx::spdx};
 use corten_attest::referrer;
 use corten_diagnostic::{Failure, Report};
-use corten_oci::{Descriptor, Digest, Kind};
+use corten_oci::{Descriptor, Digest, Index, Kind};
 use corten_package::{Purl, PurlParts};
 use corten_plan::{Built, BuiltLayer, FetchedFile, Installed};
 use corten_store::{Key, Store};
@@ -55,8 +55,18 @@ fn is_attached(known: &Descriptor, built: &Built, store: &Store) -> Result<bool,
     layer.map_or(Ok(false), |layer| Ok(store.is_whole(&layer.digest)?))
 }
 
+/// Of an index the first image, else the image itself.
+fn one_platform(store: &Store, image: &Digest) -> Result<Digest, Report> {
+    if store.size(image)?.is_none() {
+        return Ok(*image);
+    }
+    let index = Index::parse(&store.bytes(image)?).ok();
+    Ok(index.and_then(|index| index.manifests.first().map(|first| first.digest)).unwrap_or(*image))
+}
+
 /// The bytes of the bill of materials that hangs on an image.
 pub fn read(store: &Store, image: &Digest) -> Result<Vec<u8>, Report> {
+    let image = &one_platform(store, image)?;
     let referrers = store.referrers(image)?;
     let found = referrers.iter().find(|one| one.artifact_type.as_ref().is_some_and(|kind| kind.is(SPDX_TYPE)));
     let Some(found) = found else {

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use corten_diagnostic::{Failure, Report};
 use corten_engine::{Capabilities, LocalEngine};
-use corten_oci::{Reference, Repository, Tag};
-use corten_plan::{Built, Engine};
+use corten_oci::{Architecture, Descriptor, Digest, Index, MediaType, Platform, Reference, Repository, Tag};
+use corten_plan::{Built, CortenLock, Engine};
 
-use crate::base::Sources;
+use crate::base::{HOST, Sources};
 use crate::plan::{PlanOptions, Planned, plan};
 use crate::world::World;
-use crate::{lock, program, tags};
+use crate::{builds, lock, program, project, tags};
 
 /// What is asked of a build.
 #[derive(Debug, Clone, Default)]
@@ -21,17 +21,46 @@ pub struct BuildOptions {
     pub no_cache: bool,
 }
 
+/// One platform of an image.
+pub struct Part {
+    /// What it was built from.
+    pub planned: Planned,
+    /// The image, in the store.
+    pub built: Built,
+}
+
 /// A built image.
 pub struct Outcome {
     /// What it was built from.
     pub planned: Planned,
     /// The image, in the store.
     pub built: Built,
+    /// The platforms after the first.
+    pub others: Vec<Part>,
+    /// The index of the platforms, in the store; none where there is one.
+    pub index: Option<Descriptor>,
     /// Its tags, most wanted first.
     pub tags: Vec<Tag>,
 }
 
 impl Outcome {
+    /// Every platform, the first one first.
+    pub fn parts(&self) -> impl Iterator<Item = (&Planned, &Built)> {
+        let others = self.others.iter().map(|part| (&part.planned, &part.built));
+        std::iter::once((&self.planned, &self.built)).chain(others)
+    }
+
+    /// What names point to: the index, or the only manifest.
+    pub fn root(&self) -> &Descriptor {
+        self.index.as_ref().unwrap_or(&self.built.image.manifest)
+    }
+
+    /// The manifest for this machine, else the first: what can be loaded where indexes are not understood.
+    pub fn loadable(&self) -> Digest {
+        let own = self.parts().find(|(planned, _)| planned.base.architecture == HOST);
+        own.map_or(&self.built, |(_, built)| built).image.manifest.digest
+    }
+
     /// The image's names in `repository`, most wanted first.
     pub fn references(&self, repository: &Repository) -> Vec<Reference> {
         let reference = |tag: &Tag| Reference { repository: repository.clone(), tag: Some(tag.clone()), digest: None };
@@ -48,7 +77,7 @@ impl Outcome {
 impl Outcome {
     /// Lets names of the local store point to the image. One that moves is worth a word; nobody deploys from here.
     pub fn name(&self, names: &[Reference], world: &World<'_>) -> Result<(), Report> {
-        let new = self.built.image.manifest.digest;
+        let new = self.root().digest;
         let batch = world.store.batch();
         for name in names {
             match world.store.image(name)? {
@@ -64,22 +93,90 @@ impl Outcome {
 
 /// Pins the base anew and writes corten.lock: what changed.
 pub fn lock(folder: &Path, options: &PlanOptions, world: &World<'_>) -> Result<Vec<String>, Report> {
-    let planned = plan(folder, &PlanOptions { renew: true, ..options.clone() }, world)?;
-    let Some((lock, changes)) = &planned.new_lock else { return Ok(Vec::new()) };
-    lock::write(&planned.project.folder, lock)?;
-    Ok(changes.clone())
+    let locked = project::corten_lock(folder)?.map(|lock| lock.bases).unwrap_or_default();
+    let mut architectures = options.platforms();
+    architectures.extend(locked.iter().map(|base| base.architecture));
+    architectures.sort();
+    architectures.dedup();
+    let planned = plan_each(folder, &PlanOptions { renew: true, architectures, ..options.clone() }, world)?;
+    let Some((lock, changes)) = whole_lock(&planned) else { return Ok(Vec::new()) };
+    lock::write(folder, &lock)?;
+    Ok(changes)
+}
+
+/// Plans every platform, before anything is built for one.
+pub fn plan_each(folder: &Path, options: &PlanOptions, world: &World<'_>) -> Result<Vec<Planned>, Report> {
+    let platforms = options.platforms();
+    let one = |&architecture: &Architecture| {
+        plan(folder, &PlanOptions { architecture, architectures: platforms.clone(), ..options.clone() }, world)
+    };
+    platforms.iter().map(one).collect()
+}
+
+/// corten.lock as the platforms together want it, where any of them wants a change.
+fn whole_lock(planned: &[Planned]) -> Option<(CortenLock, Vec<String>)> {
+    let wanted: Vec<_> = planned.iter().filter_map(|planned| planned.new_lock.as_ref()).collect();
+    let (mut lock, mut changes) = (*wanted.first()?).clone();
+    for (other, more) in wanted.iter().skip(1) {
+        changes.extend(more.iter().filter(|change| !changes.contains(change)).cloned().collect::<Vec<_>>());
+        lock.bases.extend(
+            other.bases.iter().filter(|base| lock.base(base.architecture).is_none()).cloned().collect::<Vec<_>>(),
+        );
+        lock.build = builds::joined(lock.build.take(), other.build.clone());
+        if let (Some(lock), Some(other)) = (&mut lock.lock, &other.lock) {
+            lock.recorded.extend(other.recorded.iter().map(|(file, digest)| (file.clone(), *digest)));
+        }
+    }
+    for planned in planned {
+        lock.bases.retain(|base| base.architecture != planned.base.architecture);
+        lock.bases.push(planned.base.clone());
+    }
+    lock.bases.sort_by_key(|base| base.architecture);
+    Some((lock, changes))
 }
 
 /// Builds the image of a folder into the store.
 pub fn build(folder: &Path, options: &BuildOptions, world: &World<'_>) -> Result<Outcome, Report> {
-    let planned = plan(folder, &options.plan, world)?;
-    if let Some((lock, changes)) = &planned.new_lock {
-        lock::write(&planned.project.folder, lock)?;
+    let planned = plan_each(folder, &options.plan, world)?;
+    if let Some((lock, changes)) = whole_lock(&planned) {
+        lock::write(folder, &lock)?;
         world.events.note(&format!("corten.lock: {}", changes.join("; ")));
     }
-    let built = solve(&planned, options.no_cache, world)?;
-    let tags = tags::tags(&planned.version, planned.origin(), &built.image.manifest.digest)?;
-    Ok(Outcome { planned, built, tags })
+    let mut parts = Vec::new();
+    for planned in planned {
+        let built = solve(&planned, options.no_cache, world)?;
+        parts.push(Part { planned, built });
+    }
+    let index = index(&parts, world)?;
+    let mut parts = parts.into_iter();
+    let Some(Part { planned, built }) = parts.next() else { return Err(Failure::bug("there is no platform").into()) };
+    let root = index.as_ref().unwrap_or(&built.image.manifest).digest;
+    let tags = tags::tags(&planned.version, planned.origin(), &root)?;
+    Ok(Outcome { planned, built, others: parts.collect(), index, tags })
+}
+
+/// Writes the index of several platforms.
+fn index(parts: &[Part], world: &World<'_>) -> Result<Option<Descriptor>, Report> {
+    if parts.len() < 2 {
+        return Ok(None);
+    }
+    let manifest = |part: &Part| Descriptor {
+        platform: Some(Platform::linux(part.planned.base.architecture)),
+        ..part.built.image.manifest.clone()
+    };
+    let index = Index {
+        schema_version: 2,
+        media_type: Some(MediaType::INDEX.into()),
+        artifact_type: None,
+        manifests: parts.iter().map(manifest).collect(),
+        subject: None,
+        annotations: Default::default(),
+    };
+    let bytes = serde_json::to_vec(&index).map_err(|error| Failure::bug(format!("writing the index: {error}")))?;
+    let batch = world.store.batch();
+    batch.put(&bytes)?;
+    batch.finish()?;
+    Ok(Some(Descriptor::of(MediaType::INDEX, &bytes)))
 }
 
 fn solve(planned: &Planned, no_cache: bool, world: &World<'_>) -> Result<Built, Report> {

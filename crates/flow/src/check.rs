@@ -1,31 +1,49 @@
 //! Checking a built image: facts from plan, lock and layers, handed to the rules; then the settings' policy.
 
 use corten_check::{
-    BaseFacts, Budget, CheckInput, FileFacts, LayerFacts, LibrariesFacts, LibraryFacts, LockFacts, PackageFacts,
-    Policy, Verdict, check, judge,
+    BaseFacts, Budget, CheckInput, FileFacts, ForeignFile, LayerFacts, LibrariesFacts, LibraryFacts, LockFacts,
+    PackageFacts, Policy, Verdict, check, judge,
 };
-use corten_diagnostic::{Report, Span};
+use corten_diagnostic::{Finding, Report, Span};
 use corten_install::python::{Metadata, Unmet, requirements_met};
 use corten_package::marker::Environment;
-use corten_plan::{Built, OwnWheel, SourceFile};
+use corten_plan::{Built, BuiltLayer, OwnWheel, SourceFile};
 
-use crate::libraries;
+use crate::build::Outcome;
+use crate::libraries::{self, MissingLibrary, Programs};
+use crate::machines::ForeignProgram;
 use crate::packages::lock_line;
 use crate::plan::Planned;
 use crate::weights;
 use crate::world::World;
 
-/// What the rules find, and what the project's policy says to it.
-pub fn verdict(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Verdict, Report> {
-    let policy = Policy::of(&planned.project.settings.check)?;
+/// What the rules find on any platform, and what the project's policy says to it.
+pub fn verdict(outcome: &Outcome, world: &World<'_>) -> Result<Verdict, Report> {
+    let policy = Policy::of(&outcome.planned.project.settings.check)?;
+    let mut all: Vec<Finding> = Vec::new();
+    for (planned, built) in outcome.parts() {
+        for finding in findings(planned, built, world)? {
+            if !all.contains(&finding) {
+                all.push(finding);
+            }
+        }
+    }
+    Ok(judge(all, &policy))
+}
+
+fn findings(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Vec<Finding>, Report> {
+    let programs = libraries::programs(planned, built, world)?;
+    let foreign: Vec<Vec<ForeignFile>> = built.layers.iter().map(|layer| foreign(planned, layer, &programs)).collect();
     let layers: Vec<LayerFacts<'_>> = built
         .layers
         .iter()
-        .map(|built| LayerFacts {
+        .zip(&foreign)
+        .map(|(built, foreign)| LayerFacts {
             name: &built.what,
             size: built.layer.blob.size,
             diff_id: built.layer.diff_id,
             set_id: &built.set_id,
+            foreign,
         })
         .collect();
     let files = file_facts(planned);
@@ -38,14 +56,26 @@ pub fn verdict(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Ve
         lock: Some(lock_facts(planned, built)),
         files: &files,
         layers: &layers,
-        libraries: library_facts(planned, built, world)?,
+        libraries: library_facts(planned, programs.missing),
         budget: settings.check.size.as_ref().map(|size| Budget { bytes: size.value, at: size.at.clone() }),
     };
-    Ok(judge(check(&input), &policy))
+    Ok(check(&input))
 }
 
-fn library_facts(planned: &Planned, built: &Built, world: &World<'_>) -> Result<LibrariesFacts, Report> {
-    let facts = |one: libraries::MissingLibrary| LibraryFacts {
+/// A layer's programs and libraries for another processor.
+fn foreign(planned: &Planned, layer: &BuiltLayer, programs: &Programs) -> Vec<ForeignFile> {
+    let image = planned.base.architecture.go_name();
+    let of_layer = programs.foreign.iter().filter(|file| file.layer == layer.layer.diff_id);
+    let facts = |file: &ForeignProgram| ForeignFile {
+        path: file.path.clone(),
+        machine: file.machine.clone(),
+        image: image.to_owned(),
+    };
+    of_layer.map(facts).collect()
+}
+
+fn library_facts(planned: &Planned, missing: Vec<MissingLibrary>) -> LibrariesFacts {
+    let facts = |one: MissingLibrary| LibraryFacts {
         library: one.library,
         file: one.file,
         package: one.package,
@@ -54,11 +84,11 @@ fn library_facts(planned: &Planned, built: &Built, world: &World<'_>) -> Result<
         deb: one.deb,
     };
     let settings = &planned.project.settings;
-    Ok(LibrariesFacts {
-        missing: libraries::missing(planned, built, world)?.into_iter().map(facts).collect(),
+    LibrariesFacts {
+        missing: missing.into_iter().map(facts).collect(),
         asked: settings.packages.iter().map(|name| name.value.clone()).collect(),
         at: settings.packages.first().and_then(|name| name.at.clone()),
-    })
+    }
 }
 
 fn file_facts(planned: &Planned) -> Vec<FileFacts<'_>> {

@@ -19,6 +19,7 @@ mod libraries;
 mod local;
 mod lock;
 mod lower;
+mod machines;
 pub mod outputs;
 mod own;
 mod packages;

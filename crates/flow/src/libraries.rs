@@ -1,4 +1,4 @@
-//! The libraries that an image lacks: found out once per layer and once per image, and remembered with both.
+//! What an image's programs lack: found out once per layer and once per image, and remembered with both.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -14,14 +14,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Sources;
 use crate::debs;
+use crate::machines::{self, ForeignProgram};
 use crate::packages::side_by_side;
 use crate::plan::Planned;
 use crate::world::World;
 
 /// Raised when the answer for the same layers changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Bytes of a file that are read together.
 const CHUNK: usize = 64 * 1024;
+
+/// What is known of the programs of an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Programs {
+    /// Libraries that they do not find.
+    pub missing: Vec<MissingLibrary>,
+    /// Those for another processor.
+    pub foreign: Vec<ForeignProgram>,
+}
 
 /// A library that no layer has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +50,8 @@ pub struct MissingLibrary {
     pub deb: Option<String>,
 }
 
-/// What is missing in a built image. An image that was looked at before is not looked at again.
-pub fn missing(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Vec<MissingLibrary>, Report> {
+/// Of a built image. One that was looked at before is not looked at again.
+pub fn programs(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Programs, Report> {
     let key = key(planned, built);
     // Who makes a layer again wants nothing that is remembered of it.
     let unchanged = built.layers.iter().all(|layer| layer.reused);
@@ -50,16 +60,17 @@ pub fn missing(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Ve
     }
     let layers = side_by_side(&built.layers, world.jobs, |layer| image_layer(layer, world.store))?;
     let found = libraries::missing(&layers, planned.base.architecture, &library_path(built));
-    let mut missing: Vec<MissingLibrary> = found.into_iter().map(named).collect();
-    if !missing.is_empty() && !name_debs(planned, &mut missing, world)? {
-        return Ok(missing);
+    let foreign = built.layers.iter().zip(&layers).flat_map(|(built, layer)| machines::foreign(planned, built, layer));
+    let mut programs = Programs { missing: found.into_iter().map(named).collect(), foreign: foreign.collect() };
+    if !programs.missing.is_empty() && !name_debs(planned, &mut programs.missing, world)? {
+        return Ok(programs);
     }
     let bytes =
-        serde_json::to_vec(&missing).map_err(|error| Failure::bug(format!("remembering libraries: {error}")))?;
+        serde_json::to_vec(&programs).map_err(|error| Failure::bug(format!("remembering libraries: {error}")))?;
     let batch = world.store.batch();
     batch.record(&key, &bytes)?;
     batch.finish()?;
-    Ok(missing)
+    Ok(programs)
 }
 
 fn key(planned: &Planned, built: &Built) -> Key {
@@ -114,7 +125,7 @@ fn image_layer(built: &BuiltLayer, store: &Store) -> Result<ImageLayer, Report> 
     if let Some(programs) = store.record(&key)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
         return Ok(ImageLayer { index, programs });
     }
-    let programs = programs(&built.layer.blob, &index, store)
+    let programs = read(&built.layer.blob, &index, store)
         .map_err(|error| Failure::world(format!("reading layer {diff_id}: {error}")))?;
     let bytes =
         serde_json::to_vec(&programs).map_err(|error| Failure::bug(format!("remembering programs: {error}")))?;
@@ -124,8 +135,8 @@ fn image_layer(built: &BuiltLayer, store: &Store) -> Result<ImageLayer, Report> 
     Ok(ImageLayer { index, programs })
 }
 
-/// Reads the layer once.
-fn programs(blob: &Descriptor, index: &corten_oci::LayerIndex, store: &Store) -> std::io::Result<LayerPrograms> {
+/// Reads a layer that was made before its programs were remembered.
+fn read(blob: &Descriptor, index: &corten_oci::LayerIndex, store: &Store) -> std::io::Result<LayerPrograms> {
     let source = store.read(&blob.digest).map_err(std::io::Error::other)?;
     let mut tar = corten_layer::gzip::reader(&blob.media_type, source)?;
     let mut collector = Collector::default();

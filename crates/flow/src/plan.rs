@@ -48,6 +48,13 @@ pub struct PlanOptions {
     pub frozen: bool,
 }
 
+impl PlanOptions {
+    /// Every processor that the image is for.
+    pub fn platforms(&self) -> Vec<Architecture> {
+        if self.architectures.is_empty() { vec![self.architecture] } else { self.architectures.clone() }
+    }
+}
+
 /// A plan, and all that was found out on the way.
 pub struct Planned {
     /// The project.
@@ -147,7 +154,7 @@ fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result
         package: settings.package.as_ref().map(|package| package.value.clone()),
         ..Asked::default()
     };
-    let all = if options.architectures.is_empty() { vec![options.architecture] } else { options.architectures.clone() };
+    let all = options.platforms();
     let wanted = bases::Wanted { asked: &asked, architectures: &all, renew: options.renew };
     let choice = bases::choose(project, &wanted, world)?;
     let mut base = base::choose(project, &choice.base, options.architecture, options.renew, world)?;

@@ -173,7 +173,8 @@ fn not_text(path: PathBuf, error: &std::string::FromUtf8Error) -> Failure {
         .hint("save it as UTF-8")
 }
 
-fn corten_lock(folder: &Path) -> Result<Option<CortenLock>, Failure> {
+/// Corten's own lock, where there is one.
+pub fn corten_lock(folder: &Path) -> Result<Option<CortenLock>, Failure> {
     let Some(text) = text(folder, CORTEN_LOCK)? else { return Ok(None) };
     CortenLock::parse(&text.text).map(Some).map_err(|error| {
         let range = error.span().unwrap_or_default();

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use corten_attest::{RELEASE_TYPE, Release, ReleaseBase, ReleaseLayer, ReleaseWeights, Sizes, Times, referrer};
 use corten_diagnostic::{Failure, Report};
 use corten_oci::{Descriptor, Digest, Reference};
-use corten_plan::BuiltLayer;
+use corten_plan::{Built, BuiltLayer};
 use corten_store::layout;
 
 use crate::build::{BuildOptions, Outcome, build};
+use crate::plan::Planned;
 use crate::world::World;
 use crate::{bom, check, outputs, tags};
 
@@ -53,16 +54,19 @@ pub fn ship(
         outputs::writable("--release-file", path)?;
     }
     let outcome = build(folder, &options.build, world)?;
-    let verdict = check::verdict(&outcome.planned, &outcome.built, world)?;
+    let verdict = check::verdict(&outcome, world)?;
     if !verdict.passed() {
         return Ok(unshipped(outcome, verdict));
     }
     let sbom = bom::attach(&outcome.planned, &outcome.built, options.sbom_files, world)?;
+    for other in &outcome.others {
+        bom::attach(&other.planned, &other.built, options.sbom_files, world)?;
+    }
     let references = outcome.references(&outcome.repository()?);
     let layout = world.store.root().join("layouts").join(&outcome.planned.project.settings.name.value);
     let release = release(&outcome, &sbom, world)?;
     let release_blob = record(&outcome, &release, world)?;
-    layout::export(world.store, &outcome.built.image.manifest.digest, &references, &layout)?;
+    layout::export(world.store, &outcome.root().digest, &references, &layout)?;
     // Last: a name that can be deployed stands for everything above.
     outcome.name(&references, world)?;
     if let Some(path) = &options.release_file {
@@ -90,7 +94,11 @@ fn release(outcome: &Outcome, sbom: &Descriptor, world: &World<'_>) -> Result<Re
     let planned = &outcome.planned;
     let mut tags: Vec<String> = outcome.tags.iter().map(ToString::to_string).collect();
     tags.sort();
-    let layers = &outcome.built.layers;
+    let layers: Vec<&BuiltLayer> = outcome.parts().flat_map(|(_, built)| &built.layers).collect();
+    let platform = |(planned, built): (&Planned, &Built)| {
+        (format!("linux/{}", planned.base.architecture), built.image.manifest.digest)
+    };
+    let platforms = outcome.index.iter().flat_map(|_| outcome.parts().map(platform)).collect();
     let weights = planned.weights.iter().map(|file| ReleaseWeights {
         path: format!("/{}", file.path),
         digest: file.digest,
@@ -99,7 +107,8 @@ fn release(outcome: &Outcome, sbom: &Descriptor, world: &World<'_>) -> Result<Re
     Ok(Release {
         version: 1,
         name: planned.project.settings.name.value.clone(),
-        digest: outcome.built.image.manifest.digest,
+        digest: outcome.root().digest,
+        platforms,
         tags,
         commit: planned.commit.as_ref().map(|commit| commit.id.clone()),
         dirty: !planned.dirty.is_empty(),
@@ -115,7 +124,7 @@ fn release(outcome: &Outcome, sbom: &Descriptor, world: &World<'_>) -> Result<Re
             compressed: layers.iter().map(|built| built.layer.blob.size).sum(),
             uncompressed: layers.iter().map(|built| built.tar_size).sum(),
         },
-        layers: layers.iter().map(release_layer).collect(),
+        layers: layers.iter().copied().map(release_layer).collect(),
         sbom: Some(sbom.digest),
         tool: world.tool.to_owned(),
     })
@@ -145,7 +154,7 @@ fn locks(outcome: &Outcome) -> Result<std::collections::BTreeMap<String, Digest>
 
 /// Hangs the release on the image. Gives the release's blob.
 fn record(outcome: &Outcome, release: &Release, world: &World<'_>) -> Result<Digest, Report> {
-    let image = &outcome.built.image.manifest;
+    let image = outcome.root();
     let bytes = release.to_bytes().map_err(unwritable)?;
     let blob = Digest::of(&bytes);
     let made = referrer(image, RELEASE_TYPE, "release.json", bytes).map_err(unwritable)?;

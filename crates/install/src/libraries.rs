@@ -15,9 +15,9 @@ mod sketch;
 
 use std::sync::{Arc, Mutex};
 
-use corten_elf::{Elf, Machine};
+use corten_elf::{Dynamic, Elf, ElfError};
 use corten_layer::write::Watch;
-use corten_oci::{Architecture, DiffId, Digest, Entry, Kind, LayerPath};
+use corten_oci::{DiffId, Digest, Entry, Kind, LayerPath};
 use corten_store::Key;
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +25,7 @@ pub use find::{ImageLayer, Missing, missing};
 use sketch::Sketch;
 
 /// Raised when [`LayerPrograms`] of the same layer change.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Bytes of a file of `ld.so.conf.d` that are read.
 const LONGEST_CONFIGURATION: usize = 64 * 1024;
@@ -48,8 +48,8 @@ pub struct LayerPrograms {
 pub struct Program {
     /// Where.
     pub path: LayerPath,
-    /// For which processor; none for one that no image of ours runs on.
-    pub architecture: Option<Architecture>,
+    /// For which processor (`e_machine`).
+    pub machine: u16,
     /// Its own name, for libraries that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soname: Option<String>,
@@ -153,25 +153,21 @@ impl Collector {
 
     fn program(&mut self, path: LayerPath, sketch: Sketch) {
         let Some(bytes) = sketch.finish() else { return };
-        match Elf::read(&bytes) {
-            Ok(elf) => {
-                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                let dynamic = elf.dynamic.unwrap_or_default();
-                self.found.programs.push(Program {
-                    path,
-                    architecture: match elf.machine {
-                        Machine::X86_64 => Some(Architecture::Amd64),
-                        Machine::Aarch64 => Some(Architecture::Arm64),
-                        Machine::Other(_) => None,
-                    },
-                    soname: dynamic.soname.map(text),
-                    needed: dynamic.needed.iter().take(MOST_NEEDED).map(|name| text(name)).collect(),
-                    run_path: dynamic.runpath.or(dynamic.rpath).map(text),
-                });
-            }
-            Err(corten_elf::ElfError::NotElf | corten_elf::ElfError::Unsupported) => {}
-            Err(_) => self.found.unread.push(path),
-        }
+        let Some(machine) = corten_elf::machine(&bytes) else { return };
+        let dynamic = match Elf::read(&bytes) {
+            Ok(elf) => elf.dynamic.unwrap_or_default(),
+            // Of another processor: 32 bits, or the other byte order.
+            Err(ElfError::NotElf | ElfError::Unsupported) => Dynamic::default(),
+            Err(_) => return self.found.unread.push(path),
+        };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        self.found.programs.push(Program {
+            path,
+            machine,
+            soname: dynamic.soname.map(text),
+            needed: dynamic.needed.iter().take(MOST_NEEDED).map(|name| text(name)).collect(),
+            run_path: dynamic.runpath.or(dynamic.rpath).map(text),
+        });
     }
 }
 

@@ -6,6 +6,7 @@ mod library_missing;
 mod lock_missing;
 mod lock_step;
 mod lock_unhashed;
+mod machine;
 mod pickle;
 mod port;
 mod root_user;
@@ -42,7 +43,7 @@ pub struct Rule {
 }
 
 /// All rules, by number.
-pub const RULES: [Rule; 17] = [
+pub const RULES: [Rule; 18] = [
     unpinned_base::RULE,
     lock_missing::RULE,
     secret_files::RULE,
@@ -60,6 +61,7 @@ pub const RULES: [Rule; 17] = [
     pickle::RULE,
     library_missing::IMPORT,
     library_missing::OTHER,
+    machine::RULE,
 ];
 
 /// The rule with a number.

@@ -4,7 +4,9 @@ use corten_oci::{ContainerConfig, DiffId, Digest, Healthcheck, LayerPath, SetId}
 use serde::Deserialize;
 
 use super::*;
-use crate::{BaseFacts, Budget, FileFacts, LayerFacts, LibrariesFacts, LibraryFacts, LockFacts, PackageFacts};
+use crate::{
+    BaseFacts, Budget, FileFacts, ForeignFile, LayerFacts, LibrariesFacts, LibraryFacts, LockFacts, PackageFacts,
+};
 
 /// Facts as an example writes them; what it leaves out is fine.
 #[derive(Deserialize)]
@@ -72,6 +74,8 @@ struct LayerExample {
     size: u64,
     #[serde(default)]
     mode: u32,
+    #[serde(default)]
+    machine: Option<String>,
 }
 
 fn findings(text: &str) -> Vec<Finding> {
@@ -110,11 +114,20 @@ fn findings(text: &str) -> Vec<Finding> {
         _ => vec![SetId { path: LayerPath::new("bin/su").unwrap(), mode }],
     };
     let programs: Vec<_> = example.layers.iter().map(|layer| set_id(layer.mode)).collect();
+    let foreign = |layer: &LayerExample| {
+        let file = |machine: &String| ForeignFile {
+            path: LayerPath::new("app/fast.so").unwrap(),
+            machine: machine.clone(),
+            image: "arm64".into(),
+        };
+        layer.machine.iter().map(file).collect::<Vec<_>>()
+    };
+    let foreign: Vec<_> = example.layers.iter().map(foreign).collect();
     let layers: Vec<_> = example
         .layers
         .iter()
-        .zip(&programs)
-        .map(|(layer, set_id)| LayerFacts { name: &layer.name, size: layer.size, diff_id, set_id })
+        .zip(programs.iter().zip(&foreign))
+        .map(|(layer, (set_id, foreign))| LayerFacts { name: &layer.name, size: layer.size, diff_id, set_id, foreign })
         .collect();
     crate::check(&CheckInput {
         config: &config,

@@ -5,9 +5,10 @@ use std::time::Instant;
 use corten_diagnostic::{Failure, Finding, Report};
 use corten_flow::build::{BuildOptions, Outcome, build};
 use corten_flow::outputs::{self, Output};
+use corten_flow::plan::Planned;
 use corten_flow::{World, check};
 use corten_oci::{Reference, Tag};
-use corten_plan::BuiltLayer;
+use corten_plan::{Built, BuiltLayer};
 use serde::Serialize;
 
 use super::{plan_options, result};
@@ -21,8 +22,18 @@ struct Shape<'a> {
     digest: String,
     references: Vec<String>,
     layers: Vec<LayerShape<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    platforms: Vec<PlatformShape<'a>>,
     findings: &'a [Finding],
     seconds: f64,
+}
+
+/// One platform of the image.
+#[derive(Serialize)]
+pub struct PlatformShape<'a> {
+    platform: String,
+    digest: String,
+    layers: Vec<LayerShape<'a>>,
 }
 
 /// One layer, lowest first.
@@ -45,23 +56,25 @@ pub fn run(arguments: &args::Build, format: Format, world: &World<'_>) -> Result
     let names = arguments.tags.iter().map(|text| name(text)).collect::<Result<Vec<Reference>, _>>()?;
     let options = BuildOptions { plan: plan_options(&arguments.project)?, no_cache: arguments.no_cache };
     let outcome = build(&arguments.project.folder, &options, world)?;
-    let verdict = check::verdict(&outcome.planned, &outcome.built, world)?;
+    let verdict = check::verdict(&outcome, world)?;
     verdict.findings().iter().for_each(|finding| say(&error::finding(finding)));
     verdict.require()?;
     let names = if names.is_empty() { outcome.references(&outcome.repository()?) } else { names };
     outcome.name(&names, world)?;
-    let digest = outcome.built.image.manifest.digest;
+    let digest = outcome.root().digest;
     for output in &outputs {
-        outputs::write(output, world.store, &digest, &names)?;
+        let image = if matches!(output, Output::Docker(_)) { outcome.loadable() } else { digest };
+        outputs::write(output, world.store, &image, &names)?;
     }
     if arguments.load {
-        let program = outputs::load(world.store, &digest, &names)?;
+        let program = outputs::load(world.store, &outcome.loadable(), &names)?;
         world.events.note(&format!("loaded into {program}"));
     }
     let shape = Shape {
         digest: digest.to_string(),
         references: names.iter().map(ToString::to_string).collect(),
         layers: outcome.built.layers.iter().map(layer_shape).collect(),
+        platforms: platform_shapes(&outcome),
         findings: verdict.findings(),
         seconds: start.elapsed().as_secs_f64(),
     };
@@ -85,6 +98,17 @@ fn name(text: &str) -> Result<Reference, Failure> {
     Ok(name)
 }
 
+/// The platforms for programs, where there are several.
+pub fn platform_shapes(outcome: &Outcome) -> Vec<PlatformShape<'_>> {
+    let parts = outcome.parts().filter(|_| outcome.index.is_some());
+    let parts = parts.map(|(planned, built)| PlatformShape {
+        platform: format!("linux/{}", planned.base.architecture),
+        digest: built.image.manifest.digest.to_string(),
+        layers: built.layers.iter().map(layer_shape).collect(),
+    });
+    parts.collect()
+}
+
 /// A layer for programs.
 pub fn layer_shape(built: &BuiltLayer) -> LayerShape<'_> {
     LayerShape {
@@ -100,18 +124,27 @@ pub fn layer_shape(built: &BuiltLayer) -> LayerShape<'_> {
 
 /// The layers for people, lowest first.
 pub fn layers(outcome: &Outcome) -> String {
+    let several = outcome.index.is_some();
+    let one = |(planned, built): (&Planned, &Built)| match several {
+        true => format!("linux/{}\n{}", planned.base.architecture, layers_of(built)),
+        false => layers_of(built),
+    };
+    outcome.parts().map(one).collect::<Vec<_>>().join("\n\n")
+}
+
+fn layers_of(built: &Built) -> String {
     let head = ["SIZE", "UNPACKED", "", "LAYER, LOWEST FIRST"].map(str::to_owned).to_vec();
     let row = |built: &BuiltLayer| {
         let how = if built.reused { "reused" } else { "new" };
         vec![size(built.layer.blob.size), size(built.tar_size), how.to_owned(), built.what.clone()]
     };
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(outcome.built.layers.iter().map(row)).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(built.layers.iter().map(row)).collect();
     table(&rows, &[0, 1])
 }
 
 /// One line: how much, how long.
 pub fn summary(outcome: &Outcome, took: &str) -> String {
-    let layers = &outcome.built.layers;
+    let layers: Vec<&BuiltLayer> = outcome.parts().flat_map(|(_, built)| &built.layers).collect();
     let total: u64 = layers.iter().map(|built| built.layer.blob.size).sum();
     let unpacked: u64 = layers.iter().map(|built| built.tar_size).sum();
     let reused = layers.iter().filter(|built| built.reused).count();

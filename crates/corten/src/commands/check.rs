@@ -19,7 +19,7 @@ struct Shape<'a> {
 pub fn run(arguments: &args::Check, format: Format, world: &World<'_>) -> Result<u8, Report> {
     let options = BuildOptions { plan: plan_options(&arguments.project)?, no_cache: false };
     let outcome = build(&arguments.project.folder, &options, world)?;
-    let verdict = check::verdict(&outcome.planned, &outcome.built, world)?;
+    let verdict = check::verdict(&outcome, world)?;
     if format == Format::Text {
         verdict.findings().iter().for_each(|finding| say(&error::finding(finding)));
     }

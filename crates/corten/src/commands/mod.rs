@@ -13,6 +13,7 @@ use corten_diagnostic::{Failure, Report};
 use corten_flow::ProjectOptions;
 use corten_flow::plan::PlanOptions;
 use corten_frontend::settings::Frontend;
+use corten_oci::Architecture;
 use serde::Serialize;
 
 use crate::args::{Arguments, Command, Format, FrontendArgument, ProjectArguments};
@@ -42,13 +43,16 @@ fn plan_options(arguments: &ProjectArguments) -> Result<PlanOptions, Failure> {
         FrontendArgument::Native => Frontend::Native,
         FrontendArgument::Dockerfile => Frontend::Dockerfile,
     });
+    let parse = |text: &String| {
+        text.parse().map_err(|error: corten_oci::PlatformError| Failure::usage(format!("--platform: {error}")))
+    };
+    let mut architectures = arguments.platform.iter().map(parse).collect::<Result<Vec<Architecture>, _>>()?;
+    let mut seen = std::collections::BTreeSet::new();
+    architectures.retain(|architecture| seen.insert(*architecture));
     Ok(PlanOptions {
         project: ProjectOptions { frontend, groups: arguments.groups.clone(), extras: arguments.extras.clone() },
-        architecture: arguments
-            .platform
-            .parse()
-            .map_err(|error: corten_oci::PlatformError| Failure::usage(format!("--platform: {error}")))?,
-        architectures: Vec::new(),
+        architecture: architectures.first().copied().unwrap_or_default(),
+        architectures,
         renew: false,
         locked: arguments.locked,
         frozen: arguments.frozen,

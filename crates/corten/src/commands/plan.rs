@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use corten_diagnostic::{Failure, Report};
-use corten_flow::plan::{Planned, estimated_bytecode, plan};
+use corten_flow::build::plan_each;
+use corten_flow::plan::{Planned, estimated_bytecode};
 use corten_flow::{Ignored, World};
 use corten_plan::{FetchedFile, Op, OwnWheel, SourceFile};
 use serde::Serialize;
@@ -31,6 +32,8 @@ struct Shape<'a> {
     ignored: Vec<IgnoredShape<'a>>,
     largest: Vec<FileShape<'a>>,
     dirty: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    other_platforms: Vec<Shape<'a>>,
 }
 
 #[derive(Serialize)]
@@ -86,10 +89,15 @@ struct FileShape<'a> {
 
 /// Plans and says what would be built.
 pub fn run(arguments: &args::Plan, format: Format, world: &World<'_>) -> Result<u8, Report> {
-    let planned = plan(&arguments.project.folder, &plan_options(&arguments.project)?, world)?;
-    let ignored = planned.ignored()?;
-    let shape = shape(&planned, &ignored)?;
-    result(format, &shape, || text(&shape))?;
+    let planned = plan_each(&arguments.project.folder, &plan_options(&arguments.project)?, world)?;
+    let Some(first) = planned.first() else { return Err(Failure::bug("there is no platform").into()) };
+    let ignored = first.ignored()?;
+    let mut shapes = planned.iter().map(|planned| shape(planned, &ignored)).collect::<Result<Vec<_>, _>>()?;
+    let texts = shapes.iter().map(text).collect::<Vec<_>>().join("\n\n");
+    let mut platforms = shapes.split_off(1);
+    let Some(mut shape) = shapes.pop() else { return Err(Failure::bug("there is no platform").into()) };
+    shape.other_platforms.append(&mut platforms);
+    result(format, &shape, || texts)?;
     Ok(0)
 }
 
@@ -145,6 +153,7 @@ fn shape<'a>(planned: &'a Planned, ignored: &'a BTreeMap<String, Ignored>) -> Re
         ignored,
         largest,
         dirty: &planned.dirty,
+        other_platforms: Vec::new(),
     })
 }
 
@@ -191,7 +200,8 @@ fn text(shape: &Shape<'_>) -> String {
     let layers = shape.layers.iter().map(|layer| [bytes(layer), layer.inputs.to_string(), layer.what.to_owned()]);
     let mut text = format!("{} {} as user {}\n\n", shape.name, shape.version, shape.user);
     text.push_str(&rows(["INPUT", "FILES", "LAYER, LOWEST FIRST"], layers.collect()));
-    text.push_str(&format!("\n\nBASE {} {}\n", shape.base.reference, shape.base.variant));
+    let BaseShape { reference, variant, architecture, .. } = &shape.base;
+    text.push_str(&format!("\n\nBASE {reference} {variant} linux/{architecture}\n"));
     text.push_str(&columns(&shape.base.debs));
     if !shape.fetched.is_empty() {
         let row = |file: &FetchedShape<'_>| vec![size(file.bytes), format!("/{}", file.path), file.url.to_owned()];

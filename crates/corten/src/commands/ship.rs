@@ -9,7 +9,7 @@ use corten_flow::build::BuildOptions;
 use corten_flow::ship::{ShipOptions, Shipped, ship};
 use serde::Serialize;
 
-use super::build::{LayerShape, layer_shape, layers, summary};
+use super::build::{LayerShape, PlatformShape, layer_shape, layers, platform_shapes, summary};
 use super::{plan_options, result};
 use crate::args::{self, Format};
 use crate::render::text::{seconds, table};
@@ -21,6 +21,8 @@ struct Shape<'a> {
     digest: String,
     references: Vec<String>,
     layers: Vec<LayerShape<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    platforms: Vec<PlatformShape<'a>>,
     sbom: &'a Path,
     release: &'a Path,
     layout: &'a Path,
@@ -47,9 +49,10 @@ pub fn run(arguments: &args::Ship, format: Format, world: &World<'_>) -> Result<
 fn shape(shipped: &Shipped, seconds: f64) -> Shape<'_> {
     let built = &shipped.outcome.built;
     Shape {
-        digest: built.image.manifest.digest.to_string(),
+        digest: shipped.outcome.root().digest.to_string(),
         references: shipped.references.iter().map(ToString::to_string).collect(),
         layers: built.layers.iter().map(layer_shape).collect(),
+        platforms: platform_shapes(&shipped.outcome),
         sbom: &shipped.sbom,
         release: &shipped.release,
         layout: &shipped.layout,

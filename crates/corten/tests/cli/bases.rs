@@ -29,7 +29,7 @@ fn for_python(tag: &str) -> Service {
 }
 
 /// Leaves the packages that have wheels for every Python.
-fn without_tensor(service: &Service) {
+pub fn without_tensor(service: &Service) {
     let pure: Vec<_> = wheels().into_iter().filter(|wheel| wheel.name != "tensor").collect();
     let lock = service.lock_of(&pure).replace(", { name = \"tensor\", specifier = \">=2\" }", "");
     service.write("uv.lock", lock);

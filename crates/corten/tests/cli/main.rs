@@ -16,6 +16,7 @@ mod ground;
 mod indexes;
 mod modes;
 mod outputs;
+mod platforms;
 mod project;
 mod sdists;
 mod service;

@@ -6,6 +6,10 @@ use corten_oci::{Architecture, Kind, LayerIndex, LayerPath};
 
 use super::{LayerPrograms, Program};
 
+/// `e_machine` of what images are for (System V ABI, processor supplements).
+const AMD64: u16 = 62;
+const ARM64: u16 = 183;
+
 /// Links that may be followed on the way to one path: the kernel's own limit.
 const LINK_LIMIT: usize = 40;
 
@@ -108,7 +112,7 @@ impl<'a> Image<'a> {
         let all =
             layers.iter().enumerate().flat_map(|(layer, of)| of.programs.programs.iter().map(move |one| (layer, one)));
         let seen = all.filter(|(layer, program)| {
-            program.architecture == Some(architecture)
+            program.machine == machine(architecture)
                 && files.get(&program.path).is_some_and(|file| file.layer == *layer)
         });
         let programs: BTreeMap<_, _> = seen.map(|(_, program)| (&program.path, program)).collect();
@@ -212,6 +216,14 @@ fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> {
     path.split(|&byte| byte == b'/').filter(|name| !name.is_empty() && *name != b".").map(<[u8]>::to_vec)
 }
 
+/// Of which kind the files of an architecture are.
+const fn machine(architecture: Architecture) -> u16 {
+    match architecture {
+        Architecture::Amd64 => AMD64,
+        Architecture::Arm64 => ARM64,
+    }
+}
+
 fn expand(path: &str, file: &LayerPath, architecture: Architecture) -> String {
     let origin = file.parent().unwrap_or_default();
     let triplet = format!("lib/{}", architecture.triplet());
@@ -253,7 +265,7 @@ mod tests {
             found.index.entries.push(entry(at, Kind::File));
             found.programs.programs.push(Program {
                 path: path(at),
-                architecture: Some(Architecture::Amd64),
+                machine: AMD64,
                 soname: None,
                 needed: needed.iter().map(|name| (*name).to_owned()).collect(),
                 run_path: (!run_path.is_empty()).then(|| (*run_path).to_owned()),
@@ -312,7 +324,7 @@ mod tests {
     fn files_of_another_processor_and_hidden_ones_do_not_count() {
         let module = format!("{SITE}/a/a.so");
         let mut other = layer(&[(&module, &["libx.so.1"], "")], &[]);
-        other.programs.programs[0].architecture = Some(Architecture::Arm64);
+        other.programs.programs[0].machine = ARM64;
         assert_eq!(names(&[other]), []);
         let low = layer(&[(&module, &["libx.so.1"], "")], &[]);
         let high = layer(&[(&module, &[], "")], &[]);

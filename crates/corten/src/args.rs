@@ -70,6 +70,8 @@ pub enum Command {
     Sbom(Sbom),
     /// List the images of the store.
     Images,
+    /// Print the JSON Schema of the settings, for editors.
+    Schema,
     /// Look after the store.
     Store(Store),
 }

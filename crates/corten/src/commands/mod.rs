@@ -22,6 +22,10 @@ use crate::surroundings::Surroundings;
 
 /// Runs the command; the status is 0, or 1 where the answer is no.
 pub fn run(arguments: &Arguments) -> Result<u8, Report> {
+    if matches!(arguments.command, Command::Schema) {
+        print(&format!("{:#}", corten_frontend::settings::schema()))?;
+        return Ok(0);
+    }
     let surroundings = Surroundings::new(&arguments.global)?;
     let world = surroundings.world();
     let format = arguments.global.format;
@@ -34,6 +38,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Report> {
         Command::Sbom(sbom) => sbom::run(sbom, &world),
         Command::Images => images::run(format, &world),
         Command::Store(store) => store::run(store, format, &world),
+        Command::Schema => Ok(0),
     }
 }
 

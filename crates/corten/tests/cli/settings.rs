@@ -18,6 +18,14 @@ fn with_section(lines: &str) -> Service {
 }
 
 #[test]
+fn editors_get_a_schema() {
+    let service = Service::new();
+    let committed = include_str!("../../../../docs/corten.schema.json");
+    assert_eq!(service.run("schema").expect(0).stdout, committed);
+    assert!(!service.corten.store().exists(), "nothing is made for it");
+}
+
+#[test]
 fn unknown_keys_come_with_a_suggestion() {
     refuses(
         &with("prot = 80"),

@@ -62,7 +62,9 @@
 //! repository = "registry.example/team/text-classifier"
 //! ```
 
+mod keys;
 mod project;
+mod schema;
 mod sections;
 mod table;
 mod value;
@@ -77,6 +79,7 @@ use corten_oci::{Digest, Repository};
 use corten_plan::{Compression, Variant};
 
 pub use project::Project;
+pub use schema::schema;
 pub use value::words;
 
 pub(crate) use table::{Source, Table, Value};
@@ -399,8 +402,8 @@ impl Settings {
                     .at(at)
                     .hint("keep one of the two"));
             }
-            (Some((source, root)), None) => Table::read(source, "", root, sections::settings)?,
-            (None, Some((source, root, _))) => Table::read(source, "", root, sections::settings)?,
+            (Some((source, root)), None) => Table::read(source, "", root, &keys::SETTINGS, sections::settings)?,
+            (None, Some((source, root, _))) => Table::read(source, "", root, &keys::SETTINGS, sections::settings)?,
             (None, None) => sections::none(),
         };
         settings.completed(project, &texts.folder)
@@ -411,5 +414,7 @@ fn source(text: &Text, fault: Fault) -> Source {
     Source::new(&text.path, Arc::clone(&text.text), fault)
 }
 
+#[cfg(test)]
+mod judged;
 #[cfg(test)]
 mod tests;

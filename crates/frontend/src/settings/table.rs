@@ -1,7 +1,7 @@
 //! Reading a TOML table key by key, so that every mistake is shown where it was written.
 //!
 //! Serde could fill the structs, but it names a wrong key only in the text of its message. A [`Table`] knows which keys
-//! it was asked for, and so refuses every other one with the key that was probably meant.
+//! there are (`super::keys`), and so refuses every other one with the key that was probably meant.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use corten_diagnostic::{Failure, Fault, Span};
 use toml::de::{DeTable, DeValue};
 
 use super::Setting;
+use super::keys::{Key, Kind};
 
 /// A file of settings.
 #[derive(Debug, Clone)]
@@ -45,13 +46,13 @@ impl Source {
     }
 }
 
-/// A table that remembers which keys it was asked for.
+/// A table with the keys that may stand in it.
 pub(crate) struct Table<'t> {
     source: &'t Source,
     /// As the user would write it: `check`; empty for the root of the settings.
     name: String,
     entries: &'t DeTable<'t>,
-    known: Vec<&'static str>,
+    keys: &'static [Key],
 }
 
 /// Names that people bring along from elsewhere, with ours.
@@ -73,24 +74,26 @@ const SYNONYMS: [(&str, &str); 14] = [
 ];
 
 impl<'t> Table<'t> {
-    /// Reads a table with `read`, then refuses the keys that `read` did not ask for.
+    /// Reads a table with `read`, then refuses the keys that are none of `keys`.
     pub fn read<T>(
         source: &'t Source,
         name: impl Into<String>,
         entries: &'t DeTable<'t>,
+        keys: &'static [Key],
         read: impl FnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let mut table = Self { source, name: name.into(), entries, known: Vec::new() };
+        let mut table = Self { source, name: name.into(), entries, keys };
         let result = read(&mut table)?;
         table.refuse_unknown()?;
         Ok(result)
     }
 
-    /// The value of `key`, if it is there.
-    pub fn take(&mut self, key: &'static str) -> Option<Value<'t>> {
-        self.known.push(key);
+    /// The value of `key`, if it is there. A key that is not in the list is never there.
+    pub fn take(&mut self, key: &str) -> Option<Value<'t>> {
+        let known = self.keys.iter().find(|known| known.name == key);
+        debug_assert!(known.is_some(), "'{}' is missing in settings/keys.rs", self.path_of(key));
         let value = self.entries.get(key)?;
-        Some(Value { source: self.source, name: self.path_of(key), value })
+        Some(Value { source: self.source, name: self.path_of(key), value, kind: &known?.kind })
     }
 
     /// The keys as written.
@@ -104,22 +107,27 @@ impl<'t> Table<'t> {
     }
 
     fn refuse_unknown(&self) -> Result<(), Failure> {
-        let Some((key, at)) = self.keys().find(|(key, _)| !self.known.contains(key)) else { return Ok(()) };
+        let is_known = |key: &str| self.keys.iter().any(|known| known.name == key);
+        let Some((key, at)) = self.keys().find(|(key, _)| !is_known(key)) else { return Ok(()) };
         let failure = Failure::usage(format!("unknown setting '{}'", self.path_of(key))).at(at);
         Err(match self.probably_meant(key) {
             Some(meant) => failure.hint(format!("did you mean '{}'?", self.path_of(meant))),
-            None => failure.hint(format!("known here: {}", self.known.join(", "))),
+            None => failure.hint(format!("known here: {}", self.names().collect::<Vec<_>>().join(", "))),
         })
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.keys.iter().map(|key| key.name)
     }
 
     fn probably_meant(&self, key: &str) -> Option<&'static str> {
         let spelled = key.to_ascii_lowercase().replace('_', "-");
         let synonym = SYNONYMS.iter().find(|(theirs, _)| *theirs == spelled).map(|(_, ours)| *ours);
-        if let Some(ours) = synonym.filter(|ours| self.known.contains(ours)) {
+        if let Some(ours) = synonym.filter(|ours| self.names().any(|name| name == *ours)) {
             return Some(ours);
         }
         let likeness = |known: &&'static str| strsim::damerau_levenshtein(known, &spelled);
-        let nearest = self.known.iter().copied().min_by_key(|known| likeness(known))?;
+        let nearest = self.names().min_by_key(|known| likeness(known))?;
         let allowed = (spelled.chars().count() / 3).max(1);
         (likeness(&nearest) <= allowed || nearest.starts_with(&spelled)).then_some(nearest)
     }
@@ -131,6 +139,7 @@ pub(crate) struct Value<'t> {
     source: &'t Source,
     name: String,
     value: &'t toml::Spanned<DeValue<'t>>,
+    kind: &'static Kind,
 }
 
 impl<'t> Value<'t> {
@@ -214,11 +223,8 @@ impl<'t> Value<'t> {
 
     pub fn items(&self) -> Option<Vec<Self>> {
         let items = self.value.get_ref().as_array()?.iter().enumerate();
-        Some(
-            items
-                .map(|(at, value)| Self { source: self.source, name: format!("{}[{at}]", self.name), value })
-                .collect(),
-        )
+        let item = |(at, value)| self.inner(format!("{}[{at}]", self.name), value);
+        Some(items.map(item).collect())
     }
 
     pub fn array(&self) -> Result<Vec<Self>, Failure> {
@@ -233,7 +239,7 @@ impl<'t> Value<'t> {
     /// Reads a table whose keys are settings.
     pub fn table<T>(&self, read: impl FnOnce(&mut Table<'t>) -> Result<T, Failure>) -> Result<T, Failure> {
         let entries = self.value.get_ref().as_table().ok_or_else(|| self.expected("a table"))?;
-        Table::read(self.source, self.name.clone(), entries, read)
+        Table::read(self.source, self.name.clone(), entries, self.kind.keys(), read)
     }
 
     /// A table whose keys the user names, in the order of the names.
@@ -242,8 +248,12 @@ impl<'t> Value<'t> {
         let named = entries.iter().map(|(key, value)| {
             let at = Some(self.source.span(key.span()));
             let name = format!("{}.{}", self.name, key.get_ref());
-            (Setting { value: key.get_ref().to_string(), at }, Self { source: self.source, name, value })
+            (Setting { value: key.get_ref().to_string(), at }, self.inner(name, value))
         });
         Ok(named.collect())
+    }
+
+    fn inner(&self, name: String, value: &'t toml::Spanned<DeValue<'t>>) -> Self {
+        Self { source: self.source, name, value, kind: self.kind.inner() }
     }
 }

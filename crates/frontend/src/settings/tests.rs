@@ -2,6 +2,7 @@
 
 use corten_diagnostic::Diagnose;
 
+use super::keys::{Key, Otherwise};
 use super::*;
 
 fn read(corten: &str) -> Result<Settings, Failure> {
@@ -141,5 +142,96 @@ fn no_part_of_the_example_makes_it_fall_over() {
         if let Err(failure) = read(&without) {
             assert!(failure.span().is_some(), "{failure}");
         }
+    }
+}
+
+/// Every key, with the table that it stands in (as TOML begins it) and its full name.
+fn all_keys() -> Vec<(String, &'static Key)> {
+    let mut all = Vec::new();
+    for key in &keys::SETTINGS {
+        all.push((format!("{} = VALUE", key.name), key));
+        for inner in key.kind.keys() {
+            all.push((format!("{} = {{ {} = VALUE }}", key.name, inner.name), inner));
+        }
+        for inner in key.kind.inner().keys() {
+            let others = key.kind.inner().keys().iter().filter(|other| other.name != inner.name);
+            let others = others.filter(|other| matches!(other.name, "url" | "to" | "from"));
+            let right = |other: &Key| match other.name {
+                "url" => "\"https://h/m\"",
+                _ if key.name == "weights" => "\"m\"",
+                "from" => "\"m\"",
+                _ => "\"/m\"",
+            };
+            let others: String = others.map(|other| format!("{} = {}, ", other.name, right(other))).collect();
+            all.push((format!("{} = [{{ {others}{} = VALUE }}]", key.name, inner.name), inner));
+        }
+    }
+    all
+}
+
+#[test]
+fn no_key_is_left_unread() {
+    let keys = all_keys();
+    assert!(keys.len() > 45, "{}", keys.len());
+    for (toml, key) in keys {
+        let failure = read(&toml.replace("VALUE", "1979-05-27")).unwrap_err();
+        assert!(failure.to_string().contains(key.name), "{toml}: {failure}");
+        assert!(!failure.to_string().contains("unknown setting"), "{toml}: {failure}");
+    }
+}
+
+#[test]
+fn defaults_of_the_table_are_those_that_hold() {
+    let usual = read("").unwrap();
+    let mut read_back = 0;
+    for (toml, key) in all_keys() {
+        let Otherwise::Value(value) = key.otherwise else { continue };
+        let toml = toml.replace("VALUE", value);
+        let written = read(&toml).unwrap_or_else(|failure| panic!("{toml}: {failure}"));
+        let same = match (toml.split(' ').next().unwrap(), key.name) {
+            ("variant", _) => written.variant.value == usual.variant.value,
+            ("workdir", _) => written.workdir.value == usual.workdir.value,
+            ("user", _) => written.user.value == usual.user.value,
+            ("compression" | "estargz", _) => written.layers.compression.value == usual.layers.compression.value,
+            ("weights-compression", _) => written.layers.weights.value == usual.layers.weights.value,
+            ("bytecode", _) => written.layers.bytecode.value == usual.layers.bytecode.value,
+            ("healthcheck", _) => written.healthcheck.value == HealthSetting::On(Health::default()),
+            ("ignore", "defaults") => written.ignore.defaults.value == usual.ignore.defaults.value,
+            ("check", "deny") => written.check.deny[0].value == usual.check.deny[0].value,
+            // Compared with what the archive's client has, where both are known.
+            ("archive", _) => true,
+            (_, _) => value == "[]",
+        };
+        assert!(same, "{toml}");
+        read_back += 1;
+    }
+    assert!(read_back > 20, "{read_back}");
+}
+
+#[test]
+fn the_documented_example_has_every_key() {
+    for (_, key) in all_keys() {
+        let text = documented();
+        let headers = [format!("[{}]", key.name), format!("[index.{}]", key.name)];
+        let named = text.contains(&format!("{} =", key.name)) || headers.iter().any(|header| text.contains(header));
+        let instead = key.name == "command" && text.contains("healthcheck");
+        assert!(named || instead, "{}", key.name);
+    }
+}
+
+/// To write it anew: `CORTEN_WRITE_DOCS=1 cargo test -p corten-frontend schema`.
+#[test]
+fn the_schema_of_the_docs_is_what_is_read() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/corten.schema.json");
+    let wanted = format!("{:#}\n", schema());
+    assert!(!wanted.contains("null"), "every default is TOML");
+    if std::env::var_os("CORTEN_WRITE_DOCS").is_some() {
+        std::fs::write(path, &wanted).unwrap();
+    } else {
+        let found = std::fs::read_to_string(path).unwrap();
+        assert!(
+            found == wanted,
+            "docs/corten.schema.json is stale: CORTEN_WRITE_DOCS=1 cargo test -p corten-frontend schema"
+        );
     }
 }

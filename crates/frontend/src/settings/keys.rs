@@ -1,0 +1,272 @@
+//! Every setting: its name, what may stand there, what it means, what holds where it is absent.
+//!
+//! The reader of settings knows no other key ([`super::table::Table`] refuses what does not stand here and leaves nothing
+//! unread that does); the JSON Schema for editors and `--explain-settings` are printed from the same rows.
+
+/// One setting, or a table of them.
+#[derive(Debug)]
+pub struct Key {
+    /// As it is written.
+    pub name: &'static str,
+    /// One line, without a full stop.
+    pub about: &'static str,
+    /// What may stand there.
+    pub kind: Kind,
+    /// What holds otherwise.
+    pub otherwise: Otherwise,
+}
+
+/// What holds where a setting is absent.
+#[derive(Debug)]
+pub enum Otherwise {
+    /// This value, as TOML.
+    Value(&'static str),
+    /// Something that is found out, in these words.
+    Found(&'static str),
+    /// Nothing.
+    Nothing,
+}
+
+/// What may stand for a setting. Patterns are regular expressions (ECMA 262): they let through what the reader
+/// takes, and need not refuse all that it refuses.
+#[derive(Debug)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// Text of this form.
+    Form(&'static str),
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
+    /// True or false.
+    Boolean,
+    /// False, and not true.
+    False,
+    /// A whole number from the one to the other.
+    Whole(i64, i64),
+    /// Text, a number, true or false: all are taken as text.
+    Scalar,
+    /// An array.
+    List(&'static Kind),
+    /// An array with at least one element.
+    Some(&'static Kind),
+    /// A table of settings, with those that have to be there.
+    Table(&'static [Key], &'static [&'static str]),
+    /// A table whose keys the user names: their form, and what stands there.
+    Named(&'static str, &'static Kind),
+    /// The first of these that fits.
+    Either(&'static [Kind]),
+}
+
+impl Kind {
+    /// The settings of a table, if this may be one.
+    pub fn keys(&self) -> &'static [Key] {
+        match self {
+            Self::Table(keys, _) => keys,
+            Self::Either(kinds) => kinds.iter().map(Self::keys).find(|keys| !keys.is_empty()).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// What stands in an array, or behind the names of a table.
+    pub fn inner(&self) -> &'static Kind {
+        match self {
+            Self::List(kind) | Self::Some(kind) | Self::Named(_, kind) => kind,
+            Self::Either(kinds) => {
+                kinds.iter().map(Self::inner).find(|kind| !matches!(kind, Self::Scalar)).unwrap_or(&Self::Scalar)
+            }
+            _ => &Self::Scalar,
+        }
+    }
+}
+
+const fn key(name: &'static str, kind: Kind, otherwise: Otherwise, about: &'static str) -> Key {
+    Key { name, about, kind, otherwise }
+}
+
+use Kind::{Boolean, Either, False, Form, List, Named, OneOf, Scalar, Table, Text, Whole};
+use Otherwise::{Found, Nothing, Value};
+
+const COMMAND: Kind = Either(&[Form(r"\S"), Kind::Some(&Text)]);
+const DEBIAN_PACKAGES: Kind = List(&Form("^[a-z0-9][a-z0-9+.-]+$"));
+const INSIDE: &str = r"^[^/]";
+const IN_IMAGE: &str = "^/";
+const URL: Kind = Form(r"^https?://[^/\s@]+(/\S*)?$");
+const DURATION: Kind = Either(&[Form(r"^\s*([0-9]+(ms|s|m|h))+\s*$"), Whole(0, 65_535)]);
+const RULE: &str = "^ML[0-9]{3}$";
+
+/// The settings of corten.toml, and of `[tool.corten]`.
+pub static SETTINGS: [Key; 32] = [
+    key("name", Form("^[a-z0-9][a-z0-9._/-]*$"), Found("[project] name, else the folder's name"), "Name of the image"),
+    key(
+        "version",
+        Form("^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}$"),
+        Found("[project] version"),
+        "Version that the tags have",
+    ),
+    key(
+        "base",
+        Form("^debian:[a-z]+$"),
+        Found("the one whose Python fits the project and its lock"),
+        "What the image stands on: debian:bookworm (Python 3.11) or debian:trixie (3.13)",
+    ),
+    key(
+        "variant",
+        OneOf(&["distroless", "slim"]),
+        Value("\"distroless\""),
+        "How much of Debian is in the image; slim has a shell and a package manager",
+    ),
+    key(
+        "frontend",
+        OneOf(&["native", "dockerfile"]),
+        Found("native where a native setting or no Dockerfile is there"),
+        "Which way to build: from the lock, or from the Dockerfile",
+    ),
+    key("python", Form(r"^[0-9]+\.[0-9]+$"), Found(".python-version, else the base's"), "Minor version of Python"),
+    key("lock", Form(INSIDE), Found("the one lock of the project"), "Which lock, where a project has several"),
+    key("package", Text, Found("the workspace's root"), "Member of the workspace to install"),
+    key("groups", List(&Text), Value("[]"), "Dependency groups besides the project's default ones"),
+    key("extras", List(&Text), Value("[]"), "Extras of the project"),
+    key("packages", DEBIAN_PACKAGES, Value("[]"), "Debian packages beside those of the base"),
+    key(
+        "allow-unconfigured",
+        DEBIAN_PACKAGES,
+        Value("[]"),
+        "Debian packages for which what their maintainer scripts would do may stay undone",
+    ),
+    key(
+        "build-packages",
+        DEBIAN_PACKAGES,
+        Value("[]"),
+        "Debian packages for building source distributions; not in the image",
+    ),
+    key("run", COMMAND, Found("what the sources show"), "Command of the service: words, without a shell"),
+    key("entrypoint", COMMAND, Nothing, "Program that is put before the command"),
+    key("workdir", Form(IN_IMAGE), Value("\"/app\""), "Where the project's files lie and the service starts"),
+    key(
+        "user",
+        Form("^[a-z_][a-z0-9_-]{0,31}$"),
+        Value("\"app\""),
+        "Name of the service's user; its number is always 10001",
+    ),
+    key(
+        "port",
+        Either(&[Whole(1, 65_535), False]),
+        Found("8000 for a web service, none for a job"),
+        "Port that the service listens on; false for a job",
+    ),
+    key(
+        "healthcheck",
+        Either(&[Boolean, Table(&HEALTHCHECK, &[])]),
+        Found("the service's health path, else a connection to its port"),
+        "How health is found out; false for not at all",
+    ),
+    key("env", Named("^[A-Za-z_][A-Za-z0-9_]*$", &Scalar), Nothing, "Variables of the service's environment"),
+    key("labels", Named("", &Scalar), Nothing, "Labels of the image"),
+    key(
+        "compression",
+        OneOf(&["splice", "gzip", "zstd"]),
+        Value("\"splice\""),
+        "Of layers: splice (gzip, fast), gzip (made anew) or zstd (smaller)",
+    ),
+    key("estargz", Boolean, Value("false"), "Can every gzip layer be pulled lazily, file by file?"),
+    key("weights-compression", OneOf(&["none", "zstd"]), Value("\"none\""), "Compression of the layer of weights"),
+    key(
+        "bytecode",
+        OneOf(&["all", "app", "none"]),
+        Value("\"none\""),
+        "What is compiled when the image is built: packages and application, the project's own, or nothing",
+    ),
+    key(
+        "weights",
+        List(&Either(&[Text, Table(&WEIGHT, &["url", "to"])])),
+        Value("[]"),
+        "Patterns of model files, and model files to fetch: a layer of their own",
+    ),
+    key(
+        "extra-files",
+        List(&Table(&EXTRA_FILE, &["from", "to"])),
+        Value("[]"),
+        "Files of the project that are put elsewhere in the image",
+    ),
+    key("ignore", Table(&IGNORE, &[]), Nothing, "What stays out of the image, besides .dockerignore"),
+    key("check", Table(&CHECK, &[]), Nothing, "What the checks take offence at"),
+    key("archive", Table(&ARCHIVE, &[]), Nothing, "Where Debian's packages come from"),
+    key("index", Table(&INDEX, &[]), Nothing, "Where wheels come from"),
+    key("publish", Table(&PUBLISH, &[]), Nothing, "Where the image is published"),
+];
+
+static HEALTHCHECK: [Key; 6] = [
+    key("path", Form(r#"^/[!#-&(-\[\]-~]*$"#), Nothing, "Path that the service answers with a status below 400"),
+    key("command", COMMAND, Nothing, "Program that ends with status 0, instead of a path"),
+    key("interval", DURATION, Value("\"30s\""), "Time between two checks"),
+    key("timeout", DURATION, Value("\"5s\""), "How long one check may take"),
+    key("start-period", DURATION, Value("\"60s\""), "How long failures at the start do not count"),
+    key("retries", Whole(0, 255), Value("3"), "How many failures in a row make a container unhealthy"),
+];
+
+static WEIGHT: [Key; 3] = [
+    key("url", URL, Nothing, "Address of the file"),
+    key("to", Form(r"[^/]$"), Nothing, "Place in the image: below workdir, or absolute"),
+    key(
+        "sha256",
+        Form("^(sha256:)?[0-9A-Fa-f]{64}$"),
+        Found("that of the first fetch, kept in corten.lock"),
+        "SHA-256 of the file",
+    ),
+];
+
+static EXTRA_FILE: [Key; 3] = [
+    key("from", Form(INSIDE), Nothing, "Path in the project"),
+    key("to", Form(IN_IMAGE), Nothing, "Absolute path in the image"),
+    key(
+        "mode",
+        Either(&[Form("^0*[0-7]{1,3}$"), Whole(0, 0o777)]),
+        Found("the file's own"),
+        "Permission bits such as \"0644\"",
+    ),
+];
+
+static IGNORE: [Key; 2] = [
+    key(
+        "defaults",
+        Boolean,
+        Value("true"),
+        "Do the groups for machine-learning projects apply (.git, .venv, wandb …)?",
+    ),
+    key("patterns", List(&Text), Value("[]"), "Patterns as lines of .dockerignore"),
+];
+
+static CHECK: [Key; 3] = [
+    key(
+        "deny",
+        List(&Form("^(error|warning|info|ML[0-9]{3})$")),
+        Value("[\"error\"]"),
+        "Severities and rules that fail the build",
+    ),
+    key("allow", List(&Form(RULE)), Value("[]"), "Rules that say nothing"),
+    key(
+        "size",
+        Either(&[Form(r"^\s*[0-9]+(\.[0-9]*)?\s*([kKmMgG]?[bB]?|[kKmMgG][iI][bB])\s*$"), Whole(0, i64::MAX)]),
+        Nothing,
+        "Most bytes that the compressed layers may have together",
+    ),
+];
+
+static ARCHIVE: [Key; 4] = [
+    key("main", URL, Value("\"http://deb.debian.org/debian\""), "Debian's archive"),
+    key("security", URL, Value("\"http://deb.debian.org/debian-security\""), "Debian's security archive"),
+    key("snapshot", URL, Nothing, "Where packages that have left the archive are sought"),
+    key("keyring", Form(INSIDE), Found("Debian's"), "Keys that sign the archive"),
+];
+
+static INDEX: [Key; 2] = [
+    key(
+        "url",
+        URL,
+        Found("UV_DEFAULT_INDEX, UV_INDEX_URL, PIP_INDEX_URL, else PyPI"),
+        "Index for locks that name none",
+    ),
+    key("mirrors", Named("^https?://", &URL), Nothing, "Beginnings of addresses, and what to fetch from instead"),
+];
+
+static PUBLISH: [Key; 1] = [key("repository", Form(r"^\S+$"), Nothing, "Repository that the image is published to")];

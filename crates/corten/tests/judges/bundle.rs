@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 
 use crate::image::Variant;
-use crate::place::{command, debian, done, ended, folder, new_folder, running};
+use crate::place::{command, debian, done, ended, folder, new_folder, running, until};
 
 /// The files of an image, unpacked once.
 pub struct Bundle {
@@ -23,7 +23,18 @@ impl Bundle {
     /// None, said and counted, without umoci and runc.
     pub fn of(variant: Variant) -> Option<&'static Self> {
         static BUNDLES: [OnceLock<Option<Bundle>>; 2] = [OnceLock::new(), OnceLock::new()];
-        BUNDLES[variant as usize].get_or_init(|| unpack(variant)).as_ref()
+        let unpacked = || Self::unpack(variant.name(), || (variant.image().layout.clone(), "1.3.0"));
+        BUNDLES[variant as usize].get_or_init(unpacked).as_ref()
+    }
+
+    /// Unpacks an image, given as its OCI layout and its tag there. None, said and counted, without umoci and runc.
+    pub fn unpack(name: &str, image: impl FnOnce() -> (PathBuf, &'static str)) -> Option<Self> {
+        let (umoci, runc) = (debian("umoci")?, debian("runc")?);
+        let (layout, tag) = image();
+        let bundle = folder().join(format!("bundle-{name}"));
+        done(command(&umoci, ["unpack", "--image"]).arg(format!("{}:{tag}", layout.display())).arg(&bundle));
+        let config = serde_json::from_slice(&fs::read(bundle.join("config.json")).unwrap()).unwrap();
+        Some(Self { root: bundle.join("rootfs"), config, runc })
     }
 
     /// What runs as the image's config has it, but for what `change` changes: as its user, with a root that is only read, a
@@ -46,17 +57,22 @@ impl Bundle {
 
 /// A change of a container's config: something of this machine, only to be read.
 pub fn mount(config: &mut Value, source: &Path, destination: &str) {
-    let mount = json!({ "destination": destination, "type": "bind", "source": source, "options": ["bind", "ro"] });
+    bind(config, source, destination, "ro");
+}
+
+/// A change of a container's config: something of this machine, to be written to.
+pub fn mount_writable(config: &mut Value, source: &Path, destination: &str) {
+    bind(config, source, destination, "rw");
+}
+
+fn bind(config: &mut Value, source: &Path, destination: &str, how: &str) {
+    let mount = json!({ "destination": destination, "type": "bind", "source": source, "options": ["bind", how] });
     config["mounts"].as_array_mut().unwrap().push(mount);
 }
 
-fn unpack(variant: Variant) -> Option<Bundle> {
-    let (umoci, runc) = (debian("umoci")?, debian("runc")?);
-    let image = variant.image();
-    let bundle = folder().join(format!("bundle-{}", variant.name()));
-    done(command(&umoci, ["unpack", "--image"]).arg(format!("{}:1.3.0", image.layout.display())).arg(&bundle));
-    let config = serde_json::from_slice(&fs::read(bundle.join("config.json")).unwrap()).unwrap();
-    Some(Bundle { root: bundle.join("rootfs"), config, runc })
+/// A change of a container's config: a variable.
+pub fn variable(config: &mut Value, name: &str, value: &str) {
+    config["process"]["env"].as_array_mut().unwrap().push(json!(format!("{name}={value}")));
 }
 
 /// Started at most once; gone when it is dropped.
@@ -80,6 +96,16 @@ impl Container<'_> {
     /// Runs it to its end.
     pub fn run(&self) -> Output {
         ended(self.runc(["run", "--bundle"]).arg(&self.folder).arg(self.name))
+    }
+
+    /// Kills its process as the kernel does where memory is short.
+    pub fn kill(&self) {
+        done(self.runc(["kill"]).args([self.name, "KILL"]));
+        until("ended", || {
+            let state: Value = serde_json::from_str(&done(self.runc(["state"]).arg(self.name))).unwrap();
+            Ok((state["status"] == "stopped").then_some(()))
+        })
+        .unwrap();
     }
 
     /// What a started one said.

@@ -85,15 +85,27 @@ fn project(variant: Variant) -> PathBuf {
 
 /// A copy of the example under another name and with more settings, without what others may have left in it.
 pub fn example(name: &str, settings: &str) -> PathBuf {
-    let example = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/text-classifier"));
     let project = folder().join(format!("project-{name}"));
-    copy(example, &project);
+    copy(&examples().join("text-classifier"), &project);
     replace(&project.join("uv.lock"), "name = \"text-classifier\"", &format!("name = \"{name}\""));
     let written = project.join("pyproject.toml");
     replace(&written, "name = \"text-classifier\"", &format!("name = \"{name}\""));
     let base = "base = \"debian:bookworm\"\n";
     replace(&written, base, &format!("{base}{settings}"));
     project
+}
+
+/// Where the examples lie.
+pub fn examples() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples"))
+}
+
+/// What `corten ship --format json` says of an example that is as it stands there, and the OCI layout that it writes.
+pub fn shipped(name: &str) -> (Value, PathBuf) {
+    let project = folder().join(name);
+    copy(&examples().join(name), &project);
+    let said = done(corten(["ship", "--format", "json"]).arg(&project));
+    (serde_json::from_str(&said).unwrap(), home().join("layouts").join(name))
 }
 
 fn copy(from: &Path, to: &Path) {

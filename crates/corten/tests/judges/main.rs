@@ -1,5 +1,5 @@
-//! Other people's programs say whether the image of `examples/text-classifier` is right. It is shipped once, from the
-//! real archive and the real index, with nothing of this checkout's own state.
+//! Other people's programs say whether the images of `examples/text-classifier` and of the jobs beside it are right. They are
+//! shipped once, from the real archive and the real index, with nothing of this checkout's own state.
 //!
 //! | judge | what it says |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | `skopeo`, a registry | the image is the same elsewhere |
 //! | `skopeo`, `estargz` | layers in zstd and eStargz are read by others |
 //! | the image's Python | bytecode is taken |
+//! | `umoci` + `runc` | the examples that are jobs: their own tests inside the image; data in, results out; killed, they go on |
 //! | `docker`, `podman`, `umoci` + `runc` | the service starts without privileges, and answers; its health check passes |
 //! | `uv` | what every installed distribution requires is there; the project's own packages are what it installs |
 //! | `dpkg`, `syft` | the packages are those of the bill of materials |
@@ -20,6 +21,7 @@ mod docker;
 mod files;
 mod image;
 mod inside;
+mod jobs;
 mod modes;
 mod own;
 mod place;

@@ -202,8 +202,7 @@ fn sdist_layer(
     batch: &Batch<'_>,
     sink: Sink<'_>,
 ) -> Result<(Made, LayerIndex), Report> {
-    let [base] = means.below.as_slice() else { return Err(Failure::bug("a build has one base").into()) };
-    let (file, digest) = sdist::build(sdist, base, capabilities, batch)?;
+    let (file, digest) = sdist::build(sdist, &means.below, capabilities, batch)?;
     let name = PackageName::new(&sdist.sdist.name).map_err(|error| Failure::input(error.to_string()))?;
     let wheel = WheelSource {
         name: sdist.sdist.name.clone(),

@@ -19,6 +19,9 @@ pub fn unpack(media_type: &MediaType, blob: impl Read, root: &Path) -> io::Resul
     let mut reader = TarReader::new(BufReader::with_capacity(1 << 16, tar));
     while let Some(entry) = reader.next_entry().map_err(io::Error::other)? {
         let path = place(root, &entry.path)?;
+        if !matches!(entry.kind, Kind::Directory) {
+            replace(&path)?;
+        }
         match &entry.kind {
             Kind::Directory => {
                 folder(root, &path)?;
@@ -35,6 +38,16 @@ pub fn unpack(media_type: &MediaType, blob: impl Read, root: &Path) -> io::Resul
         }
     }
     Ok(())
+}
+
+/// Takes away the file or link of a lower layer that an entry stands in place of.
+fn replace(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Err(io::Error::other(format!("{} is a folder", path.display()))),
+        Ok(_) => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Where an entry goes; the folders above it are made.

@@ -1,7 +1,7 @@
 //! Building a wheel from a source distribution, in the sandbox (PEP 517).
 //!
 //! ```text
-//! base's layer ─► root/                       sandbox: root read-only below, changes in memory, no network,
+//! base, packages ─► root/                     sandbox: root read-only below, changes in memory, no network,
 //! requirements ─► root/opt/build (a venv) ──►          no capabilities, limits ─► build.py ─► stdout: the wheel
 //! sdist ────────► root/build/source
 //! ```
@@ -87,7 +87,7 @@ pub struct Build<'a> {
 /// Builds the wheel of a step: its file, and its digest in the store.
 pub fn build(
     sdist: &Sdist,
-    base: &Made,
+    below: &[&Made],
     capabilities: &Capabilities<'_>,
     batch: &Batch<'_>,
 ) -> Result<(File, Digest), Report> {
@@ -98,7 +98,9 @@ pub fn build(
     let what = format!("{name} {version} from {file}");
     let preparing = |error: io::Error| Failure::world(format!("preparing to build {what}: {error}"));
     std::fs::create_dir(&folder).map_err(preparing)?;
-    root::unpack(&base.blob.media_type, store.read(&base.blob.digest)?, &folder).map_err(preparing)?;
+    for layer in below {
+        root::unpack(&layer.blob.media_type, store.read(&layer.blob.digest)?, &folder).map_err(preparing)?;
+    }
     let interpreter = environment(sdist, capabilities, scratch.path(), &folder)?;
     let above = folder.join("build");
     root::folder(&folder, &above.join("home")).map_err(preparing)?;
@@ -194,9 +196,9 @@ pub fn run(build: &Build<'_>, mut output: File, events: &dyn Events) -> Result<(
         remote: None,
     };
     let exit = sandbox.run(streams)?;
-    for note in &exit.notes {
-        events.note(&format!("building {}: {note}", build.what));
-    }
+    let took = format!("{:.1} s, {} MiB of memory at most", exit.wall.as_secs_f64(), exit.peak_memory >> 20);
+    let notes: String = exit.notes.iter().map(|note| format!("; {note}")).collect();
+    events.note(&format!("building {} took {took}{notes}", build.what));
     ended(build, &exit, &tail)?;
     let broken = |error: io::Error| Failure::world(format!("reading what the build of {} gave: {error}", build.what));
     output.rewind().map_err(broken)?;

@@ -1,5 +1,8 @@
-//! What building packages from source needs, pinned in corten.lock: a slim base with the settings' `build-packages`, and
-//! for each package the wheels of its build requirements.
+//! What building packages from source needs, pinned in corten.lock: a slim base, the settings' `build-packages` on top of
+//! it, and for each package the wheels of its build requirements.
+//!
+//! The base is the one that images have too, so that its layer is made once; the packages are configured as far as their
+//! scripts are understood, and unpacked otherwise: nothing of them is in an image.
 //!
 //! The base is of this machine's architecture, whatever the image's: its programs run here. What it gives for another
 //! architecture has to be without compiled code.
@@ -11,6 +14,7 @@ use corten_oci::Architecture;
 use corten_plan::{ArchiveState, LockedBase, LockedBuild, LockedBuilds, LockedWheel, PythonTarget, Sdist, Variant};
 
 use crate::base::{self, Sources};
+use crate::debs;
 use crate::packages::{Packages, lock_line};
 use crate::project::Project;
 use crate::remote::mirrored;
@@ -89,35 +93,25 @@ fn unresolved(project: &Project, build: &Needed, error: Report) -> Report {
     }
 }
 
-fn build_packages(project: &Project) -> Vec<String> {
-    let mut names: Vec<String> = project.settings.build_packages.iter().map(|name| name.value.clone()).collect();
-    names.sort();
-    names.dedup();
-    names
-}
-
 fn fits(base: &LockedBase, project: &Project, target: &Target<'_>) -> bool {
-    let has = |name: &String| base.debs.iter().any(|deb| deb.name == *name);
-    let asked = build_packages(project);
-    let here = base.architecture == host() && base.archive.suite == target.base.archive.suite;
-    here && asked.iter().all(has)
-        && base.seeds.len() == asked.len()
-        && asked.iter().all(|name| base.seeds.contains(name))
+    let asked = debs::names(&project.settings.build_packages);
+    let has = base.packages.as_ref().map(|added| added.asked.as_slice()).unwrap_or_default();
+    let plain = base.variant == Variant::Slim && base.seeds.is_empty();
+    plain && base.architecture == host() && base.archive.suite == target.base.archive.suite && has == asked
 }
 
 fn lock_build_base(project: &Project, target: &Target<'_>, world: &World<'_>) -> Result<LockedBase, Report> {
-    let asked = build_packages(project);
     let request = BaseRequest {
         suite: &target.base.archive.suite,
         variant: debian::Variant::Slim,
         architecture: host(),
-        extra: &asked,
+        extra: &[],
         now: u64::try_from(world.now).unwrap_or(0),
         seen: Some(target.base.archive.epoch),
     };
     let sources = Sources::of(project)?;
     let locked = lock_base(&sources.archive(world), &request)?;
-    Ok(LockedBase {
+    let base = LockedBase {
         reference: format!("debian:{}", locked.suite),
         variant: Variant::Slim,
         architecture: host(),
@@ -127,7 +121,9 @@ fn lock_build_base(project: &Project, target: &Target<'_>, world: &World<'_>) ->
         archive: ArchiveState { suite: locked.suite, epoch: locked.epoch },
         debs: locked.debs.into_iter().map(convert::from_install).collect(),
         packages: None,
-    })
+    };
+    let packages = debs::lock(project, &base, &project.settings.build_packages, world)?;
+    Ok(LockedBase { packages, ..base })
 }
 
 /// The architecture of this machine.

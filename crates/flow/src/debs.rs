@@ -16,10 +16,9 @@ pub fn added(project: &Project, base: &LockedBase, world: &World<'_>) -> Result<
     if asked.is_empty() {
         return Ok(None);
     }
-    let added = match base.packages.as_ref().filter(|added| added.asked == asked) {
-        Some(added) => added.clone(),
-        None => lock(project, base, asked, world)?,
-    };
+    let known = base.packages.clone().filter(|added| added.asked == asked);
+    let added = known.map_or_else(|| lock(project, base, &project.settings.packages, world), |known| Ok(Some(known)))?;
+    let Some(added) = added else { return Ok(None) };
     let why = format!("{} in all, beside those of the base", added.debs.len());
     world.events.emit(Event::Decision { about: "debian packages", choice: &added.asked.join(" "), why: &why });
     Ok(Some(added))
@@ -48,21 +47,32 @@ pub fn change(old: Option<&LockedPackages>, new: Option<&LockedPackages>) -> Opt
     }
 }
 
-fn names(settings: &[Setting<String>]) -> Vec<String> {
+/// Sorted, each once.
+pub fn names(settings: &[Setting<String>]) -> Vec<String> {
     let mut names: Vec<String> = settings.iter().map(|setting| setting.value.clone()).collect();
     names.sort();
     names.dedup();
     names
 }
 
-fn lock(project: &Project, base: &LockedBase, asked: Vec<String>, world: &World<'_>) -> Result<LockedPackages, Report> {
+/// Pins what `settings` add to a base, as the archive has it now; none where they add nothing.
+pub fn lock(
+    project: &Project,
+    base: &LockedBase,
+    settings: &[Setting<String>],
+    world: &World<'_>,
+) -> Result<Option<LockedPackages>, Report> {
+    let asked = names(settings);
+    if asked.is_empty() {
+        return Ok(None);
+    }
     let sources = Sources::of(project)?;
     let debs: Vec<_> = base.debs.iter().map(convert::to_install).collect();
     let request = request(base, &asked, world);
     let found = lock_packages(&sources.archive(world), &request, &debs);
-    let found = found.map_err(|error| at_setting(error, &project.settings.packages))?;
+    let found = found.map_err(|error| at_setting(error, settings))?;
     let debs = found.debs.into_iter().map(convert::from_install).collect();
-    Ok(LockedPackages { asked, epoch: found.epoch, debs })
+    Ok(Some(LockedPackages { asked, epoch: found.epoch, debs }))
 }
 
 /// What the archive is asked, beside a base.

@@ -94,14 +94,20 @@ pub fn lower(mut answers: Answers) -> (Plan, StepId) {
     let (wheels, own) = (of_wheels.len(), of_project.len());
     steps.extend(of_wheels);
     steps.extend(of_project);
-    let built = steps.len() + 1;
+    let mut built = 0..0;
     if let Some((base, sdists)) = builds {
-        let name = format!("for builds, not in the image: base {} slim", base.reference);
-        let at = StepId(steps.len());
-        steps.push(Step { name, ..base_step(&base, None) });
-        steps.extend(sdists.into_iter().map(|sdist| sdist_step(sdist, at)));
+        let mut below = base_step(&base, None);
+        below.name = format!("for builds, not in the image: {}", below.name);
+        let unconfigured = |added: &LockedPackages| added.debs.iter().map(|deb| deb.name.clone()).collect::<Vec<_>>();
+        let added = base.packages.as_ref().map(|added| packages_step(&base, added, &unconfigured(added)));
+        let added = added.map(|step| Step { name: format!("for builds, not in the image: {}", step.name), ..step });
+        let from = steps.len();
+        steps.extend(std::iter::once(below).chain(added));
+        let inputs: Vec<StepId> = (from..steps.len()).map(StepId).collect();
+        let first = steps.len();
+        steps.extend(sdists.into_iter().map(|sdist| sdist_step(sdist, inputs.clone())));
+        built = first..steps.len();
     }
-    let built = built..steps.len();
     let layers = (0..lower)
         .chain(built)
         .chain(first..first + wheels)
@@ -249,9 +255,9 @@ fn virtual_environment(python: &PythonTarget) -> impl Iterator<Item = GeneratedF
     })
 }
 
-fn sdist_step(sdist: Sdist, base: StepId) -> Step {
+fn sdist_step(sdist: Sdist, inputs: Vec<StepId>) -> Step {
     let name = format!("{} {}, built from source", sdist.sdist.name, sdist.sdist.version);
-    Step { op: Op::Sdist(Box::new(sdist)), inputs: vec![base], name }
+    Step { op: Op::Sdist(Box::new(sdist)), inputs, name }
 }
 
 fn own_step(wheels: Vec<OwnWheel>, python: PythonTarget) -> Step {

@@ -78,7 +78,7 @@ pub enum Op {
     Packages(Packages),
     /// Wheels, spliced.
     Wheels(Wheels),
-    /// A package built from its source distribution, in the sandbox; its one input is the base that it is built in.
+    /// A package built from its source distribution, in the sandbox; its inputs are the layers that it is built in.
     Sdist(Box<Sdist>),
     /// Packages of the project itself, installed as their build backends would.
     Own(OwnWheels),

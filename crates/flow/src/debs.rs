@@ -17,7 +17,8 @@ pub fn added(project: &Project, base: &LockedBase, world: &World<'_>) -> Result<
         return Ok(None);
     }
     let known = base.packages.clone().filter(|added| added.asked == asked);
-    let added = known.map_or_else(|| lock(project, base, &project.settings.packages, world), |known| Ok(Some(known)))?;
+    let added =
+        known.map_or_else(|| lock(project, base, &project.settings.packages, world), |known| Ok(Some(known)))?;
     let Some(added) = added else { return Ok(None) };
     let why = format!("{} in all, beside those of the base", added.debs.len());
     world.events.emit(Event::Decision { about: "debian packages", choice: &added.asked.join(" "), why: &why });

@@ -79,10 +79,12 @@ pub enum Release {
     WronglySigned,
 }
 
-/// A package beside those of the base, in main, of version 1.0.
+/// A package beside those of the base, or in place of one of the same name, in main.
 #[derive(Clone, Default)]
 pub struct Extra {
     pub name: &'static str,
+    /// 1.0 where it is empty.
+    pub version: &'static str,
     /// More lines of its control file.
     pub fields: &'static str,
     pub postinst: &'static str,
@@ -91,8 +93,8 @@ pub struct Extra {
 
 impl Extra {
     fn deb(&self) -> Vec<u8> {
-        let control =
-            format!("Package: {}\nVersion: 1.0\nArchitecture: amd64\n{}Description: a test\n", self.name, self.fields);
+        let head = format!("Package: {}\nVersion: {}\nArchitecture: amd64\n", self.name, self.version());
+        let control = format!("{head}{}Description: a test\n", self.fields);
         let mut members = vec![("control".to_owned(), control.into_bytes())];
         if !self.postinst.is_empty() {
             members.push(("postinst".to_owned(), self.postinst.into()));
@@ -102,7 +104,11 @@ impl Extra {
     }
 
     fn path(&self) -> String {
-        format!("pool/{}_1.0.deb", self.name)
+        format!("pool/{}_{}.deb", self.name, self.version())
+    }
+
+    fn version(&self) -> &str {
+        if self.version.is_empty() { "1.0" } else { self.version }
     }
 }
 
@@ -246,8 +252,9 @@ fn packages_index(suite: &str, architecture: &str, extra: &[Extra]) -> Vec<u8> {
     for package in extra {
         let deb = package.deb();
         text += &format!(
-            "Package: {}\nVersion: 1.0\nArchitecture: amd64\nFilename: {}\nSize: {}\nSHA256: {}\n{}\n",
+            "Package: {}\nVersion: {}\nArchitecture: amd64\nFilename: {}\nSize: {}\nSHA256: {}\n{}\n",
             package.name,
+            package.version(),
             package.path(),
             deb.len(),
             Digest::of(&deb).hex(),
@@ -255,7 +262,8 @@ fn packages_index(suite: &str, architecture: &str, extra: &[Extra]) -> Vec<u8> {
         );
     }
     if ["bookworm", "trixie"].contains(&suite) {
-        for package in packages(suite, architecture) {
+        let replaced = |package: &Built| extra.iter().any(|extra| extra.name == package.name);
+        for package in packages(suite, architecture).into_iter().filter(|package| !replaced(package)) {
             let deb = package.deb();
             text += &format!(
                 "Package: {}\nVersion: {}\nArchitecture: {architecture}\nFilename: {}\nSize: {}\nSHA256: {}\n\n",

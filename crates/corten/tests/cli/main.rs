@@ -18,6 +18,8 @@ mod modes;
 mod outputs;
 mod platforms;
 mod project;
+mod real;
+mod sandbox;
 mod sdists;
 mod service;
 mod settings;

@@ -10,7 +10,7 @@ use crate::service::{Service, Wheel, digest, wheels};
 use crate::told::refuses;
 
 /// The name of the one that is locked instead of tensor's wheel.
-const FILE: &str = "tensor-2.0.tar.gz";
+pub const FILE: &str = "tensor-2.0.tar.gz";
 
 const STATIC: [(&str, &str); 4] = [
     (
@@ -27,7 +27,8 @@ fn entry(path: &str, kind: Kind, size: usize) -> Entry {
     Entry { path, kind, mode: 0o644, uid: 0, gid: 0, size: size as u64, crc32: None, offset: 0, package: None }
 }
 
-fn sdist(files: &[(&str, &str)], more: &[(&str, Kind)]) -> Vec<u8> {
+/// An archive of these files, and of things that are none.
+pub fn sdist(files: &[(&str, &str)], more: &[(&str, Kind)]) -> Vec<u8> {
     let mut writer = LayerWriter::new(Vec::new(), Compression::Splice, 1_700_000_000);
     for (path, text) in files {
         writer.file(entry(path, Kind::File, text.len()), &mut text.as_bytes()).unwrap();

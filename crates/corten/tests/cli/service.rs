@@ -89,9 +89,14 @@ impl Service {
             first.run("build").expect(0);
             first
         });
+        template.again()
+    }
+
+    /// Another one, whose store and corten.lock are this one's.
+    pub fn again(&self) -> Self {
         let service = Self::new();
-        copy_folder(&template.corten.store(), &service.corten.store());
-        service.write("corten.lock", template.lock_for(&service));
+        copy_folder(&self.corten.store(), &service.corten.store());
+        service.write("corten.lock", self.lock_for(&service));
         service
     }
 

@@ -1,0 +1,115 @@
+//! Source distributions whose backend runs, as the whole program builds them: in a base that runs, from a lock to an image.
+
+use std::io::Read;
+use std::sync::OnceLock;
+
+use crate::archive::Extra;
+use crate::real;
+use crate::sdists::{FILE, sdist};
+use crate::service::{Service, Wheel, digest, wheels};
+
+/// A backend in the project's own tree; `value` is what the module holds that it builds.
+const BACKEND: &str = r#"
+import base64, hashlib, os, socket, subprocess, sys, time, zipfile
+
+
+def wheel(folder, value):
+    name = "tensor-2.0-py3-none-any.whl"
+    info = "tensor-2.0.dist-info/"
+    files = {
+        "tensor.py": f"made = {value!r}\n",
+        info + "METADATA": "Metadata-Version: 2.1\nName: tensor\nVersion: 2.0\n",
+        info + "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    lines = []
+    for path, text in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+        lines.append(f"{path},sha256={digest},{len(text)}\n")
+    files[info + "RECORD"] = "".join(lines) + f"{info}RECORD,,\n"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as archive:
+        for path, text in files.items():
+            archive.writestr(zipfile.ZipInfo(path), text)
+    return name
+
+
+def build_wheel(folder, settings, metadata):
+"#;
+
+const PYPROJECT: &str = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n[project]\nname = \"tensor\"\nversion = \"2.0\"\n";
+
+/// A source distribution whose `build_wheel` has this body.
+fn source(body: &str) -> Vec<u8> {
+    let body: String = body.lines().map(|line| format!("    {line}\n")).collect();
+    let backend = format!("{BACKEND}{body}");
+    sdist(&[("tensor-2.0/pyproject.toml", PYPROJECT), ("tensor-2.0/backend.py", &backend)], &[])
+}
+
+/// A package for builds: its program says something, and nobody knows its script.
+fn tool() -> Extra {
+    let text = "#!/bin/sh\necho made by a tool\n";
+    Extra {
+        name: "tool",
+        postinst: "#!/bin/sh\ncurl http://x\n",
+        files: vec![("usr/bin/tool", text.into())],
+        ..Extra::default()
+    }
+}
+
+/// A service whose tensor has to be built, with all that it is built in; none where nothing can be built.
+fn building(body: &str) -> Option<Service> {
+    static TEMPLATE: OnceLock<Option<Service>> = OnceLock::new();
+    let template = TEMPLATE.get_or_init(|| {
+        let service = Service::new();
+        service.archive.add(&real::packages()?.into_iter().chain([tool()]).collect::<Vec<_>>());
+        service.write("corten.toml", settings(&service));
+        lock(&service, &source("return wheel(folder, 'first')"));
+        service.run("build").expect(0);
+        Some(service)
+    });
+    let service = template.as_ref()?.again();
+    service.write("corten.toml", settings(&service));
+    lock(&service, &source(body));
+    Some(service)
+}
+
+fn settings(service: &Service) -> String {
+    service.settings("build-packages = [\"tool\"]")
+}
+
+/// Locks a source distribution for tensor.
+fn lock(service: &Service, bytes: &[u8]) {
+    let mut wheels = wheels();
+    service.index.add("tensor", FILE, bytes);
+    wheels[1] = Wheel { file: FILE.to_owned(), bytes: bytes.to_vec(), ..wheels[1].clone() };
+    service.write("uv.lock", service.lock_of(&wheels));
+}
+
+/// What the built tensor says.
+#[track_caller]
+fn made(service: &Service) -> String {
+    let built = service.run("build --format json").expect(0).json();
+    let mut layers = built["layers"].as_array().unwrap().iter();
+    let layer = layers.find(|layer| layer["what"] == "tensor 2.0, built from source").unwrap();
+    let blob = layer["digest"].as_str().unwrap().replace(':', "/");
+    let blob = std::fs::File::open(service.corten.store().join("blobs").join(blob)).unwrap();
+    let mut bytes = Vec::new();
+    flate2::read::MultiGzDecoder::new(blob).read_to_end(&mut bytes).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().find_map(|line| line.split_once("made = ")).unwrap().1.to_owned()
+}
+
+#[test]
+fn a_build_runs_in_a_base_with_the_packages_for_builds() {
+    let body = "return wheel(folder, subprocess.check_output(['tool'], text=True))";
+    let Some(service) = building(body) else { return };
+    let first = digest(&service.run("build --format json"));
+    assert_eq!(
+        digest(&service.run("build --format json --no-cache --offline --locked")),
+        first,
+        "the same bytes again"
+    );
+    let lock = service.read("corten.lock");
+    let (base, build) = lock.split_once("\n[build.base]").unwrap();
+    assert!(build.contains("name = \"tool\"") && !base.contains("tool"), "{lock}");
+    assert_eq!(made(&service), r"'made by a tool\n'");
+}

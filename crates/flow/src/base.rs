@@ -11,6 +11,7 @@ use corten_oci::Architecture;
 use corten_plan::{ArchiveState, Compiler, LockedBase, LockedDeb, PythonTarget};
 
 use crate::project::Project;
+use crate::remote;
 use crate::world::World;
 
 /// The base of corten.lock if it is the one that the settings ask for, else a new one.
@@ -153,10 +154,11 @@ impl Sources {
         let settings = &project.settings.archive;
         let usual = Mirrors::default();
         let or = |setting: &Option<Setting<String>>, usual| setting.as_ref().map_or(usual, |set| set.value.clone());
+        let through = |address: String| remote::mirrored_archive(project, &address);
         let mirrors = Mirrors {
-            main: or(&settings.main, usual.main),
-            security: or(&settings.security, usual.security),
-            snapshot: settings.snapshot.as_ref().map(|set| set.value.clone()),
+            main: through(or(&settings.main, usual.main)),
+            security: through(or(&settings.security, usual.security)),
+            snapshot: settings.snapshot.as_ref().map(|set| through(set.value.clone())),
         };
         let keyring = match &settings.keyring {
             None => Keyring::debian(),

@@ -4,6 +4,7 @@
 use std::io::Read;
 
 use corten_diagnostic::{Failure, Report};
+use corten_frontend::settings::Setting;
 use corten_install::fetch::{Download, fetch};
 use corten_install::python::index;
 use corten_net::{Request, Url};
@@ -17,11 +18,20 @@ const LONGEST: u64 = 64 << 30;
 
 /// An address under the project's mirrors: the longest beginning that fits wins.
 pub fn mirrored(project: &Project, url: &str) -> String {
-    let fitting = project.settings.index.mirrors.iter().filter(|(from, _)| url.starts_with(from.as_str()));
-    match fitting.max_by_key(|(from, _)| from.len()) {
-        Some((from, to)) => format!("{}{}", to.value, url.get(from.len()..).unwrap_or_default()),
-        None => url.to_owned(),
-    }
+    through(&project.settings.index.mirrors, url).unwrap_or_else(|| url.to_owned())
+}
+
+/// The same for Debian's archive, whose default address has no TLS: a mirror for `https://` means it, too.
+pub fn mirrored_archive(project: &Project, url: &str) -> String {
+    let mirrors = &project.settings.index.mirrors;
+    let secure = || through(mirrors, &format!("https://{}", url.strip_prefix("http://")?));
+    through(mirrors, url).or_else(secure).unwrap_or_else(|| url.to_owned())
+}
+
+fn through(mirrors: &[(String, Setting<String>)], url: &str) -> Option<String> {
+    let rest = |from: &str| url.strip_prefix(from).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let fitting = mirrors.iter().filter_map(|(from, to)| Some((from.len(), &to.value, rest(from)?)));
+    fitting.max_by_key(|(length, ..)| *length).map(|(_, to, rest)| format!("{to}{rest}"))
 }
 
 /// An address as it may be shown and kept: without user and password.
@@ -56,4 +66,26 @@ pub fn first_fetch(url: &str, world: &World<'_>) -> Result<(Digest, u64), Report
     let described = blob.finish()?;
     batch.finish()?;
     Ok(described)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirror_stands_for_whole_parts_of_an_address() {
+        let mirror = |from: &str, to: &str| (from.to_owned(), Setting::default_of(to.to_owned()));
+        let mirrors = [
+            mirror("https://pypi.org", "https://m.example/pypi"),
+            mirror("https://pypi.org/simple/torch", "https://t.example"),
+        ];
+        let through = |url| through(&mirrors, url);
+        assert_eq!(through("https://pypi.org/simple/").as_deref(), Some("https://m.example/pypi/simple/"));
+        assert_eq!(through("https://pypi.org").as_deref(), Some("https://m.example/pypi"));
+        assert_eq!(through("https://pypi.org/simple/torch/").as_deref(), Some("https://t.example/"), "the longest");
+        assert_eq!(through("https://pypi.org/simple/torchvision/").as_deref(), Some("https://m.example/pypi/simple/torchvision/"));
+        for other in ["https://pypi.org.evil.example/x", "https://pypi.organic.example", "http://pypi.org/x", ""] {
+            assert_eq!(through(other), None, "{other}");
+        }
+    }
 }

@@ -198,6 +198,23 @@ fn a_mirror_stands_for_an_index_and_its_files() {
     run(&service, &[], "build").expect(0);
 }
 
+/// Without `[archive]` main and security, the archive is Debian's own: nothing here may reach that.
+#[test]
+fn a_mirror_stands_for_debians_archive() {
+    for debian in ["http://deb.debian.org", "https://deb.debian.org"] {
+        let service = Service::new();
+        let mirror = service.archive.main().strip_suffix("/debian").unwrap().to_owned();
+        let settings = service.settings("");
+        let own = |line: &&str| !line.starts_with("main = ") && !line.starts_with("security = ");
+        let settings: String = settings.lines().filter(own).map(|line| format!("{line}\n")).collect();
+        service.write("corten.toml", format!("{settings}\n[index.mirrors]\n\"{debian}\" = \"{mirror}\"\n"));
+        service.run("build").expect(0);
+        let asked = service.archive.server.server().asked();
+        let security = |path: &str| path.starts_with("/debian-security/dists/");
+        assert!(asked.iter().any(|asked| security(&asked.path)), "{debian}");
+    }
+}
+
 /// Requirements that name a wheel of the project, and a uv.lock whose index is a folder.
 #[test]
 fn wheels_that_lie_in_the_project() {

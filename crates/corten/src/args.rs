@@ -62,6 +62,8 @@ pub enum Command {
     Build(Build),
     /// Say what would be built: layers, what is in them, what stays out.
     Plan(Plan),
+    /// Write settings from what the folder shows: [tool.corten] of pyproject.toml, or corten.toml.
+    Init(Init),
     /// Renew the pins of corten.lock: the base's packages as the archive has them now.
     Lock(Lock),
     /// Build, and say what the checks find.
@@ -151,6 +153,20 @@ pub struct Build {
 pub struct Plan {
     #[command(flatten)]
     pub project: ProjectArguments,
+}
+
+/// `corten init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The project's folder.
+    #[arg(default_value = ".", value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// Write nothing; show what would change.
+    #[arg(long, visible_alias = "diff")]
+    pub dry_run: bool,
+    /// Replace settings that stand there already.
+    #[arg(long, short, conflicts_with = "dry_run")]
+    pub yes: bool,
 }
 
 /// `corten lock`.

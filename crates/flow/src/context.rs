@@ -60,6 +60,11 @@ impl Outside {
         Ok(ignored)
     }
 
+    /// Folders that were not entered, with the reason.
+    pub fn folders(&self) -> &[(PathBuf, String)] {
+        &self.folders
+    }
+
     fn note(&mut self, why: &str, bytes: u64) {
         let ignored = self.files.entry(why.to_owned()).or_default();
         ignored.files += 1;
@@ -105,7 +110,7 @@ fn walk_folder(project: &Path, folder: &str, rules: &Ignore, context: &mut Conte
 }
 
 /// Counts what lies below an ignored folder.
-fn count(folder: &Path) -> Result<Ignored, Failure> {
+pub fn count(folder: &Path) -> Result<Ignored, Failure> {
     let mut counted = Ignored::default();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

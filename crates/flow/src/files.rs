@@ -2,6 +2,7 @@
 //! and whether they are those of the commit.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use corten_diagnostic::{Failure, Report};
 use corten_frontend::entry::{self, Entry, Facts};
@@ -40,7 +41,7 @@ pub fn files(project: &Project, world: &World<'_>) -> Result<Files, Report> {
     refuse_twice(&app, project)?;
     let weights = place(project, &context.weights, &mut hashes, world.now)?;
     hashes.save(world.store, &project.folder)?;
-    let sources = sources(project, &context)?;
+    let sources = sources(&project.folder, &context)?;
     Ok(Files { app, weights, outside: context.outside, rules, sources })
 }
 
@@ -81,12 +82,13 @@ fn refuse_twice(files: &[SourceFile], project: &Project) -> Result<(), Failure> 
     })
 }
 
-fn sources(project: &Project, context: &Context) -> Result<Vec<(String, String)>, Failure> {
+/// Paths and texts of the files that may say how the project is started.
+pub fn sources(folder: &Path, context: &Context) -> Result<Vec<(String, String)>, Failure> {
     let wanted = |found: &&Found| {
         entry::is_source(&found.path) && found.metadata.is_file() && found.metadata.len() < LARGEST_SOURCE
     };
     let read = |found: &Found| {
-        let path = project.folder.join(&found.path);
+        let path = folder.join(&found.path);
         let bytes =
             std::fs::read(&path).map_err(|error| Failure::world(format!("reading {}: {error}", path.display())))?;
         Ok((found.path.clone(), String::from_utf8_lossy(&bytes).into_owned()))

@@ -14,6 +14,7 @@ mod debs;
 mod files;
 mod git;
 mod indexes;
+pub mod init;
 pub mod keyring;
 mod libraries;
 mod local;

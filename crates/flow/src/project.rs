@@ -64,13 +64,18 @@ impl Project {
             return Err(Failure::usage(format!("there is no folder {}", folder.display()))
                 .hint("give the folder of a project: corten build path/to/project"));
         }
-        let texts = Texts {
-            corten: text(folder, "corten.toml")?,
-            pyproject: text(folder, "pyproject.toml")?,
-            folder: folder_name(folder),
-        };
-        let settings = Settings::read(&texts)?;
-        choose_path(folder, &settings, &texts, options, events)?;
+        Self::with_texts(folder, &texts(folder)?, options, events)
+    }
+
+    /// The same with other texts of settings than those that lie there.
+    pub fn with_texts(
+        folder: &Path,
+        texts: &Texts,
+        options: &ProjectOptions,
+        events: &dyn Events,
+    ) -> Result<Self, Failure> {
+        let settings = Settings::read(texts)?;
+        choose_path(folder, &settings, texts, options, events)?;
         let lock = find_lock(folder, &settings)?;
         let manifest = texts.pyproject.as_ref().map(|text| Manifest::parse(&text.path, Arc::clone(&text.text)));
         let manifest = manifest.transpose()?;
@@ -91,6 +96,21 @@ impl Project {
     pub fn lock_name(&self) -> String {
         self.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
+}
+
+/// The files with settings.
+pub fn texts(folder: &Path) -> Result<Texts, Failure> {
+    Ok(Texts {
+        corten: text(folder, "corten.toml")?,
+        pyproject: text(folder, "pyproject.toml")?,
+        folder: folder_name(folder),
+    })
+}
+
+/// Is there anything that could be a project's lock?
+pub fn has_lock(folder: &Path) -> Result<bool, Failure> {
+    let own = OWN_LOCKS.iter().chain(&EXPORTED).any(|name| folder.join(name).is_file());
+    Ok(own || !exported_pylocks(folder)?.is_empty())
 }
 
 /// The projects that the lock has, and those that the workspace has now. A folder without a manifest is left out: whether
@@ -152,7 +172,7 @@ fn folder_name(folder: &Path) -> String {
 }
 
 /// A file of the project as text; none where it is absent.
-fn text(folder: &Path, name: &str) -> Result<Option<Text>, Failure> {
+pub fn text(folder: &Path, name: &str) -> Result<Option<Text>, Failure> {
     let path = folder.join(name);
     match std::fs::read(&path) {
         Ok(bytes) => match String::from_utf8(bytes) {
@@ -260,6 +280,14 @@ fn ambiguous(mut names: Vec<String>) -> Failure {
 
 /// pylock.toml, or `pylock.<what>.toml` if there is exactly one.
 fn exported_pylock(folder: &Path) -> Result<Option<String>, Failure> {
+    let mut found = exported_pylocks(folder)?;
+    if let Some(plain) = found.iter().find(|name| *name == "pylock.toml") {
+        return Ok(Some(plain.clone()));
+    }
+    if found.len() > 1 { Err(ambiguous(found)) } else { Ok(found.pop()) }
+}
+
+fn exported_pylocks(folder: &Path) -> Result<Vec<String>, Failure> {
     let read = |error: io::Error| Failure::world(format!("reading {}: {error}", folder.display()));
     let mut found = Vec::new();
     for entry in folder.read_dir().map_err(read)? {
@@ -268,10 +296,7 @@ fn exported_pylock(folder: &Path) -> Result<Option<String>, Failure> {
             found.push(name);
         }
     }
-    if let Some(plain) = found.iter().find(|name| *name == "pylock.toml") {
-        return Ok(Some(plain.clone()));
-    }
-    if found.len() > 1 { Err(ambiguous(found)) } else { Ok(found.pop()) }
+    Ok(found)
 }
 
 fn named_lock(folder: &Path, name: &str) -> Result<LockText, Failure> {

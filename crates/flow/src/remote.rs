@@ -83,7 +83,10 @@ mod tests {
         assert_eq!(through("https://pypi.org/simple/").as_deref(), Some("https://m.example/pypi/simple/"));
         assert_eq!(through("https://pypi.org").as_deref(), Some("https://m.example/pypi"));
         assert_eq!(through("https://pypi.org/simple/torch/").as_deref(), Some("https://t.example/"), "the longest");
-        assert_eq!(through("https://pypi.org/simple/torchvision/").as_deref(), Some("https://m.example/pypi/simple/torchvision/"));
+        assert_eq!(
+            through("https://pypi.org/simple/torchvision/").as_deref(),
+            Some("https://m.example/pypi/simple/torchvision/")
+        );
         for other in ["https://pypi.org.evil.example/x", "https://pypi.organic.example", "http://pypi.org/x", ""] {
             assert_eq!(through(other), None, "{other}");
         }

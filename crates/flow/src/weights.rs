@@ -132,8 +132,13 @@ const SMALL: u64 = 100_000;
 
 /// Does it look like the file of a model?
 pub fn is_model(file: &SourceFile) -> bool {
-    let extension = file.path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    file.size >= SMALL && extension.is_some_and(|extension| MODELS.contains(&extension.as_str()))
+    is_named_as_model(&file.path, file.size)
+}
+
+/// The same by name and size.
+pub fn is_named_as_model(path: &str, size: u64) -> bool {
+    let extension = path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    size >= SMALL && extension.is_some_and(|extension| MODELS.contains(&extension.as_str()))
 }
 
 /// How much of a file is looked at: the first member of a checkpoint's ZIP is its pickle.

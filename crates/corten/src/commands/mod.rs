@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod images;
+mod init;
 mod lock;
 mod plan;
 mod sbom;
@@ -33,6 +34,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Report> {
         Command::Ship(ship) => ship::run(ship, format, &world),
         Command::Build(build) => build::run(build, format, &world),
         Command::Plan(plan) => plan::run(plan, format, &world),
+        Command::Init(init) => init::run(init, format, &world),
         Command::Lock(lock) => lock::run(lock, format, &world),
         Command::Check(check) => check::run(check, format, &world),
         Command::Sbom(sbom) => sbom::run(sbom, &world),

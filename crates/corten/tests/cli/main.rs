@@ -14,6 +14,7 @@ mod findings;
 mod flags;
 mod ground;
 mod indexes;
+mod init;
 mod modes;
 mod outputs;
 mod platforms;

@@ -44,6 +44,18 @@ pub enum Certainty {
     Certain,
 }
 
+impl Certainty {
+    /// In one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "a guess",
+            Self::Medium => "likely",
+            Self::High => "sure",
+            Self::Certain => "certain",
+        }
+    }
+}
+
 /// What is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

@@ -202,6 +202,16 @@ impl Manifest {
         Some(table.get("tool")?.get("poetry")?.get("version")?.as_str()?.to_owned())
     }
 
+    /// The packages that it asks for itself, in `[project]` or `[tool.poetry]`: those that they need are the lock's.
+    pub fn asked_for(&self) -> Vec<String> {
+        let own = self.content.project.iter().flat_map(|project| &project.dependencies);
+        let own = own.filter_map(|text| Some(requirement(text).ok()?.name.to_string()));
+        let table: toml::Table = toml::from_str(&self.text).unwrap_or_default();
+        let poetry = table.get("tool").and_then(|tool| tool.get("poetry")?.get("dependencies")?.as_table());
+        let poetry = poetry.into_iter().flat_map(toml::Table::keys).filter_map(|name| name.parse::<PackageName>().ok());
+        own.chain(poetry.map(|name| name.to_string())).filter(|name| name != "python").collect()
+    }
+
     /// What it asks of Python.
     pub fn requires_python(&self) -> Option<&str> {
         self.content.project.as_ref().and_then(|project| project.requires_python.as_deref())

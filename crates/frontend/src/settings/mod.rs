@@ -68,6 +68,7 @@ mod schema;
 mod sections;
 mod table;
 mod value;
+mod write;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -81,6 +82,7 @@ use corten_plan::{Compression, Variant};
 pub use project::Project;
 pub use schema::schema;
 pub use value::words;
+pub use write::{Line, has_settings, settings_text, with_section, without_section};
 
 pub(crate) use table::{Source, Table, Value};
 

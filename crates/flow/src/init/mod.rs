@@ -1,0 +1,143 @@
+//! `corten init`: what a folder shows, written down as settings.
+//!
+//! ```text
+//! texts without settings ─► Shown (lock, base, start, models, what no service reads) ─► lines ─► Change of each file
+//! ```
+//!
+//! What is found is found by the same code as for a plan, and nothing is fetched. A setting is written only where the plan
+//! with it is the plan without it; what is a guess, or cannot be known from the folder, stands there as a comment. Whoever
+//! later knows more about a project (which workload it is, say) adds to [`shown::Shown`] and to [`propose`].
+
+mod diff;
+mod propose;
+mod shown;
+mod write;
+
+use std::path::Path;
+
+use corten_diagnostic::{Failure, Report};
+use corten_frontend::entry::Certainty;
+use corten_frontend::settings::{Text, Texts, has_settings, settings_text, with_section, without_section};
+
+use crate::project;
+use crate::world::World;
+
+/// One thing that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// One word: `lock`, `base`, `run` …
+    pub what: &'static str,
+    /// What.
+    pub value: String,
+    /// How sure that is.
+    pub certainty: Certainty,
+    /// From what.
+    pub because: String,
+}
+
+/// A file as it is and as it would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Below the project: `pyproject.toml`.
+    pub name: String,
+    /// None where there is no such file.
+    pub before: Option<String>,
+    /// The whole file.
+    pub after: String,
+}
+
+impl Change {
+    /// The lines that differ, as `diff -u` shows them; empty where there are none.
+    pub fn diff(&self) -> String {
+        diff::unified(&self.name, self.before.as_deref(), &self.after)
+    }
+}
+
+/// What `corten init` found and would write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Init {
+    /// What was found, in the order of the settings.
+    pub found: Vec<Found>,
+    /// What stands in the way of a plan, one sentence each.
+    pub problems: Vec<String>,
+    /// What would be written.
+    pub changes: Vec<Change>,
+    /// Where settings stand already: they would be replaced.
+    pub replaces: Option<String>,
+    /// Commands to go on with.
+    pub next: Vec<String>,
+}
+
+impl Init {
+    /// Writes the files, each whole or not at all.
+    ///
+    /// # Errors
+    /// World: a folder that cannot be written, a file that has come or changed since it was read.
+    pub fn write(&self, folder: &Path) -> Result<(), Failure> {
+        self.changes.iter().try_for_each(|change| write::write(folder, change))
+    }
+}
+
+/// Looks at a folder and says what would be written; writes nothing.
+///
+/// # Errors
+/// Usage where there is no such folder; input where pyproject.toml cannot be read.
+pub fn init(folder: &Path, world: &World<'_>) -> Result<Init, Report> {
+    if !folder.is_dir() {
+        return Err(Failure::usage(format!("there is no folder {}", folder.display()))
+            .hint("give the folder of a project: corten init path/to/project")
+            .into());
+    }
+    let texts = project::texts(folder)?;
+    let has_section = texts.pyproject.as_ref().is_some_and(|text| without_section(&text.text).is_some());
+    let mut plain = texts.clone();
+    plain.corten = None;
+    if let Some(pyproject) = &mut plain.pyproject
+        && let Some(text) = without_section(&pyproject.text)
+    {
+        *pyproject = Text::new(pyproject.path.clone(), text);
+    }
+    let shown = shown::look(folder, &plain, world)?;
+    if shown.is_nothing() {
+        return Err(Failure::input(format!("there is no Python project in {}", folder.display()))
+            .hint("a project has pyproject.toml or requirements.txt, or at least a Python file")
+            .into());
+    }
+    let mut proposal = propose::propose(&shown);
+    let replaces = match &texts.corten {
+        Some(_) => Some("corten.toml".to_owned()),
+        None => has_section.then(|| "[tool.corten] of pyproject.toml".to_owned()),
+    };
+    let settings = settings_change(&texts, &plain, &proposal)?;
+    let mut changes = vec![settings];
+    if let Some(after) = proposal.ignore_file.take() {
+        changes.push(Change { name: ".dockerignore".to_owned(), before: None, after });
+    }
+    changes.retain(|change| change.before.as_ref() != Some(&change.after));
+    Ok(Init { found: proposal.found, problems: proposal.problems, changes, replaces, next: proposal.next })
+}
+
+/// corten.toml where it is there or there is nothing else to write into; else a section of pyproject.toml.
+fn settings_change(texts: &Texts, plain: &Texts, proposal: &propose::Proposal) -> Result<Change, Failure> {
+    let text = |section| settings_text(&proposal.head, &proposal.lines, section);
+    let whole = |before: Option<String>| Change { name: "corten.toml".to_owned(), before, after: text(false) };
+    if let Some(corten) = &texts.corten {
+        return Ok(whole(Some(corten.text.to_string())));
+    }
+    let Some((pyproject, plain)) = texts.pyproject.as_ref().zip(plain.pyproject.as_ref()) else {
+        return Ok(whole(None));
+    };
+    let is_link = pyproject.path.is_symlink();
+    match with_section(&plain.text, &text(true)).filter(|_| !is_link) {
+        Some(after) => {
+            let before = Some(pyproject.text.to_string());
+            Ok(Change { name: "pyproject.toml".to_owned(), before, after })
+        }
+        None if plain.text == pyproject.text && !has_settings(&pyproject.text) => Ok(whole(None)),
+        None => Err(Failure::usage("the settings of pyproject.toml cannot be told from what stands around them")
+            .hint("move them into a table [tool.corten] of their own, or into corten.toml")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! What a folder shows, found by the code that plans: nothing is fetched, nothing runs.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use corten_diagnostic::{Diagnose, Failure, Nobody, Report};
+use corten_frontend::entry::{self, Entry, Facts};
+use corten_frontend::ignore::Ignore;
+use corten_frontend::python::{Asked, Manifest, read, refuse_conda};
+use corten_frontend::settings::{Frontend, Settings, Texts};
+use corten_oci::Architecture;
+use corten_package::Requirement;
+use corten_package::marker::Environment;
+
+use crate::bases::{self, BASES, Choice, Wanted};
+use crate::context::{Context, count, walk};
+use crate::files::sources;
+use crate::project::{self, Project, ProjectOptions};
+use crate::world::World;
+
+/// A folder of which nobody has said anything.
+pub struct Shown {
+    /// Defaults, with what `[project]` says.
+    pub settings: Settings,
+    /// Its lock.
+    pub lock: Lock,
+    /// What it stands on; none where that is the lock's to say and there is none.
+    pub base: Option<Result<Choice, String>>,
+    /// Dependency groups that stay out.
+    pub left_out: Vec<String>,
+    /// How it starts, or why that is not to be seen.
+    pub start: Result<Entry, Failure>,
+    /// Its files.
+    pub context: Context,
+    /// Paths and texts of its Python files.
+    pub sources: Vec<(String, String)>,
+    /// Folders that stay out and may hold models: path, group, files, bytes.
+    pub set_aside: Vec<(String, String, u64, u64)>,
+    /// Is there a .dockerignore, a Dockerfile?
+    pub has: Has,
+    /// Files that may be locks under names of their own.
+    pub perhaps_locks: Vec<String>,
+    /// pyproject.toml.
+    pub pyproject: String,
+}
+
+/// Files that decide what is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Has {
+    pub ignore_file: bool,
+    pub dockerfile: bool,
+}
+
+/// The lock of a folder.
+pub enum Lock {
+    /// This one, with so many packages; none where no base fits it.
+    Is { name: String, packages: Option<usize> },
+    /// None, or requirements that pin nothing: `corten lock` makes one of this.
+    Missing { from: Option<&'static str> },
+    /// There is something that no plan could take.
+    Wrong(Failure),
+}
+
+impl Shown {
+    /// Is there nothing to build from?
+    pub fn is_nothing(&self) -> bool {
+        let no_lock = matches!(self.lock, Lock::Missing { from: None });
+        no_lock && self.sources.is_empty() && self.perhaps_locks.is_empty()
+    }
+}
+
+/// Looks.
+pub fn look(folder: &Path, plain: &Texts, world: &World<'_>) -> Result<Shown, Report> {
+    let settings = Settings::read(plain)?;
+    let ignore_text = project::text(folder, ".dockerignore")?;
+    let context = walk(folder, &Ignore::new(&settings, ignore_text.as_ref())?)?;
+    let sources = sources(folder, &context)?;
+    let has = Has { ignore_file: ignore_text.is_some(), dockerfile: folder.join("Dockerfile").is_file() };
+    let locked = locked(folder, plain, world)?;
+    let (lock, base, installed, left_out) = match locked {
+        Locked::Read(read) => (read.lock, Some(Ok(read.base)), read.installed, read.left_out),
+        Locked::NoBase(lock, why) => (lock, Some(Err(why)), asked_for(folder, plain)?, Vec::new()),
+        Locked::No(lock) => (lock, None, asked_for(folder, plain)?, Vec::new()),
+    };
+    let start = entry::find(&Facts { sources: &sources, settings: &settings, installed: &installed });
+    let set_aside = set_aside(folder, &context)?;
+    let pyproject = plain.pyproject.as_ref().map(|text| text.text.to_string()).unwrap_or_default();
+    let perhaps_locks = perhaps_locks(folder, &lock, &context);
+    Ok(Shown { settings, lock, base, left_out, start, context, sources, set_aside, has, perhaps_locks, pyproject })
+}
+
+/// How much of a file is looked at.
+const HEAD: u64 = 64 * 1024;
+
+/// Requirements under another name than requirements.txt: by name, or because they hold hashes.
+fn perhaps_locks(folder: &Path, lock: &Lock, context: &Context) -> Vec<String> {
+    if !matches!(lock, Lock::Missing { .. }) {
+        return Vec::new();
+    }
+    let hashes = |path: &str| {
+        let mut head = Vec::new();
+        let file = File::open(folder.join(path)).ok()?;
+        file.take(HEAD).read_to_end(&mut head).ok()?;
+        Some(String::from_utf8_lossy(&head).contains("--hash=sha256:"))
+    };
+    let perhaps = |path: &str| {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let here = folder.is_empty() || folder == "requirements";
+        let named = folder == "requirements" || name.starts_with("requirements");
+        here && name.ends_with(".txt") && path != "requirements.txt" && (named || hashes(path) == Some(true))
+    };
+    let paths = context.app.iter().filter(|found| found.metadata.is_file()).map(|found| found.path.clone());
+    paths.filter(|path| perhaps(path)).collect()
+}
+
+enum Locked {
+    Read(Read),
+    /// There is a lock, but no base has the Python that is needed.
+    NoBase(Lock, String),
+    No(Lock),
+}
+
+struct Read {
+    lock: Lock,
+    base: Choice,
+    installed: Vec<String>,
+    left_out: Vec<String>,
+}
+
+fn locked(folder: &Path, plain: &Texts, world: &World<'_>) -> Result<Locked, Failure> {
+    if !project::has_lock(folder)? {
+        return Ok(Locked::No(Lock::Missing { from: source(folder) }));
+    }
+    let options = ProjectOptions { frontend: Some(Frontend::Native), ..ProjectOptions::default() };
+    let project = match Project::with_texts(folder, plain, &options, &Nobody) {
+        Ok(project) => project,
+        Err(failure) => return Ok(Locked::No(Lock::Wrong(failure))),
+    };
+    let name = project.lock_name();
+    let quiet = World {
+        store: world.store,
+        client: world.client,
+        indexes: world.indexes,
+        events: &Nobody,
+        jobs: world.jobs,
+        now: world.now,
+        source_date_epoch: world.source_date_epoch,
+        tool: world.tool,
+    };
+    let asked = Asked::default();
+    let wanted = Wanted { asked: &asked, architectures: &[Architecture::Amd64], renew: false };
+    let base = match bases::choose(&project, &wanted, &quiet) {
+        Ok(base) => base,
+        Err(report) if is_unpinned(&report.to_string()) => return Ok(Locked::No(wish())),
+        Err(report) => return Ok(Locked::NoBase(Lock::Is { name, packages: None }, report.to_string())),
+    };
+    let reference = base.base.value.to_string();
+    let known = BASES.iter().find(|known| known.reference == reference).unwrap_or(&BASES[0]);
+    let environment = Environment::new(known.python, Architecture::Amd64);
+    let resolved = match read(&project.lock, project.manifest.as_ref(), &asked, &environment) {
+        Ok(resolved) => resolved,
+        Err(failure) if is_unpinned(&failure.to_string()) => return Ok(Locked::No(wish())),
+        Err(failure) => return Ok(Locked::No(Lock::Wrong(failure))),
+    };
+    if let Some(failure) = refuse_conda(&project.lock, &resolved.conda) {
+        return Ok(Locked::No(Lock::Wrong(failure)));
+    }
+    let lock = Lock::Is { name, packages: Some(resolved.wanted.len()) };
+    let local = resolved.local.iter().filter(|local| local.package).map(|local| local.name.to_string());
+    let installed = resolved.wanted.iter().map(|wanted| wanted.name.to_string()).chain(local).collect();
+    Ok(Locked::Read(Read { lock, base, installed, left_out: resolved.groups_left_out }))
+}
+
+fn wish() -> Lock {
+    Lock::Missing { from: Some("requirements.txt") }
+}
+
+/// Requirements that are a wish rather than a lock.
+fn is_unpinned(failure: &str) -> bool {
+    failure.contains("not pinned to a version")
+}
+
+/// What a lock can be made of.
+fn source(folder: &Path) -> Option<&'static str> {
+    ["pyproject.toml", "requirements.in", "requirements.txt", "setup.cfg", "setup.py"]
+        .into_iter()
+        .find(|name| folder.join(name).is_file())
+}
+
+/// The packages that the project names itself; what those need is not known without a lock.
+fn asked_for(folder: &Path, plain: &Texts) -> Result<Vec<String>, Failure> {
+    let mut names = Vec::new();
+    if let Some(text) = &plain.pyproject {
+        names = Manifest::parse(&text.path, std::sync::Arc::clone(&text.text))?.asked_for();
+    }
+    for file in ["requirements.in", "requirements.txt"] {
+        let Some(text) = project::text(folder, file)? else { continue };
+        let lines = text.text.lines().map(|line| line.split(" #").next().unwrap_or_default().trim());
+        let named =
+            lines.filter(|line| !line.starts_with(['-', '#'])).filter_map(|line| line.parse::<Requirement>().ok());
+        names.extend(named.map(|requirement| requirement.name.to_string()));
+    }
+    Ok(names)
+}
+
+/// The groups of [`Ignore`] that may hold what a service loads.
+const SET_ASIDE: [&str; 3] = ["checkpoints", "artifacts", "experiments"];
+
+fn set_aside(folder: &Path, context: &Context) -> Result<Vec<(String, String, u64, u64)>, Failure> {
+    let folders = context.outside.folders().iter().filter(|(_, group)| SET_ASIDE.contains(&group.as_str()));
+    let mut found = Vec::new();
+    for (path, group) in folders {
+        let counted = count(path)?;
+        let below = path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned();
+        if counted.files > 0 {
+            found.push((below, group.clone(), counted.files, counted.bytes));
+        }
+    }
+    Ok(found)
+}
+
+/// The sentence of a failure with its first hint: for a comment.
+pub fn sentence(failure: &Failure) -> String {
+    match failure.hints().first() {
+        Some(hint) => format!("{failure} ({hint})"),
+        None => failure.to_string(),
+    }
+}

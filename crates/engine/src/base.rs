@@ -103,7 +103,7 @@ pub fn installed(locked: &HashMap<&str, &LockedDeb>, base: &Base) -> Vec<Install
             version: deb.version.clone(),
             licence: None,
             requires: Vec::new(),
-            digest: deb.digest,
+            digest: Some(deb.digest),
         })
     };
     base.packages.iter().filter_map(package).collect()

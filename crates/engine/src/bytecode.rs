@@ -14,7 +14,7 @@ use corten_install::python::{Conflict, InstallTarget, MTIME, WheelSource};
 use corten_layer::tree::Tree;
 use corten_layer::write::Written;
 use corten_oci::{DiffId, Entry, Kind, LayerIndex, LayerPath};
-use corten_plan::{Bytecode, PythonTarget, SourceFile, Sources};
+use corten_plan::{Bytecode, SourceFile, Sources};
 use corten_store::{ScratchFolder, Store, StoreError};
 
 use crate::convert::Encoding;
@@ -31,11 +31,10 @@ pub struct Workshop {
 
 impl Workshop {
     /// Unpacks the interpreter of `base`, its layers lowest first.
-    pub fn new(base: &[&Made], python: &PythonTarget, store: &Store) -> Result<Self, Report> {
+    pub fn new(base: &[&Made], program: &str, store: &Store) -> Result<Self, Report> {
         let indexes = base.iter().map(|made| Ok((made.diff_id, index(made, store)?)));
         let indexes = indexes.collect::<Result<Vec<_>, StoreError>>()?;
         let tree = Tree::new(indexes.iter().map(|(diff_id, index)| (*diff_id, index)))?;
-        let program = format!("usr/bin/python{}", python.minor());
         let program = LayerPath::new(program).map_err(|error| Failure::bug(error.to_string()))?;
         let folder = store.scratch_folder()?;
         let interpreter =

@@ -29,6 +29,8 @@ fn config(spec: &ImageSpec, layers: &[Layer]) -> ImageConfig {
         comment: Some("corten".into()),
         ..History::default()
     };
+    // Those of the base have their own.
+    let given = spec.history.iter().filter(|history| !history.empty_layer).count();
     ImageConfig {
         created: spec.created.clone(),
         author: None,
@@ -37,7 +39,7 @@ fn config(spec: &ImageSpec, layers: &[Layer]) -> ImageConfig {
         variant: None,
         config: spec.config.clone(),
         rootfs: RootFs { kind: "layers".into(), diff_ids: layers.iter().map(|layer| layer.diff_id).collect() },
-        history: layers.iter().map(history).collect(),
+        history: spec.history.iter().cloned().chain(layers.iter().skip(given).map(history)).collect(),
     }
 }
 

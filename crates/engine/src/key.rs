@@ -37,7 +37,7 @@ pub fn of(op: &Op, compression: Compression, below: &[DiffId], hidden: &[Conflic
         Op::Files { files } => Some(keyed.key("files", (files, reads_below(files).then_some(below)))),
         Op::App(app) => Some(keyed.key("app", app_facts(app))),
         Op::Bytecode(bytecode) => Some(keyed.key("bytecode", bytecode_facts(bytecode, hidden))),
-        Op::Image(_) => None,
+        Op::Given(_) | Op::Image(_) => None,
     }
 }
 

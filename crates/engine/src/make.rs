@@ -66,7 +66,7 @@ pub fn fetch_inputs<'p>(ops: impl Iterator<Item = &'p Op>, capabilities: &Capabi
             }
             Op::Bytecode(Bytecode { of: Sources::Wheels(wheels), .. }) => downloads.extend(wheels.iter().map(download)),
             Op::Sdist(sdist) => downloads.extend([&sdist.sdist].into_iter().chain(&sdist.requires).map(download)),
-            Op::Own(_) | Op::Files { .. } | Op::Bytecode(_) | Op::Image(_) => {}
+            Op::Own(_) | Op::Files { .. } | Op::Bytecode(_) | Op::Given(_) | Op::Image(_) => {}
         }
     }
     // More connections than processors: they wait for the network.
@@ -131,6 +131,7 @@ pub fn make_layer(
             let (made, index) = finish(sink, written, encoding, Vec::new())?;
             Ok((Made { is_empty: report.files == 0, ..made }, index))
         }
+        Op::Given(_) => Err(Failure::bug("a layer that is there is not made").into()),
         Op::Image(_) => Err(Failure::bug("an image is no layer").into()),
     }
 }
@@ -253,7 +254,7 @@ fn installed(report: &WheelReport, digest: Digest) -> Installed {
         version: report.version.clone(),
         licence: licence::normalise(&stated),
         requires: metadata.requires_dist.clone(),
-        digest,
+        digest: Some(digest),
     }
 }
 

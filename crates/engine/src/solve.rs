@@ -11,7 +11,7 @@ use corten_install::libraries::{self, Watcher};
 use corten_install::python::Conflict;
 use corten_layer::write::Compression;
 use corten_oci::{Descriptor, DiffId, Layer, SetId};
-use corten_plan::{Built, BuiltLayer, Bytecode, Engine, Installed, Op, Plan, Sources, Step, StepId};
+use corten_plan::{Built, BuiltLayer, Bytecode, Engine, GivenLayer, Installed, Op, Plan, Sources, Step, StepId};
 use corten_store::{Batch, Key, Store};
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +63,10 @@ impl<'a> LocalEngine<'a> {
         let mut hidden = Hidden::default();
         for &id in wave {
             let step = step(plan, id)?;
+            if let Op::Given(layer) = &step.op {
+                done.insert(id, self.given(layer)?);
+                continue;
+            }
             let hidden = hidden.of(plan, step, done, self.capabilities.store)?;
             let compression = convert::compression(plan, &step.op);
             let key = self.key(step, compression, &hidden, done)?;
@@ -94,7 +98,7 @@ impl<'a> LocalEngine<'a> {
         let Some((step, bytecode)) = compiled else { return Ok(None) };
         let base = step.inputs.iter().filter(|input| plan.steps.get(input.0).is_some_and(is_base));
         let base: Vec<&Made> = base.filter_map(|input| done.get(input)).collect();
-        Workshop::new(&base, &bytecode.python, self.capabilities.store).map(Some)
+        Workshop::new(&base, &bytecode.program, self.capabilities.store).map(Some)
     }
 
     fn key(&self, step: &Step, compression: Compression, hidden: &[Conflict], done: &Done) -> Result<Key, Report> {
@@ -102,6 +106,26 @@ impl<'a> LocalEngine<'a> {
             step.inputs.iter().filter_map(|input| done.get(input)).map(|made| made.diff_id).collect();
         let key = key::of(&step.op, compression, &below, hidden);
         key.ok_or_else(|| Failure::bug(format!("step '{}' makes no layer", step.name)).into())
+    }
+
+    /// A layer that was taken into the store with its image.
+    fn given(&self, layer: &GivenLayer) -> Result<Made, Report> {
+        let store = self.capabilities.store;
+        let there = store.size(&layer.blob.digest)? == Some(layer.blob.size) && store.has_layer_index(&layer.diff_id);
+        if !there {
+            let failure = Failure::world(format!("layer {} of the base is no longer in the store", layer.blob.digest));
+            return Err(failure.hint("build again: it is taken from where the base is").into());
+        }
+        Ok(Made {
+            blob: layer.blob.clone(),
+            diff_id: layer.diff_id,
+            tar_size: layer.tar_size,
+            installed: layer.installed.clone(),
+            set_id: layer.set_id.clone(),
+            conflicts: Vec::new(),
+            is_empty: false,
+            reused: true,
+        })
     }
 
     /// A remembered layer counts only while its blob and its index are there.
@@ -193,7 +217,7 @@ fn step(plan: &Plan, id: StepId) -> Result<&Step, Failure> {
 }
 
 fn is_base(step: &Step) -> bool {
-    matches!(step.op, Op::Debs(_))
+    matches!(step.op, Op::Debs(_) | Op::Given(_))
 }
 
 fn means<'a>(

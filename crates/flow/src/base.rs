@@ -10,6 +10,7 @@ use corten_install::debian::{Archive, ArchiveError, BaseRequest, Keyring, Mirror
 use corten_oci::Architecture;
 use corten_plan::{ArchiveState, Compiler, LockedBase, LockedDeb, PythonTarget};
 
+use crate::images;
 use crate::project::Project;
 use crate::remote;
 use crate::world::World;
@@ -22,6 +23,10 @@ pub fn choose(
     renew: bool,
     world: &World<'_>,
 ) -> Result<LockedBase, Report> {
+    if let Base::Image(image) = &setting.value {
+        refuse_packages(project)?;
+        return images::choose(project, setting, image, architecture, renew, world);
+    }
     let reference = setting.value.to_string();
     if let Some(base) = pinned(project, setting, architecture).filter(|_| !renew) {
         let choice = format!("{reference} {}", base.variant.name());
@@ -48,7 +53,7 @@ pub fn host(
     renew: bool,
     world: &World<'_>,
 ) -> Result<Option<LockedBase>, Report> {
-    if base.architecture == HOST {
+    if base.architecture == HOST || base.image.is_some() {
         return Ok(None);
     }
     let host = match pinned(project, setting, HOST).filter(|_| !renew) {
@@ -90,7 +95,7 @@ fn interpreter(base: &LockedBase) -> String {
 /// What corten.lock pins, if it is what the settings ask for now.
 fn pinned<'a>(project: &'a Project, setting: &Setting<Base>, architecture: Architecture) -> Option<&'a LockedBase> {
     let base = project.corten_lock.as_ref()?.base(architecture)?;
-    let same = base.variant == project.settings.variant.value;
+    let same = base.image.is_none() && base.variant == project.settings.variant.value;
     (same && base.reference == setting.value.to_string()).then_some(base)
 }
 
@@ -101,7 +106,9 @@ fn lock(
     world: &World<'_>,
 ) -> Result<LockedBase, Report> {
     let settings = &project.settings;
-    let Base::Debian { suite } = &setting.value;
+    let Base::Debian { suite } = &setting.value else {
+        return Err(Failure::bug("an image is not made from the archive").into());
+    };
     let request = BaseRequest {
         suite,
         variant: convert::variant(settings.variant.value),
@@ -122,6 +129,18 @@ fn lock(
         archive: ArchiveState { suite: locked.suite, epoch: locked.epoch },
         debs: locked.debs.into_iter().map(convert::from_install).collect(),
         packages: None,
+        image: None,
+    })
+}
+
+/// Debian packages are added to what is made of Debian packages.
+fn refuse_packages(project: &Project) -> Result<(), Failure> {
+    let Some(first) = project.settings.packages.first() else { return Ok(()) };
+    let failure = Failure::usage(format!("package {} cannot be added to a base that is an image", first.value));
+    let failure = failure.hint("`corten base build` of a project with `packages` makes a base that has them");
+    Err(match &first.at {
+        Some(at) => failure.at(at.clone()),
+        None => failure,
     })
 }
 

@@ -104,7 +104,7 @@ fn input(planned: &Planned, built: &Built, with_files: bool, world: &World<'_>) 
                     kind: BomKind::Wheel,
                     ..package
                 },
-                None => BomPackage { source: sources.get(&one.digest).cloned(), ..package },
+                None => BomPackage { source: one.digest.and_then(|digest| sources.get(&digest).cloned()), ..package },
             }
         };
         layer.installed.iter().map(package).collect::<Vec<_>>()
@@ -122,18 +122,18 @@ fn input(planned: &Planned, built: &Built, with_files: bool, world: &World<'_>) 
 }
 
 fn package(installed: &Installed, layer: &BuiltLayer, urls: &HashMap<Digest, &str>) -> BomPackage {
-    let url = urls.get(&installed.digest);
+    let url = installed.digest.and_then(|digest| urls.get(&digest));
     BomPackage {
         purl: installed.purl.clone(),
         name: installed.name.clone(),
         version: installed.version.clone(),
         license: installed.licence.clone(),
         supplier: None,
-        digest: Some(installed.digest),
+        digest: installed.digest,
         download_url: url.map(|url| (*url).to_owned()),
         source: None,
         layer: layer.layer.diff_id,
-        kind: kind(&installed.purl, url.is_some()),
+        kind: kind(&installed.purl, url.is_some() || installed.digest.is_none()),
     }
 }
 

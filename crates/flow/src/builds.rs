@@ -44,6 +44,9 @@ pub fn lock(
         return Ok(None);
     }
     let known = project.corten_lock.as_ref().and_then(|lock| lock.build.as_ref()).filter(|_| !target.renew);
+    if target.base.archive.suite.is_empty() {
+        return Err(unbuildable(packages, target.base).into());
+    }
     let base = match known.map(|known| &known.base).filter(|base| fits(base, project, target)) {
         Some(base) => base.clone(),
         None => lock_build_base(project, target, world)?,
@@ -72,6 +75,17 @@ pub fn lock(
         sdists.push(LockedBuild { name: build.sdist.name.clone(), digest: build.sdist.digest, requires });
     }
     Ok(Some(LockedBuilds { base, sdists }))
+}
+
+/// Packages are built in a base of the same release, and the image says that it is of none that is known.
+fn unbuildable(packages: &Packages, base: &LockedBase) -> Failure {
+    let names: Vec<&str> = packages.builds.iter().map(|build| build.sdist.name.as_str()).collect();
+    Failure::input(format!(
+        "{} would have to be built from source, and {} is no Debian",
+        names.join(", "),
+        base.reference
+    ))
+    .hint("take wheels for all packages, or a base made from Debian's archive")
 }
 
 /// What a build needs, with what older versions of setuptools ask for when they run.
@@ -121,6 +135,7 @@ fn lock_build_base(project: &Project, target: &Target<'_>, world: &World<'_>) ->
         archive: ArchiveState { suite: locked.suite, epoch: locked.epoch },
         debs: locked.debs.into_iter().map(convert::from_install).collect(),
         packages: None,
+        image: None,
     };
     let packages = debs::lock(project, &base, &project.settings.build_packages, world)?;
     Ok(LockedBase { packages, ..base })

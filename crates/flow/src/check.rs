@@ -7,7 +7,7 @@ use corten_check::{
 use corten_diagnostic::{Finding, Report, Span};
 use corten_install::python::{Metadata, Unmet, requirements_met};
 use corten_package::marker::Environment;
-use corten_plan::{Built, BuiltLayer, OwnWheel, SourceFile};
+use corten_plan::{Built, BuiltLayer, Installed, OwnWheel, SourceFile};
 
 use crate::build::Outcome;
 use crate::libraries::{self, MissingLibrary, Programs};
@@ -130,7 +130,10 @@ fn lock_facts(planned: &Planned, built: &Built) -> LockFacts {
 /// What the installed wheels say that they need, and that is not there.
 fn unmet(planned: &Planned, built: &Built) -> Vec<PackageFacts> {
     let installed = built.layers.iter().flat_map(|layer| &layer.installed);
-    let wheels = installed.filter(|one| one.purl.starts_with("pkg:pypi/")).map(|one| Metadata {
+    // The base's Python has packages that the virtual environment does not see.
+    let image = planned.base_image.as_ref();
+    let seen = |one: &&Installed| one.digest.is_some() || image.is_some_and(|image| image.provides(&one.name));
+    let wheels = installed.filter(seen).filter(|one| one.purl.starts_with("pkg:pypi/")).map(|one| Metadata {
         name: one.name.clone(),
         version: one.version.clone(),
         requires_dist: one.requires.clone(),

@@ -18,17 +18,20 @@ use corten_frontend::settings::{BytecodeSetting, LayerSettings};
 use corten_install::python::{Group, Groups, InstallTarget, VenvKind, generated_files, group, group_with_bytecode};
 use corten_oci::{Architecture, ContainerConfig};
 use corten_plan::{
-    AppFiles, Bytecode, Compiler, Compression, Debs, FetchedFile, GeneratedFile, GeneratedKind, ImageSpec, LockedBase,
-    LockedPackages, LockedWheel, Op, OwnWheel, OwnWheels, Packages, Plan, PythonTarget, Sdist, SourceFile, Sources,
-    Step, StepId, Target, Wheels,
+    AppFiles, Bytecode, Compiler, Compression, Debs, FetchedFile, GeneratedFile, GeneratedKind, GivenLayer, ImageSpec,
+    LockedBase, LockedPackages, LockedWheel, Op, OwnWheel, OwnWheels, Packages, Plan, PythonTarget, Sdist, SourceFile,
+    Sources, Step, StepId, Target, Wheels,
 };
 
+use crate::images::BaseImage;
 use crate::start::{UID, VENV};
 
 /// Everything that a plan needs to know.
 pub struct Answers {
     /// What it stands on.
     pub base: LockedBase,
+    /// The base, where it is an image.
+    pub image: Option<BaseImage>,
     /// Of what is added to it: what may stay as it is unpacked.
     pub unconfigured: Vec<String>,
     /// Whose Python compiles its standard library, where its own does not run.
@@ -64,13 +67,15 @@ pub fn lower(mut answers: Answers) -> (Plan, StepId) {
     let architecture: Architecture = answers.base.architecture;
     let compression = answers.layers.compression.value;
     let compiled = Compiled::of(&answers);
-    let mut steps = vec![base_step(&answers.base, answers.compiler.clone())];
+    let mut steps = base_steps(&answers);
     let added = answers.base.packages.as_ref();
     steps.extend(added.map(|added| packages_step(&answers.base, added, &answers.unconfigured)));
     let system: Vec<StepId> = (0..steps.len()).map(StepId).collect();
     let system_layers = system.len();
     let builds = answers.builds.take();
-    let groups = groups(&answers.wheels, answers.layers.bytecode.value);
+    let history = answers.image.as_ref().map(|image| image.history(&answers.base.reference)).unwrap_or_default();
+    let program = interpreter(&answers).trim_start_matches('/').to_owned();
+    let groups = groups(&answers.wheels, answers.layers.bytecode.value, system_layers);
     steps.extend(wheel_steps(&answers.wheels, &groups.wheels, &answers.python));
     steps.push(generated_step(&answers, system));
     if !answers.weights.is_empty() {
@@ -90,7 +95,8 @@ pub fn lower(mut answers: Answers) -> (Plan, StepId) {
         steps.push(base_step(&host, None));
     }
     let first = steps.len();
-    let (of_wheels, of_project) = compiled.steps(&answers.wheels, &groups.bytecode, &answers.python, &below);
+    let (of_wheels, of_project) =
+        compiled.steps(&answers.wheels, &groups.bytecode, (&answers.python, &program), &below);
     let (wheels, own) = (of_wheels.len(), of_project.len());
     steps.extend(of_wheels);
     steps.extend(of_project);
@@ -114,14 +120,34 @@ pub fn lower(mut answers: Answers) -> (Plan, StepId) {
         .chain(lower..end)
         .chain(first + wheels..first + wheels + own);
     let inputs = layers.map(StepId).collect();
-    let spec = ImageSpec { architecture, config: answers.config, created: answers.created };
+    let spec = ImageSpec { architecture, config: answers.config, created: answers.created, history };
     let image = StepId(steps.len());
     steps.push(Step { op: Op::Image(Box::new(spec)), inputs, name: "image".into() });
     (Plan { steps, targets: vec![Target { name: "image".into(), step: image }], compression }, image)
 }
 
+/// The base's layers: one of Debian packages, or those of an image.
+fn base_steps(answers: &Answers) -> Vec<Step> {
+    let Some(image) = &answers.image else {
+        return vec![base_step(&answers.base, answers.compiler.clone())];
+    };
+    let count = image.layers.len();
+    let step = |(number, layer): (usize, &GivenLayer)| Step {
+        op: Op::Given(Box::new(layer.clone())),
+        inputs: Vec::new(),
+        name: format!("base {}, {} of {count}", answers.base.reference, number + 1),
+    };
+    image.layers.iter().enumerate().map(step).collect()
+}
+
+/// The base's Python, absolute.
+fn interpreter(answers: &Answers) -> String {
+    let image = answers.base.image.as_ref();
+    image.map_or_else(|| format!("/usr/bin/python{}", answers.python.minor()), |image| image.interpreter.clone())
+}
+
 fn base_step(base: &LockedBase, compiler: Option<Compiler>) -> Step {
-    let name = format!("base {} {}", base.reference, base.variant.name());
+    let name = format!("base {}", base.name());
     Step { op: Op::Debs(debs(base, compiler)), inputs: Vec::new(), name }
 }
 
@@ -152,10 +178,10 @@ fn debs(base: &LockedBase, compiler: Option<Compiler>) -> Debs {
 /// Base, generated, weights, own packages, app, bytecode of the last two; some more for what is yet to come.
 const BESIDE_WHEELS: usize = 12;
 
-fn groups(wheels: &[LockedWheel], bytecode: BytecodeSetting) -> Groups {
+fn groups(wheels: &[LockedWheel], bytecode: BytecodeSetting, below: usize) -> Groups {
     let sizes: Vec<(&str, u64)> = wheels.iter().map(|wheel| (wheel.name.as_str(), wheel.size)).collect();
     let with_bytecode =
-        (bytecode == BytecodeSetting::All).then(|| group_with_bytecode(&sizes, BESIDE_WHEELS)).flatten();
+        (bytecode == BytecodeSetting::All).then(|| group_with_bytecode(&sizes, BESIDE_WHEELS + below)).flatten();
     with_bytecode.unwrap_or_else(|| Groups { wheels: group(&sizes), bytecode: Vec::new() })
 }
 
@@ -197,11 +223,12 @@ impl Compiled {
         self,
         wheels: &[LockedWheel],
         groups: &[Group],
-        python: &PythonTarget,
+        (python, program): (&PythonTarget, &str),
         below: &[StepId],
     ) -> (Vec<Step>, Vec<Step>) {
         let step = |name: String, of| {
-            let op = Op::Bytecode(Bytecode { of, prefix: VENV.into(), python: python.clone() });
+            let op =
+                Op::Bytecode(Bytecode { of, prefix: VENV.into(), python: python.clone(), program: program.to_owned() });
             Step { op, inputs: below.to_vec(), name: format!("bytecode of {name}") }
         };
         let of_wheels = groups.iter().map(|group| {
@@ -231,22 +258,38 @@ fn names(wheels: &[LockedWheel]) -> String {
 fn generated_step(answers: &Answers, system: Vec<StepId>) -> Step {
     let user = &answers.user;
     let file = |path: String, kind| GeneratedFile { path, kind, mode: 0o644, uid: 0, gid: 0 };
+    // The base's own file is known where it is an image, and may be a link there.
+    let appended = |line: String, known: fn(&BaseImage) -> &str| match &answers.image {
+        None => GeneratedKind::Append(line),
+        Some(image) => GeneratedKind::File(with_line(known(image), &line)),
+    };
     let passwd = format!("{user}:x:{UID}:{UID}:{user}:/home/{user}:/usr/sbin/nologin\n");
     let home = file(format!("home/{user}"), GeneratedKind::Directory);
     let mut files = vec![
-        file("etc/passwd".into(), GeneratedKind::Append(passwd)),
-        file("etc/group".into(), GeneratedKind::Append(format!("{user}:x:{UID}:\n"))),
+        file("etc/passwd".into(), appended(passwd, |image| &image.accounts.0)),
+        file("etc/group".into(), appended(format!("{user}:x:{UID}:\n"), |image| &image.accounts.1)),
         GeneratedFile { mode: 0o755, uid: UID, gid: UID, ..home },
     ];
-    files.extend(virtual_environment(&answers.python));
+    files.extend(virtual_environment(&answers.python, &interpreter(answers)));
     files.sort_by(|left, right| left.path.cmp(&right.path));
     Step { op: Op::Files { files }, inputs: system, name: "generated: user, virtual environment".into() }
 }
 
-fn virtual_environment(python: &PythonTarget) -> impl Iterator<Item = GeneratedFile> {
+/// A text with a line at its end, unless it has it.
+fn with_line(text: &str, line: &str) -> String {
+    let mut all = text.to_owned();
+    if !all.is_empty() && !all.ends_with('\n') {
+        all.push('\n');
+    }
+    if !all.lines().any(|other| other == line.trim_end()) {
+        all.push_str(line);
+    }
+    all
+}
+
+fn virtual_environment(python: &PythonTarget, interpreter: &str) -> impl Iterator<Item = GeneratedFile> {
     let target = InstallTarget { prefix: VENV.into(), python: python.version };
-    let interpreter = format!("/usr/bin/python{}", python.minor());
-    generated_files(&target, &interpreter, &python.full_version).into_iter().map(|file| {
+    generated_files(&target, interpreter, &python.full_version).into_iter().map(|file| {
         let (kind, mode) = match file.kind {
             VenvKind::File(text) => (GeneratedKind::File(text), 0o644),
             VenvKind::Symlink(target) => (GeneratedKind::Symlink(target), 0o777),

@@ -23,6 +23,8 @@ use crate::context::{Ignored, Outside};
 use crate::debs;
 use crate::files::{self, Files};
 use crate::git::{self, Commit};
+use crate::images::{self, BaseImage};
+use crate::inherit;
 use crate::lower::{Answers, lower};
 use crate::own::{self, Own};
 use crate::packages::{Packages, Wish, packages};
@@ -61,6 +63,8 @@ pub struct Planned {
     pub project: Project,
     /// What it stands on.
     pub base: LockedBase,
+    /// The base, where it is an image.
+    pub base_image: Option<BaseImage>,
     /// What the wheels run on.
     pub python: PythonTarget,
     /// The wheels.
@@ -93,6 +97,15 @@ pub struct Planned {
 }
 
 impl Planned {
+    /// The base's Debian packages, name and version.
+    pub fn debs(&self) -> Vec<String> {
+        let given = self.base_image.iter().flat_map(|image| &image.layers).flat_map(|layer| &layer.installed);
+        let given =
+            given.filter(|one| one.purl.starts_with("pkg:deb/")).map(|one| format!("{} {}", one.name, one.version));
+        let locked = self.base.debs.iter().map(|deb| format!("{} {}", deb.name, deb.version));
+        locked.chain(given).collect()
+    }
+
     /// What stays out, by reason. Reads the folders that stay out.
     pub fn ignored(&self) -> Result<BTreeMap<String, Ignored>, Failure> {
         self.outside.count()
@@ -139,6 +152,7 @@ pub fn plan(folder: &std::path::Path, options: &PlanOptions, world: &World<'_>) 
 
 struct Platform {
     base: LockedBase,
+    image: Option<BaseImage>,
     host: Option<LockedBase>,
     python: PythonTarget,
     python_why: String,
@@ -162,6 +176,10 @@ fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result
     base.packages = debs::added(project, &base, world)?;
     let host = base::host(project, &choice.base, &base, options.renew, world)?;
     bases::check_python(project, &base.reference, &python.full_version)?;
+    let image = images::open(&base, world)?;
+    if let Some(image) = &image {
+        images::fits(project, &choice.base, image, (&base, &python), world)?;
+    }
     let packages = packages(project, &Wish { asked: &asked, python: &python, renew: options.renew }, world)?;
     let builds = builds::lock(
         project,
@@ -169,7 +187,10 @@ fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result
         &builds::Target { base: &base, python: &python, renew: options.renew },
         world,
     )?;
-    Ok(Platform { base, host, python, python_why: choice.why, packages, builds })
+    if let Some(image) = &image {
+        images::agree(&choice.base, image, &packages)?;
+    }
+    Ok(Platform { base, image, host, python, python_why: choice.why, packages, builds })
 }
 
 fn joined(settings: &[corten_frontend::settings::Setting<String>], flags: &[String]) -> Vec<String> {
@@ -188,7 +209,7 @@ fn assemble(
     options: &PlanOptions,
     world: &World<'_>,
 ) -> Result<Planned, Report> {
-    let Platform { base, host, python, python_why, packages, builds } = platform;
+    let Platform { base, image: base_image, host, python, python_why, packages, builds } = platform;
     let start = files.start(&project, &packages)?;
     let own = own::own(&project, &packages, &files, world)?;
     let remote = weights::remote(&project, &files.weights, options.renew, world)?;
@@ -199,7 +220,18 @@ fn assemble(
     let dirty = commit.as_ref().map(|commit| files.dirty(&project, commit)).unwrap_or_default();
     let created = created(commit.as_ref(), world)?;
     let mut config = start::config(&project.settings, &start);
+    if let Some(image) = &base_image {
+        let below = &image.config.config;
+        inherit::left_out(below, &config).iter().for_each(|note| world.events.note(note));
+        config = inherit::inherit(below, config, &project.settings);
+    }
+    let inherited = config.labels.take();
     config.labels = Some(labels(&project.settings, &base, &version, commit.as_ref(), &dirty, created.as_ref()));
+    if let (Some(labels), Some(inherited)) = (&mut config.labels, inherited) {
+        for (name, value) in inherited {
+            labels.entry(name).or_insert(value);
+        }
+    }
     let new_lock = new_lock(&project, &base, host.as_ref(), &packages, remote.locked, builds.clone());
     if let (Some((_, changes)), true) = (&new_lock, options.locked) {
         return Err(Failure::input(format!("corten.lock would change: {}", changes.join("; ")))
@@ -210,11 +242,12 @@ fn assemble(
     let app = files.without(&project, &own.packaged, &start);
     let answers = Answers {
         base: base.clone(),
+        image: base_image.clone(),
         unconfigured: debs::unconfigured(&project),
         compiler: host.as_ref().map(base::compiler),
         host: host.clone(),
         python: python.clone(),
-        wheels: packages.wheels.clone(),
+        wheels: images::missing(base_image.as_ref(), &packages.wheels),
         builds: builds.map(|locked| builds::steps(&project, &packages, locked, &python)),
         own: own.wheels.clone(),
         weights: weights.clone(),
@@ -228,6 +261,7 @@ fn assemble(
     let (plan, image) = lower(answers);
     Ok(Planned {
         base,
+        base_image,
         python,
         packages,
         out_of_step: Vec::new(),
@@ -325,6 +359,7 @@ fn labels(
         ("description", project.and_then(|project| project.description.clone())),
         ("licenses", project.and_then(|project| project.license.clone())),
         ("base.name", Some(base.reference.clone())),
+        ("base.digest", base.image.as_ref().map(|image| image.digest.to_string())),
     ];
     let known =
         known.into_iter().filter_map(|(name, value)| Some((format!("org.opencontainers.image.{name}"), value?)));
@@ -364,7 +399,10 @@ fn new_lock(
     let changes = match &project.corten_lock {
         Some(found) if *found == wanted => return None,
         Some(found) => changes(found, &wanted),
-        None => vec![format!("new, with {} packages of {}", base.debs.len(), base.reference)],
+        None => vec![match &base.image {
+            None => format!("new, with {} packages of {}", base.debs.len(), base.reference),
+            Some(image) => format!("new, with {} at {}", base.reference, image.digest.short()),
+        }],
     };
     Some((wanted, changes))
 }
@@ -400,6 +438,11 @@ fn base_changes(found: &LockedBase, wanted: &LockedBase) -> Vec<String> {
     let mut changes = Vec::new();
     if found.reference != wanted.reference {
         changes.push(format!("{} → {}", found.reference, wanted.reference));
+    }
+    if let (Some(found), Some(wanted)) = (&found.image, &wanted.image)
+        && found.digest != wanted.digest
+    {
+        changes.push(format!("{} → {}", found.digest, wanted.digest));
     }
     let versions = |base: &LockedBase| -> BTreeMap<String, String> {
         base.debs.iter().map(|deb| (deb.name.clone(), deb.version.clone())).collect()

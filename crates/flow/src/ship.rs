@@ -115,9 +115,9 @@ fn release(outcome: &Outcome, sbom: &Descriptor, world: &World<'_>) -> Result<Re
         locks: locks(outcome)?,
         base: Some(ReleaseBase {
             reference: planned.base.reference.clone(),
-            variant: Some(planned.base.variant.name().to_owned()),
-            epoch: Some(planned.base.archive.epoch),
-            digest: None,
+            variant: planned.base.image.is_none().then(|| planned.base.variant.name().to_owned()),
+            epoch: Some(planned.base.archive.epoch).filter(|epoch| *epoch > 0),
+            digest: planned.base.image.as_ref().map(|image| image.digest),
         }),
         weights: weights.collect(),
         sizes: Sizes {

@@ -2,5 +2,6 @@
 
 pub mod debian;
 pub mod fetch;
+pub mod image;
 pub mod libraries;
 pub mod python;

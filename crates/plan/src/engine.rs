@@ -56,6 +56,6 @@ pub struct Installed {
     pub licence: Option<String>,
     /// What it needs, as PEP 508 has it; empty for Debian packages.
     pub requires: Vec<String>,
-    /// Of the wheel or .deb.
-    pub digest: Digest,
+    /// Of the wheel or .deb; none of what is in an image that others made.
+    pub digest: Option<Digest>,
 }

@@ -10,11 +10,11 @@ mod plan;
 
 pub use engine::{Built, BuiltLayer, Engine, Installed};
 pub use lock::{
-    ArchiveState, CortenLock, LockedBase, LockedBuild, LockedBuilds, LockedDeb, LockedLock, LockedPackages,
-    LockedWeight, Mirror,
+    ArchiveState, CortenLock, LockedBase, LockedBuild, LockedBuilds, LockedDeb, LockedImage, LockedLock,
+    LockedPackages, LockedWeight, Mirror,
 };
 pub use plan::{
-    AppFiles, Bytecode, Compiler, Compression, Debs, FetchedFile, GeneratedFile, GeneratedKind, ImageSpec, LockedWheel,
-    Op, OwnWheel, OwnWheels, Packages, Plan, PythonTarget, Sdist, SourceFile, Sources, Step, StepId, Target, Variant,
-    WheelMember, Wheels,
+    AppFiles, Bytecode, Compiler, Compression, Debs, FetchedFile, GeneratedFile, GeneratedKind, GivenLayer, ImageSpec,
+    LockedWheel, Op, OwnWheel, OwnWheels, Packages, Plan, PythonTarget, Sdist, SourceFile, Sources, Step, StepId,
+    Target, Variant, WheelMember, Wheels,
 };

@@ -28,6 +28,18 @@
 //! size = 2757012
 //! digest = "sha256:…"
 //!
+//! [[base]]                        # or an image that is there already
+//! reference = "oci-layout:../ml-base"
+//! architecture = "amd64"
+//! python = "3.12.4"
+//! glibc = "2.39"
+//!
+//! [base.image]
+//! digest = "sha256:…"             # of its manifest; of a docker archive, of its config
+//! interpreter = "/usr/local/bin/python3.12"
+//! suite = "bookworm"              # where it is Debian
+//! epoch = 1763596800              # when it was made, seconds since 1970; 0 where it does not say
+//!
 //! [base.packages]                 # what `packages` of the settings adds to the base
 //! asked = ["libgl1"]
 //! epoch = 1763596800
@@ -164,13 +176,13 @@ pub struct LockedLock {
     pub recorded: std::collections::BTreeMap<String, Digest>,
 }
 
-/// A base made from an archive.
+/// A base: made from an archive, or an image that is there already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "WrittenBase", into = "WrittenBase")]
 pub struct LockedBase {
     /// As written in the settings.
     pub reference: String,
-    /// Which variant.
+    /// Which variant; of an image the default.
     pub variant: Variant,
     /// For which processor.
     pub architecture: Architecture,
@@ -180,14 +192,128 @@ pub struct LockedBase {
     pub glibc: String,
     /// The packages that were asked for.
     pub seeds: Vec<String>,
-    /// State of the archive.
+    /// State of the archive; of an image, which suite it says to be of (empty: none) and when it was made.
     pub archive: ArchiveState,
-    /// Every package, sorted by name.
-    #[serde(rename = "deb")]
+    /// Every package, sorted by name; of an image none.
     pub debs: Vec<LockedDeb>,
     /// Debian packages beside those of the base, if any were asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packages: Option<LockedPackages>,
+    /// The image, where it is one.
+    pub image: Option<LockedImage>,
+}
+
+impl LockedBase {
+    /// For people: `debian:bookworm distroless`, `oci-layout:../ml-base`.
+    pub fn name(&self) -> String {
+        match &self.image {
+            Some(_) => self.reference.clone(),
+            None => format!("{} {}", self.reference, self.variant.name()),
+        }
+    }
+}
+
+/// An image that is a base, by content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedImage {
+    /// Of its manifest; of a docker archive, of its config, as docker names images.
+    pub digest: Digest,
+    /// Its Python, absolute, no link.
+    pub interpreter: String,
+}
+
+/// A base as corten.lock has it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenBase {
+    reference: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    variant: Option<Variant>,
+    architecture: Architecture,
+    python: String,
+    glibc: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seeds: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    archive: Option<ArchiveState>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    image: Option<WrittenImage>,
+    #[serde(rename = "deb", default, skip_serializing_if = "Option::is_none")]
+    debs: Option<Vec<LockedDeb>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    packages: Option<LockedPackages>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenImage {
+    digest: Digest,
+    interpreter: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    suite: String,
+    #[serde(default)]
+    epoch: u64,
+}
+
+impl TryFrom<WrittenBase> for LockedBase {
+    type Error = String;
+
+    fn try_from(written: WrittenBase) -> Result<Self, String> {
+        let WrittenBase { reference, variant, architecture, python, glibc, seeds, archive, image, debs, packages } =
+            written;
+        let bare = Self {
+            reference,
+            variant: variant.unwrap_or_default(),
+            architecture,
+            python,
+            glibc,
+            seeds: seeds.clone().unwrap_or_default(),
+            archive: ArchiveState { suite: String::new(), epoch: 0 },
+            debs: Vec::new(),
+            packages,
+            image: None,
+        };
+        let Some(image) = image else {
+            let missing = |field: &str| format!("missing field `{field}`");
+            variant.ok_or_else(|| missing("variant"))?;
+            seeds.ok_or_else(|| missing("seeds"))?;
+            let archive = archive.ok_or_else(|| missing("archive"))?;
+            return Ok(Self { archive, debs: debs.ok_or_else(|| missing("deb"))?, ..bare });
+        };
+        if variant.is_some() || seeds.is_some() || archive.is_some() || debs.is_some() {
+            return Err("an image has no variant, seeds, archive or deb".to_owned());
+        }
+        let archive = ArchiveState { suite: image.suite, epoch: image.epoch };
+        let image = LockedImage { digest: image.digest, interpreter: image.interpreter };
+        Ok(Self { archive, image: Some(image), ..bare })
+    }
+}
+
+impl From<LockedBase> for WrittenBase {
+    fn from(base: LockedBase) -> Self {
+        let LockedBase { reference, variant, architecture, python, glibc, seeds, archive, debs, packages, image } =
+            base;
+        let bare = Self {
+            reference,
+            variant: None,
+            architecture,
+            python,
+            glibc,
+            seeds: None,
+            archive: None,
+            image: None,
+            debs: None,
+            packages,
+        };
+        match image {
+            Some(LockedImage { digest, interpreter }) => {
+                let ArchiveState { suite, epoch } = archive;
+                Self { image: Some(WrittenImage { digest, interpreter, suite, epoch }), ..bare }
+            }
+            None => {
+                Self { variant: Some(variant), seeds: Some(seeds), archive: Some(archive), debs: Some(debs), ..bare }
+            }
+        }
+    }
 }
 
 /// Debian packages that are added to a base.

@@ -10,9 +10,10 @@
 use std::path::PathBuf;
 
 use corten_diagnostic::Span;
-use corten_oci::{Architecture, ContainerConfig, Digest};
+use corten_oci::{Architecture, ContainerConfig, Descriptor, DiffId, Digest, History, SetId};
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Installed;
 use crate::lock::{ArchiveState, LockedDeb};
 
 /// What to build.
@@ -74,6 +75,8 @@ pub struct Step {
 pub enum Op {
     /// A base made from Debian's packages.
     Debs(Debs),
+    /// A layer of an image that is there already.
+    Given(Box<GivenLayer>),
     /// Debian packages beside those of the base.
     Packages(Packages),
     /// Wheels, spliced.
@@ -144,6 +147,21 @@ pub struct Compiler {
     pub architecture: Architecture,
     /// The interpreter and the libraries that it needs.
     pub packages: Vec<LockedDeb>,
+}
+
+/// A layer of the image that is the base, taken as it is: it is in the store, with its index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenLayer {
+    /// As it is stored.
+    pub blob: Descriptor,
+    /// Of the uncompressed tar.
+    pub diff_id: DiffId,
+    /// Bytes of the uncompressed tar.
+    pub tar_size: u64,
+    /// What it brings, by its package manager's database.
+    pub installed: Vec<Installed>,
+    /// Its programs that run with others' rights.
+    pub set_id: Vec<SetId>,
 }
 
 /// Debian packages that are added to a base, in a layer of their own.
@@ -350,6 +368,9 @@ pub struct Bytecode {
     pub prefix: String,
     /// Which interpreter.
     pub python: PythonTarget,
+    /// Where it lies in the base: `usr/bin/python3.11`. Decides nothing about the bytes.
+    #[serde(skip)]
+    pub program: String,
 }
 
 /// Sources to compile.
@@ -392,4 +413,7 @@ pub struct ImageSpec {
     pub config: ContainerConfig,
     /// RFC 3339, where a reproducible time is known.
     pub created: Option<String>,
+    /// How the lowest layers came about: the base's own history.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<History>,
 }

@@ -20,10 +20,10 @@ use crate::contents::{Contents, NAME, subject_of_name, to_json};
 use crate::verified::VerifiedReader;
 use crate::{Batch, Store, StoreError, disk};
 
-const MARKER: &str = "oci-layout";
+pub(crate) const MARKER: &str = "oci-layout";
 const MARKER_BYTES: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-const INDEX: &str = "index.json";
-const BLOBS: &str = "blobs/sha256";
+pub(crate) const INDEX: &str = "index.json";
+pub(crate) const BLOBS: &str = "blobs/sha256";
 /// What a writer that was killed leaves; the next one overwrites it. There is one writer at a time.
 const INCOMPLETE: &str = ".corten-incomplete";
 
@@ -71,7 +71,7 @@ pub fn export_tar(
     write().map_err(|error| StoreError::from_io("writing", Path::new("the OCI archive"), error))
 }
 
-fn index_of(manifests: Vec<Descriptor>) -> Index {
+pub(crate) fn index_of(manifests: Vec<Descriptor>) -> Index {
     let media_type = Some(MediaType::INDEX.into());
     Index { schema_version: 2, media_type, artifact_type: None, manifests, subject: None, annotations: BTreeMap::new() }
 }
@@ -280,7 +280,7 @@ pub(crate) fn check(root: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn check_marker(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn check_marker(path: &Path) -> Result<(), StoreError> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Marker {
@@ -296,7 +296,7 @@ fn check_marker(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn read_index(root: &Path) -> Result<Option<Index>, StoreError> {
+pub(crate) fn read_index(root: &Path) -> Result<Option<Index>, StoreError> {
     let path = root.join(INDEX);
     let Some(bytes) = disk::read_small(&path, LARGEST_DOCUMENT)? else { return Ok(None) };
     Index::parse(&bytes).map(Some).map_err(|error| StoreError::damaged(&path, error.to_string()))

@@ -18,6 +18,7 @@ mod verified;
 mod verify;
 
 pub mod docker_archive;
+pub mod foreign;
 pub mod layout;
 
 pub use batch::{Batch, BlobWriter};

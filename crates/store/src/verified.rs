@@ -16,12 +16,19 @@ pub(crate) struct VerifiedReader {
     digester: Option<Digester>,
     expected: Digest,
     trash: Option<PathBuf>,
+    /// Other bytes may follow in the file.
+    is_part: bool,
 }
 
 impl VerifiedReader {
     /// `size` is what the file has, or what it must have.
     pub(crate) fn new(file: File, path: PathBuf, size: u64, expected: Digest) -> Self {
-        Self { file, path, left: size, digester: Some(Digester::new()), expected, trash: None }
+        Self { file, path, left: size, digester: Some(Digester::new()), expected, trash: None, is_part: false }
+    }
+
+    /// Of a file that has more: its position is where the bytes begin.
+    pub(crate) fn part(self) -> Self {
+        Self { is_part: true, ..self }
     }
 
     /// Where the file is moved when it turns out damaged, so that it counts as absent and is made again.
@@ -43,7 +50,7 @@ impl VerifiedReader {
     /// All bytes are taken: is there one more, and what is their hash?
     fn check_end(&mut self) -> io::Result<()> {
         let Some(digester) = self.digester.take() else { return Ok(()) };
-        if self.file.read(&mut [0])? != 0 {
+        if !self.is_part && self.file.read(&mut [0])? != 0 {
             return Err(self.damaged("it is longer than it was"));
         }
         match digester.finish() {

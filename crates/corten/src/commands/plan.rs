@@ -39,7 +39,11 @@ struct Shape<'a> {
 #[derive(Serialize)]
 struct BaseShape<'a> {
     reference: &'a str,
-    variant: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variant: Option<&'a str>,
+    /// Of an image: what pins it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
     architecture: &'a str,
     debs: Vec<String>,
 }
@@ -127,9 +131,10 @@ fn shape<'a>(planned: &'a Planned, ignored: &'a BTreeMap<String, Ignored>) -> Re
         version: &planned.version,
         base: BaseShape {
             reference: &planned.base.reference,
-            variant: planned.base.variant.name(),
+            variant: planned.base.image.is_none().then(|| planned.base.variant.name()),
+            digest: planned.base.image.as_ref().map(|image| image.digest.to_string()),
             architecture: planned.base.architecture.go_name(),
-            debs: planned.base.debs.iter().map(|deb| format!("{} {}", deb.name, deb.version)).collect(),
+            debs: planned.debs(),
         },
         python: &planned.python.full_version,
         user: &settings.user.value,
@@ -175,6 +180,7 @@ fn fetched(file: &FetchedFile) -> FetchedShape<'_> {
 
 fn layer<'a>(op: &Op, what: &'a str) -> Option<LayerShape<'a>> {
     let (inputs, bytes) = match op {
+        Op::Given(given) => (given.installed.len(), given.blob.size),
         Op::Debs(debs) => (debs.packages.len(), debs.packages.iter().map(|deb| deb.size).sum()),
         Op::Packages(added) => (added.packages.len(), added.packages.iter().map(|deb| deb.size).sum()),
         Op::Wheels(wheels) => (wheels.wheels.len(), wheels.wheels.iter().map(|wheel| wheel.size).sum()),
@@ -200,8 +206,9 @@ fn text(shape: &Shape<'_>) -> String {
     let layers = shape.layers.iter().map(|layer| [bytes(layer), layer.inputs.to_string(), layer.what.to_owned()]);
     let mut text = format!("{} {} as user {}\n\n", shape.name, shape.version, shape.user);
     text.push_str(&rows(["INPUT", "FILES", "LAYER, LOWEST FIRST"], layers.collect()));
-    let BaseShape { reference, variant, architecture, .. } = &shape.base;
-    text.push_str(&format!("\n\nBASE {reference} {variant} linux/{architecture}\n"));
+    let BaseShape { reference, variant, digest, architecture, .. } = &shape.base;
+    let what = variant.or(digest.as_deref()).unwrap_or_default();
+    text.push_str(&format!("\n\nBASE {reference} {what} linux/{architecture}\n"));
     text.push_str(&columns(&shape.base.debs));
     if !shape.fetched.is_empty() {
         let row = |file: &FetchedShape<'_>| vec![size(file.bytes), format!("/{}", file.path), file.url.to_owned()];

@@ -172,7 +172,7 @@ error: setting 'port' is a string, expected a port from 1 to 65535
         "build",
         2,
         r#"
-error: setting 'base' is 'alpine:3', expected an archive's suite such as "debian:bookworm"
+error: setting 'base' is 'alpine:3', expected an archive's suite such as "debian:bookworm", or an image such as "oci-layout:FOLDER"
  --> ./corten.toml:1:8
   |
 1 | base = "alpine:3"

@@ -6,6 +6,7 @@
 //! name = "text-classifier"           # of the image; default: [project] name, else the folder's name
 //! version = "1.3.0"                  # default: [project] version
 //! base = "debian:bookworm"           # made from Debian's signed archive; or "debian:trixie"; default: whose Python fits
+//!                                    # or an image: "oci-layout:FOLDER[:TAG]", "docker-archive:FILE[:NAME]", "store:NAME"
 //! variant = "distroless"             # or "slim": with a shell and a package manager
 //! python = "3.11"                    # default: .python-version, else the base's
 //! lock = "uv.lock"                   # which lock, where a project has several
@@ -62,6 +63,7 @@
 //! repository = "registry.example/team/text-classifier"
 //! ```
 
+mod base;
 mod keys;
 mod project;
 mod schema;
@@ -79,6 +81,7 @@ use corten_diagnostic::{Failure, Fault, Span};
 use corten_oci::{Digest, Repository};
 use corten_plan::{Compression, Variant};
 
+pub use base::{Base, ImageBase, ImageKind};
 pub use project::Project;
 pub use schema::schema;
 pub use value::words;
@@ -182,23 +185,6 @@ pub struct Settings {
     pub project: Option<Project>,
     /// The first setting that only a native build has a use for.
     pub native: Option<Span>,
-}
-
-/// What an image stands on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Base {
-    /// Packages of Debian's archive.
-    Debian {
-        /// `bookworm`.
-        suite: String,
-    },
-}
-
-impl std::fmt::Display for Base {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self::Debian { suite } = self;
-        write!(f, "debian:{suite}")
-    }
 }
 
 /// What a service listens on.

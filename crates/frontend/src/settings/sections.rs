@@ -91,7 +91,7 @@ fn identity(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failur
         settings.version = Some(found.parsed(version)?);
     }
     if let Some(found) = table.take("base") {
-        settings.base = found.parsed(base)?;
+        settings.base = found.parsed(super::base::parse)?;
     }
     if let Some(found) = table.take("variant") {
         settings.variant = found.parsed(variant)?;
@@ -425,14 +425,6 @@ fn version(text: &str) -> Result<String, String> {
     corten_oci::Tag::new(text.replace('+', "-"))
         .map(|_| text.to_owned())
         .map_err(|error| format!("cannot be a tag: {error}"))
-}
-
-fn base(text: &str) -> Result<Base, String> {
-    let suite = text.strip_prefix("debian:").filter(|suite| !suite.is_empty());
-    let suite = suite.filter(|suite| suite.bytes().all(|byte| byte.is_ascii_lowercase()));
-    suite
-        .map(|suite| Base::Debian { suite: suite.to_owned() })
-        .ok_or_else(|| format!("is '{text}', expected an archive's suite such as \"debian:bookworm\""))
 }
 
 fn variant(text: &str) -> Result<Variant, String> {

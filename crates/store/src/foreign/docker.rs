@@ -1,0 +1,121 @@
+//! Docker's archive, in: `manifest.json` names a config and layers for each image (moby `image/tarexport`).
+//!
+//! What a layer must be is its diff id in the config, and what the config must be is its digest, which is Docker's image
+//! id; some writers name files by it.
+
+use corten_oci::{Digest, ImageConfig, MediaType, Platform};
+use serde::Deserialize;
+use std::io::Read;
+
+use super::members::Members;
+use super::take::Layer;
+use super::walk::is_wanted;
+use super::{ForeignError, Found, Wish, refused};
+use crate::StoreError;
+
+const MANIFEST: &str = "manifest.json";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry {
+    config: String,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<String>,
+}
+
+impl Entry {
+    fn has(&self, name: &str) -> bool {
+        let whole = if name.rsplit('/').next().is_some_and(|last| last.contains(':')) {
+            name.to_owned()
+        } else {
+            format!("{name}:latest")
+        };
+        let tags = || self.repo_tags.iter().flatten();
+        let bare = |tag: &str| {
+            let tag = tag.strip_prefix("docker.io/").unwrap_or(tag);
+            let tag = tag.strip_prefix("localhost/").unwrap_or(tag);
+            tag.strip_prefix("library/").unwrap_or(tag).to_owned()
+        };
+        tags().any(|tag| *tag == whole) || tags().any(|tag| bare(tag) == bare(&whole))
+    }
+}
+
+/// An image that was read.
+struct Image<'a> {
+    entry: &'a Entry,
+    digest: Digest,
+    config: ImageConfig,
+}
+
+pub(super) fn find(members: &Members, wish: &Wish<'_>) -> Result<Found, ForeignError> {
+    let place = || members.path().display().to_string();
+    let entries = entries(members)?;
+    let names = || entries.iter().flat_map(|entry| entry.repo_tags.iter().flatten().cloned()).collect::<Vec<_>>();
+    let named: Vec<&Entry> = match (wish.digest, wish.name) {
+        (None, Some(name)) => entries.iter().filter(|entry| entry.has(name)).collect(),
+        _ => entries.iter().collect(),
+    };
+    let mut images = named.into_iter().map(|entry| image(members, entry)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(digest) = wish.digest {
+        images.retain(|image| image.digest == *digest);
+    }
+    let asked = wish.digest.map(ToString::to_string).or(wish.name.map(str::to_owned));
+    if let (true, Some(name)) = (images.is_empty(), asked) {
+        return Err(ForeignError::Unknown { place: place(), name, names: names() });
+    }
+    images.dedup_by(|one, other| one.digest == other.digest);
+    let platform = |image: &Image<'_>| {
+        let ImageConfig { os, architecture, variant, .. } = &image.config;
+        Platform { os: os.clone(), architecture: architecture.clone(), variant: variant.clone() }
+    };
+    let found: Vec<String> = images.iter().map(|image| platform(image).to_string()).collect();
+    images.retain(|image| is_wanted(&platform(image), wish.architecture));
+    match images.len() {
+        0 => Err(ForeignError::Platform { place: place(), wanted: wish.architecture, found }),
+        1 => {
+            let image = images.remove(0);
+            let layers = image.entry.layers.iter().map(|name| layer(members, name)).collect::<Result<_, _>>()?;
+            Ok(Found { digest: image.digest, config: image.config, layers, place: place() })
+        }
+        count => Err(ForeignError::Several { place: place(), count, names: names() }),
+    }
+}
+
+fn entries(members: &Members) -> Result<Vec<Entry>, ForeignError> {
+    let path = members.path();
+    let absent = || refused(path, format!("it has no {MANIFEST}, so it is no docker archive"));
+    let bytes = members.small(MANIFEST)?.ok_or_else(absent)?;
+    serde_json::from_slice(&bytes).map_err(|error| refused(path, format!("{MANIFEST} is not valid: {error}")))
+}
+
+fn image<'a>(members: &Members, entry: &'a Entry) -> Result<Image<'a>, ForeignError> {
+    let path = members.path();
+    let absent = || refused(path, format!("the config {} is missing", entry.config));
+    let bytes = members.small(&entry.config)?.ok_or_else(absent)?;
+    let digest = Digest::of(&bytes);
+    let stem = entry.config.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
+    let stated = format!("sha256:{stem}").parse::<Digest>();
+    if stated.is_ok_and(|stated| stated != digest) {
+        return Err(refused(path, format!("the config {} has the digest {digest}", entry.config)));
+    }
+    let config = ImageConfig::parse(&bytes).map_err(|error| refused(path, error.to_string()))?;
+    Ok(Image { entry, digest, config })
+}
+
+/// How a layer is compressed is told by its first bytes.
+fn layer(members: &Members, name: &str) -> Result<Layer, ForeignError> {
+    let path = members.path();
+    let absent = || refused(path, format!("the layer {name} is missing"));
+    let mut head = Vec::new();
+    let read = members.find(name, None)?.ok_or_else(absent)?.open();
+    read.and_then(|reader| reader.take(4).read_to_end(&mut head))
+        .map_err(|error| StoreError::disk("reading", path, 0, error))?;
+    let media_type = match head.as_slice() {
+        [0x1f, 0x8b, ..] => MediaType::LAYER_GZIP,
+        [0x28, 0xb5, 0x2f, 0xfd] => MediaType::LAYER_ZSTD,
+        _ => MediaType::LAYER,
+    };
+    let bytes = members.find(name, None)?.ok_or_else(absent)?;
+    Ok(Layer { media_type: media_type.into(), bytes })
+}

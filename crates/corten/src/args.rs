@@ -188,6 +188,9 @@ pub struct Check {
 pub struct Sbom {
     /// Name, name and tag, or digest of an image of the store.
     pub image: String,
+    /// Which of an index's images [default: that of this machine, else the first].
+    #[arg(long, value_name = "OS/ARCHITECTURE")]
+    pub platform: Option<String>,
 }
 
 /// `corten store`.

@@ -11,6 +11,7 @@ use corten_oci::Architecture;
 use corten_plan::{ArchiveState, Compiler, LockedBase, LockedDeb, PythonTarget};
 
 use crate::images;
+use crate::plan::PlanOptions;
 use crate::project::Project;
 use crate::remote;
 use crate::world::World;
@@ -19,25 +20,26 @@ use crate::world::World;
 pub fn choose(
     project: &Project,
     setting: &Setting<Base>,
-    architecture: Architecture,
-    renew: bool,
+    options: &PlanOptions,
     world: &World<'_>,
 ) -> Result<LockedBase, Report> {
     if let Base::Image(image) = &setting.value {
         refuse_packages(project)?;
-        return images::choose(project, setting, image, architecture, renew, world);
+        return images::choose(project, setting, image, options.architecture, options.renew, world);
     }
-    let reference = setting.value.to_string();
-    if let Some(base) = pinned(project, setting, architecture).filter(|_| !renew) {
-        let choice = format!("{reference} {}", base.variant.name());
-        let why = format!("{} packages pinned in corten.lock", base.debs.len());
-        world.events.emit(Event::Decision { about: "base", choice: &choice, why: &why });
-        return Ok(base.clone());
+    let pinned = pinned(project, setting, options.architecture).filter(|_| !options.renew);
+    let (base, state) = match pinned {
+        Some(base) => (base.clone(), "pinned in corten.lock"),
+        None => {
+            refuse_broken(&project.lock)?;
+            (lock(project, setting, options.architecture, world)?, "from the archive as it is now")
+        }
+    };
+    let mut choice = format!("{} {}", setting.value, base.variant.name());
+    if options.architectures.len() > 1 {
+        choice.push_str(&format!(" linux/{}", base.architecture));
     }
-    refuse_broken(&project.lock)?;
-    let base = lock(project, setting, architecture, world)?;
-    let choice = format!("{reference} {}", base.variant.name());
-    let why = format!("{} packages from the archive as it is now", base.debs.len());
+    let why = format!("{} packages {state}", base.debs.len());
     world.events.emit(Event::Decision { about: "base", choice: &choice, why: &why });
     Ok(base)
 }

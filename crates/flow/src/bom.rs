@@ -6,11 +6,12 @@ use std::io::Read;
 use corten_attest::bom::{BomFile, BomInput, BomKind, BomPackage, FileSums, SPDX_TYPE, spdx::spdx};
 use corten_attest::referrer;
 use corten_diagnostic::{Failure, Report};
-use corten_oci::{Descriptor, Digest, Index, Kind};
+use corten_oci::{Architecture, Descriptor, Digest, ImageConfig, Index, Kind, Manifest, Platform};
 use corten_package::{Purl, PurlParts};
 use corten_plan::{Built, BuiltLayer, FetchedFile, Installed};
 use corten_store::{Key, Store};
 
+use crate::base::HOST;
 use crate::plan::Planned;
 use crate::remote;
 use crate::sdists::Needed;
@@ -50,41 +51,85 @@ fn is_attached(known: &Descriptor, built: &Built, store: &Store) -> Result<bool,
     if !hangs || !store.is_whole(&known.digest)? {
         return Ok(false);
     }
-    let manifest = corten_oci::Manifest::parse(&store.bytes(&known.digest)?);
+    let manifest = Manifest::parse(&store.bytes(&known.digest)?);
     let layer = manifest.ok().and_then(|manifest| manifest.layers.into_iter().next());
     layer.map_or(Ok(false), |layer| Ok(store.is_whole(&layer.digest)?))
 }
 
-/// Of an index the first image, else the image itself.
-fn one_platform(store: &Store, image: &Digest) -> Result<Digest, Report> {
-    if store.size(image)?.is_none() {
+/// The image of `wanted`; without a wish, of an index the one for this machine, else its first. Says which was taken.
+fn one_platform(image: &Digest, wanted: Option<Architecture>, world: &World<'_>) -> Result<Digest, Report> {
+    let absent = |has: &[String], wanted: &str| {
+        let failure = Failure::input(format!("image {image} is not for {wanted}"));
+        if has.is_empty() { failure } else { failure.hint(format!("it is for {}", has.join(", "))) }
+    };
+    if world.store.size(image)?.is_none() {
         return Ok(*image);
     }
-    let index = Index::parse(&store.bytes(image)?).ok();
-    Ok(index.and_then(|index| index.manifests.first().map(|first| first.digest)).unwrap_or(*image))
+    let bytes = world.store.bytes(image)?;
+    let wanted = wanted.map(Platform::linux);
+    let Ok(index) = Index::parse(&bytes) else {
+        let platform = platform(&bytes, world.store);
+        return match (wanted, platform) {
+            (Some(wanted), Some(platform)) if wanted != platform => {
+                Err(absent(&[platform.to_string()], &wanted.to_string()).into())
+            }
+            _ => Ok(*image),
+        };
+    };
+    let platforms: Vec<(&Platform, Digest)> =
+        index.manifests.iter().filter_map(|one| Some((one.platform.as_ref()?, one.digest))).collect();
+    let names: Vec<String> = platforms.iter().map(|(platform, _)| platform.to_string()).collect();
+    let of = |wanted: &Platform| platforms.iter().find(|(platform, _)| *platform == wanted);
+    let (platform, digest) = match wanted {
+        Some(wanted) => {
+            return of(&wanted).map(|(_, digest)| *digest).ok_or_else(|| absent(&names, &wanted.to_string()).into());
+        }
+        None => match of(&Platform::linux(HOST)).or(platforms.first()) {
+            Some(found) => *found,
+            None => return Ok(index.manifests.first().map_or(*image, |first| first.digest)),
+        },
+    };
+    if names.len() > 1 {
+        world.events.note(&format!("of {}, this is {platform}: --platform takes another", names.join(", ")));
+    }
+    Ok(digest)
 }
 
-/// The bytes of the bill of materials that hangs on an image.
-pub fn read(store: &Store, image: &Digest) -> Result<Vec<u8>, Report> {
-    let image = &one_platform(store, image)?;
-    let referrers = store.referrers(image)?;
-    let found = referrers.iter().find(|one| one.artifact_type.as_ref().is_some_and(|kind| kind.is(SPDX_TYPE)));
-    let Some(found) = found else {
+/// What a manifest's image is for.
+fn platform(manifest: &[u8], store: &Store) -> Option<Platform> {
+    let manifest = Manifest::parse(manifest).ok()?;
+    let config = ImageConfig::parse(&store.bytes(&manifest.config.digest).ok()?).ok()?;
+    Some(Platform { os: config.os, architecture: config.architecture, variant: config.variant })
+}
+
+/// The bytes of the bill of materials that hangs on an image: of several the one that says the most.
+///
+/// # Errors
+/// Input where the image has none, or is not for `platform`.
+pub fn read(image: &Digest, platform: Option<Architecture>, world: &World<'_>) -> Result<Vec<u8>, Report> {
+    let image = &one_platform(image, platform, world)?;
+    let referrers = world.store.referrers(image)?;
+    let bills = referrers.iter().filter(|one| one.artifact_type.as_ref().is_some_and(|kind| kind.is(SPDX_TYPE)));
+    let mut most: Option<(u64, Digest)> = None;
+    for bill in bills {
+        let content = layer(world.store, &bill.digest)?;
+        // Sizes that are equal, too, have an order.
+        most = most.max(Some((content.size, content.digest)));
+    }
+    let Some((_, content)) = most else {
         return Err(Failure::input(format!("image {image} has no bill of materials"))
             .hint("`corten ship` writes one")
             .into());
     };
-    content(store, &found.digest)
+    Ok(world.store.bytes(&content)?)
 }
 
 /// The one layer of an artifact.
-pub fn content(store: &Store, artifact: &Digest) -> Result<Vec<u8>, Report> {
-    let manifest = corten_oci::Manifest::parse(&store.bytes(artifact)?)
+fn layer(store: &Store, artifact: &Digest) -> Result<Descriptor, Report> {
+    let manifest = Manifest::parse(&store.bytes(artifact)?)
         .map_err(|error| Failure::world(format!("reading artifact {artifact}: {error}")))?;
-    let Some(layer) = manifest.layers.first() else {
-        return Err(Failure::world(format!("artifact {artifact} has no content")).into());
-    };
-    Ok(store.bytes(&layer.digest)?)
+    let layer = manifest.layers.into_iter().next();
+    layer.ok_or_else(|| Failure::world(format!("artifact {artifact} has no content")).into())
 }
 
 fn input(planned: &Planned, built: &Built, with_files: bool, world: &World<'_>) -> Result<BomInput, Report> {

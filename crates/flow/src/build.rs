@@ -8,6 +8,7 @@ use corten_oci::{Architecture, Descriptor, Digest, Index, MediaType, Platform, R
 use corten_plan::{Built, CortenLock, Engine};
 
 use crate::base::{HOST, Sources};
+use crate::once::Once;
 use crate::plan::{PlanOptions, Planned, plan};
 use crate::world::World;
 use crate::{builds, lock, program, project, tags};
@@ -55,10 +56,12 @@ impl Outcome {
         self.index.as_ref().unwrap_or(&self.built.image.manifest)
     }
 
-    /// The manifest for this machine, else the first: what can be loaded where indexes are not understood.
-    pub fn loadable(&self) -> Digest {
+    /// The manifest for this machine, else the first, and its platform: what can be loaded where indexes are not
+    /// understood.
+    pub fn loadable(&self) -> (Digest, Platform) {
         let own = self.parts().find(|(planned, _)| planned.base.architecture == HOST);
-        own.map_or(&self.built, |(_, built)| built).image.manifest.digest
+        let (planned, built) = own.unwrap_or((&self.planned, &self.built));
+        (built.image.manifest.digest, Platform::linux(planned.base.architecture))
     }
 
     /// The image's names in `repository`, most wanted first.
@@ -107,6 +110,8 @@ pub fn lock(folder: &Path, options: &PlanOptions, world: &World<'_>) -> Result<V
 /// Plans every platform, before anything is built for one.
 pub fn plan_each(folder: &Path, options: &PlanOptions, world: &World<'_>) -> Result<Vec<Planned>, Report> {
     let platforms = options.platforms();
+    let once = Once::new(world.events);
+    let world = &World { events: &once, ..*world };
     let one = |&architecture: &Architecture| {
         plan(folder, &PlanOptions { architecture, architectures: platforms.clone(), ..options.clone() }, world)
     };

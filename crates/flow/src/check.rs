@@ -17,18 +17,27 @@ use crate::plan::Planned;
 use crate::weights;
 use crate::world::World;
 
-/// What the rules find on any platform, and what the project's policy says to it.
+/// What the rules find on any platform, and what the project's policy says to it. A finding that some platforms do not
+/// have says which do.
 pub fn verdict(outcome: &Outcome, world: &World<'_>) -> Result<Verdict, Report> {
     let policy = Policy::of(&outcome.planned.project.settings.check)?;
-    let mut all: Vec<Finding> = Vec::new();
+    let mut all: Vec<(Finding, Vec<String>)> = Vec::new();
+    let mut platforms = 0;
     for (planned, built) in outcome.parts() {
+        platforms += 1;
+        let platform = format!("linux/{}", planned.base.architecture);
         for finding in findings(planned, built, world)? {
-            if !all.contains(&finding) {
-                all.push(finding);
+            match all.iter_mut().find(|(known, _)| *known == finding) {
+                Some((_, found_on)) => found_on.push(platform.clone()),
+                None => all.push((finding, vec![platform.clone()])),
             }
         }
     }
-    Ok(judge(all, &policy))
+    let told = |(finding, found_on): (Finding, Vec<String>)| match found_on.len() < platforms {
+        true => Finding { message: format!("{} ({})", finding.message, found_on.join(", ")), ..finding },
+        false => finding,
+    };
+    Ok(judge(all.into_iter().map(told).collect(), &policy))
 }
 
 fn findings(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Vec<Finding>, Report> {

@@ -23,6 +23,8 @@ mod local;
 mod lock;
 mod lower;
 mod machines;
+mod missing;
+mod once;
 pub mod outputs;
 mod own;
 mod packages;

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use corten_diagnostic::{Failure, Report, Span};
 use corten_frontend::python::{
-    Asked, Files, LocalProject, LockFile, LockedFrom, Resolved, Wanted, choose, read, refuse_conda, source,
+    Asked, Files, LocalProject, LockFile, LockedFrom, NoWheel, Resolved, Wanted, choose, read, refuse_conda, source,
 };
 use corten_install::python::index;
-use corten_oci::Digest;
+use corten_oci::{Architecture, Digest};
 use corten_package::marker::Environment;
 use corten_package::wheel::Tags;
 use corten_plan::{LockedWheel, PythonTarget};
@@ -18,6 +18,7 @@ use corten_store::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::local;
+use crate::missing::{self, Missing};
 use crate::project::Project;
 use crate::remote::{self, mirrored};
 use crate::sdists::{self, FromSource, Made, Needed};
@@ -80,6 +81,8 @@ pub struct Wish<'a> {
     pub asked: &'a Asked,
     /// What they run on.
     pub python: &'a PythonTarget,
+    /// Every processor that the image is for: what one of them lacks is told with what the others lack.
+    pub architectures: &'a [Architecture],
     /// Choose anew what corten.lock has recorded.
     pub renew: bool,
 }
@@ -128,16 +131,13 @@ fn key(project: &Project, wish: &Wish<'_>, recorded: &BTreeMap<String, Digest>, 
 }
 
 fn choose_packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Result<Packages, Report> {
-    let environment = Environment::new(wish.python.full_version.clone(), wish.python.architecture);
-    let resolved = read(&project.lock, project.manifest.as_ref(), wish.asked, &environment)?;
-    if let Some(failure) = refuse_conda(&project.lock, &resolved.conda) {
-        return Err(failure.into());
+    let Chosen { resolved, files, missing } = choose_all(project, wish, wish.python.architecture, world)?;
+    if !missing.is_empty() {
+        return Err(refuse(project, wish, missing, world));
     }
-    let tags = Tags::new(wish.python.version, wish.python.glibc, wish.python.architecture);
-    let chosen = choose_all(project, &resolved, &tags, wish, world)?;
-    let yanked = yanked(&resolved, &chosen);
+    let yanked = yanked(&resolved, &files);
     let mut recorded = known_hashes(project, wish);
-    let pinned = pin_all(project, &resolved, chosen, &mut recorded, world)?;
+    let pinned = pin_all(project, &resolved, files, &mut recorded, world)?;
     let AllMade { wheels, sources, builds } = make_wheels(&resolved, pinned, world)?;
     Ok(Packages {
         wheels,
@@ -150,6 +150,23 @@ fn choose_packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Res
         yanked,
         recorded,
     })
+}
+
+/// Names what every platform of the image lacks, not only the one that was looked at first.
+fn refuse(project: &Project, wish: &Wish<'_>, missing: Vec<NoWheel>, world: &World<'_>) -> Report {
+    let mut here = Some(missing);
+    let lacks = |&architecture: &Architecture| {
+        let packages = match here.take_if(|_| architecture == wish.python.architecture) {
+            Some(missing) => missing,
+            None => choose_all(project, wish, architecture, world)?.missing,
+        };
+        Ok(Missing { architecture, packages })
+    };
+    match wish.architectures.iter().map(lacks).collect::<Result<Vec<_>, Report>>() {
+        Ok(all) => missing::refuse(&all)
+            .unwrap_or_else(|| Failure::bug("a package is missing on a platform that nobody asked for").into()),
+        Err(error) => error,
+    }
 }
 
 fn known_hashes(project: &Project, wish: &Wish<'_>) -> BTreeMap<String, Digest> {
@@ -197,37 +214,41 @@ fn make_wheels(resolved: &Resolved, pinned: Vec<LockedWheel>, world: &World<'_>)
     Ok(all)
 }
 
-/// A file for each package, a wheel or else its source distribution, or one error that names all packages without one.
+/// What a lock says for one platform.
+struct Chosen {
+    resolved: Resolved,
+    /// A file for each package, a wheel or else its source distribution; some lack where packages are missing.
+    files: Vec<LockFile>,
+    missing: Vec<NoWheel>,
+}
+
+/// Reads the lock for a platform, whose Python and C library are those of `wish`: they come from the same base.
 fn choose_all(
     project: &Project,
-    resolved: &Resolved,
-    tags: &Tags,
     wish: &Wish<'_>,
+    architecture: Architecture,
     world: &World<'_>,
-) -> Result<Vec<LockFile>, Report> {
-    let files = side_by_side(&resolved.wanted, world.jobs, |wanted| files_of(project, wanted, world))?;
-    let mut chosen = Vec::new();
-    let mut missing = Vec::new();
+) -> Result<Chosen, Report> {
+    let environment = Environment::new(wish.python.full_version.clone(), architecture);
+    let resolved = read(&project.lock, project.manifest.as_ref(), wish.asked, &environment)?;
+    if let Some(failure) = refuse_conda(&project.lock, &resolved.conda) {
+        return Err(failure.into());
+    }
+    let tags = Tags::new(wish.python.version, wish.python.glibc, architecture);
+    let known = side_by_side(&resolved.wanted, world.jobs, |wanted| files_of(project, wanted, world))?;
+    let (mut files, mut missing) = (Vec::new(), Vec::new());
     let recorded = known_hashes(project, wish);
-    for (wanted, files) in resolved.wanted.iter().zip(&files) {
-        let again = choose_again(wanted, files, &recorded, tags);
-        match again.map_or_else(|| choose(wanted, files, tags), Ok) {
-            Ok(file) => chosen.push(file),
-            Err(no_wheel) => match source(wanted, files).filter(|_| no_wheel.reason.is_buildable()) {
-                Some(sdist) => chosen.push(sdist.clone()),
+    for (wanted, known) in resolved.wanted.iter().zip(&known) {
+        let again = choose_again(wanted, known, &recorded, &tags);
+        match again.map_or_else(|| choose(wanted, known, &tags), Ok) {
+            Ok(file) => files.push(file),
+            Err(no_wheel) => match source(wanted, known).filter(|_| no_wheel.reason.is_buildable()) {
+                Some(sdist) => files.push(sdist.clone()),
                 None => missing.push(no_wheel),
             },
         }
     }
-    let Some(first) = missing.first() else { return Ok(chosen) };
-    if missing.len() == 1 {
-        return Err(missing.remove(0).into());
-    }
-    let rest = missing.iter().map(|no_wheel| format!("{} ({})", no_wheel.package, no_wheel.reason));
-    let all = rest.collect::<Vec<_>>().join(", ");
-    let failure = Failure::input(format!("{} packages cannot be installed: {all}", missing.len()));
-    let failure = failure.at((*first.at).clone()).hint(first.hint.clone());
-    Err(failure.into())
+    Ok(Chosen { resolved, files, missing })
 }
 
 fn files_of(project: &Project, wanted: &Wanted, world: &World<'_>) -> Result<Vec<LockFile>, Report> {

@@ -171,7 +171,7 @@ fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result
     let all = options.platforms();
     let wanted = bases::Wanted { asked: &asked, architectures: &all, renew: options.renew };
     let choice = bases::choose(project, &wanted, world)?;
-    let mut base = base::choose(project, &choice.base, options.architecture, options.renew, world)?;
+    let mut base = base::choose(project, &choice.base, options, world)?;
     let python = base::python(&base)?;
     base.packages = debs::added(project, &base, world)?;
     let host = base::host(project, &choice.base, &base, options.renew, world)?;
@@ -180,7 +180,8 @@ fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result
     if let Some(image) = &image {
         images::fits(project, &choice.base, image, (&base, &python), world)?;
     }
-    let packages = packages(project, &Wish { asked: &asked, python: &python, renew: options.renew }, world)?;
+    let wish = Wish { asked: &asked, python: &python, architectures: &all, renew: options.renew };
+    let packages = packages(project, &wish, world)?;
     let builds = builds::lock(
         project,
         &packages,

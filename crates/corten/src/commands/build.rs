@@ -62,13 +62,23 @@ pub fn run(arguments: &args::Build, format: Format, world: &World<'_>) -> Result
     let names = if names.is_empty() { outcome.references(&outcome.repository()?) } else { names };
     outcome.name(&names, world)?;
     let digest = outcome.root().digest;
+    let (loadable, platform) = outcome.loadable();
+    let alone =
+        if outcome.index.is_some() { format!(": {platform} alone, as it has one platform") } else { String::new() };
     for output in &outputs {
-        let image = if matches!(output, Output::Docker(_)) { outcome.loadable() } else { digest };
+        let image = if let Output::Docker(path) = output {
+            if outcome.index.is_some() {
+                world.events.note(&format!("{}{alone}", path.display()));
+            }
+            loadable
+        } else {
+            digest
+        };
         outputs::write(output, world.store, &image, &names)?;
     }
     if arguments.load {
-        let program = outputs::load(world.store, &outcome.loadable(), &names)?;
-        world.events.note(&format!("loaded into {program}"));
+        let program = outputs::load(world.store, &loadable, &names)?;
+        world.events.note(&format!("loaded into {program}{alone}"));
     }
     let shape = Shape {
         digest: digest.to_string(),

@@ -90,9 +90,9 @@ impl<'a> Request<'a> {
     }
 }
 
-/// What came back: status 200 or 206 always; everything else is a [`NetError`].
+/// What came back. Of [`Client::send`] status 200 or 206 always; everything else is a [`NetError`].
 pub struct Response {
-    /// 200, or 206 where a range was asked and granted.
+    /// 200, or 206 where a range was asked and granted; of [`Client::exchange`] any.
     pub status: u16,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
@@ -108,10 +108,47 @@ impl Response {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// How long the server asks to wait (`Retry-After`).
+    pub fn retry_after(&self) -> Option<Duration> {
+        retry_after(self.header("retry-after")?, self.header("date"))
+    }
+
+    /// All headers of this (lower-case) name.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// `Content-Length`: bytes of the body (of a HEAD: of the body that a GET would have).
     pub fn length(&self) -> Option<u64> {
         self.header("content-length")?.parse().ok()
     }
+}
+
+/// What an exchange sends.
+pub enum Payload<'a> {
+    /// Nothing.
+    Empty,
+    /// A small document.
+    Bytes(&'a [u8]),
+    /// Exactly `size` bytes; fewer are an error.
+    Reader {
+        /// Where they come from.
+        reader: &'a mut dyn Read,
+        /// `Content-Length`.
+        size: u64,
+    },
+}
+
+/// One request of any method. Whoever sends it looks after redirects, retries and credentials.
+pub struct Exchange<'a> {
+    /// `GET`, `PUT`, …
+    pub method: &'a str,
+    /// Where. A user and password in it are not sent.
+    pub url: &'a Url,
+    /// As they are sent.
+    pub headers: Vec<(&'a str, String)>,
+    /// What is sent.
+    pub payload: Payload<'a>,
 }
 
 /// A body on its way; ends with an error where the connection broke before `Content-Length`.
@@ -184,6 +221,33 @@ impl Client {
             std::thread::sleep(asked.unwrap_or(pause).min(self.settings.longest_pause));
             pause = pause.saturating_mul(2);
         }
+    }
+
+    /// Sends once, whatever the answer's status; neither redirects nor retries. `Err(_, true)`: it may pass.
+    pub fn exchange(&self, exchange: Exchange<'_>) -> Result<Response, (NetError, bool)> {
+        let url = exchange.url;
+        let transport = |why: String| NetError::Transport { url: url.to_string(), why };
+        if self.settings.offline {
+            return Err((NetError::Offline { url: url.to_string() }, false));
+        }
+        let mut builder = http::Request::builder().method(exchange.method).uri(url.to_string());
+        for (name, value) in &exchange.headers {
+            builder = builder.header(*name, value);
+        }
+        let agent = self.agent(url).map_err(|why| (transport(why), false))?;
+        let answer = match exchange.payload {
+            Payload::Empty => builder.body(()).map(|ready| agent.run(ready)),
+            Payload::Bytes(bytes) => builder.body(bytes).map(|ready| agent.run(ready)),
+            Payload::Reader { mut reader, size } => builder
+                .header("content-length", size)
+                .body(ureq::SendBody::from_reader(&mut reader))
+                .map(|ready| agent.run(ready)),
+        };
+        let answer = answer.map_err(|error| (transport(error.to_string()), false))?;
+        let answer = answer.map_err(|error| {
+            (transport(explain(&error, url, self.settings.timeout)), may_pass(&error))
+        })?;
+        Ok(response(url.clone(), answer))
     }
 
     /// A whole small document, at most `limit` bytes. A body that breaks off is asked for again.
@@ -272,15 +336,7 @@ impl Client {
 
     /// A 206 must begin where it was asked to: else bytes would be glued together that do not belong together.
     fn accept(&self, request: &Request<'_>, url: Url, answer: http::Response<ureq::Body>) -> Result<Response, Refused> {
-        let status = answer.status().as_u16();
-        let headers: Vec<(String, String)> = answer
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-            .collect();
-        let place = format!("{}:{}", url.host(), url.port());
-        let reader = Box::new(answer.into_body().into_with_config().limit(u64::MAX).reader());
-        let response = Response { status, headers, url, body: Body { reader, place } };
+        let (status, response) = (answer.status().as_u16(), response(url, answer));
         if status == 206 && range_start(&response) != Some(request.from) {
             let why = format!("asked for bytes from {} on, the server sent others", request.from);
             return Err(Refused::Final(NetError::Transport { url: response.url.to_string(), why }));
@@ -326,6 +382,17 @@ impl Client {
         };
         Ok(Agents { direct: make(None), proxied })
     }
+}
+
+fn response(url: Url, answer: http::Response<ureq::Body>) -> Response {
+    let headers: Vec<(String, String)> = answer
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
+    let (status, place) = (answer.status().as_u16(), format!("{}:{}", url.host(), url.port()));
+    let reader = Box::new(answer.into_body().into_with_config().limit(u64::MAX).reader());
+    Response { status, headers, url, body: Body { reader, place } }
 }
 
 /// Where a redirect leads. Credentials in it are not used.

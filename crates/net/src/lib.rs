@@ -3,6 +3,7 @@
 //! | part | what it promises |
 //! |---|---|
 //! | [`Client::send`] | 200 or 206, or an error that names the address without its password |
+//! | [`Client::exchange`] | one request of any method, for those who look after the rest themselves |
 //! | redirects | followed here, at most five; never from https to http; `Authorization` never to another origin |
 //! | retries | what may pass (429, 502, 503, 504, broken connections), with pauses from [`Settings`] |
 //! | [`Body`] | ends with an error where the connection broke before `Content-Length` |
@@ -17,7 +18,7 @@ mod logins;
 mod tls;
 mod url;
 
-pub use client::{Body, Client, Request, Response, Settings};
+pub use client::{Body, Client, Exchange, Payload, Request, Response, Settings};
 pub use error::NetError;
 pub use logins::{Asker, Login};
 pub use url::{Url, UrlError};

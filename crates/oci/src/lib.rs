@@ -8,11 +8,13 @@
 //! | [`Pinned`] | an image by digest; the tag is only memory |
 //! | [`Descriptor`], [`Manifest`], [`Index`], [`ImageConfig`] | the documents of the image specification |
 //! | [`Image`], [`Layer`], [`LayerIndex`] | an image as Corten knows it: complete, checked, with what lies in each layer |
+//! | [`Closure`] | all that a manifest or index needs, found by a bounded walk |
 //! | [`Blobs`] | bytes as a capability: whoever holds it can open content by descriptor |
 //!
 //! Nothing here does I/O. Sources: OCI image specification 1.1, distribution specification 1.1.
 
 mod blobs;
+mod closure;
 mod config;
 mod digest;
 mod image;
@@ -22,6 +24,7 @@ mod platform;
 mod reference;
 
 pub use blobs::{Blobs, MemoryBlobs};
+pub use closure::{Closure, Document, LARGEST_DOCUMENT, Unsuitable};
 pub use config::{ContainerConfig, Healthcheck, History, ImageConfig, RootFs};
 pub use digest::{DiffId, Digest, DigestError, Digester};
 pub use image::{Image, Layer};

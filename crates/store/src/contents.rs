@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use corten_oci::{Descriptor, Digest, ImageConfig, Index, MediaType, Platform, Reference, Tag};
+use corten_oci::{
+    Closure, Descriptor, Digest, Document, ImageConfig, Index, MediaType, Platform, Reference, Tag, Unsuitable,
+};
 
-use crate::closure::{Closure, Document};
 use crate::{Store, StoreError};
 
 /// The annotation that gives an entry of `index.json` its name.
@@ -79,7 +80,8 @@ pub(crate) fn subject_of_name(name: &str) -> Option<Digest> {
 }
 
 pub(crate) fn to_json<T: serde::Serialize>(value: &T, about: &Digest) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(value).map_err(|error| StoreError::Unsuitable { digest: *about, why: error.to_string() })
+    serde_json::to_vec(value)
+        .map_err(|error| StoreError::Unsuitable(Unsuitable { digest: *about, why: error.to_string() }))
 }
 
 fn named(root: Descriptor, platform: Option<Platform>, references: &[Reference]) -> Vec<Descriptor> {
@@ -102,8 +104,9 @@ fn platform(store: &Store, closure: &Closure, manifest: &Digest) -> Result<Optio
     match root {
         Some((_, Document::Manifest(manifest))) if is_image_config(&manifest.config.media_type) => {
             let bytes = store.bytes(&manifest.config.digest)?;
-            let config = ImageConfig::parse(&bytes)
-                .map_err(|error| StoreError::Unsuitable { digest: manifest.config.digest, why: error.to_string() })?;
+            let config = ImageConfig::parse(&bytes).map_err(|error| {
+                StoreError::Unsuitable(Unsuitable { digest: manifest.config.digest, why: error.to_string() })
+            })?;
             Ok(Some(Platform { os: config.os, architecture: config.architecture, variant: config.variant }))
         }
         _ => Ok(None),
@@ -126,7 +129,7 @@ fn add_referrers(
         let found = store.referrers(&subject)?;
         if found.len() + closure.documents.len() > MOST_REFERRERS {
             let why = format!("more than {MOST_REFERRERS} artifacts are about it");
-            return Err(StoreError::Unsuitable { digest: subject, why });
+            return Err(StoreError::Unsuitable(Unsuitable { digest: subject, why }));
         }
         for referrer in &found {
             closure.add(referrer, fetch)?;

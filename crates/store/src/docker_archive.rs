@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
-use corten_oci::{Descriptor, Digest, ImageConfig, Manifest, MediaType, Reference};
+use corten_oci::{Descriptor, Digest, ImageConfig, Manifest, MediaType, Reference, Unsuitable};
 use serde::Serialize;
 
 use corten_layer::gzip;
@@ -68,7 +68,7 @@ pub fn export(
 }
 
 fn read(store: &Store, digest: &Digest) -> Result<Manifest, StoreError> {
-    let refuse = |why: String| StoreError::Unsuitable { digest: *digest, why };
+    let refuse = |why: String| StoreError::Unsuitable(Unsuitable { digest: *digest, why });
     let manifest = Manifest::parse(&store.bytes(digest)?).map_err(|error| refuse(error.to_string()))?;
     let config =
         ImageConfig::parse(&store.bytes(&manifest.config.digest)?).map_err(|error| refuse(error.to_string()))?;

@@ -47,13 +47,8 @@ pub enum StoreError {
         why: String,
     },
     /// A document that is what its digest says, but not what was asked of it.
-    #[error("{digest} cannot be used: {why}")]
-    Unsuitable {
-        /// Which.
-        digest: corten_oci::Digest,
-        /// Why not.
-        why: String,
-    },
+    #[error(transparent)]
+    Unsuitable(#[from] corten_oci::Unsuitable),
     /// Asked for, not there.
     #[error("{0} is not in the store")]
     Missing(String),
@@ -84,7 +79,7 @@ impl StoreError {
         let kind = match &self {
             Self::Disk { source, .. } => source.kind(),
             Self::Full { .. } | Self::Crowded { .. } => io::ErrorKind::StorageFull,
-            Self::Damaged { .. } | Self::Unsuitable { .. } => io::ErrorKind::InvalidData,
+            Self::Damaged { .. } | Self::Unsuitable(_) => io::ErrorKind::InvalidData,
             Self::Missing(_) => io::ErrorKind::NotFound,
         };
         io::Error::new(kind, self)

@@ -12,10 +12,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use corten_oci::{Descriptor, Digest, Index, MediaType, Reference};
+use corten_oci::{Closure, Descriptor, Digest, Index, LARGEST_DOCUMENT, MediaType, Reference, Unsuitable};
 
 use crate::archive::Archive;
-use crate::closure::{Closure, LARGEST_DOCUMENT};
 use crate::contents::{Contents, NAME, subject_of_name, to_json};
 use crate::verified::VerifiedReader;
 use crate::{Batch, Store, StoreError, disk};
@@ -346,7 +345,7 @@ fn roots(
         let is_fallback = entry.annotations.get(NAME).is_some_and(|name| subject_of_name(name).is_some());
         if is_fallback && entry.media_type.is(MediaType::INDEX) && entry.size <= LARGEST_DOCUMENT {
             let listed = Index::parse(&fetch(entry)?)
-                .map_err(|error| StoreError::Unsuitable { digest: entry.digest, why: error.to_string() })?;
+                .map_err(|error| StoreError::Unsuitable(Unsuitable { digest: entry.digest, why: error.to_string() }))?;
             roots.extend(listed.manifests);
         } else {
             roots.push(entry.clone());

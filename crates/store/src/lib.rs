@@ -4,7 +4,6 @@
 
 mod archive;
 mod batch;
-mod closure;
 mod contents;
 mod disk;
 mod error;

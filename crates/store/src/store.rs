@@ -19,7 +19,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use corten_oci::{Blobs, Descriptor, DiffId, Digest, LayerIndex, Reference};
+use corten_oci::{Blobs, Descriptor, DiffId, Digest, LayerIndex, Reference, Unsuitable};
 
 use crate::scratch::{self, Scratch, ScratchFolder};
 use crate::verified::VerifiedReader;
@@ -236,7 +236,7 @@ impl Blobs for Store {
             // Is the blob wrong (then it is set aside now), or the descriptor?
             io::copy(&mut self.reader(file, size, &descriptor.digest), &mut io::sink())?;
             let why = format!("it has {size} bytes, its descriptor says {}", descriptor.size);
-            return Err(StoreError::Unsuitable { digest: descriptor.digest, why }.into_io());
+            return Err(StoreError::Unsuitable(Unsuitable { digest: descriptor.digest, why }).into_io());
         }
         Ok(Box::new(self.reader(file, size, &descriptor.digest)))
     }

@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use corten_diagnostic::{Event, Events, TaskId, Unit};
-use corten_oci::{Descriptor, DiffId, Digest, ImageConfig};
+use corten_oci::{Closure, Descriptor, DiffId, Digest, Document, ImageConfig, Unsuitable};
 
-use crate::closure::{Closure, Document};
 use crate::contents::is_image_config;
 use crate::verified::VerifiedReader;
 use crate::{Store, StoreError, disk, index_file, layout, names, pointer};
@@ -109,7 +108,7 @@ impl Store {
     fn verify_closure(&self, root: &Descriptor) -> Result<(), String> {
         let fetch = |descriptor: &Descriptor| {
             let bytes = self.plain(&descriptor.digest);
-            bytes.map_err(|why| StoreError::Unsuitable { digest: descriptor.digest, why })
+            bytes.map_err(|why| StoreError::Unsuitable(Unsuitable { digest: descriptor.digest, why }))
         };
         let mut closure = Closure::default();
         closure.add(root, &fetch).map_err(|error| error.to_string())?;
@@ -156,7 +155,7 @@ impl Store {
 
     /// A document's bytes without a check of their hash, and without setting anything aside.
     fn plain(&self, digest: &Digest) -> Result<Vec<u8>, String> {
-        match disk::read_small(&self.blob_path(digest), crate::closure::LARGEST_DOCUMENT) {
+        match disk::read_small(&self.blob_path(digest), corten_oci::LARGEST_DOCUMENT) {
             Ok(Some(bytes)) => Ok(bytes),
             Ok(None) => Err(format!("blob {digest} is missing")),
             Err(error) => Err(error.to_string()),

@@ -5,23 +5,25 @@
 
 use std::collections::BTreeSet;
 
-use corten_oci::{Descriptor, Digest, Index, Manifest, MediaType};
-
-use crate::StoreError;
+use crate::{Descriptor, Digest, Index, Manifest, MediaType};
 
 /// Registries take manifests of at least 4 MiB (distribution specification); nobody needs more.
-pub(crate) const LARGEST_DOCUMENT: u64 = 4 << 20;
+pub const LARGEST_DOCUMENT: u64 = 4 << 20;
 const DEEPEST: usize = 8;
 const MOST: usize = 10_000;
 
 /// A manifest or an index.
-pub(crate) enum Document {
+#[derive(Debug, Clone)]
+pub enum Document {
+    /// Of one image, or an artifact.
     Manifest(Box<Manifest>),
+    /// Of several.
     Index(Box<Index>),
 }
 
 impl Document {
-    pub(crate) fn is_document(media_type: &MediaType) -> bool {
+    /// Does the media type say that it is one?
+    pub fn is_document(media_type: &MediaType) -> bool {
         Self::is_manifest(media_type) || Self::is_index(media_type)
     }
 
@@ -34,7 +36,7 @@ impl Document {
     }
 
     /// Reads a document as what its descriptor says it is; its own `mediaType`, if any, must agree.
-    pub(crate) fn parse(descriptor: &Descriptor, bytes: &[u8]) -> Result<Self, String> {
+    pub fn parse(descriptor: &Descriptor, bytes: &[u8]) -> Result<Self, String> {
         let document = match Self::is_index(&descriptor.media_type) {
             true => Self::Index(Box::new(Index::parse(bytes).map_err(|error| error.to_string())?)),
             false => Self::Manifest(Box::new(Manifest::parse(bytes).map_err(|error| error.to_string())?)),
@@ -55,14 +57,15 @@ impl Document {
     }
 
     /// What the document is about.
-    pub(crate) fn subject(&self) -> Option<&Descriptor> {
+    pub fn subject(&self) -> Option<&Descriptor> {
         match self {
             Self::Manifest(manifest) => manifest.subject.as_ref(),
             Self::Index(index) => index.subject.as_ref(),
         }
     }
 
-    fn children(&self) -> Vec<&Descriptor> {
+    /// What it names: config and layers, or manifests.
+    pub fn children(&self) -> Vec<&Descriptor> {
         match self {
             Self::Manifest(manifest) => std::iter::once(&manifest.config).chain(&manifest.layers).collect(),
             Self::Index(index) => index.manifests.iter().collect(),
@@ -70,32 +73,43 @@ impl Document {
     }
 }
 
-/// What a walk has found, each digest once, parents first.
-#[derive(Default)]
-pub(crate) struct Closure {
-    pub(crate) documents: Vec<(Descriptor, Document)>,
+/// A document that is what its digest says, but not what was asked of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{digest} cannot be used: {why}")]
+pub struct Unsuitable {
+    /// Which.
+    pub digest: Digest,
+    /// Why not.
+    pub why: String,
+}
+
+/// What a walk has found, each digest once; what a document names comes before it.
+#[derive(Debug, Default)]
+pub struct Closure {
+    /// Manifests and indexes.
+    pub documents: Vec<(Descriptor, Document)>,
     /// All that are no documents: configs, layers, blobs of unknown kinds.
-    pub(crate) blobs: Vec<Descriptor>,
+    pub blobs: Vec<Descriptor>,
     seen: BTreeSet<Digest>,
 }
 
 impl Closure {
     /// Adds `root` and all below it. `fetch` gives a document's bytes, checked against its descriptor.
-    pub(crate) fn add(
+    pub fn add<E: From<Unsuitable>>(
         &mut self,
         root: &Descriptor,
-        fetch: &dyn Fn(&Descriptor) -> Result<Vec<u8>, StoreError>,
-    ) -> Result<(), StoreError> {
+        fetch: &dyn Fn(&Descriptor) -> Result<Vec<u8>, E>,
+    ) -> Result<(), E> {
         self.walk(root, fetch, DEEPEST)
     }
 
-    fn walk(
+    fn walk<E: From<Unsuitable>>(
         &mut self,
         descriptor: &Descriptor,
-        fetch: &dyn Fn(&Descriptor) -> Result<Vec<u8>, StoreError>,
+        fetch: &dyn Fn(&Descriptor) -> Result<Vec<u8>, E>,
         depth: usize,
-    ) -> Result<(), StoreError> {
-        let refuse = |why: String| StoreError::Unsuitable { digest: descriptor.digest, why };
+    ) -> Result<(), E> {
+        let refuse = |why: String| E::from(Unsuitable { digest: descriptor.digest, why });
         if !self.seen.insert(descriptor.digest) {
             return Ok(());
         }

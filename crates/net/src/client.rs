@@ -108,6 +108,11 @@ impl Response {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// Does a 206 begin at this byte?
+    pub fn starts_at(&self, from: u64) -> bool {
+        range_start(self) == Some(from)
+    }
+
     /// How long the server asks to wait (`Retry-After`).
     pub fn retry_after(&self) -> Option<Duration> {
         retry_after(self.header("retry-after")?, self.header("date"))
@@ -244,9 +249,8 @@ impl Client {
                 .map(|ready| agent.run(ready)),
         };
         let answer = answer.map_err(|error| (transport(error.to_string()), false))?;
-        let answer = answer.map_err(|error| {
-            (transport(explain(&error, url, self.settings.timeout)), may_pass(&error))
-        })?;
+        let answer =
+            answer.map_err(|error| (transport(explain(&error, url, self.settings.timeout)), may_pass(&error)))?;
         Ok(response(url.clone(), answer))
     }
 
@@ -337,7 +341,7 @@ impl Client {
     /// A 206 must begin where it was asked to: else bytes would be glued together that do not belong together.
     fn accept(&self, request: &Request<'_>, url: Url, answer: http::Response<ureq::Body>) -> Result<Response, Refused> {
         let (status, response) = (answer.status().as_u16(), response(url, answer));
-        if status == 206 && range_start(&response) != Some(request.from) {
+        if status == 206 && !response.starts_at(request.from) {
             let why = format!("asked for bytes from {} on, the server sent others", request.from);
             return Err(Refused::Final(NetError::Transport { url: response.url.to_string(), why }));
         }

@@ -10,12 +10,16 @@ use std::time::Duration;
 /// What a client asked.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// `GET` or `HEAD`.
+    /// `GET`, `HEAD`, `POST`, `PUT`, `PATCH` or `DELETE`.
     pub method: String,
     /// With the query.
     pub path: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
+    /// As much as came, or as was read; see [`Server::hang_up`].
+    pub body: Vec<u8>,
+    /// Did less come than `Content-Length` says? Then nothing is answered.
+    pub broken: bool,
 }
 
 impl Asked {
@@ -84,12 +88,21 @@ impl Answer {
 }
 
 type Handler = dyn Fn(&Asked) -> Answer + Send + Sync;
+/// After how many bytes of a request's body the connection is broken.
+type HangUp = dyn Fn(&Asked) -> Option<u64> + Send + Sync;
+
+/// What conversations of one server share.
+struct Host {
+    log: Mutex<Vec<Asked>>,
+    handler: Box<Handler>,
+    hang_up: Mutex<Option<Box<HangUp>>>,
+}
 
 /// A server that lives as long as the value.
 pub struct Server {
     address: SocketAddr,
     scheme: &'static str,
-    log: Arc<Mutex<Vec<Asked>>>,
+    shared: Arc<Host>,
     stop: Arc<AtomicBool>,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -113,23 +126,22 @@ impl Server {
         let listener = TcpListener::bind((host, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let log = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::new(Host { log: Mutex::default(), handler: Box::new(handler), hang_up: Mutex::new(None) });
         let stop = Arc::new(AtomicBool::new(false));
-        let handler: Arc<Handler> = Arc::new(handler);
-        let (own_log, own_stop) = (Arc::clone(&log), Arc::clone(&stop));
+        let (own, own_stop) = (Arc::clone(&shared), Arc::clone(&stop));
         let acceptor = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if own_stop.load(Ordering::SeqCst) {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
-                let (log, handler, tls) = (Arc::clone(&own_log), Arc::clone(&handler), tls.clone());
+                let (shared, tls) = (Arc::clone(&own), tls.clone());
                 std::thread::spawn(move || {
-                    let _ = converse(stream, tls, &log, handler.as_ref());
+                    let _ = converse(stream, tls, &shared);
                 });
             }
         });
-        Self { address, scheme, log, stop, acceptor: Some(acceptor) }
+        Self { address, scheme, shared, stop, acceptor: Some(acceptor) }
     }
 
     /// The address of a path: `http://127.0.0.1:PORT/path`.
@@ -143,9 +155,14 @@ impl Server {
         self.address.to_string()
     }
 
+    /// Asks of each request with a body after how many bytes to break the connection; the handler is told what came.
+    pub fn hang_up(&self, after: impl Fn(&Asked) -> Option<u64> + Send + Sync + 'static) {
+        *self.shared.hang_up.lock().unwrap() = Some(Box::new(after));
+    }
+
     /// What has been asked so far, in order.
     pub fn asked(&self) -> Vec<Asked> {
-        self.log.lock().unwrap().clone()
+        self.shared.log.lock().unwrap().clone()
     }
 
     /// How often `path` has been asked for.
@@ -167,12 +184,7 @@ impl Drop for Server {
 trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
 
-fn converse(
-    stream: TcpStream,
-    tls: Option<Arc<rustls::ServerConfig>>,
-    log: &Mutex<Vec<Asked>>,
-    handler: &Handler,
-) -> io::Result<()> {
+fn converse(stream: TcpStream, tls: Option<Arc<rustls::ServerConfig>>, shared: &Host) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     let mut stream: Box<dyn Stream> = match tls {
         Some(config) => {
@@ -181,24 +193,25 @@ fn converse(
         }
         None => Box::new(stream),
     };
-    let Some(asked) = read_request(&mut stream)? else {
-        return write_answer(
-            &mut stream,
-            &Asked { method: String::new(), path: String::new(), headers: Vec::new() },
-            &Answer::status(400),
-        );
+    let Some(asked) = read_request(&mut stream, shared)? else {
+        let nothing =
+            Asked { method: String::new(), path: String::new(), headers: Vec::new(), body: Vec::new(), broken: false };
+        return write_answer(&mut stream, &nothing, &Answer::status(400));
     };
-    log.lock().unwrap().push(asked.clone());
-    write_answer(&mut stream, &asked, &handler(&asked))
+    shared.log.lock().unwrap().push(Asked { body: Vec::new(), ..asked.clone() });
+    let answer = (shared.handler)(&asked);
+    if asked.broken { Ok(()) } else { write_answer(&mut stream, &asked, &answer) }
 }
 
 /// None where the request is not what RFC 9112 allows.
-fn read_request(stream: &mut dyn Stream) -> io::Result<Option<Asked>> {
+fn read_request(stream: &mut dyn Stream, shared: &Host) -> io::Result<Option<Asked>> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let parts: Vec<&str> = line.trim_end().split(' ').collect();
-    let [method @ ("GET" | "HEAD"), path, "HTTP/1.1"] = parts[..] else { return Ok(None) };
+    let [method @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE"), path, "HTTP/1.1"] = parts[..] else {
+        return Ok(None);
+    };
     let (method, path) = (method.to_owned(), path.to_owned());
     let mut headers = Vec::new();
     loop {
@@ -213,8 +226,17 @@ fn read_request(stream: &mut dyn Stream) -> io::Result<Option<Asked>> {
         let Some((name, value)) = line.split_once(':') else { return Ok(None) };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let asked = Asked { method, path, headers };
+    let mut asked = Asked { method, path, headers, body: Vec::new(), broken: false };
     let fine = asked.path.starts_with('/') && asked.header("host").is_some_and(|host| !host.contains('@'));
+    // Chunked bodies are not known here: registries want to be told the length.
+    let length = match asked.header("content-length") {
+        None if asked.header("transfer-encoding").is_some() => return Ok(None),
+        None => 0,
+        Some(length) => length.parse::<u64>().unwrap(),
+    };
+    let after = shared.hang_up.lock().unwrap().as_ref().filter(|_| length > 0).and_then(|after| after(&asked));
+    reader.take(length.min(after.unwrap_or(length))).read_to_end(&mut asked.body)?;
+    asked.broken = (asked.body.len() as u64) < length;
     Ok(fine.then_some(asked))
 }
 

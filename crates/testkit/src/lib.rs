@@ -7,6 +7,7 @@
 //! | [`archive::FileServer`] | a Debian archive or any other folder, with faults |
 //! | [`wheel::WheelBuilder`] | small wheels, made in memory; and small hostile ones |
 //! | [`elf::library`] | small ELF files, made in memory |
+//! | [`registry::FakeRegistry`] | a registry that knows the rules, logs who breaks them, and fails on demand |
 //! | [`command::Corten`] | the program itself, with an empty home |
 //!
 //! A fake is strict: what the real thing would refuse, it refuses (a malformed request is answered 400).
@@ -22,4 +23,5 @@ pub mod command;
 pub mod elf;
 pub mod http;
 pub mod index;
+pub mod registry;
 pub mod wheel;

@@ -1,0 +1,336 @@
+//! One repository at a registry: what is there, what hangs on it, what goes up (distribution specification 1.1).
+
+use std::fmt;
+use std::io::Read;
+
+use corten_net::{Client, Response, Url};
+use corten_oci::{Descriptor, Digest, Index, LARGEST_DOCUMENT, Manifest, MediaType, Reference, Repository, Tag};
+use serde::Deserialize;
+
+use crate::address;
+use crate::call::{Call, Line};
+use crate::credentials::Keychain;
+use crate::error::{Doing, RegistryError};
+use crate::token::{Doorman, Scope, escape};
+
+/// What we read, in the order of `Accept`.
+const DOCUMENTS: [&str; 4] =
+    [MediaType::INDEX, MediaType::MANIFEST, MediaType::DOCKER_INDEX, MediaType::DOCKER_MANIFEST];
+/// Pages of a list that are read.
+const MOST_PAGES: usize = 1000;
+/// Tags of one page.
+const PAGE: usize = 1000;
+/// Bytes of a page.
+const LONGEST_PAGE: u64 = 4 << 20;
+
+/// Reaches registries.
+pub struct Registry<'a> {
+    /// The network.
+    pub client: &'a Client,
+    /// Who we are.
+    pub keychain: &'a dyn Keychain,
+    /// Hosts, with port, that are reached without TLS because the user says so.
+    pub plain: &'a [String],
+}
+
+/// A repository at its registry.
+pub struct Remote<'a> {
+    pub(crate) line: Line<'a>,
+    /// As people write it.
+    pub repository: Repository,
+    /// Without host.
+    path: String,
+}
+
+/// By name or by content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// Floats.
+    Tag(Tag),
+    /// Does not.
+    Digest(Digest),
+}
+
+impl Which {
+    /// What a reference means; `latest` where it says nothing.
+    pub fn of(reference: &Reference) -> Result<Self, RegistryError> {
+        match (reference.digest, &reference.tag) {
+            (Some(digest), _) => Ok(Self::Digest(digest)),
+            (None, Some(tag)) => Ok(Self::Tag(tag.clone())),
+            (None, None) => {
+                Tag::new("latest").map(Self::Tag).map_err(|error| RegistryError::Credentials(error.to_string()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => fmt::Display::fmt(tag, f),
+            Self::Digest(digest) => fmt::Display::fmt(digest, f),
+        }
+    }
+}
+
+/// A manifest or index as it came, hashed.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// What it is.
+    pub descriptor: Descriptor,
+    /// As they came.
+    pub bytes: Vec<u8>,
+}
+
+impl<'a> Registry<'a> {
+    /// A repository. Asks the keychain; connects to nothing.
+    pub fn remote(&self, repository: &Repository) -> Result<Remote<'a>, RegistryError> {
+        let Repository { host, path } = repository.normalised();
+        let host = host.unwrap_or_default();
+        let base = address::of_host(&host, self.plain.contains(&host))
+            .ok_or_else(|| RegistryError::Credentials(format!("'{host}' is no host of a registry")))?;
+        let credentials = self.keychain.credentials(repository)?;
+        let line = Line { client: self.client, base, credentials, doorman: Doorman::default() };
+        Ok(Remote { line, repository: repository.clone(), path })
+    }
+}
+
+impl Remote<'_> {
+    pub(crate) fn doing(&self, verb: &str, what: &dyn fmt::Display) -> Doing {
+        Doing(format!("{verb}{}{what}", self.repository))
+    }
+
+    pub(crate) fn url(&self, doing: &Doing, below: &str) -> Result<Url, RegistryError> {
+        self.line.url(doing, &format!("{}/{below}", self.path))
+    }
+
+    pub(crate) fn pull_scope(&self) -> Vec<Scope> {
+        vec![format!("repository:{}:pull", self.path)]
+    }
+
+    pub(crate) fn push_scope(&self) -> Vec<Scope> {
+        vec![format!("repository:{}:pull,push", self.path)]
+    }
+
+    /// Is what is asked for there? Costs no count at Docker Hub. Registries that do not say the digest are asked for all.
+    pub fn resolve(&self, which: &Which) -> Result<Option<Digest>, RegistryError> {
+        let doing = self.doing("asking for ", &Named(which));
+        let scopes = self.pull_scope();
+        let mut call = Call::new("HEAD", self.url(&doing, &format!("manifests/{which}"))?, &scopes);
+        call.headers.push(("accept", DOCUMENTS.join(", ")));
+        let answer = self.line.call(&doing, &call)?;
+        match answer.status {
+            200 => {}
+            404 => return Ok(None),
+            _ => return Err(self.line.refusal(&doing, answer)),
+        }
+        let said = answer.header("docker-content-digest").and_then(|text| text.parse().ok());
+        match (said, which) {
+            (Some(digest), Which::Tag(_)) => Ok(Some(digest)),
+            (_, Which::Digest(digest)) => Ok(Some(*digest)),
+            (None, Which::Tag(_)) => self.manifest(which).map(|fetched| Some(fetched.descriptor.digest)),
+        }
+    }
+
+    /// A manifest or index, at most 4 MiB. Of a digest: exactly that.
+    pub fn manifest(&self, which: &Which) -> Result<Fetched, RegistryError> {
+        let doing = self.doing("pulling ", &Named(which));
+        let scopes = self.pull_scope();
+        let mut call = Call::new("GET", self.url(&doing, &format!("manifests/{which}"))?, &scopes);
+        call.headers.push(("accept", DOCUMENTS.join(", ")));
+        let answer = self.line.call(&doing, &call)?;
+        if answer.status != 200 {
+            return Err(self.line.refusal(&doing, answer));
+        }
+        let announced =
+            answer.header("content-type").map(|text| text.split(';').next().unwrap_or_default().trim().to_owned());
+        let bytes = self.small(&doing, answer, LARGEST_DOCUMENT)?;
+        let digest = Digest::of(&bytes);
+        if let Which::Digest(wanted) = which
+            && *wanted != digest
+        {
+            return Err(self.line.wrong(&doing, format!("what came has the digest {digest}")));
+        }
+        let media_type = self.media_type(&doing, &bytes, announced)?;
+        Ok(Fetched { descriptor: Descriptor::new(&media_type, digest, bytes.len() as u64), bytes })
+    }
+
+    /// What a document is: as it says itself, which must be what the registry says of it (CVE-2021-41190).
+    fn media_type(&self, doing: &Doing, bytes: &[u8], announced: Option<String>) -> Result<String, RegistryError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Kind {
+            media_type: Option<String>,
+        }
+        let wrong = |why: String| self.line.wrong(doing, why);
+        let own =
+            serde_json::from_slice::<Kind>(bytes).map_err(|error| wrong(format!("it is no manifest: {error}")))?;
+        let known = |text: &String| DOCUMENTS.contains(&text.as_str());
+        let media_type = match (own.media_type, announced.filter(known)) {
+            (Some(own), Some(announced)) if own != announced => {
+                return Err(wrong(format!("the registry says that it is {announced}, it says itself {own}")));
+            }
+            (Some(own), _) => own,
+            (None, Some(announced)) => announced,
+            (None, None) => MediaType::MANIFEST.to_owned(),
+        };
+        let parsed = match media_type.as_str() {
+            MediaType::INDEX | MediaType::DOCKER_INDEX => Index::parse(bytes).err(),
+            MediaType::MANIFEST | MediaType::DOCKER_MANIFEST => Manifest::parse(bytes).err(),
+            other => return Err(wrong(format!("it is of a kind that is not known: {other}"))),
+        };
+        parsed.map_or(Ok(media_type), |error| Err(wrong(error.to_string())))
+    }
+
+    fn small(&self, doing: &Doing, answer: Response, limit: u64) -> Result<Vec<u8>, RegistryError> {
+        let mut bytes = Vec::new();
+        let read = answer.body.take(limit + 1).read_to_end(&mut bytes);
+        read.map_err(|error| self.line.wrong(doing, format!("the answer broke off: {error}")))?;
+        match bytes.len() as u64 > limit {
+            true => Err(self.line.wrong(doing, format!("the answer is longer than {limit} bytes"))),
+            false => Ok(bytes),
+        }
+    }
+
+    /// Is the blob there, and of this size?
+    pub fn has_blob(&self, blob: &Descriptor) -> Result<bool, RegistryError> {
+        let doing = self.doing("asking for a blob of ", &"");
+        let scopes = self.push_scope();
+        let url = self.url(&doing, &format!("blobs/{}", blob.digest))?;
+        let answer = self.line.call(&doing, &Call::new("HEAD", url, &scopes))?;
+        match answer.status {
+            200 => Ok(answer.length().is_none_or(|length| length == blob.size)),
+            404 => Ok(false),
+            _ => Err(self.line.refusal(&doing, answer)),
+        }
+    }
+
+    /// A blob's bytes from one on: status 206, or 200 where the registry begins at the first. Not hashed yet.
+    pub fn blob(&self, blob: &Descriptor, from: u64) -> Result<Response, RegistryError> {
+        let doing = self.doing("pulling a blob of ", &"");
+        let scopes = self.pull_scope();
+        let mut call = Call::new("GET", self.url(&doing, &format!("blobs/{}", blob.digest))?, &scopes);
+        if from > 0 {
+            call.headers.push(("range", format!("bytes={from}-")));
+        }
+        let answer = self.line.call(&doing, &call)?;
+        match answer.status {
+            200 => Ok(answer),
+            206 if answer.starts_at(from) => Ok(answer),
+            206 => Err(self.line.wrong(&doing, format!("asked for bytes from {from} on, the registry sent others"))),
+            _ => Err(self.line.refusal(&doing, answer)),
+        }
+    }
+
+    /// Puts a manifest or index under a name. Everything that it names must be there.
+    pub fn put_manifest(&self, which: &Which, media_type: &str, bytes: &[u8]) -> Result<(), RegistryError> {
+        let doing = self.doing("pushing ", &Named(which));
+        let scopes = self.push_scope();
+        let mut call = Call::new("PUT", self.url(&doing, &format!("manifests/{which}"))?, &scopes);
+        call.headers.push(("content-type", media_type.to_owned()));
+        call.body = bytes;
+        let answer = self.line.call(&doing, &call)?;
+        if !matches!(answer.status, 200..=202) {
+            return Err(self.line.refusal(&doing, answer));
+        }
+        let said = answer.header("docker-content-digest").and_then(|text| text.parse::<Digest>().ok());
+        match said.filter(|said| *said != Digest::of(bytes)) {
+            Some(other) => Err(self.line.wrong(&doing, format!("the registry calls it {other}: it has changed it"))),
+            None => Ok(()),
+        }
+    }
+
+    /// All tags, in the registry's order.
+    pub fn tags(&self) -> Result<Vec<String>, RegistryError> {
+        #[derive(Deserialize)]
+        struct Page {
+            tags: Option<Vec<String>>,
+        }
+        let doing = self.doing("listing the tags of ", &"");
+        let scopes = self.pull_scope();
+        let mut url = self.url(&doing, &format!("tags/list?n={PAGE}"))?;
+        let mut tags = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let answer = self.line.call(&doing, &Call::new("GET", url.clone(), &scopes))?;
+            if answer.status != 200 {
+                return Err(self.line.refusal(&doing, answer));
+            }
+            let next = answer.header("link").and_then(next_page).map(str::to_owned);
+            let bytes = self.small(&doing, answer, LONGEST_PAGE)?;
+            let page: Page = serde_json::from_slice(&bytes)
+                .map_err(|error| self.line.wrong(&doing, format!("the list cannot be read: {error}")))?;
+            tags.extend(page.tags.unwrap_or_default());
+            let Some(next) = next else { return Ok(tags) };
+            let to =
+                url.join(&next).map_err(|error| self.line.wrong(&doing, format!("the next page is at {error}")))?;
+            if !to.same_origin(&self.line.base) {
+                return Err(self.line.wrong(&doing, format!("the next page would be at another host, {}", to.host())));
+            }
+            if to == url {
+                return Err(self.line.wrong(&doing, "a page is its own next one".to_owned()));
+            }
+            url = to;
+        }
+        Err(self.line.wrong(&doing, format!("there are more than {MOST_PAGES} pages")))
+    }
+
+    /// What hangs on a manifest: by the registry's list, else by the tag that stands for it (distribution
+    /// specification, "Referrers Tag Schema").
+    pub fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
+        let doing = self.doing("asking what hangs on ", &format!("@{subject}"));
+        let scopes = self.pull_scope();
+        let call = Call::new("GET", self.url(&doing, &format!("referrers/{subject}"))?, &scopes);
+        let answer = self.line.call(&doing, &call)?;
+        let bytes = match answer.status {
+            200 => self.small(&doing, answer, LARGEST_DOCUMENT)?,
+            404 | 405 | 400 => return self.referrers_by_tag(subject),
+            _ => return Err(self.line.refusal(&doing, answer)),
+        };
+        let index = Index::parse(&bytes).map_err(|error| self.line.wrong(&doing, error.to_string()))?;
+        Ok(index.manifests)
+    }
+
+    fn referrers_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
+        match self.manifest(&Which::Tag(referrers_tag(subject)?)) {
+            Ok(fetched) => Ok(Index::parse(&fetched.bytes).map(|index| index.manifests).unwrap_or_default()),
+            Err(RegistryError::NotFound { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Does the registry list referrers itself? What it says when it takes a manifest is not believed (sigstore-js#1183).
+    pub fn lists_referrers(&self, subject: &Digest) -> Result<bool, RegistryError> {
+        let doing = self.doing("asking what hangs on ", &format!("@{subject}"));
+        let scopes = self.pull_scope();
+        let call = Call::new("GET", self.url(&doing, &format!("referrers/{subject}"))?, &scopes);
+        Ok(self.line.call(&doing, &call)?.status == 200)
+    }
+}
+
+/// The tag that stands for the list of referrers, where a registry has none.
+pub(crate) fn referrers_tag(subject: &Digest) -> Result<Tag, RegistryError> {
+    Tag::new(subject.to_string().replace(':', "-")).map_err(|error| RegistryError::Credentials(error.to_string()))
+}
+
+/// `<…>; rel="next"` (RFC 8288).
+fn next_page(link: &str) -> Option<&str> {
+    let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+    parameters.contains("rel=\"next\"").then_some(target).or_else(|| parameters.contains("rel=next").then_some(target))
+}
+
+/// `:tag` or `@digest`.
+struct Named<'a>(&'a Which);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Which::Tag(tag) => write!(f, ":{tag}"),
+            Which::Digest(digest) => write!(f, "@{digest}"),
+        }
+    }
+}
+
+/// A query's `from=` and `mount=`.
+pub(crate) fn mount_query(digest: &Digest, from: &Repository) -> String {
+    format!("mount={}&from={}", digest, escape(&from.normalised().path))
+}

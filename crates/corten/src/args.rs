@@ -72,6 +72,16 @@ pub enum Command {
     Sbom(Sbom),
     /// List the images of the store.
     Images,
+    /// Bring an image of the store to a registry, with all that hangs on it.
+    Push(Push),
+    /// Bring an image of a registry to the store.
+    Pull(Pull),
+    /// Print the digest that a name has at its registry now.
+    Resolve(Resolve),
+    /// Keep user and password for a registry, once it has let them in.
+    Login(Login),
+    /// Forget user and password for a registry.
+    Logout(Logout),
     /// Print the JSON Schema of the settings, for editors.
     Schema,
     /// Look after the store.
@@ -205,4 +215,71 @@ pub struct Store {
 pub enum StoreCommand {
     /// Read every byte of the store and compare it with its name.
     Verify,
+}
+
+/// `corten push`.
+#[derive(Debug, Args)]
+pub struct Push {
+    /// Name, name and tag, or digest of an image of the store.
+    pub image: String,
+    /// Where to: HOST/REPOSITORY:TAG (may be given several times) [default: the image's own name].
+    #[arg(value_name = "REFERENCE")]
+    pub to: Vec<String>,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
+}
+
+/// `corten pull`.
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// HOST/REPOSITORY:TAG, or @DIGEST.
+    #[arg(value_name = "REFERENCE")]
+    pub image: String,
+    /// Which image of an index: OS/ARCHITECTURE, or `all` [default: this machine's].
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<String>,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
+}
+
+/// `corten resolve`.
+#[derive(Debug, Args)]
+pub struct Resolve {
+    /// HOST/REPOSITORY:TAG.
+    #[arg(value_name = "REFERENCE")]
+    pub image: String,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
+}
+
+/// `corten login`.
+#[derive(Debug, Args)]
+pub struct Login {
+    /// The registry [default: docker.io].
+    #[arg(default_value = "docker.io", value_name = "HOST")]
+    pub host: String,
+    /// Who.
+    #[arg(long, short)]
+    pub username: String,
+    /// Read the password, or a token, from stdin.
+    #[arg(long, required = true)]
+    pub password_stdin: bool,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
+}
+
+/// `corten logout`.
+#[derive(Debug, Args)]
+pub struct Logout {
+    /// The registry [default: docker.io].
+    #[arg(default_value = "docker.io", value_name = "HOST")]
+    pub host: String,
+}
+
+/// How registries are reached.
+#[derive(Debug, Clone, Args)]
+pub struct RegistryArguments {
+    /// Reach this registry without TLS (may be given several times); loopback always is.
+    #[arg(long = "plain-http", value_name = "HOST[:PORT]")]
+    pub plain: Vec<String>,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use corten_diagnostic::{Events, Failure, Report};
-use corten_flow::{Asker, Client, Indexes, Login, Network, Store, World, netrc};
+use corten_flow::{Asker, AuthFiles, Client, Indexes, Login, Network, Store, World, netrc};
 
 use crate::args::Global;
 use crate::render::progress::listener;
@@ -22,6 +22,7 @@ pub struct Surroundings {
     store: Store,
     client: Client,
     indexes: Indexes,
+    auth: AuthFiles,
     events: Box<dyn Events>,
     jobs: usize,
     now: i64,
@@ -37,6 +38,7 @@ impl Surroundings {
             store: Store::open(home(global)?)?,
             client: Client::new(network(global)),
             indexes: Indexes::of(env::vars_os().filter_map(text)),
+            auth: auth_files(),
             events: listener(global.progress, draws()),
             jobs: global.jobs.map_or(processors, NonZeroUsize::get),
             now: i64::try_from(now).unwrap_or(i64::MAX),
@@ -50,6 +52,7 @@ impl Surroundings {
             store: &self.store,
             client: &self.client,
             indexes: &self.indexes,
+            auth: &self.auth,
             events: self.events.as_ref(),
             jobs: self.jobs,
             now: self.now,
@@ -75,6 +78,24 @@ fn logins() -> Vec<Login> {
     let file = variable("NETRC").map(PathBuf::from).or_else(usual);
     let text = file.and_then(|file| std::fs::read_to_string(file).ok());
     text.map(|text| netrc(&text)).unwrap_or_default()
+}
+
+/// Docker's and podman's files, as `corten_flow::AuthFiles` says.
+fn auth_files() -> AuthFiles {
+    let folder = |name: &str| variable(name).map(PathBuf::from);
+    let home = |below: &str| folder("HOME").map(|home| home.join(below));
+    let docker = folder("DOCKER_CONFIG").or_else(|| home(".docker")).map(|folder| folder.join("config.json"));
+    let podman = [
+        folder("REGISTRY_AUTH_FILE"),
+        folder("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
+        home(".config/containers/auth.json"),
+    ];
+    let path = env::var_os("PATH").unwrap_or_default();
+    AuthFiles {
+        own: folder("REGISTRY_AUTH_FILE").or_else(|| docker.clone()),
+        files: podman.into_iter().chain([docker]).flatten().collect(),
+        path: env::split_paths(&path).filter(|folder| folder.is_absolute()).collect(),
+    }
 }
 
 /// The keyring program, where uv or pip would call it.

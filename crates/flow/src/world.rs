@@ -5,6 +5,7 @@ use corten_diagnostic::Events;
 use corten_net::Client;
 use corten_store::Store;
 
+use crate::credentials::AuthFiles;
 use crate::indexes::Indexes;
 
 /// The world as the verbs see it.
@@ -15,6 +16,8 @@ pub struct World<'a> {
     pub client: &'a Client,
     /// What the environment says about indexes.
     pub indexes: &'a Indexes,
+    /// Where credentials for registries are.
+    pub auth: &'a AuthFiles,
     /// Who listens.
     pub events: &'a dyn Events,
     /// How many threads may work.

@@ -88,6 +88,9 @@ pub enum FetchError {
         /// Where, why, and how much is missing.
         source: StoreError,
     },
+    /// Who was asked for it refuses.
+    #[error("{0}")]
+    Refused(Box<dyn Diagnose + Send + Sync>),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -108,6 +111,7 @@ impl Diagnose for FetchError {
             ],
             Self::Nowhere { .. } => vec!["lock again, so that its address is written down".to_owned()],
             Self::Disk { source, .. } => source.hints(),
+            Self::Refused(source) => source.hints(),
             Self::Store(error) => error.hints(),
         }
     }
@@ -127,13 +131,43 @@ pub fn fetch_all(
     jobs: usize,
     events: &dyn Events,
 ) -> Result<(), FetchError> {
+    let one = |download: &Download, stop: &AtomicBool| fetch_until(client, store, download, events, stop);
+    each(downloads, jobs, &one)
+}
+
+/// As [`fetch_all`], from one who gives bytes by content: `open` begins at a byte (206), or at the first (200).
+pub fn fetch_all_from(
+    open: Open<'_>,
+    retries: u32,
+    store: &Store,
+    downloads: &[Download],
+    jobs: usize,
+    events: &dyn Events,
+) -> Result<(), FetchError> {
+    let one = |download: &Download, stop: &AtomicBool| {
+        let open = |from: u64| open(download, from);
+        let source = Source { shown: download.urls.first().map_or("", String::as_str), open: &open, retries };
+        transfer(store, download, &[source], events, stop)
+    };
+    each(downloads, jobs, &one)
+}
+
+/// Begins a download at a byte.
+pub type Open<'a> = &'a (dyn Fn(&Download, u64) -> Result<Response, FetchError> + Sync);
+
+/// On at most `jobs` threads. The first error stops the others.
+fn each(
+    downloads: &[Download],
+    jobs: usize,
+    one: &(dyn Fn(&Download, &AtomicBool) -> Result<(), FetchError> + Sync),
+) -> Result<(), FetchError> {
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let failed: Mutex<Option<(usize, FetchError)>> = Mutex::new(None);
     let work = || {
         while !stop.load(Ordering::Relaxed) {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(download) = downloads.get(number) else { return };
-            if let Err(error) = fetch_until(client, store, download, events, &stop) {
+            if let Err(error) = one(download, &stop) {
                 stop.store(true, Ordering::Relaxed);
                 keep_first(&failed, number, error);
             }
@@ -163,6 +197,32 @@ fn fetch_until(
     events: &dyn Events,
     stop: &AtomicBool,
 ) -> Result<(), FetchError> {
+    let send = |url: &str, from| {
+        let request = Request { from, ..Request::get(url) };
+        client.send(&request).map_err(|source| FetchError::Net { what: download.what.clone(), source })
+    };
+    let opens: Vec<_> = download.urls.iter().map(|url| move |from| send(url, from)).collect();
+    let retries = client.settings().retries;
+    let sources = download.urls.iter().zip(&opens).map(|(url, open)| Source { shown: url, open, retries });
+    transfer(store, download, &sources.collect::<Vec<_>>(), events, stop)
+}
+
+/// One place to have the bytes from.
+struct Source<'a> {
+    /// For people; perhaps with a password.
+    shown: &'a str,
+    open: &'a dyn Fn(u64) -> Result<Response, FetchError>,
+    /// How often it is gone on with after a break.
+    retries: u32,
+}
+
+fn transfer(
+    store: &Store,
+    download: &Download,
+    sources: &[Source<'_>],
+    events: &dyn Events,
+    stop: &AtomicBool,
+) -> Result<(), FetchError> {
     // Whoever asks will read it without looking at its hash again.
     if store.is_whole(&download.digest)? {
         return Ok(());
@@ -172,8 +232,8 @@ fn fetch_until(
         return Ok(store.discard(partial)?); // another process had the lock, and has finished
     }
     let progress = Progress::start(download, events);
-    let mut transfer = Transfer { client, download, stop, progress, partial, hash: Digester::new(), length: 0 };
-    match transfer.try_each() {
+    let mut transfer = Transfer { download, stop, progress, partial, hash: Digester::new(), length: 0 };
+    match transfer.try_each(sources) {
         Ok(true) => {
             transfer.partial.length = transfer.length;
             Ok(store.keep(transfer.partial, &download.digest)?)
@@ -219,7 +279,6 @@ impl Drop for Progress<'_> {
 
 /// A download under way. `hash` has taken in exactly the first `length` bytes, which are what `partial` holds.
 struct Transfer<'a> {
-    client: &'a Client,
     download: &'a Download,
     stop: &'a AtomicBool,
     progress: Progress<'a>,
@@ -238,11 +297,11 @@ enum Ended {
 
 impl Transfer<'_> {
     /// Tries one address after the other; the first one's error is told. `false`: stopped.
-    fn try_each(&mut self) -> Result<bool, FetchError> {
+    fn try_each(&mut self, sources: &[Source<'_>]) -> Result<bool, FetchError> {
         self.take_in_partial()?;
         let mut first = None;
-        for url in &self.download.urls {
-            match self.try_one(url) {
+        for source in sources {
+            match self.try_one(source) {
                 Ok(complete) => return Ok(complete),
                 Err(error @ (FetchError::Disk { .. } | FetchError::Store(_))) => return Err(error),
                 Err(error) => first = first.or(Some(error)),
@@ -253,11 +312,11 @@ impl Transfer<'_> {
     }
 
     /// Goes on where the connection broke, as often as the client retries.
-    fn try_one(&mut self, url: &str) -> Result<bool, FetchError> {
-        let mut left = self.client.settings().retries;
+    fn try_one(&mut self, source: &Source<'_>) -> Result<bool, FetchError> {
+        let (mut left, url) = (source.retries, source.shown);
         loop {
             let resumed = self.length > 0;
-            match self.once(url)? {
+            match self.once(source)? {
                 Ended::Stopped => return Ok(false),
                 Ended::Complete => match self.check(url) {
                     Ok(()) => return Ok(true),
@@ -278,14 +337,15 @@ impl Transfer<'_> {
         }
     }
 
-    fn once(&mut self, url: &str) -> Result<Ended, FetchError> {
+    fn once(&mut self, source: &Source<'_>) -> Result<Ended, FetchError> {
+        let url = source.shown;
         if self.download.size.is_some_and(|size| size == self.length) {
             return Ok(Ended::Complete);
         }
-        let mut response = match self.send(url) {
+        let mut response = match (source.open)(self.length) {
             Err(FetchError::Net { source: NetError::Status { status: 416, .. }, .. }) if self.length > 0 => {
                 self.restart()?;
-                self.send(url)?
+                (source.open)(0)?
             }
             answer => answer?,
         };
@@ -294,11 +354,6 @@ impl Transfer<'_> {
         }
         self.check_announced(url, &response)?;
         self.receive(url, &mut response)
-    }
-
-    fn send(&self, url: &str) -> Result<Response, FetchError> {
-        let request = Request { from: self.length, ..Request::get(url) };
-        self.client.send(&request).map_err(|source| FetchError::Net { what: self.download.what.clone(), source })
     }
 
     fn receive(&mut self, url: &str, response: &mut Response) -> Result<Ended, FetchError> {

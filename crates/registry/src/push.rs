@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::ops::AddAssign;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -34,6 +35,15 @@ pub struct Pushed {
     pub mounted: (usize, u64),
     /// Blobs that were there.
     pub there: (usize, u64),
+}
+
+impl AddAssign for Pushed {
+    fn add_assign(&mut self, more: Self) {
+        let sum = |sum: &mut (usize, u64), one: (usize, u64)| *sum = (sum.0 + one.0, sum.1 + one.1);
+        sum(&mut self.sent, more.sent);
+        sum(&mut self.mounted, more.mounted);
+        sum(&mut self.there, more.there);
+    }
 }
 
 /// Brings an image, or an index with its images, to a repository, under names; without names by its digest alone.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::address;
 use crate::call::{Call, Line};
-use crate::credentials::Keychain;
+use crate::credentials::{Credentials, Keychain};
 use crate::error::{Doing, RegistryError};
 use crate::token::{Doorman, Scope, escape};
 
@@ -92,6 +92,19 @@ impl<'a> Registry<'a> {
         let credentials = self.keychain.credentials(repository)?;
         let line = Line { client: self.client, base, credentials, doorman: Doorman::default() };
         Ok(Remote { line, repository: repository.clone(), path })
+    }
+
+    /// Does the registry let somebody in? Asks for nothing else.
+    pub fn check(&self, host: &str, credentials: Credentials) -> Result<(), RegistryError> {
+        let base = address::of_host(host, self.plain.iter().any(|plain| plain == host))
+            .ok_or_else(|| RegistryError::Credentials(format!("'{host}' is no host of a registry")))?;
+        let line = Line { client: self.client, base: base.clone(), credentials, doorman: Doorman::default() };
+        let doing = Doing(format!("logging in at {host}"));
+        let answer = line.call(&doing, &Call::new("GET", base, &[]))?;
+        match answer.status {
+            200 => Ok(()),
+            _ => Err(line.refusal(&doing, answer)),
+        }
     }
 }
 

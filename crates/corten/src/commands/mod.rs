@@ -5,7 +5,11 @@ mod check;
 mod images;
 mod init;
 mod lock;
+mod login;
 mod plan;
+mod pull;
+mod push;
+mod resolve;
 mod sbom;
 mod ship;
 mod store;
@@ -13,11 +17,12 @@ mod store;
 use corten_diagnostic::{Failure, Report};
 use corten_flow::ProjectOptions;
 use corten_flow::plan::PlanOptions;
+use corten_flow::registry::RegistryOptions;
 use corten_frontend::settings::Frontend;
-use corten_oci::Architecture;
+use corten_oci::{Architecture, Reference};
 use serde::Serialize;
 
-use crate::args::{Arguments, Command, Format, FrontendArgument, ProjectArguments};
+use crate::args::{Arguments, Command, Format, FrontendArgument, ProjectArguments, RegistryArguments};
 use crate::render::print;
 use crate::surroundings::Surroundings;
 
@@ -38,6 +43,11 @@ pub fn run(arguments: &Arguments) -> Result<u8, Report> {
         Command::Lock(lock) => lock::run(lock, format, &world),
         Command::Check(check) => check::run(check, format, &world),
         Command::Sbom(sbom) => sbom::run(sbom, &world),
+        Command::Push(push) => push::run(push, format, &world),
+        Command::Pull(pull) => pull::run(pull, format, &world),
+        Command::Resolve(resolve) => resolve::run(resolve, format, &world),
+        Command::Login(login) => login::run(login, &world),
+        Command::Logout(logout) => login::forget(logout, &world),
         Command::Images => images::run(format, &world),
         Command::Store(store) => store::run(store, format, &world),
         Command::Schema => Ok(0),
@@ -64,6 +74,16 @@ fn plan_options(arguments: &ProjectArguments) -> Result<PlanOptions, Failure> {
         locked: arguments.locked,
         frozen: arguments.frozen,
     })
+}
+
+/// How registries are reached.
+fn registry_options(arguments: &RegistryArguments) -> RegistryOptions {
+    RegistryOptions { plain: arguments.plain.clone() }
+}
+
+/// A name of an image, as typed.
+fn reference(text: &str) -> Result<Reference, Failure> {
+    text.parse().map_err(|error| Failure::usage(format!("'{text}' names no image: {error}")))
 }
 
 /// Prints a result: `text` for people, the object for programs.

@@ -23,7 +23,7 @@ fn platform(arguments: &args::Sbom) -> Result<Option<Architecture>, Failure> {
 }
 
 /// An image by digest, name and tag, or name alone if it has one image only.
-fn find(text: &str, world: &World<'_>) -> Result<Digest, Report> {
+pub fn find(text: &str, world: &World<'_>) -> Result<Digest, Report> {
     if let Ok(digest) = text.parse() {
         return Ok(digest);
     }

@@ -1,0 +1,94 @@
+//! `corten push`.
+
+use corten_diagnostic::{Failure, Report};
+use corten_flow::{World, registry};
+use corten_oci::{Digest, Reference};
+use serde::Serialize;
+
+use super::{reference, registry_options, result, sbom};
+use crate::args::{self, Format};
+use crate::render::text::size;
+
+/// What `--format json` prints: all documented in README.md.
+#[derive(Serialize)]
+struct Shape {
+    digest: String,
+    pushed: Vec<Pushed>,
+}
+
+#[derive(Serialize)]
+struct Pushed {
+    repository: String,
+    references: Vec<String>,
+    sent: Count,
+    mounted: Count,
+    there: Count,
+}
+
+#[derive(Serialize)]
+struct Count {
+    blobs: usize,
+    bytes: u64,
+}
+
+/// Pushes an image of the store.
+pub fn run(arguments: &args::Push, format: Format, world: &World<'_>) -> Result<u8, Report> {
+    let to = targets(arguments)?;
+    let image = sbom::find(&arguments.image, world)?;
+    let pushed = registry::push(&image, &to, &registry_options(&arguments.registry), world)?;
+    let count = |(blobs, bytes)| Count { blobs, bytes };
+    let shape = Shape {
+        digest: image.to_string(),
+        pushed: pushed
+            .into_iter()
+            .map(|(repository, pushed)| Pushed {
+                references: named(&to, &image, &repository).map(|name| name.to_string()).collect(),
+                repository: repository.to_string(),
+                sent: count(pushed.sent),
+                mounted: count(pushed.mounted),
+                there: count(pushed.there),
+            })
+            .collect(),
+    };
+    result(format, &shape, || text(&shape))?;
+    Ok(0)
+}
+
+/// Where to; the image's own name, where nothing else is said.
+fn targets(arguments: &args::Push) -> Result<Vec<Reference>, Failure> {
+    let own = [arguments.image.clone()];
+    let to = if arguments.to.is_empty() { &own[..] } else { &arguments.to[..] };
+    let to = to.iter().map(|text| reference(text)).collect::<Result<Vec<_>, _>>()?;
+    match to.iter().find(|name| name.repository.host.is_none() || name.digest.is_some()) {
+        None => Ok(to),
+        Some(name) if name.digest.is_some() => {
+            Err(Failure::usage(format!("{name} has a digest: what is pushed has its own"))
+                .hint("say HOST/REPOSITORY:TAG"))
+        }
+        Some(name) => Err(Failure::usage(format!("{name} names no registry"))
+            .hint(format!("say where to: `corten push {} HOST/{name}`", arguments.image))),
+    }
+}
+
+fn named<'a>(
+    to: &'a [Reference],
+    image: &'a Digest,
+    repository: &'a corten_oci::Repository,
+) -> impl Iterator<Item = Reference> + 'a {
+    let here = to.iter().filter(move |name| name.repository == *repository);
+    here.map(|name| Reference { digest: Some(*image), ..name.clone() })
+}
+
+fn text(shape: &Shape) -> String {
+    let one = |pushed: &Pushed| {
+        let names = pushed.references.join("\n");
+        let of = |count: &Count| format!("{} ({} blobs)", size(count.bytes), count.blobs);
+        format!(
+            "{names}\nsent {}, mounted {}, there already {}",
+            of(&pushed.sent),
+            of(&pushed.mounted),
+            of(&pushed.there)
+        )
+    };
+    shape.pushed.iter().map(one).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,222 @@
+//! Images leave the machine and come back: push, pull, resolve, login.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use corten_diagnostic::{Failure, Report};
+use corten_install::fetch::{Download, FetchError, fetch_all_from};
+use corten_net::NetError;
+use corten_oci::{
+    Architecture, Closure, Descriptor, Digest, Index, Manifest, MediaType, Reference, Repository, Tag, Unsuitable,
+};
+use corten_registry::{Credentials, Fetched, PushOptions, Pushed, Registry, RegistryError, Remote, Which};
+
+use crate::world::World;
+
+/// Connections at a time: more than processors, they wait for the network.
+const CONNECTIONS: usize = 6;
+
+/// Which platforms of an index are pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Platforms {
+    /// This one.
+    One(Architecture),
+    /// All; the name points to the index then.
+    All,
+}
+
+/// How registries are reached.
+#[derive(Debug, Clone, Default)]
+pub struct RegistryOptions {
+    /// Hosts, with port, that are reached without TLS.
+    pub plain: Vec<String>,
+}
+
+/// An image that was pulled.
+#[derive(Debug, Clone)]
+pub struct Pulled {
+    /// What the name points to now.
+    pub digest: Digest,
+    /// Blobs and bytes that had to be fetched.
+    pub fetched: (usize, u64),
+    /// Blobs and bytes that the store had.
+    pub there: (usize, u64),
+}
+
+fn registry<'w>(world: &World<'w>, options: &'w RegistryOptions) -> Registry<'w> {
+    Registry { client: world.client, keychain: world.auth, plain: &options.plain }
+}
+
+/// Brings an image of the store to a registry, with all that hangs on it.
+pub fn push(
+    image: &Digest,
+    to: &[Reference],
+    options: &RegistryOptions,
+    world: &World<'_>,
+) -> Result<Vec<(Repository, Pushed)>, Report> {
+    let root = describe(image, world)?;
+    let mut by_repository: BTreeMap<&Repository, Vec<Tag>> = BTreeMap::new();
+    for reference in to {
+        by_repository.entry(&reference.repository).or_default().extend(reference.tag.clone());
+    }
+    let registry = registry(world, options);
+    let (mut all, mut done): (Vec<(Repository, Pushed)>, Vec<Repository>) = (Vec::new(), Vec::new());
+    for (repository, tags) in by_repository {
+        let remote = registry.remote(repository)?;
+        let neighbours = neighbours(&done, repository);
+        let pushed = push_whole(&remote, &root, &tags, neighbours, world)?;
+        all.push((repository.clone(), pushed));
+        done.push(repository.clone());
+    }
+    Ok(all)
+}
+
+/// Repositories of the same registry that had everything a moment ago.
+fn neighbours(done: &[Repository], of: &Repository) -> Vec<Repository> {
+    let host = |repository: &Repository| repository.normalised().host;
+    done.iter().filter(|other| host(other) == host(of)).cloned().collect()
+}
+
+/// The image, then what hangs on it; names come last, so that whoever finds one finds the bill of materials, too.
+fn push_whole(
+    remote: &Remote<'_>,
+    root: &Descriptor,
+    tags: &[Tag],
+    neighbours: Vec<Repository>,
+    world: &World<'_>,
+) -> Result<Pushed, Report> {
+    let mut pushed = Pushed::default();
+    let whole = closure(root, world)?;
+    let neighbours = whole.blobs.iter().map(|blob| (blob.digest, neighbours.clone())).collect();
+    let options = PushOptions { jobs: CONNECTIONS, neighbours };
+    let mut roots = vec![root.clone()];
+    for (document, _) in &whole.documents {
+        roots.extend(world.store.referrers(&document.digest)?);
+    }
+    for root in &roots {
+        pushed += corten_registry::push(remote, root, &[], world.store, &options, world.events)?;
+    }
+    let bytes = world.store.bytes(&root.digest)?;
+    for tag in tags {
+        remote.put_manifest(&Which::Tag(tag.clone()), &root.media_type.0, &bytes)?;
+    }
+    Ok(pushed)
+}
+
+fn closure(root: &Descriptor, world: &World<'_>) -> Result<Closure, Report> {
+    let mut closure = Closure::default();
+    closure.add::<corten_store::StoreError>(root, &|document| world.store.bytes(&document.digest))?;
+    Ok(closure)
+}
+
+fn describe(image: &Digest, world: &World<'_>) -> Result<Descriptor, Report> {
+    let bytes = world.store.bytes(image)?;
+    let media_type = match (Manifest::parse(&bytes), Index::parse(&bytes)) {
+        (Ok(manifest), _) => manifest.media_type.map_or_else(|| MediaType::MANIFEST.to_owned(), |found| found.0),
+        (_, Ok(index)) => index.media_type.map_or_else(|| MediaType::INDEX.to_owned(), |found| found.0),
+        (Err(error), _) => return Err(Failure::input(format!("{image} is no image: {error}")).into()),
+    };
+    Ok(Descriptor::new(&media_type, *image, bytes.len() as u64))
+}
+
+/// The digest that a name has at its registry now.
+pub fn resolve(name: &Reference, options: &RegistryOptions, world: &World<'_>) -> Result<Digest, Report> {
+    let remote = registry(world, options).remote(&name.repository)?;
+    let found = remote.resolve(&Which::of(name)?)?;
+    found.ok_or_else(|| {
+        Failure::world(format!("there is no {name} at its registry"))
+            .hint("check the name; some registries say this also of what one may not see: `corten login`")
+            .into()
+    })
+}
+
+/// Brings an image of a registry to the store, under its name.
+pub fn pull(
+    name: &Reference,
+    platforms: Platforms,
+    options: &RegistryOptions,
+    world: &World<'_>,
+) -> Result<Pulled, Report> {
+    let remote = registry(world, options).remote(&name.repository)?;
+    let fetched = remote.manifest(&Which::of(name)?)?;
+    let root = choose(&remote, fetched, platforms, name)?;
+    let documents = Mutex::new(BTreeMap::from([(root.descriptor.digest, root.bytes)]));
+    let mut closure = Closure::default();
+    closure.add::<RegistryError>(&root.descriptor, &|document| {
+        let known = |documents: &BTreeMap<Digest, Vec<u8>>| documents.get(&document.digest).cloned();
+        if let Some(bytes) = known(&documents.lock().unwrap_or_else(std::sync::PoisonError::into_inner)) {
+            return Ok(bytes);
+        }
+        let fetched = remote.manifest(&Which::Digest(document.digest))?;
+        if fetched.descriptor.size != document.size {
+            let why = format!("it has {} bytes, its descriptor says {}", fetched.descriptor.size, document.size);
+            return Err(Unsuitable { digest: document.digest, why }.into());
+        }
+        let mut documents = documents.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        documents.insert(document.digest, fetched.bytes.clone());
+        Ok(fetched.bytes)
+    })?;
+    let (there, missing): (Vec<_>, Vec<_>) =
+        closure.blobs.into_iter().partition(|blob| matches!(world.store.is_whole(&blob.digest), Ok(true)));
+    fetch(&remote, &missing, world)?;
+    let batch = world.store.batch();
+    let documents = documents.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    documents.values().try_for_each(|bytes| batch.put(bytes).map(drop))?;
+    batch.image(&Reference { digest: None, ..name.clone() }, &root.descriptor.digest)?;
+    batch.finish()?;
+    let sum = |blobs: &[Descriptor]| (blobs.len(), blobs.iter().map(|blob| blob.size).sum());
+    Ok(Pulled { digest: root.descriptor.digest, fetched: sum(&missing), there: sum(&there) })
+}
+
+fn fetch(remote: &Remote<'_>, blobs: &[Descriptor], world: &World<'_>) -> Result<(), Report> {
+    let downloads: Vec<Download> = blobs
+        .iter()
+        .map(|blob| Download {
+            urls: vec![remote.repository.to_string()],
+            digest: blob.digest,
+            size: Some(blob.size),
+            what: format!("blob {}", blob.digest.short()),
+        })
+        .collect();
+    let open = |download: &Download, from: u64| {
+        let blob = Descriptor::new(MediaType::LAYER, download.digest, download.size.unwrap_or_default());
+        remote.blob(&blob, from).map_err(|error| match error {
+            RegistryError::Status { status: 416, host, .. } => {
+                FetchError::Net { what: download.what.clone(), source: NetError::Status { url: host, status: 416 } }
+            }
+            other => FetchError::Refused(Box::new(other)),
+        })
+    };
+    let retries = world.client.settings().retries;
+    Ok(fetch_all_from(&open, retries, world.store, &downloads, CONNECTIONS, world.events)?)
+}
+
+/// Of an index the wanted platform's image.
+fn choose(remote: &Remote<'_>, found: Fetched, platforms: Platforms, name: &Reference) -> Result<Fetched, Report> {
+    let is_index = Index::parse(&found.bytes).ok();
+    let (Some(index), Platforms::One(architecture)) = (is_index, platforms) else { return Ok(found) };
+    let fits = |one: &&Descriptor| {
+        one.platform.as_ref().is_some_and(|one| one.os == "linux" && one.architecture == architecture.go_name())
+    };
+    let Some(one) = index.manifests.iter().find(fits) else {
+        let known: Vec<String> =
+            index.manifests.iter().filter_map(|one| Some(one.platform.as_ref()?.to_string())).collect();
+        return Err(Failure::input(format!("{name} has no image for linux/{architecture}"))
+            .hint(format!("it has some for {}: --platform", known.join(", ")))
+            .into());
+    };
+    Ok(remote.manifest(&Which::Digest(one.digest))?)
+}
+
+/// Asks the registry whether it lets somebody in; then keeps user and password. Says where.
+pub fn login(
+    host: &str,
+    user: &str,
+    password: &str,
+    options: &RegistryOptions,
+    world: &World<'_>,
+) -> Result<String, Report> {
+    let registry = registry(world, options);
+    registry.check(host, Credentials::of(user, password))?;
+    world.auth.keep(host, user, password)
+}

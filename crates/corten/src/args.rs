@@ -137,6 +137,11 @@ pub struct Ship {
     /// List every file in the bill of materials.
     #[arg(long)]
     pub sbom_files: bool,
+    /// Bring the image, its bill of materials and its release to the repository of `[publish]`.
+    #[arg(long)]
+    pub push: bool,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 /// `corten build`.

@@ -29,6 +29,7 @@ mod once;
 pub mod outputs;
 mod own;
 mod packages;
+mod places;
 pub mod plan;
 mod program;
 mod project;

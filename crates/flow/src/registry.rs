@@ -11,10 +11,15 @@ use corten_oci::{
 };
 use corten_registry::{Credentials, Fetched, PushOptions, Pushed, Registry, RegistryError, Remote, Which};
 
+use crate::places;
 use crate::world::World;
 
 /// Connections at a time: more than processors, they wait for the network.
 const CONNECTIONS: usize = 6;
+
+/// How many artifacts of an image are pulled with it, and how large they may be: a registry may list millions.
+const MOST_REFERRERS: usize = 32;
+const LARGEST_REFERRER: u64 = 256 << 20;
 
 /// Which platforms of an index are pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,35 +65,19 @@ pub fn push(
         by_repository.entry(&reference.repository).or_default().extend(reference.tag.clone());
     }
     let registry = registry(world, options);
-    let (mut all, mut done): (Vec<(Repository, Pushed)>, Vec<Repository>) = (Vec::new(), Vec::new());
+    let mut all = Vec::new();
     for (repository, tags) in by_repository {
-        let remote = registry.remote(repository)?;
-        let neighbours = neighbours(&done, repository);
-        let pushed = push_whole(&remote, &root, &tags, neighbours, world)?;
-        all.push((repository.clone(), pushed));
-        done.push(repository.clone());
+        all.push((repository.clone(), push_whole(&registry.remote(repository)?, &root, &tags, world)?));
     }
     Ok(all)
 }
 
-/// Repositories of the same registry that had everything a moment ago.
-fn neighbours(done: &[Repository], of: &Repository) -> Vec<Repository> {
-    let host = |repository: &Repository| repository.normalised().host;
-    done.iter().filter(|other| host(other) == host(of)).cloned().collect()
-}
-
 /// The image, then what hangs on it; names come last, so that whoever finds one finds the bill of materials, too.
-fn push_whole(
-    remote: &Remote<'_>,
-    root: &Descriptor,
-    tags: &[Tag],
-    neighbours: Vec<Repository>,
-    world: &World<'_>,
-) -> Result<Pushed, Report> {
+fn push_whole(remote: &Remote<'_>, root: &Descriptor, tags: &[Tag], world: &World<'_>) -> Result<Pushed, Report> {
     let mut pushed = Pushed::default();
     let whole = closure(root, world)?;
-    let neighbours = whole.blobs.iter().map(|blob| (blob.digest, neighbours.clone())).collect();
-    let options = PushOptions { jobs: CONNECTIONS, neighbours };
+    let options =
+        PushOptions { jobs: CONNECTIONS, neighbours: places::known(&remote.repository, &whole.blobs, world)? };
     let mut roots = vec![root.clone()];
     for (document, _) in &whole.documents {
         roots.extend(world.store.referrers(&document.digest)?);
@@ -100,6 +89,7 @@ fn push_whole(
     for tag in tags {
         remote.put_manifest(&Which::Tag(tag.clone()), &root.media_type.0, &bytes)?;
     }
+    places::remember(&remote.repository, &whole.blobs, world)?;
     Ok(pushed)
 }
 
@@ -164,8 +154,38 @@ pub fn pull(
     documents.values().try_for_each(|bytes| batch.put(bytes).map(drop))?;
     batch.image(&Reference { digest: None, ..name.clone() }, &root.descriptor.digest)?;
     batch.finish()?;
+    places::remember(&name.repository, missing.iter().chain(&there), world)?;
+    let documents: Vec<Digest> = documents.into_keys().collect();
+    pull_referrers(&remote, &documents, world)?;
     let sum = |blobs: &[Descriptor]| (blobs.len(), blobs.iter().map(|blob| blob.size).sum());
     Ok(Pulled { digest: root.descriptor.digest, fetched: sum(&missing), there: sum(&there) })
+}
+
+/// What hangs on the image comes along: its bill of materials, its release.
+fn pull_referrers(remote: &Remote<'_>, documents: &[Digest], world: &World<'_>) -> Result<(), Report> {
+    for subject in documents {
+        for listed in remote.referrers(subject)?.into_iter().take(MOST_REFERRERS) {
+            let found = remote.manifest(&Which::Digest(listed.digest))?;
+            let Ok(manifest) = Manifest::parse(&found.bytes) else { continue };
+            // What a list says of it, it must say itself.
+            if manifest.subject.as_ref().is_none_or(|about| about.digest != *subject) {
+                continue;
+            }
+            let blobs: Vec<Descriptor> = manifest.layers.iter().chain([&manifest.config]).cloned().collect();
+            if blobs.iter().map(|blob| blob.size).fold(0, u64::saturating_add) > LARGEST_REFERRER {
+                world.events.warning(&format!("{} hangs on the image, and is left behind: it is large", listed.digest));
+                continue;
+            }
+            fetch(remote, &blobs, world)?;
+            let batch = world.store.batch();
+            batch.put(&found.bytes)?;
+            let artifact_type = manifest.artifact_type.clone().unwrap_or_else(|| manifest.config.media_type.clone());
+            let descriptor = Descriptor { artifact_type: Some(artifact_type), ..found.descriptor };
+            batch.referrer(subject, &descriptor)?;
+            batch.finish()?;
+        }
+    }
+    Ok(())
 }
 
 fn fetch(remote: &Remote<'_>, blobs: &[Descriptor], world: &World<'_>) -> Result<(), Report> {

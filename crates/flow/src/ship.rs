@@ -10,6 +10,8 @@ use corten_store::layout;
 
 use crate::build::{BuildOptions, Outcome, build};
 use crate::plan::Planned;
+use crate::project::{Project, ProjectOptions};
+use crate::registry::{self, RegistryOptions};
 use crate::world::World;
 use crate::{bom, check, outputs, tags};
 
@@ -22,6 +24,8 @@ pub struct ShipOptions {
     pub release_file: Option<PathBuf>,
     /// List every file in the bill of materials.
     pub sbom_files: bool,
+    /// Bring it to the repository of `[publish]`, and how registries are reached.
+    pub push: Option<RegistryOptions>,
 }
 
 /// A shipped image.
@@ -32,6 +36,8 @@ pub struct Shipped {
     pub verdict: corten_check::Verdict,
     /// Its names, most wanted first.
     pub references: Vec<Reference>,
+    /// Its names at the registry, where it was brought to one.
+    pub published: Vec<Reference>,
     /// The folder with the OCI layout.
     pub layout: PathBuf,
     /// The bill of materials, as a file.
@@ -52,6 +58,9 @@ pub fn ship(
 ) -> Result<Shipped, Report> {
     if let Some(path) = &options.release_file {
         outputs::writable("--release-file", path)?;
+    }
+    if options.push.is_some() {
+        publishable(folder, &options.build.plan.project, world)?;
     }
     let outcome = build(folder, &options.build, world)?;
     let verdict = check::verdict(&outcome, world)?;
@@ -74,20 +83,43 @@ pub fn ship(
         write_file(path, &release.to_bytes_with(&times).map_err(unwritable)?)?;
     }
     let sbom_blob = artifact_content(world, &sbom.digest)?;
+    let published = publish(&outcome, options, world)?;
     Ok(Shipped {
         sbom: world.store.blob_path(&sbom_blob),
         release: world.store.blob_path(&release_blob),
         outcome,
         verdict,
         references,
+        published,
         layout,
     })
+}
+
+/// Is it said where to? Told before anything is built.
+fn publishable(folder: &Path, options: &ProjectOptions, world: &World<'_>) -> Result<(), Report> {
+    let settings = Project::open(folder, options, world.events)?.settings;
+    match settings.publish.repository.is_some_and(|repository| repository.value.host.is_some()) {
+        true => Ok(()),
+        false => Err(Failure::usage("publishing: the settings do not say where to")
+            .hint("repository = \"HOST/PATH\" under [publish], or [tool.corten.publish] in pyproject.toml")
+            .into()),
+    }
+}
+
+/// Under the same tags at the registry.
+fn publish(outcome: &Outcome, options: &ShipOptions, world: &World<'_>) -> Result<Vec<Reference>, Report> {
+    let Some(registry) = &options.push else { return Ok(Vec::new()) };
+    let settings = &outcome.planned.project.settings;
+    let Some(repository) = &settings.publish.repository else { return Ok(Vec::new()) };
+    let names = outcome.references(&repository.value);
+    registry::push(&outcome.root().digest, &names, registry, world)?;
+    Ok(names)
 }
 
 fn unshipped(outcome: Outcome, verdict: corten_check::Verdict) -> Shipped {
     let nowhere = PathBuf::new();
     let (layout, sbom, release) = (nowhere.clone(), nowhere.clone(), nowhere);
-    Shipped { outcome, verdict, references: Vec::new(), layout, sbom, release }
+    Shipped { outcome, verdict, references: Vec::new(), published: Vec::new(), layout, sbom, release }
 }
 
 fn release(outcome: &Outcome, sbom: &Descriptor, world: &World<'_>) -> Result<Release, Report> {

@@ -7,10 +7,11 @@ use corten_diagnostic::{Finding, Report};
 use corten_flow::World;
 use corten_flow::build::BuildOptions;
 use corten_flow::ship::{ShipOptions, Shipped, ship};
+use corten_oci::Reference;
 use serde::Serialize;
 
 use super::build::{LayerShape, PlatformShape, layer_shape, layers, platform_shapes, summary};
-use super::{plan_options, result};
+use super::{plan_options, registry_options, result};
 use crate::args::{self, Format};
 use crate::render::text::{seconds, table};
 use crate::render::{error, say};
@@ -20,6 +21,7 @@ use crate::render::{error, say};
 struct Shape<'a> {
     digest: String,
     references: Vec<String>,
+    published: Vec<String>,
     layers: Vec<LayerShape<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     platforms: Vec<PlatformShape<'a>>,
@@ -37,6 +39,7 @@ pub fn run(arguments: &args::Ship, format: Format, world: &World<'_>) -> Result<
         build: BuildOptions { plan: plan_options(&arguments.project)?, no_cache: arguments.no_cache },
         release_file: arguments.release_file.clone(),
         sbom_files: arguments.sbom_files,
+        push: arguments.push.then(|| registry_options(&arguments.registry)),
     };
     let shipped = ship(&arguments.project.folder, &options, world, &|| start.elapsed().as_secs_f64())?;
     shipped.verdict.findings().iter().for_each(|finding| say(&error::finding(finding)));
@@ -51,6 +54,7 @@ fn shape(shipped: &Shipped, seconds: f64) -> Shape<'_> {
     Shape {
         digest: shipped.outcome.root().digest.to_string(),
         references: shipped.references.iter().map(ToString::to_string).collect(),
+        published: published(shipped),
         layers: built.layers.iter().map(layer_shape).collect(),
         platforms: platform_shapes(&shipped.outcome),
         sbom: &shipped.sbom,
@@ -61,6 +65,12 @@ fn shape(shipped: &Shipped, seconds: f64) -> Shape<'_> {
     }
 }
 
+/// As one deploys it: the digest decides.
+fn published(shipped: &Shipped) -> Vec<String> {
+    let digest = shipped.outcome.root().digest;
+    shipped.published.iter().map(|name| Reference { digest: Some(digest), ..name.clone() }.to_string()).collect()
+}
+
 fn text(shipped: &Shipped, folder: &Path, shape: &Shape<'_>) -> String {
     let name = shape.references.first().cloned().unwrap_or_default();
     let row = |what: &str, value: String| vec![what.to_owned(), value];
@@ -69,6 +79,9 @@ fn text(shipped: &Shipped, folder: &Path, shape: &Shape<'_>) -> String {
         rows.push(row(if at == 0 { "shipped" } else { "" }, reference.clone()));
     }
     rows.push(row("digest", shape.digest.clone()));
+    for (at, reference) in shape.published.iter().enumerate() {
+        rows.push(row(if at == 0 { "published" } else { "" }, reference.clone()));
+    }
     rows.push(row("size", summary(&shipped.outcome, &seconds(shape.seconds))));
     rows.push(row("layout", shape.layout.display().to_string()));
     rows.push(row("sbom", shape.sbom.display().to_string()));

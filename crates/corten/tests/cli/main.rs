@@ -23,6 +23,7 @@ mod platforms;
 mod project;
 mod real;
 mod sandbox;
+mod registries;
 mod sdists;
 mod service;
 mod settings;

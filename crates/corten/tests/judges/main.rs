@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `crane` | every digest, size and diff id is true |
 //! | `skopeo`, a registry | the image is the same elsewhere |
+//! | `distribution` 3.1 and 2.8 | what Corten brings to a registry is what others read, and it reads what they bring |
 //! | `skopeo`, `estargz` | layers in zstd and eStargz are read by others |
 //! | the image's Python | bytecode is taken |
 //! | `umoci` + `runc` | the examples that are jobs: their own tests inside the image; data in, results out; killed, they go on |
@@ -26,4 +27,5 @@ mod modes;
 mod own;
 mod place;
 mod podman;
+mod registries;
 mod service;

@@ -1,0 +1,115 @@
+//! Real registries: CNCF's distribution as it is now (3.1) and as many run it (Debian's 2.8), with a password. What Corten
+//! brings there, others read; what others bring there, Corten reads.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::image::{Distroless, corten};
+use crate::place::{command, debian, done, new_folder, path, running, until};
+
+const USER: &str = "me";
+const PASSWORD: &str = "secret";
+/// `htpasswd -nbB me secret`, of Apache's utilities.
+const HTPASSWD: &str = "me:$2y$05$53xYf9qR9mXrMuQBRNaxOOqQnv4MAmhH5dJK7x848q7qEc1wCU7Km\n";
+
+#[test]
+fn an_image_goes_to_distribution_and_comes_back_the_same() {
+    let Some(crane) = xtask::peers::need("crane") else { return };
+    for program in ["registry", "docker-registry"] {
+        let Some(program) = xtask::peers::need(program) else { continue };
+        let registry = Distribution::start(&program);
+        there_and_back(&registry, &crane);
+    }
+}
+
+fn there_and_back(registry: &Distribution, crane: &Path) {
+    let image = Distroless.image();
+    let name = format!("{}/team/classifier:1", registry.address);
+    let own = new_folder(&format!("docker-{}", registry.name));
+    let mine = |arguments: &[&str]| {
+        let mut command = corten(arguments);
+        command.env("DOCKER_CONFIG", &own);
+        command
+    };
+    let login = ["login", &registry.address, "--username", USER, "--password-stdin"];
+    let mut login = mine(&login).stdin(Stdio::piped()).spawn().unwrap();
+    login.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).unwrap();
+    assert!(login.wait().unwrap().success());
+    done(&mut mine(&["push", &image.digest, &name]));
+
+    // What Corten has kept, crane reads.
+    let crane = |arguments: &[&str]| done(command(crane, arguments).env("DOCKER_CONFIG", &own));
+    assert_eq!(crane(&["digest", &name]).trim(), image.digest);
+    // It reads no layer that is stored as it is, as weights are.
+    assert!(crane(&["validate", "--fast", "--remote", &name]).starts_with("PASS"));
+    let copy = format!("{}/team/copy:1", registry.address);
+    crane(&["copy", &name, &copy]);
+
+    let home = new_folder(&format!("home-{}", registry.name));
+    let elsewhere = |arguments: &[&str]| done(mine(arguments).env("CORTEN_HOME", &home));
+    for name in [&name, &copy] {
+        let pulled: Value = serde_json::from_str(&elsewhere(&["pull", name, "--format", "json"])).unwrap();
+        assert_eq!(pulled["digest"], image.digest.as_str());
+    }
+    elsewhere(&["store", "verify"]);
+    let bill = elsewhere(&["sbom", &name]);
+    assert_eq!(serde_json::from_str::<Value>(&bill).unwrap(), image.bill);
+
+    if let Some(skopeo) = debian("skopeo") {
+        let there = format!("docker://{name}");
+        let copy = ["--insecure-policy", "copy", "--quiet", "--preserve-digests", "--src-tls-verify=false"];
+        let authentication = ["--authfile".to_owned(), own.join("config.json").display().to_string()];
+        let layout = format!("oci:{}:1", own.join("layout").display());
+        done(command(&skopeo, copy).args(authentication).args([&there, &layout]));
+    }
+}
+
+/// A registry, at a free port, with a password.
+struct Distribution {
+    process: Child,
+    name: String,
+    address: String,
+}
+
+impl Distribution {
+    fn start(program: &Path) -> Self {
+        let name = program.file_name().unwrap().to_str().unwrap().to_owned();
+        let at = new_folder(&format!("distribution-{name}"));
+        let (users, settings) = (at.join("htpasswd"), at.join("config.yml"));
+        fs::write(&users, HTPASSWD).unwrap();
+        fs::write(&settings, configuration(&at, &users)).unwrap();
+        let log = fs::File::create(at.join("log")).unwrap();
+        let mut command = Command::new(program);
+        command.arg("serve").arg(&settings).env("PATH", path()).env("OTEL_TRACES_EXPORTER", "none");
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        fs::write(running(&name), process.id().to_string()).unwrap();
+        let mut registry = Self { process, name, address: String::new() };
+        let port = until("the registry", || {
+            let said = fs::read_to_string(at.join("log")).unwrap();
+            let port = said.split("listening on 127.0.0.1:").nth(1);
+            Ok(port.and_then(|rest| rest.split(|letter: char| !letter.is_ascii_digit()).next()).map(str::to_owned))
+        });
+        registry.address = format!("127.0.0.1:{}", port.unwrap());
+        registry
+    }
+}
+
+fn configuration(at: &Path, users: &PathBuf) -> String {
+    format!(
+        "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\nauth:\n  htpasswd:\n    realm: judged\n    path: {}\n",
+        at.join("data").display(),
+        users.display()
+    )
+}
+
+impl Drop for Distribution {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+        drop(fs::remove_file(running(&self.name)));
+    }
+}

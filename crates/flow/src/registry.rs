@@ -75,13 +75,16 @@ pub fn push(
 /// The image, then what hangs on it; names come last, so that whoever finds one finds the bill of materials, too.
 fn push_whole(remote: &Remote<'_>, root: &Descriptor, tags: &[Tag], world: &World<'_>) -> Result<Pushed, Report> {
     let mut pushed = Pushed::default();
-    let whole = closure(root, world)?;
-    let options =
-        PushOptions { jobs: CONNECTIONS, neighbours: places::known(&remote.repository, &whole.blobs, world)? };
     let mut roots = vec![root.clone()];
+    let mut whole = closure(root, world)?;
     for (document, _) in &whole.documents {
         roots.extend(world.store.referrers(&document.digest)?);
     }
+    for referrer in roots.iter().skip(1) {
+        whole.blobs.extend(closure(referrer, world)?.blobs);
+    }
+    let neighbours = places::known(&remote.repository, &whole.blobs, world)?;
+    let options = PushOptions { jobs: CONNECTIONS, neighbours };
     for root in &roots {
         pushed += corten_registry::push(remote, root, &[], world.store, &options, world.events)?;
     }

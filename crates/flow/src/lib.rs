@@ -1,6 +1,6 @@
-//! The verbs: plan, build, check, ship. Each is one function that reads like the data flow.
+//! The verbs: plan, build, check, ship, push, pull. Each is one function that reads like the data flow.
 //!
-//! Other people's programs are started here (git, docker, the base's Python) and nowhere else. Nothing prints, nothing
+//! Other people's programs are started here (git, docker, credential helpers, the base's Python) and nowhere else. Nothing prints, nothing
 //! reads the environment: everything outside comes in by [`World`].
 
 mod base;

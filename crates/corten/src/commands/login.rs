@@ -24,7 +24,9 @@ pub fn run(arguments: &args::Login, world: &World<'_>) -> Result<u8, Report> {
     }
     let options = registry_options(&arguments.registry);
     let place = registry::login(&arguments.host, &arguments.username, password, &options, world)?;
-    world.events.note(&format!("{} lets {} in; the password is kept {place}", arguments.host, arguments.username));
+    world
+        .events
+        .note(&format!("logged in at {} as {}; the password is kept {place}", arguments.host, arguments.username));
     Ok(0)
 }
 

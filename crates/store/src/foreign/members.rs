@@ -8,12 +8,11 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use corten_layer::tar::TarReader;
-use corten_oci::{Digest, Index, Kind, LayerPath};
+use corten_oci::{Digest, Index, Kind, LARGEST_DOCUMENT, LayerPath};
 
 use super::take::Bytes;
 use super::walk::Layout;
 use super::{ForeignError, refused};
-use crate::closure::LARGEST_DOCUMENT;
 use crate::{StoreError, disk, layout};
 
 /// Members that a tar of images may have.

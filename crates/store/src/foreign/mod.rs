@@ -137,7 +137,7 @@ pub enum ForeignError {
 impl Diagnose for ForeignError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Store(StoreError::Damaged { .. } | StoreError::Unsuitable { .. }) => Fault::Input,
+            Self::Store(StoreError::Damaged { .. } | StoreError::Unsuitable(_)) => Fault::Input,
             Self::Store(error) => error.fault(),
             Self::Unknown { .. } | Self::Several { .. } | Self::Absent { .. } => Fault::Usage,
             Self::Platform { .. } | Self::Refused { .. } => Fault::Input,
@@ -164,7 +164,7 @@ impl Diagnose for ForeignError {
             Self::Platform { found, .. } => there(found),
             Self::Refused { .. } => Vec::new(),
             // What the store advises is about its own files.
-            Self::Store(StoreError::Damaged { .. } | StoreError::Unsuitable { .. }) => {
+            Self::Store(StoreError::Damaged { .. } | StoreError::Unsuitable(_)) => {
                 vec!["make or copy the image again".to_owned()]
             }
             Self::Store(error) => error.hints(),

@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use corten_oci::{Architecture, Descriptor, Digest, ImageConfig, Index, Manifest, MediaType, Platform, Reference};
+use corten_oci::{
+    Architecture, Descriptor, Digest, Document, ImageConfig, Index, LARGEST_DOCUMENT, Manifest, MediaType, Platform,
+    Reference,
+};
 
 use super::take::{Bytes, Layer};
 use super::{ForeignError, Found, Wish, refused};
-use crate::closure::{Document, LARGEST_DOCUMENT};
 use crate::contents::{NAME, is_image_config, subject_of_name};
 use crate::{Store, StoreError, disk, layout};
 

@@ -9,6 +9,7 @@ use crate::credentials::AuthFiles;
 use crate::indexes::Indexes;
 
 /// The world as the verbs see it.
+#[derive(Clone, Copy)]
 pub struct World<'a> {
     /// Bytes on disk.
     pub store: &'a Store,

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -98,7 +98,7 @@ impl Distribution {
     }
 }
 
-fn configuration(at: &Path, users: &PathBuf) -> String {
+fn configuration(at: &Path, users: &Path) -> String {
     format!(
         "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\nauth:\n  htpasswd:\n    realm: judged\n    path: {}\n",
         at.join("data").display(),

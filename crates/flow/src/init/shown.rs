@@ -138,16 +138,7 @@ fn locked(folder: &Path, plain: &Texts, world: &World<'_>) -> Result<Locked, Fai
         Err(failure) => return Ok(Locked::No(Lock::Wrong(failure))),
     };
     let name = project.lock_name();
-    let quiet = World {
-        store: world.store,
-        client: world.client,
-        indexes: world.indexes,
-        events: &Nobody,
-        jobs: world.jobs,
-        now: world.now,
-        source_date_epoch: world.source_date_epoch,
-        tool: world.tool,
-    };
+    let quiet = World { events: &Nobody, ..*world };
     let asked = Asked::default();
     let wanted = Wanted { asked: &asked, architectures: &[Architecture::Amd64], renew: false };
     let base = match bases::choose(&project, &wanted, &quiet) {

@@ -11,6 +11,7 @@ use corten_oci::Architecture;
 use corten_store::Store;
 
 use super::*;
+use crate::AuthFiles;
 use crate::bases::{self, Wanted};
 use crate::indexes::Indexes;
 use crate::project::{Project, ProjectOptions};
@@ -47,6 +48,7 @@ fn real_projects_get_settings_that_are_taken() {
         store: &store,
         client: &client,
         indexes: &indexes,
+        auth: &AuthFiles::default(),
         events: &Nobody,
         jobs: 1,
         now: 0,

@@ -1,5 +1,6 @@
 //! The client against a registry that knows the rules and breaks them on demand. Tests of a published rule are named
 //! after its section (distribution specification, token specification) or its recipe (`c1` …: attacks on clients).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod attacks;
 mod auth;

@@ -35,7 +35,10 @@ const LAYERS: [&str; 6] = [
 fn ship_prints_one_object() {
     let service = Service::new();
     let shipped = service.run("ship --format json").expect(0).json();
-    assert_eq!(keys(&shipped), ["digest", "findings", "layers", "layout", "references", "release", "sbom", "seconds"]);
+    assert_eq!(
+        keys(&shipped),
+        ["digest", "findings", "layers", "layout", "published", "references", "release", "sbom", "seconds"]
+    );
     assert_eq!(shipped["references"], serde_json::json!(["service:1.3.0", "service:sha-local"]));
     assert_eq!(texts(&shipped["layers"], "what"), LAYERS);
     assert!(shipped["seconds"].as_f64().unwrap() > 0.0);

@@ -64,6 +64,8 @@ pub enum Command {
     Plan(Plan),
     /// Write settings from what the folder shows: [tool.corten] of pyproject.toml, or corten.toml.
     Init(Init),
+    /// List the bases there are, or make one that several projects stand on.
+    Base(Base),
     /// Renew the pins of corten.lock: the base's packages as the archive has them now.
     Lock(Lock),
     /// Build, and say what the checks find.
@@ -161,6 +163,44 @@ pub struct Build {
     /// Load the image into the local docker or podman.
     #[arg(long)]
     pub load: bool,
+}
+
+/// `corten base`.
+#[derive(Debug, Args)]
+pub struct Base {
+    #[command(subcommand)]
+    pub command: BaseCommand,
+}
+
+/// What can be done with bases.
+#[derive(Debug, Subcommand)]
+pub enum BaseCommand {
+    /// Say which bases there are: Python, size, what is in them, when to use them.
+    List,
+    /// Make a base of what the project stands on and packages of its lock, without the project itself.
+    Build(BaseBuild),
+}
+
+/// `corten base build`.
+#[derive(Debug, Args)]
+pub struct BaseBuild {
+    #[command(flatten)]
+    pub project: ProjectArguments,
+    /// What the store calls it: others name it as base = "store:NAME" [default: the project's name with "-base"].
+    #[arg(long, value_name = "NAME[:TAG]")]
+    pub name: Option<String>,
+    /// Put this package of the lock in, not all of them; what it needs is not followed (may be given several times).
+    #[arg(long, value_name = "PACKAGE", conflicts_with = "bare")]
+    pub only: Vec<String>,
+    /// Put no Python package in.
+    #[arg(long)]
+    pub bare: bool,
+    /// Write it to this OCI layout, too: others name it as base = "oci-layout:FOLDER".
+    #[arg(long, value_name = "FOLDER")]
+    pub layout: Option<PathBuf>,
+    /// Make every layer again from downloaded inputs.
+    #[arg(long)]
+    pub no_cache: bool,
 }
 
 /// `corten plan`.

@@ -21,6 +21,7 @@ use corten_store::{Key, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::base::HOST;
+use crate::lower::Answers;
 use crate::packages::Packages;
 use crate::project::Project;
 use crate::start::VENV;
@@ -177,7 +178,8 @@ pub fn fits(
 
 /// Refuses a base that has another version of a package than the lock: both would be half there.
 pub fn agree(setting: &Setting<Base>, image: &BaseImage, packages: &Packages) -> Result<(), Failure> {
-    let other = packages.wheels.iter().find_map(|wheel| {
+    let built = packages.builds.iter().map(|build| &build.sdist);
+    let other = packages.wheels.iter().chain(built).find_map(|wheel| {
         let (_, version) = image.in_venv.iter().find(|(name, _)| *name == wheel.name)?;
         (!same_version(version, &wheel.version)).then_some((wheel, version))
     });
@@ -187,10 +189,14 @@ pub fn agree(setting: &Setting<Base>, image: &BaseImage, packages: &Packages) ->
     Err(placed(Failure::input(message), setting).hint("build the base anew from this lock, or lock the base's version"))
 }
 
-/// The wheels that the base does not have.
-pub fn missing(image: Option<&BaseImage>, wheels: &[LockedWheel]) -> Vec<LockedWheel> {
-    let missing = wheels.iter().filter(|wheel| image.is_none_or(|image| !image.has(wheel)));
-    missing.cloned().collect()
+/// Leaves out of a plan's answers what the base has already.
+pub fn leave_out(answers: &mut Answers) {
+    let Some(image) = &answers.image else { return };
+    answers.wheels.retain(|wheel| !image.has(wheel));
+    if let Some((_, sdists)) = &mut answers.builds {
+        sdists.retain(|one| !image.has(&one.sdist));
+    }
+    answers.builds.take_if(|(_, sdists)| sdists.is_empty());
 }
 
 /// Where the settings' image is; relative to the project.

@@ -4,6 +4,7 @@
 //! reads the environment: everything outside comes in by [`World`].
 
 mod base;
+pub mod base_build;
 pub mod bases;
 pub mod bom;
 pub mod build;

@@ -19,6 +19,7 @@ use corten_plan::{
     SourceFile, Sources, StepId,
 };
 
+use crate::base_build::{self, Contents};
 use crate::context::{Ignored, Outside};
 use crate::debs;
 use crate::files::{self, Files};
@@ -46,6 +47,8 @@ pub struct PlanOptions {
     pub renew: bool,
     /// Refuse to change corten.lock.
     pub locked: bool,
+    /// Plan a base with packages of the lock, without the project itself.
+    pub base: Option<Contents>,
     /// Take the project's lock as it is, also where it is out of step with the manifest.
     pub frozen: bool,
 }
@@ -211,16 +214,20 @@ fn assemble(
     world: &World<'_>,
 ) -> Result<Planned, Report> {
     let Platform { base, image: base_image, host, python, python_why, packages, builds } = platform;
-    let start = files.start(&project, &packages)?;
-    let own = own::own(&project, &packages, &files, world)?;
-    let remote = weights::remote(&project, &files.weights, options.renew, world)?;
-    let mut weights = files.weights.clone();
-    weights.extend(remote.files);
-    weights.sort_by(|left, right| left.path.cmp(&right.path));
-    let version = version(&project, &own, world);
+    let commit = commit.filter(|_| options.base.is_none());
+    let Content { start, own, remote, weights, version } = match &options.base {
+        None => content(&project, &packages, &files, options, world)?,
+        Some(_) => Content::of_base(&project),
+    };
     let dirty = commit.as_ref().map(|commit| files.dirty(&project, commit)).unwrap_or_default();
-    let created = created(commit.as_ref(), world)?;
-    let mut config = start::config(&project.settings, &start);
+    let created = match &options.base {
+        None => created(commit.as_ref(), world)?,
+        Some(_) => base_build::created(&base)?,
+    };
+    let mut config = match &options.base {
+        None => start::config(&project.settings, &start),
+        Some(_) => base_build::config(&project.settings),
+    };
     if let Some(image) = &base_image {
         let below = &image.config.config;
         inherit::left_out(below, &config).iter().for_each(|note| world.events.note(note));
@@ -228,6 +235,9 @@ fn assemble(
     }
     let inherited = config.labels.take();
     config.labels = Some(labels(&project.settings, &base, &version, commit.as_ref(), &dirty, created.as_ref()));
+    if let (Some(labels), Some(_)) = (&mut config.labels, &options.base) {
+        labels.retain(|name, _| LABELS_OF_BASES.contains(&name.as_str()));
+    }
     if let (Some(labels), Some(inherited)) = (&mut config.labels, inherited) {
         for (name, value) in inherited {
             labels.entry(name).or_insert(value);
@@ -240,15 +250,18 @@ fn assemble(
             .into());
     }
     decide((&python, &python_why), &packages, &start, world);
-    let app = files.without(&project, &own.packaged, &start);
-    let answers = Answers {
+    let app = match &options.base {
+        None => files.without(&project, &own.packaged, &start),
+        Some(_) => Vec::new(),
+    };
+    let mut answers = Answers {
         base: base.clone(),
         image: base_image.clone(),
         unconfigured: debs::unconfigured(&project),
         compiler: host.as_ref().map(base::compiler),
         host: host.clone(),
         python: python.clone(),
-        wheels: images::missing(base_image.as_ref(), &packages.wheels),
+        wheels: packages.wheels.clone(),
         builds: builds.map(|locked| builds::steps(&project, &packages, locked, &python)),
         own: own.wheels.clone(),
         weights: weights.clone(),
@@ -259,6 +272,10 @@ fn assemble(
         config,
         created,
     };
+    images::leave_out(&mut answers);
+    if let Some(contents) = &options.base {
+        contents.narrow(&mut answers, &project)?;
+    }
     let (plan, image) = lower(answers);
     Ok(Planned {
         base,
@@ -280,6 +297,50 @@ fn assemble(
         image,
         project,
     })
+}
+
+/// Of a base: it depends on nothing else of the project.
+const LABELS_OF_BASES: [&str; 3] =
+    ["org.opencontainers.image.created", "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"];
+
+/// What an image has of the project itself.
+struct Content {
+    start: Entry,
+    own: Own,
+    remote: weights::Remote,
+    weights: Vec<SourceFile>,
+    version: String,
+}
+
+impl Content {
+    /// Nothing; the weights that are pinned stay so.
+    fn of_base(project: &Project) -> Self {
+        let locked = project.corten_lock.as_ref().map(|lock| lock.weights.clone()).unwrap_or_default();
+        Self {
+            start: base_build::entry(),
+            own: Own::default(),
+            remote: weights::Remote { files: Vec::new(), fetched: Vec::new(), locked },
+            weights: Vec::new(),
+            version: "0".to_owned(),
+        }
+    }
+}
+
+fn content(
+    project: &Project,
+    packages: &Packages,
+    files: &Files,
+    options: &PlanOptions,
+    world: &World<'_>,
+) -> Result<Content, Report> {
+    let start = files.start(project, packages)?;
+    let own = own::own(project, packages, files, world)?;
+    let mut remote = weights::remote(project, &files.weights, options.renew, world)?;
+    let mut weights = files.weights.clone();
+    weights.append(&mut remote.files);
+    weights.sort_by(|left, right| left.path.cmp(&right.path));
+    let version = version(project, &own, world);
+    Ok(Content { start, own, remote, weights, version })
 }
 
 /// How many are compiled, and about how many bytes their bytecode has, compressed: half of its sources.

@@ -53,7 +53,7 @@ pub fn run(arguments: &args::Build, format: Format, world: &World<'_>) -> Result
     let start = Instant::now();
     let outputs = arguments.outputs.iter().map(|text| text.parse()).collect::<Result<Vec<Output>, _>>()?;
     outputs::refuse_impossible(&outputs)?;
-    let names = arguments.tags.iter().map(|text| name(text)).collect::<Result<Vec<Reference>, _>>()?;
+    let names = arguments.tags.iter().map(|text| name("--tag", text)).collect::<Result<Vec<Reference>, _>>()?;
     let options = BuildOptions { plan: plan_options(&arguments.project)?, no_cache: arguments.no_cache };
     let outcome = build(&arguments.project.folder, &options, world)?;
     let verdict = check::verdict(&outcome, world)?;
@@ -96,8 +96,8 @@ pub fn run(arguments: &args::Build, format: Format, world: &World<'_>) -> Result
 }
 
 /// A name without a tag means `latest`, as docker has it.
-fn name(text: &str) -> Result<Reference, Failure> {
-    let wrong = |error: &dyn std::fmt::Display| Failure::usage(format!("--tag '{text}': {error}"));
+pub fn name(flag: &str, text: &str) -> Result<Reference, Failure> {
+    let wrong = |error: &dyn std::fmt::Display| Failure::usage(format!("{flag} '{text}': {error}"));
     let mut name: Reference = text.parse().map_err(|error| wrong(&error))?;
     if name.digest.is_some() {
         return Err(wrong(&"the digest of an image is known once it is built").hint("give a name and a tag only"));

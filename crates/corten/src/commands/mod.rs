@@ -1,5 +1,6 @@
 //! One file for each verb: arguments → settings → one call of flow → rendering.
 
+mod base;
 mod build;
 mod check;
 mod images;
@@ -40,6 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<u8, Report> {
         Command::Build(build) => build::run(build, format, &world),
         Command::Plan(plan) => plan::run(plan, format, &world),
         Command::Init(init) => init::run(init, format, &world),
+        Command::Base(base) => base::run(base, format, &world),
         Command::Lock(lock) => lock::run(lock, format, &world),
         Command::Check(check) => check::run(check, format, &world),
         Command::Sbom(sbom) => sbom::run(sbom, &world),
@@ -71,6 +73,7 @@ fn plan_options(arguments: &ProjectArguments) -> Result<PlanOptions, Failure> {
         architecture: architectures.first().copied().unwrap_or_default(),
         architectures,
         renew: false,
+        base: None,
         locked: arguments.locked,
         frozen: arguments.frozen,
     })

@@ -490,6 +490,37 @@ hint: `corten base build` of a project with `packages` makes a base that has the
 }
 
 #[test]
+fn apps_stand_on_a_base_that_was_built_and_install_only_what_it_lacks() {
+    let (service, _) = on(&Image::python());
+    let made = service.run("base build --only tensor --name ml:1 --layout base-made --format json").expect(0).json();
+    service.remove("corten.lock");
+    for reference in ["store:ml:1", "oci-layout:base-made"] {
+        based(&service, reference);
+        let plan = service.run("plan --format json").expect(0).json();
+        let what = |layer: &Value| layer["what"].as_str().unwrap().to_owned();
+        let layers: Vec<String> = plan["layers"].as_array().unwrap().iter().map(what).collect();
+        assert!(layers.iter().all(|what| !what.contains("tensor")), "{layers:?}");
+        assert!(layers.iter().any(|what| what.contains("fastapi")), "{layers:?}");
+        let (manifest, config) = built(&service);
+        let lowest: Vec<String> = manifest.layers.iter().map(|layer| layer.digest.to_string()).collect();
+        let below: Vec<&str> =
+            made["layers"].as_array().unwrap().iter().map(|one| one["digest"].as_str().unwrap()).collect();
+        assert_eq!(lowest[..below.len()], below[..]);
+        assert!(service.read("corten.lock").contains(made["digest"].as_str().unwrap()));
+        assert!(config.config.cmd.unwrap().contains(&"uvicorn".to_owned()));
+        service.run("check").expect(0);
+        service.remove("corten.lock");
+    }
+    says(
+        &service,
+        "store:ml:2",
+        2,
+        "'ml:2' of the store is not there",
+        &["`corten images` lists what is there, `corten base build --name NAME` makes a base"],
+    );
+}
+
+#[test]
 fn an_image_of_corten_is_a_base_that_has_its_packages() {
     let (service, _) = on(&Image::python());
     service.run("build --output type=oci,dest=base.tar").expect(0);

@@ -11,6 +11,7 @@
 //! | `umoci` + `runc` | the examples that are jobs: their own tests inside the image; data in, results out; killed, they go on |
 //! | `docker`, `podman`, `umoci` + `runc` | the service starts without privileges, and answers; its health check passes |
 //! | `uv` | what every installed distribution requires is there; the project's own packages are what it installs |
+//! | `podman` | an image that it made is a base; the service on it starts |
 //! | `dpkg`, `syft` | the packages are those of the bill of materials |
 //! | `python3-jsonschema` | the bill of materials is SPDX 2.3 |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
@@ -20,6 +21,7 @@ mod bundle;
 mod copies;
 mod docker;
 mod files;
+mod given;
 mod image;
 mod inside;
 mod jobs;

@@ -12,7 +12,7 @@ use crate::service::{HeldModel, Service};
 
 #[test]
 fn podman_loads_starts_and_finds_healthy() {
-    let Some(podman) = Podman::new() else { return };
+    let Some(podman) = Podman::new("podman") else { return };
     let image = Distroless.image();
 
     // Where podman is all there is.
@@ -23,35 +23,20 @@ fn podman_loads_starts_and_finds_healthy() {
     assert_eq!(inspected["User"], "10001:10001");
     assert_eq!(inspected["Healthcheck"]["Interval"], 10_000_000_000_u64, "ten seconds, by the settings");
 
-    let model = HeldModel::new(&podman.folder);
-    let mount = format!("{}:{}:ro", model.path().display(), HeldModel::AT);
-    let container = Container { podman: &podman, name: "judged" };
-    done(
-        podman
-            .podman(["run", "--detach", "--name", container.name, "--network", "none", "--read-only"])
-            .args(["--read-only-tmpfs=false", "--tmpfs", "/tmp", "--cap-drop", "ALL"])
-            .args(["--security-opt", "no-new-privileges", "--volume", &mount, "--pidfile"])
-            .arg(running("podman"))
-            .arg(NAME),
-    );
-    let service = Service::new(&podman.inspect(container.name)["State"]["Pid"].to_string());
-    service.judge(&model).unwrap_or_else(|wrong| panic!("{wrong}\n{}", container.logs()));
-    let mut check = podman.podman(["healthcheck", "run", container.name]);
-    let healthy = until("healthy", || Ok(ended(&mut check).status.success().then_some(())));
-    healthy.unwrap_or_else(|wrong| panic!("{wrong}: {}\n{}", said(&ended(&mut check)), container.logs()));
+    podman.serves(NAME);
 }
 
-struct Podman {
+pub struct Podman {
     program: PathBuf,
-    folder: PathBuf,
+    pub folder: PathBuf,
 }
 
 impl Podman {
     /// Its images, containers and locks lie in a folder of the tests. Limits are set, since its own default is more than a
     /// machine may allow; timers of systemd are not, which not every machine has.
-    fn new() -> Option<Self> {
+    pub fn new(name: &str) -> Option<Self> {
         let program = debian("podman")?;
-        let folder = new_folder("podman");
+        let folder = new_folder(name);
         let at = |name: &str| format!("{}/{name}", folder.display());
         let storage =
             format!("[storage]\ndriver = \"overlay\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n", at("images"), at("run"));
@@ -65,19 +50,42 @@ impl Podman {
         Some(Self { program, folder })
     }
 
+    /// Starts an image without privileges, and judges the service in it.
+    pub fn serves(&self, image: &str) {
+        let model = HeldModel::new(&new_folder(&format!("{}-model-{}", self.name(), image.replace(':', "-"))));
+        let mount = format!("{}:{}:ro", model.path().display(), HeldModel::AT);
+        let container = Container { podman: self, name: "judged" };
+        done(
+            self.podman(["run", "--detach", "--name", container.name, "--network", "none", "--read-only"])
+                .args(["--read-only-tmpfs=false", "--tmpfs", "/tmp", "--cap-drop", "ALL"])
+                .args(["--security-opt", "no-new-privileges", "--volume", &mount, "--pidfile"])
+                .arg(running(&self.name()))
+                .arg(image),
+        );
+        let service = Service::new(&self.inspect(container.name)["State"]["Pid"].to_string());
+        service.judge(&model).unwrap_or_else(|wrong| panic!("{wrong}\n{}", container.logs()));
+        let mut check = self.podman(["healthcheck", "run", container.name]);
+        let healthy = until("healthy", || Ok(ended(&mut check).status.success().then_some(())));
+        healthy.unwrap_or_else(|wrong| panic!("{wrong}: {}\n{}", said(&ended(&mut check)), container.logs()));
+    }
+
+    fn name(&self) -> String {
+        self.folder.file_name().unwrap().to_str().unwrap().to_owned()
+    }
+
     fn with_settings<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         let at = |name: &str| self.folder.join(name);
         let command = command.env("CONTAINERS_STORAGE_CONF", at("storage.conf"));
         command.env("CONTAINERS_CONF", at("containers.conf")).env("DISABLE_HC_SYSTEMD", "true")
     }
 
-    fn podman<const N: usize>(&self, arguments: [&str; N]) -> Command {
+    pub fn podman<const N: usize>(&self, arguments: [&str; N]) -> Command {
         let mut command = command(&self.program, arguments);
         self.with_settings(&mut command);
         command
     }
 
-    fn inspect(&self, name: &str) -> Value {
+    pub fn inspect(&self, name: &str) -> Value {
         let all: Value = serde_json::from_str(&done(&mut self.podman(["inspect", name]))).unwrap();
         all[0].clone()
     }
@@ -97,6 +105,6 @@ impl Container<'_> {
 impl Drop for Container<'_> {
     fn drop(&mut self) {
         ended(&mut self.podman.podman(["rm", "--force", "--time", "0", self.name]));
-        drop(fs::remove_file(running("podman")));
+        drop(fs::remove_file(running(&self.podman.name())));
     }
 }

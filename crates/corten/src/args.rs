@@ -229,6 +229,9 @@ pub struct Init {
 pub struct Lock {
     #[command(flatten)]
     pub project: ProjectArguments,
+    /// Renew the base alone, and say which of its packages change, which by security updates, and the CVEs that they name.
+    #[arg(long)]
+    pub upgrade_base: bool,
 }
 
 /// `corten check`.

@@ -25,9 +25,9 @@ pub fn choose(
 ) -> Result<LockedBase, Report> {
     if let Base::Image(image) = &setting.value {
         refuse_packages(project)?;
-        return images::choose(project, setting, image, options.architecture, options.renew, world);
+        return images::choose(project, setting, image, options.architecture, options.renews_base(), world);
     }
-    let pinned = pinned(project, setting, options.architecture).filter(|_| !options.renew);
+    let pinned = pinned(project, setting, options.architecture).filter(|_| !options.renews_base());
     let (base, state) = match pinned {
         Some(base) => (base.clone(), "pinned in corten.lock"),
         None => {

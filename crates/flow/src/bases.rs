@@ -16,6 +16,7 @@ use corten_frontend::python::{Asked, OfferedPython, fewest_missing, pick_python,
 use corten_frontend::settings::{Base, Setting};
 use corten_oci::Architecture;
 use corten_package::pep440::{Specifiers, Version};
+use corten_plan::LockedBase;
 
 use crate::project::Project;
 use crate::world::World;
@@ -101,6 +102,12 @@ impl KnownBase {
     fn base(&self) -> Base {
         Base::Debian { suite: self.suite.to_owned() }
     }
+}
+
+/// When to take a base's variant; none of a base that is not in the table.
+pub fn when(base: &LockedBase) -> Option<&'static str> {
+    let known = BASES.iter().find(|known| known.reference == base.reference)?;
+    known.variants.iter().find(|variant| variant.name == base.variant.name()).map(|variant| variant.when)
 }
 
 /// A base, and why its Python was taken.

@@ -10,6 +10,7 @@ use corten_plan::{Built, CortenLock, Engine};
 use crate::base::{HOST, Sources};
 use crate::once::Once;
 use crate::plan::{PlanOptions, Planned, plan};
+use crate::upgrade::{self, PackageChange};
 use crate::world::World;
 use crate::{builds, lock, program, project, tags};
 
@@ -94,17 +95,31 @@ impl Outcome {
     }
 }
 
-/// Pins the base anew and writes corten.lock: what changed.
-pub fn lock(folder: &Path, options: &PlanOptions, world: &World<'_>) -> Result<Vec<String>, Report> {
+/// What a new corten.lock changes.
+#[derive(Debug, Default)]
+pub struct Relocked {
+    /// One line each.
+    pub changes: Vec<String>,
+    /// The base's packages, where it alone was renewed.
+    pub packages: Vec<PackageChange>,
+}
+
+/// Pins everything anew, or the base alone, and writes corten.lock: what changed.
+pub fn lock(folder: &Path, options: &PlanOptions, world: &World<'_>) -> Result<Relocked, Report> {
     let locked = project::corten_lock(folder)?.map(|lock| lock.bases).unwrap_or_default();
     let mut architectures = options.platforms();
     architectures.extend(locked.iter().map(|base| base.architecture));
     architectures.sort();
     architectures.dedup();
-    let planned = plan_each(folder, &PlanOptions { renew: true, architectures, ..options.clone() }, world)?;
-    let Some((lock, changes)) = whole_lock(&planned) else { return Ok(Vec::new()) };
+    let renew = !options.upgrade_base;
+    let planned = plan_each(folder, &PlanOptions { renew, architectures, ..options.clone() }, world)?;
+    let Some((lock, changes)) = whole_lock(&planned) else { return Ok(Relocked::default()) };
+    let packages = match planned.first().filter(|_| options.upgrade_base) {
+        Some(first) => upgrade::changes(&first.project, &locked, &lock.bases, world)?,
+        None => Vec::new(),
+    };
     lock::write(folder, &lock)?;
-    Ok(changes)
+    Ok(Relocked { changes, packages })
 }
 
 /// Plans every platform, before anything is built for one.

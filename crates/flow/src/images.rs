@@ -7,6 +7,7 @@
 //! What is there decides on first use; from then on another digest is an error until `corten lock --upgrade-base`. An
 //! image whose layers the store has is used even where it is gone from its place.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use corten_frontend::settings::{Base, BytecodeSetting, ImageBase, ImageKind, Set
 use corten_install::image::{self, Facts, InVenv};
 use corten_layer::tree::Node;
 use corten_oci::{Architecture, Digest, History, ImageConfig, SetId};
-use corten_plan::{ArchiveState, GivenLayer, Installed, LockedBase, LockedImage, LockedWheel, PythonTarget};
+use corten_plan::{ArchiveState, GivenLayer, Installed, LockedBase, LockedDeb, LockedImage, LockedWheel, PythonTarget};
 use corten_store::foreign::{self, ForeignError, Found, Origin, Taken};
 use corten_store::{Key, Store};
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,13 @@ impl BaseImage {
         }
         let history = |_| History { created_by: Some(format!("base {reference}")), ..History::default() };
         self.layers.iter().map(history).collect()
+    }
+
+    /// Its Debian packages: version by name.
+    pub fn packages(&self) -> BTreeMap<&str, (&str, Option<&LockedDeb>)> {
+        let all = self.layers.iter().flat_map(|layer| &layer.installed);
+        let debs = all.filter(|one| one.purl.starts_with("pkg:deb/"));
+        debs.map(|one| (one.name.as_str(), (one.version.as_str(), None))).collect()
     }
 
     /// Has it some version of a Python package where ours are installed?

@@ -42,6 +42,7 @@ pub mod ship;
 mod stale;
 mod start;
 mod tags;
+pub mod upgrade;
 mod weights;
 mod world;
 

@@ -43,8 +43,10 @@ pub struct PlanOptions {
     pub architecture: Architecture,
     /// Every processor that the same image is for; one base has to suit all. Empty: that one alone.
     pub architectures: Vec<Architecture>,
-    /// Pin the base anew.
+    /// Pin everything anew.
     pub renew: bool,
+    /// Pin the base anew, and nothing else.
+    pub upgrade_base: bool,
     /// Refuse to change corten.lock.
     pub locked: bool,
     /// Plan a base with packages of the lock, without the project itself.
@@ -54,6 +56,11 @@ pub struct PlanOptions {
 }
 
 impl PlanOptions {
+    /// Is the base pinned anew?
+    pub fn renews_base(&self) -> bool {
+        self.renew || self.upgrade_base
+    }
+
     /// Every processor that the image is for.
     pub fn platforms(&self) -> Vec<Architecture> {
         if self.architectures.is_empty() { vec![self.architecture] } else { self.architectures.clone() }
@@ -70,6 +77,8 @@ pub struct Planned {
     pub base_image: Option<BaseImage>,
     /// What the wheels run on.
     pub python: PythonTarget,
+    /// Why that base, with its Python, was taken.
+    pub python_why: String,
     /// The wheels.
     pub packages: Packages,
     /// What differs between lock and manifest, one clause each.
@@ -177,7 +186,7 @@ fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result
     let mut base = base::choose(project, &choice.base, options, world)?;
     let python = base::python(&base)?;
     base.packages = debs::added(project, &base, world)?;
-    let host = base::host(project, &choice.base, &base, options.renew, world)?;
+    let host = base::host(project, &choice.base, &base, options.renews_base(), world)?;
     bases::check_python(project, &base.reference, &python.full_version)?;
     let image = images::open(&base, world)?;
     if let Some(image) = &image {
@@ -281,6 +290,7 @@ fn assemble(
         base,
         base_image,
         python,
+        python_why,
         packages,
         out_of_step: Vec::new(),
         start,

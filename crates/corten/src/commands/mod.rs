@@ -73,6 +73,7 @@ fn plan_options(arguments: &ProjectArguments) -> Result<PlanOptions, Failure> {
         architecture: architectures.first().copied().unwrap_or_default(),
         architectures,
         renew: false,
+        upgrade_base: false,
         base: None,
         locked: arguments.locked,
         frozen: arguments.frozen,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use corten_diagnostic::{Failure, Report};
 use corten_flow::build::plan_each;
 use corten_flow::plan::{Planned, estimated_bytecode};
-use corten_flow::{Ignored, World};
+use corten_flow::{Ignored, World, bases, upgrade};
 use corten_plan::{FetchedFile, Op, OwnWheel, SourceFile};
 use serde::Serialize;
 
@@ -45,6 +45,11 @@ struct BaseShape<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
     architecture: &'a str,
+    /// Why that base was taken.
+    why: String,
+    /// In days; absent where the base does not say when it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age: Option<u64>,
     debs: Vec<String>,
 }
 
@@ -96,7 +101,8 @@ pub fn run(arguments: &args::Plan, format: Format, world: &World<'_>) -> Result<
     let planned = plan_each(&arguments.project.folder, &plan_options(&arguments.project)?, world)?;
     let Some(first) = planned.first() else { return Err(Failure::bug("there is no platform").into()) };
     let ignored = first.ignored()?;
-    let mut shapes = planned.iter().map(|planned| shape(planned, &ignored)).collect::<Result<Vec<_>, _>>()?;
+    warn_of_age(first, world);
+    let mut shapes = planned.iter().map(|planned| shape(planned, &ignored, world)).collect::<Result<Vec<_>, _>>()?;
     let texts = shapes.iter().map(text).collect::<Vec<_>>().join("\n\n");
     let mut platforms = shapes.split_off(1);
     let Some(mut shape) = shapes.pop() else { return Err(Failure::bug("there is no platform").into()) };
@@ -105,7 +111,31 @@ pub fn run(arguments: &args::Plan, format: Format, world: &World<'_>) -> Result<
     Ok(0)
 }
 
-fn shape<'a>(planned: &'a Planned, ignored: &'a BTreeMap<String, Ignored>) -> Result<Shape<'a>, Failure> {
+/// By the table that `corten base list` prints.
+fn why(planned: &Planned) -> String {
+    let minor = planned.python.minor();
+    let python = format!("Python {minor}: {}", planned.python_why);
+    match bases::when(&planned.base) {
+        Some(when) => format!("{python}; {} is for {when}", planned.base.variant.name()),
+        None => python,
+    }
+}
+
+/// An old base lacks updates.
+fn warn_of_age(planned: &Planned, world: &World<'_>) {
+    let Some(days) = upgrade::age(&planned.base, world).filter(|days| *days > upgrade::OLD) else { return };
+    let text = format!(
+        "the base {} is {days} days old: `corten lock --upgrade-base` renews it and says which updates are security updates",
+        planned.base.reference
+    );
+    world.events.warning(&text);
+}
+
+fn shape<'a>(
+    planned: &'a Planned,
+    ignored: &'a BTreeMap<String, Ignored>,
+    world: &World<'_>,
+) -> Result<Shape<'a>, Failure> {
     let settings = &planned.project.settings;
     let mut ignored: Vec<IgnoredShape<'_>> = ignored
         .iter()
@@ -134,6 +164,8 @@ fn shape<'a>(planned: &'a Planned, ignored: &'a BTreeMap<String, Ignored>) -> Re
             variant: planned.base.image.is_none().then(|| planned.base.variant.name()),
             digest: planned.base.image.as_ref().map(|image| image.digest.to_string()),
             architecture: planned.base.architecture.go_name(),
+            why: why(planned),
+            age: upgrade::age(&planned.base, world),
             debs: planned.debs(),
         },
         python: &planned.python.full_version,
@@ -206,9 +238,10 @@ fn text(shape: &Shape<'_>) -> String {
     let layers = shape.layers.iter().map(|layer| [bytes(layer), layer.inputs.to_string(), layer.what.to_owned()]);
     let mut text = format!("{} {} as user {}\n\n", shape.name, shape.version, shape.user);
     text.push_str(&rows(["INPUT", "FILES", "LAYER, LOWEST FIRST"], layers.collect()));
-    let BaseShape { reference, variant, digest, architecture, .. } = &shape.base;
+    let BaseShape { reference, variant, digest, architecture, why, age, .. } = &shape.base;
     let what = variant.or(digest.as_deref()).unwrap_or_default();
-    text.push_str(&format!("\n\nBASE {reference} {what} linux/{architecture}\n"));
+    let age = age.map(|days| format!(", {days} days old")).unwrap_or_default();
+    text.push_str(&format!("\n\nBASE {reference} {what} linux/{architecture}{age}\n{why}\n"));
     text.push_str(&columns(&shape.base.debs));
     if !shape.fetched.is_empty() {
         let row = |file: &FetchedShape<'_>| vec![size(file.bytes), format!("/{}", file.path), file.url.to_owned()];

@@ -116,11 +116,12 @@ impl Extra {
 pub struct Archive {
     pub server: FileServer,
     extra: Mutex<Vec<Extra>>,
+    secure: Mutex<Vec<Extra>>,
 }
 
 impl Archive {
     pub fn start() -> Self {
-        let archive = Self { server: FileServer::start(), extra: Mutex::default() };
+        let archive = Self { server: FileServer::start(), extra: Mutex::default(), secure: Mutex::default() };
         archive.publish_for(&["amd64"]);
         archive
     }
@@ -155,8 +156,21 @@ impl Archive {
         self.publish("bookworm", Release::Right);
     }
 
+    /// Publishes newer versions of packages for amd64 in bookworm's security suite.
+    pub fn secure(&self, updates: &[Extra]) {
+        for package in updates {
+            self.server.put(&format!("/debian-security/{}", package.path()).replace('+', "%2B"), package.deb());
+        }
+        *self.secure.lock().unwrap() = updates.to_vec();
+        self.publish("bookworm-security", Release::Right);
+    }
+
     fn extra(&self, suite: &str) -> Vec<Extra> {
-        if suite == "bookworm" { self.extra.lock().unwrap().clone() } else { Vec::new() }
+        match suite {
+            "bookworm" => self.extra.lock().unwrap().clone(),
+            "bookworm-security" => self.secure.lock().unwrap().clone(),
+            _ => Vec::new(),
+        }
     }
 
     /// Publishes a suite's state for amd64; all packages are in main.

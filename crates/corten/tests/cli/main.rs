@@ -32,5 +32,6 @@ mod ship;
 mod tags;
 mod texts;
 mod told;
+mod upgrade;
 mod weights;
 mod world;

@@ -9,6 +9,7 @@ pub mod archive;
 pub mod base;
 pub mod bytecode;
 pub mod certificates;
+pub mod changelog;
 pub mod closure;
 pub mod control;
 pub mod deb;

@@ -17,6 +17,7 @@ use corten_store::{Batch, BlobWriter, Store};
 use crate::base::{self, RunProgram};
 use crate::bytecode::{self, Workshop};
 use crate::convert::Encoding;
+use crate::missing::PackageOf;
 use crate::solve::Made;
 use crate::{app, convert as words, files, own, packages, sdist};
 
@@ -34,6 +35,8 @@ pub struct Capabilities<'a> {
     pub archive: Archive<'a>,
     /// Runs the base's Python, to compile its standard library.
     pub run_program: &'a RunProgram,
+    /// Names the package of something that a build lacks.
+    pub package_of: &'a PackageOf<'a>,
     /// Who listens.
     pub events: &'a dyn Events,
     /// How many threads may work.

@@ -30,7 +30,7 @@ use corten_store::Batch;
 use serde::{Deserialize, Serialize};
 
 use crate::make::{Capabilities, source};
-use crate::missing;
+use crate::missing::{self, PackageOf};
 use crate::root;
 use crate::solve::Made;
 
@@ -80,6 +80,8 @@ pub struct Build<'a> {
     pub limits: Limits,
     /// Bytes that it may write to its file system, which is in memory.
     pub disk: u64,
+    /// Names the package of something that the build lacks.
+    pub package_of: &'a PackageOf<'a>,
     /// The program that becomes pid 1.
     pub helper: Helper,
 }
@@ -118,6 +120,7 @@ pub fn build(
         backend_path: sdist.backend_path.clone(),
         limits: limits(),
         disk: DISK,
+        package_of: capabilities.package_of,
         helper: Helper::default(),
     };
     let at = |failure: Failure| match &sdist.at {
@@ -287,12 +290,16 @@ fn ended(build: &Build<'_>, exit: &Exit, tail: &Tail) -> Result<(), Failure> {
         End::Killed => "it was ended".to_owned(),
     };
     let failure = Failure::input(format!("building {}: {how}{}", build.what, tail.shown()));
-    Err(match (exit.end, missing::package(&tail.text())) {
-        (End::Limit(_), _) => failure.hint("take a version of the package that has a wheel, or build one where it may take more"),
-        (_, Some((absent, deb))) => {
-            failure.hint(format!("it lacks {absent}, which Debian's package {deb} has: build-packages = [\"{deb}\"]"))
+    if let End::Limit(_) = exit.end {
+        return Err(failure.hint("take a version of the package that has a wheel, or build one where it may take more"));
+    }
+    Err(match missing::package(&tail.text(), build.package_of) {
+        Some((sought, deb)) => {
+            failure.hint(format!("it lacks {sought}, which Debian's package {deb} has: build-packages = [\"{deb}\"]"))
         }
-        (_, None) => failure.hint("take a version of the package that has a wheel; a build has no network, and of programs those of `build-packages`"),
+        None => failure.hint(
+            "take a version of the package that has a wheel; a build has no network, and of programs those of `build-packages`: C needs build-packages = [\"build-essential\", \"python3-dev\"]",
+        ),
     })
 }
 

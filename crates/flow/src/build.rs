@@ -4,6 +4,7 @@ use std::path::Path;
 
 use corten_diagnostic::{Failure, Report};
 use corten_engine::{Capabilities, LocalEngine};
+use corten_install::debian::contents::Sought;
 use corten_oci::{Architecture, Descriptor, Digest, Index, MediaType, Platform, Reference, Repository, Tag};
 use corten_plan::{Built, CortenLock, Engine};
 
@@ -201,11 +202,13 @@ fn index(parts: &[Part], world: &World<'_>) -> Result<Option<Descriptor>, Report
 
 fn solve(planned: &Planned, no_cache: bool, world: &World<'_>) -> Result<Built, Report> {
     let sources = Sources::of(&planned.project)?;
+    let package_of = |sought: &Sought| builds::package_of(planned, sought, world);
     let engine = LocalEngine::new(Capabilities {
         store: world.store,
         client: world.client,
         archive: sources.archive(world),
         run_program: &program::run,
+        package_of: &package_of,
         events: world.events,
         jobs: world.jobs,
         reuse: !no_cache,

@@ -9,13 +9,14 @@
 
 use corten_diagnostic::{Failure, Report};
 use corten_engine::convert;
+use corten_install::debian::contents::{self, Sought};
 use corten_install::debian::{self, BaseRequest, lock_base};
-use corten_oci::Architecture;
 use corten_plan::{ArchiveState, LockedBase, LockedBuild, LockedBuilds, LockedWheel, PythonTarget, Sdist, Variant};
 
-use crate::base::{self, Sources};
+use crate::base::{self, HOST, Sources};
 use crate::debs;
 use crate::packages::{Packages, lock_line};
+use crate::plan::Planned;
 use crate::project::Project;
 use crate::remote::mirrored;
 use crate::requirements::Resolver;
@@ -111,14 +112,14 @@ fn fits(base: &LockedBase, project: &Project, target: &Target<'_>) -> bool {
     let asked = debs::names(&project.settings.build_packages);
     let has = base.packages.as_ref().map(|added| added.asked.as_slice()).unwrap_or_default();
     let plain = base.variant == Variant::Slim && base.seeds.is_empty();
-    plain && base.architecture == host() && base.archive.suite == target.base.archive.suite && has == asked
+    plain && base.architecture == HOST && base.archive.suite == target.base.archive.suite && has == asked
 }
 
 fn lock_build_base(project: &Project, target: &Target<'_>, world: &World<'_>) -> Result<LockedBase, Report> {
     let request = BaseRequest {
         suite: &target.base.archive.suite,
         variant: debian::Variant::Slim,
-        architecture: host(),
+        architecture: HOST,
         extra: &[],
         now: u64::try_from(world.now).unwrap_or(0),
         seen: Some(target.base.archive.epoch),
@@ -128,7 +129,7 @@ fn lock_build_base(project: &Project, target: &Target<'_>, world: &World<'_>) ->
     let base = LockedBase {
         reference: format!("debian:{}", locked.suite),
         variant: Variant::Slim,
-        architecture: host(),
+        architecture: HOST,
         python: locked.python,
         glibc: locked.glibc,
         seeds: locked.seeds,
@@ -141,11 +142,24 @@ fn lock_build_base(project: &Project, target: &Target<'_>, world: &World<'_>) ->
     Ok(LockedBase { packages, ..base })
 }
 
-/// The architecture of this machine.
-fn host() -> Architecture {
-    match std::env::consts::ARCH {
-        "aarch64" => Architecture::Arm64,
-        _ => Architecture::Amd64,
+/// Names the package of something that a build lacks. Without an answer the build's error stands all the same.
+pub fn package_of(planned: &Planned, sought: &Sought, world: &World<'_>) -> Option<String> {
+    let state = &planned.base.archive;
+    let request = BaseRequest {
+        suite: &state.suite,
+        variant: debian::Variant::Slim,
+        architecture: HOST,
+        extra: &[],
+        now: u64::try_from(world.now).unwrap_or(0),
+        seen: Some(state.epoch),
+    };
+    let sources = Sources::of(&planned.project).ok()?;
+    match contents::package_of(&sources.archive(world), &request, sought) {
+        Ok(package) => package,
+        Err(error) => {
+            world.events.warning(&format!("which Debian package has {sought} is not known: {error}"));
+            None
+        }
     }
 }
 
@@ -176,7 +190,7 @@ pub fn steps(
         backend: build.backend.clone(),
         backend_path: build.backend_path.clone(),
         requires: locked.requires.into_iter().map(|wheel| from_mirror(project, wheel)).collect(),
-        pure: python.architecture != host(),
+        pure: python.architecture != HOST,
         prefix: VENV.into(),
         python: python.clone(),
     };

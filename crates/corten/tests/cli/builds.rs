@@ -52,6 +52,7 @@ fn build_with(backend: &str) -> Result<(String, Vec<u8>), Failure> {
             output: Some(8 << 20),
         },
         disk: 64 << 20,
+        package_of: &|_| None,
         helper: Helper { program: env!("CARGO_BIN_EXE_corten").into(), ..Helper::default() },
     };
     let output = tempfile::tempfile().unwrap();

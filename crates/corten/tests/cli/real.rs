@@ -34,7 +34,9 @@ pub fn packages() -> Option<Vec<Extra>> {
 
 fn read() -> Vec<Extra> {
     let standard = ask(PYTHON, &["-I", "-S", "-c", MODULES]);
-    let standard = standard.lines().map(|path| file(path, path)).collect();
+    let standard = standard.lines().map(|path| file(path, path));
+    // The interpreter looks for the folder.
+    let standard = standard.chain([("usr/lib/python3.11/lib-dynload/README", b"none".to_vec())]).collect();
     let version = ask(PYTHON, &["-c", "import platform; print(platform.python_version(), end='')"]);
     let version: &str = format!("{version}-6").leak();
     let own = Extra::default();

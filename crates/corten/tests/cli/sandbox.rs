@@ -7,6 +7,7 @@ use crate::archive::Extra;
 use crate::real;
 use crate::sdists::{FILE, sdist};
 use crate::service::{Service, Wheel, digest, wheels};
+use crate::told::refuses;
 
 /// A backend in the project's own tree; `value` is what the module holds that it builds.
 const BACKEND: &str = r#"
@@ -112,4 +113,75 @@ fn a_build_runs_in_a_base_with_the_packages_for_builds() {
     let (base, build) = lock.split_once("\n[build.base]").unwrap();
     assert!(build.contains("name = \"tool\"") && !base.contains("tool"), "{lock}");
     assert_eq!(made(&service), r"'made by a tool\n'");
+}
+
+/// What is said of a build whose `build_wheel` has this body, besides its output, which begins with `output`.
+#[track_caller]
+fn fails(body: &str, said: &str, hint: &str) {
+    let Some(service) = building(body) else { return };
+    service.archive.add(&headers());
+    let output: String = said.lines().skip(1).map(|line| format!("         | {line}\n")).collect();
+    let why = said.lines().next().unwrap();
+    refuses(
+        &service,
+        "build",
+        1,
+        &format!(
+            "\nerror: building tensor 2.0 from tensor-2.0.tar.gz: {why}\n{output}  --> ./uv.lock:12:1\n   |\n12 | name = \"tensor\"\n   | ^^^^^^^^^^^^^^^\nhint: {hint}\n"
+        ),
+    );
+}
+
+/// Packages that the archive's list of files names.
+fn headers() -> Vec<Extra> {
+    let package = |name, path| Extra { name, files: vec![(path, b"x".to_vec())], ..Extra::default() };
+    vec![
+        package("libicu-dev", "usr/include/unicode/utypes.h"),
+        package("libpq-dev", "usr/lib/x86_64-linux-gnu/pkgconfig/libpq.pc"),
+        package("swig", "usr/bin/swig"),
+    ]
+}
+
+/// Ends a build with this text.
+fn says(text: &str) -> String {
+    format!("os.write(2, {text:?}.encode())\nos._exit(1)")
+}
+
+#[test]
+fn what_a_build_lacks_is_named_with_its_package() {
+    const HEADER: &str = "x.cpp:1:10: fatal error: unicode/utypes.h: No such file or directory";
+    const MODULE: &str = "No package 'libpq' found";
+    let ended = |line: &str| format!("it ended with status 1\n{line}");
+    let lacks = |what: &str, deb: &str| {
+        format!("it lacks {what}, which Debian's package {deb} has: build-packages = [\"{deb}\"]")
+    };
+    fails(&says(HEADER), &ended(HEADER), &lacks("the header unicode/utypes.h", "libicu-dev"));
+    fails(&says(MODULE), &ended(MODULE), &lacks("libpq.pc, which pkg-config reads", "libpq-dev"));
+    fails(
+        "raise SystemExit(f'sh: 1: swig: not found')",
+        "it ended with status 1\nsh: 1: swig: not found",
+        &lacks("the program swig", "swig"),
+    );
+    fails(
+        "try:\n    subprocess.run(['gcc'])\nexcept OSError as error:\n    raise SystemExit(str(error))",
+        "it ended with status 1\n[Errno 2] No such file or directory: 'gcc'",
+        &lacks("the program gcc", "build-essential"),
+    );
+    fails(&says("absent.h"), &ended("absent.h"), OTHERWISE);
+}
+
+const OTHERWISE: &str = "take a version of the package that has a wheel; a build has no network, and of programs those of \
+                         `build-packages`: C needs build-packages = [\"build-essential\", \"python3-dev\"]";
+
+#[test]
+fn without_the_archive_a_failed_build_is_told_all_the_same() {
+    let Some(service) = building(&says("x.c:1:1: fatal error: absent.h: No such file or directory")) else { return };
+    let ran = service.run("build");
+    assert_eq!(ran.status, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains(OTHERWISE), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("warning  which Debian package has the header absent.h is not known: "),
+        "{}",
+        ran.stderr
+    );
 }

@@ -11,6 +11,7 @@ pub mod bytecode;
 pub mod certificates;
 pub mod changelog;
 pub mod closure;
+pub mod contents;
 pub mod control;
 pub mod deb;
 pub mod dpkg;

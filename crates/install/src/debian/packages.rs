@@ -17,9 +17,9 @@ use super::universe::{Id, Universe};
 use crate::fetch::{self, Download};
 
 /// A line of `Contents`; Debian 12's longest has about 400 bytes.
-const LONGEST_LINE: u64 = 1 << 16;
+pub(super) const LONGEST_LINE: u64 = 1 << 16;
 /// Bytes of `Contents`, unpacked. Debian 12's has 150 MB.
-const LONGEST_CONTENTS: u64 = 4 << 30;
+pub(super) const LONGEST_CONTENTS: u64 = 4 << 30;
 
 /// What is added to a base.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +109,13 @@ pub fn files_of_packages(
     request: &BaseRequest<'_>,
     names: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, String>, ArchiveError> {
+    let contents = contents(archive, request)?;
+    search(BufReader::new(contents.take(LONGEST_CONTENTS)), names, request.architecture)
+        .map_err(|source| ArchiveError::Index { suite: request.suite.to_owned(), source: source.into() })
+}
+
+/// The main suite's `Contents`, unpacked.
+pub(super) fn contents(archive: &Archive<'_>, request: &BaseRequest<'_>) -> Result<impl Read, ArchiveError> {
     let [main, ..] = archive.wanted(request.suite);
     let release = archive.release(&main, request)?;
     let path = format!("main/Contents-{}.gz", request.architecture.go_name());
@@ -121,10 +128,8 @@ pub fn files_of_packages(
         what: format!("contents of the packages of {}", request.suite),
     };
     fetch::fetch(archive.client, archive.store, &download, archive.events)?;
-    let contents = corten_layer::xz::reader(&path, archive.store.read(&file.digest)?);
-    let found = contents
-        .and_then(|contents| search(BufReader::new(contents.take(LONGEST_CONTENTS)), names, request.architecture));
-    found.map_err(|source| ArchiveError::Index { suite: request.suite.to_owned(), source: source.into() })
+    corten_layer::xz::reader(&path, archive.store.read(&file.digest)?)
+        .map_err(|source| ArchiveError::Index { suite: request.suite.to_owned(), source: source.into() })
 }
 
 /// Lines are `usr/lib/x86_64-linux-gnu/libGL.so.1    libs/libgl1,…`: a path, blanks, sections with packages.

@@ -14,6 +14,7 @@ mod elf;
 mod findings;
 mod flags;
 mod ground;
+mod hostile;
 mod images;
 mod indexes;
 mod init;

@@ -15,7 +15,7 @@ const NEEDS: &str =
 
 /// Names the files of every module that a build here can want; those of C apart, which all have another in Python.
 const MODULES: &str = "
-import base64, csv, encodings.idna, encodings.latin_1, hashlib, importlib.metadata, json, mmap, platform, py_compile, re
+import base64, csv, encodings.cp437, encodings.idna, encodings.latin_1, hashlib, importlib.metadata, json, mmap, platform, py_compile, re
 import runpy, shutil, socket, stringprep, subprocess, sys, tempfile, threading, time, traceback, zipfile
 files = {getattr(module, '__file__', None) for module in sys.modules.values()}
 print('\\n'.join(sorted(file for file in files if file and file.endswith('.py'))))

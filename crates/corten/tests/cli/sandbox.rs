@@ -57,7 +57,7 @@ fn tool() -> Extra {
 }
 
 /// A service whose tensor has to be built, with all that it is built in; none where nothing can be built.
-fn building(body: &str) -> Option<Service> {
+pub fn building(body: &str) -> Option<Service> {
     static TEMPLATE: OnceLock<Option<Service>> = OnceLock::new();
     let template = TEMPLATE.get_or_init(|| {
         let service = Service::new();

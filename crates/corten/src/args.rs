@@ -90,6 +90,20 @@ pub enum Command {
     Store(Store),
 }
 
+impl Command {
+    /// Which project, where there is one that settings are read of.
+    pub fn project(&self) -> Option<&ProjectArguments> {
+        match self {
+            Self::Ship(ship) => Some(&ship.project),
+            Self::Build(build) => Some(&build.project),
+            Self::Plan(plan) => Some(&plan.project),
+            Self::Lock(lock) => Some(&lock.project),
+            Self::Check(check) => Some(&check.project),
+            Self::Init(_) | Self::Sbom(_) | Self::Images | Self::Schema | Self::Store(_) => None,
+        }
+    }
+}
+
 /// Which project, and what of it.
 #[derive(Debug, Clone, Args)]
 pub struct ProjectArguments {
@@ -114,6 +128,9 @@ pub struct ProjectArguments {
     /// Take the project's lock as it is, also where it is out of step with pyproject.toml.
     #[arg(long)]
     pub frozen: bool,
+    /// Only say what each setting is, where that comes from, and what it does.
+    #[arg(long)]
+    pub explain_settings: bool,
 }
 
 /// Which way to build.

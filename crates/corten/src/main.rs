@@ -7,7 +7,7 @@ mod surroundings;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::args::Arguments;
 
@@ -16,8 +16,9 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == corten_flow::SANDBOX_ARGUMENT) {
         return corten_flow::sandbox_init().into();
     }
-    let arguments = Arguments::parse();
-    match commands::run(&arguments) {
+    let matches = Arguments::command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match commands::run(&arguments, &matches) {
         Ok(status) => ExitCode::from(status),
         Err(report) => {
             render::say(&render::error::error(&report));

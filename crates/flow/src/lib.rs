@@ -13,6 +13,7 @@ pub mod check;
 mod context;
 mod credentials;
 mod debs;
+pub mod explain;
 mod files;
 mod git;
 mod images;

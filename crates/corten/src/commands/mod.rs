@@ -3,6 +3,7 @@
 mod base;
 mod build;
 mod check;
+mod explain;
 mod images;
 mod init;
 mod lock;
@@ -15,6 +16,7 @@ mod sbom;
 mod ship;
 mod store;
 
+use clap::ArgMatches;
 use corten_diagnostic::{Failure, Report};
 use corten_flow::ProjectOptions;
 use corten_flow::plan::PlanOptions;
@@ -28,7 +30,7 @@ use crate::render::print;
 use crate::surroundings::Surroundings;
 
 /// Runs the command; the status is 0, or 1 where the answer is no.
-pub fn run(arguments: &Arguments) -> Result<u8, Report> {
+pub fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Report> {
     if matches!(arguments.command, Command::Schema) {
         print(&format!("{:#}", corten_frontend::settings::schema()))?;
         return Ok(0);
@@ -36,6 +38,10 @@ pub fn run(arguments: &Arguments) -> Result<u8, Report> {
     let surroundings = Surroundings::new(&arguments.global)?;
     let world = surroundings.world();
     let format = arguments.global.format;
+    if let Some(project) = arguments.command.project().filter(|project| project.explain_settings) {
+        let of_command = matches.subcommand().map_or(matches, |(_, matches)| matches);
+        return explain::run(project, explain::flags(&arguments.global, project, of_command), format, &world);
+    }
     match &arguments.command {
         Command::Ship(ship) => ship::run(ship, format, &world),
         Command::Build(build) => build::run(build, format, &world),

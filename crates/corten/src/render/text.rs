@@ -47,6 +47,26 @@ pub fn table(rows: &[Vec<String>], right: &[usize]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// A text in lines of at most `width` characters, broken at blanks; a longer word has a line of its own, broken where it must be.
+pub fn lines(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(8);
+    let mut lines: Vec<String> = vec![String::new()];
+    for word in text.split(' ') {
+        let letters: Vec<char> = word.chars().collect();
+        for (at, piece) in letters.chunks(width).enumerate() {
+            let piece: String = piece.iter().collect();
+            let Some(line) = lines.last_mut() else { continue };
+            let fits = line.chars().count() + 1 + piece.chars().count() <= width;
+            match (line.is_empty(), at == 0 && fits) {
+                (true, _) => line.push_str(&piece),
+                (false, true) => line.push_str(&format!(" {piece}")),
+                (false, false) => lines.push(piece),
+            }
+        }
+    }
+    lines
+}
+
 /// Items beside and below each other, as many columns as fit into 100 characters, read downwards as `ls` has them.
 pub fn columns(items: &[String]) -> String {
     let widest = items.iter().map(|item| item.chars().count()).max().unwrap_or(0) + 2;
@@ -65,6 +85,13 @@ mod tests {
         let items: Vec<String> = ["a", "b", "c", "d", &"e".repeat(30)].map(str::to_owned).into();
         assert_eq!(columns(&items), format!("a  c  {}\nb  d", "e".repeat(30)));
         assert_eq!(columns(&[]), "");
+    }
+
+    #[test]
+    fn no_line_is_longer_than_asked_and_no_word_is_lost() {
+        assert_eq!(lines("one two three", 9), ["one two", "three"]);
+        assert_eq!(lines("a 1234567890123456789 b", 10), ["a", "1234567890", "123456789", "b"]);
+        assert_eq!(lines("", 10), [""]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod debs;
 mod determinism;
 mod disk;
 mod elf;
+mod explain;
 mod findings;
 mod flags;
 mod ground;

@@ -68,6 +68,7 @@ mod keys;
 mod project;
 mod schema;
 mod sections;
+mod stated;
 mod table;
 mod value;
 mod write;
@@ -84,6 +85,7 @@ use corten_plan::{Compression, Variant};
 pub use base::{Base, ImageBase, ImageKind};
 pub use project::Project;
 pub use schema::schema;
+pub use stated::{Stated, stated};
 pub use value::words;
 pub use write::{Line, has_settings, settings_text, with_section, without_section};
 

@@ -39,7 +39,7 @@ pub fn settings_text(head: &[String], lines: &[Line], section: bool) -> String {
 }
 
 /// As TOML, on one line: a string of JSON is a basic string of TOML but for DEL.
-fn inline(value: &Value) -> String {
+pub(super) fn inline(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
         Value::Object(table) => {

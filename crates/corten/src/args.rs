@@ -66,7 +66,7 @@ pub enum Command {
     Init(Init),
     /// List the bases there are, or make one that several projects stand on.
     Base(Base),
-    /// Renew the pins of corten.lock: the base's packages as the archive has them now.
+    /// Renew the pins of corten.lock; make pylock.toml where the project has no lock.
     Lock(Lock),
     /// Build, and say what the checks find.
     Check(Check),
@@ -99,7 +99,7 @@ impl Command {
             Self::Plan(plan) => Some(&plan.project),
             Self::Lock(lock) => Some(&lock.project),
             Self::Check(check) => Some(&check.project),
-            Self::Init(_) | Self::Sbom(_) | Self::Images | Self::Schema | Self::Store(_) => None,
+            _ => None,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::once::Once;
 use crate::plan::{PlanOptions, Planned, plan};
 use crate::upgrade::{self, PackageChange};
 use crate::world::World;
-use crate::{builds, lock, program, project, tags};
+use crate::{builds, lock, program, project, tags, unlocked};
 
 /// What is asked of a build.
 #[derive(Debug, Clone, Default)]
@@ -105,8 +105,12 @@ pub struct Relocked {
     pub packages: Vec<PackageChange>,
 }
 
-/// Pins everything anew, or the base alone, and writes corten.lock: what changed.
+/// Locks what nobody has locked, pins everything anew, or the base alone, and writes corten.lock: what changed.
 pub fn lock(folder: &Path, options: &PlanOptions, world: &World<'_>) -> Result<Relocked, Report> {
+    let mut changed = match options.upgrade_base {
+        true => Vec::new(),
+        false => unlocked::lock(folder, options, world)?,
+    };
     let locked = project::corten_lock(folder)?.map(|lock| lock.bases).unwrap_or_default();
     let mut architectures = options.platforms();
     architectures.extend(locked.iter().map(|base| base.architecture));
@@ -114,13 +118,16 @@ pub fn lock(folder: &Path, options: &PlanOptions, world: &World<'_>) -> Result<R
     architectures.dedup();
     let renew = !options.upgrade_base;
     let planned = plan_each(folder, &PlanOptions { renew, architectures, ..options.clone() }, world)?;
-    let Some((lock, changes)) = whole_lock(&planned) else { return Ok(Relocked::default()) };
+    let Some((lock, changes)) = whole_lock(&planned) else {
+        return Ok(Relocked { changes: changed, packages: Vec::new() });
+    };
     let packages = match planned.first().filter(|_| options.upgrade_base) {
         Some(first) => upgrade::changes(&first.project, &locked, &lock.bases, world)?,
         None => Vec::new(),
     };
     lock::write(folder, &lock)?;
-    Ok(Relocked { changes, packages })
+    changed.extend(changes);
+    Ok(Relocked { changes: changed, packages })
 }
 
 /// Plans every platform, before anything is built for one.

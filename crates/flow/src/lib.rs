@@ -43,6 +43,7 @@ pub mod ship;
 mod stale;
 mod start;
 mod tags;
+mod unlocked;
 pub mod upgrade;
 mod weights;
 mod world;

@@ -32,7 +32,7 @@ use crate::packages::{Packages, Wish, packages};
 use crate::project::{Project, ProjectOptions};
 use crate::tags::{Origin, rfc3339};
 use crate::world::World;
-use crate::{base, bases, builds, stale, start, weights};
+use crate::{base, bases, builds, stale, start, unlocked, weights};
 
 /// What is asked of a plan.
 #[derive(Debug, Clone, Default)]
@@ -180,6 +180,7 @@ fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result
         package: settings.package.as_ref().map(|package| package.value.clone()),
         ..Asked::default()
     };
+    let asked = unlocked::still_asked(&project.lock, asked)?;
     let all = options.platforms();
     let wanted = bases::Wanted { asked: &asked, architectures: &all, renew: options.renew };
     let choice = bases::choose(project, &wanted, world)?;

@@ -353,7 +353,9 @@ fn no_included(lock: &LockText, name: &str) -> Failure {
 fn nothing_to_build(folder: &Path) -> Failure {
     let failure = Failure::input(format!("there is nothing to build in {}: no lock", folder.display()));
     match folder.join("pyproject.toml").is_file() {
-        true => failure.hint("`uv lock` writes uv.lock from pyproject.toml"),
+        true => failure.hint(
+            "`corten lock` makes pylock.toml from pyproject.toml; or `uv lock` uv.lock, or your own tool its lock",
+        ),
         false => failure.hint(format!("a project has pyproject.toml and a lock: {}", readable())),
     }
 }

@@ -4,7 +4,7 @@
 use std::io::Read;
 
 use corten_diagnostic::{Failure, Report};
-use corten_frontend::settings::Setting;
+use corten_frontend::settings::{Setting, Settings};
 use corten_install::fetch::{Download, fetch};
 use corten_install::python::index;
 use corten_net::{Request, Url};
@@ -18,7 +18,12 @@ const LONGEST: u64 = 64 << 30;
 
 /// An address under the project's mirrors: the longest beginning that fits wins.
 pub fn mirrored(project: &Project, url: &str) -> String {
-    through(&project.settings.index.mirrors, url).unwrap_or_else(|| url.to_owned())
+    mirrored_by(&project.settings, url)
+}
+
+/// The same where there is no project yet.
+pub fn mirrored_by(settings: &Settings, url: &str) -> String {
+    through(&settings.index.mirrors, url).unwrap_or_else(|| url.to_owned())
 }
 
 /// The same for Debian's archive, whose default address has no TLS: a mirror for `https://` means it, too.

@@ -34,6 +34,7 @@ mod ship;
 mod tags;
 mod texts;
 mod told;
+mod unlocked;
 mod upgrade;
 mod weights;
 mod world;

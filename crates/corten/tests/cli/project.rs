@@ -15,7 +15,7 @@ fn a_folder_with_nothing_to_build() {
         1,
         "
 error: there is nothing to build in .: no lock
-hint: `uv lock` writes uv.lock from pyproject.toml
+hint: `corten lock` makes pylock.toml from pyproject.toml; or `uv lock` uv.lock, or your own tool its lock
 ",
     );
     for file in ["pyproject.toml", "corten.toml"] {

@@ -17,6 +17,7 @@ use crate::bases::{self, BASES, Choice, Wanted};
 use crate::context::{Context, count, walk};
 use crate::files::sources;
 use crate::project::{self, Project, ProjectOptions};
+use crate::unlocked::{self, is_unpinned};
 use crate::world::World;
 
 /// A folder of which nobody has said anything.
@@ -130,7 +131,10 @@ struct Read {
 
 fn locked(folder: &Path, plain: &Texts, world: &World<'_>) -> Result<Locked, Failure> {
     if !project::has_lock(folder)? {
-        return Ok(Locked::No(Lock::Missing { from: source(folder) }));
+        return Ok(Locked::No(match unlocked::wanted(folder) {
+            Ok(from) => Lock::Missing { from },
+            Err(failure) => Lock::Wrong(failure),
+        }));
     }
     let options = ProjectOptions { frontend: Some(Frontend::Native), ..ProjectOptions::default() };
     let project = match Project::with_texts(folder, plain, &options, &Nobody) {
@@ -165,18 +169,6 @@ fn locked(folder: &Path, plain: &Texts, world: &World<'_>) -> Result<Locked, Fai
 
 fn wish() -> Lock {
     Lock::Missing { from: Some("requirements.txt") }
-}
-
-/// Requirements that are a wish rather than a lock.
-fn is_unpinned(failure: &str) -> bool {
-    failure.contains("not pinned to a version")
-}
-
-/// What a lock can be made of.
-fn source(folder: &Path) -> Option<&'static str> {
-    ["pyproject.toml", "requirements.in", "requirements.txt", "setup.cfg", "setup.py"]
-        .into_iter()
-        .find(|name| folder.join(name).is_file())
 }
 
 /// The packages that the project names itself; what those need is not known without a lock.

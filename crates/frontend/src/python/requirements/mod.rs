@@ -184,7 +184,7 @@ impl<'a> Reader<'a> {
         };
         let lock = self.lock.path.display();
         Err(self.lock.failure(message).at(first.at.clone()).hint(format!(
-            "lock them: `uv pip compile --generate-hashes {lock} -o requirements.lock.txt`, or move to a uv project (`uv init`, `uv add -r {lock}`)"
+            "`corten lock` makes pylock.toml of them; or `uv pip compile --generate-hashes {lock} -o requirements.lock.txt`"
         )))
     }
 

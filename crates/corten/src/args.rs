@@ -99,6 +99,7 @@ impl Command {
             Self::Plan(plan) => Some(&plan.project),
             Self::Lock(lock) => Some(&lock.project),
             Self::Check(check) => Some(&check.project),
+            Self::Base(Base { command: BaseCommand::Build(build) }) => Some(&build.project),
             _ => None,
         }
     }

@@ -39,7 +39,10 @@ pub fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Report> {
     let world = surroundings.world();
     let format = arguments.global.format;
     if let Some(project) = arguments.command.project().filter(|project| project.explain_settings) {
-        let of_command = matches.subcommand().map_or(matches, |(_, matches)| matches);
+        let mut of_command = matches;
+        while let Some((_, matches)) = of_command.subcommand() {
+            of_command = matches;
+        }
         return explain::run(project, explain::flags(&arguments.global, project, of_command), format, &world);
     }
     match &arguments.command {

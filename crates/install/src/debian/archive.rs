@@ -141,7 +141,7 @@ fn choose(universe: &Universe<'_>, debian: &Debian, request: &BaseRequest<'_>) -
     if !request.extra.is_empty() {
         let met = variant.met();
         let extra = request.extra.iter().map(String::as_str).filter(|name| !met.contains(name)).collect();
-        let extra = solver::Request { wanted: extra, cut: variant.cut(), met, installed: chosen.clone() };
+        let extra = solver::Request { wanted: extra, cut: variant.cut_of_added(), met, installed: chosen.clone() };
         chosen.extend(solver::solve(universe, &extra)?);
         chosen.sort_by_key(|id| universe.name(*id));
     }

@@ -96,7 +96,7 @@ pub fn configuration(certificates: &[Certificate]) -> String {
 }
 
 /// As `update-ca-certificates` spells it.
-fn pem_name(name: &str) -> String {
+pub(super) fn pem_name(name: &str) -> String {
     let base = name.rsplit('/').next().unwrap_or(name);
     let base = base.strip_suffix(".crt").unwrap_or(base);
     let spelled = base.chars().map(|letter| match letter {
@@ -105,6 +105,19 @@ fn pem_name(name: &str) -> String {
         other => other,
     });
     spelled.collect::<String>() + ".pem"
+}
+
+/// Every certificate of a bundle, as DER. What cannot be read is left out.
+pub(super) fn all_certificates(pem: &[u8]) -> Vec<Vec<u8>> {
+    const END: &[u8] = b"-----END CERTIFICATE-----";
+    let mut found = Vec::new();
+    let mut rest = pem;
+    while let Some(end) = memchr::memmem::find(rest, END) {
+        let (one, after) = rest.split_at(end + END.len());
+        found.extend(first_certificate(one));
+        rest = after;
+    }
+    found
 }
 
 fn first_certificate(pem: &[u8]) -> Option<Vec<u8>> {

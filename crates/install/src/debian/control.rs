@@ -30,7 +30,11 @@ impl Control {
             if fields.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
                 return Err(format!("its control file has two fields {name}"));
             }
-            fields.push((name.to_owned(), value.trim().to_owned()));
+            fields.push((name.to_owned(), value.trim_start().to_owned()));
+        }
+        // As dpkg does: a blank at the end of a line that goes on stays.
+        for (_, value) in &mut fields {
+            value.truncate(value.trim_end().len());
         }
         Ok(Self { fields })
     }
@@ -87,10 +91,10 @@ mod tests {
     #[test]
     fn a_stanza_keeps_its_order_and_lines() {
         let control = Control::parse(
-            "Package: a\nMulti-Arch: same\nArchitecture: amd64\nConffiles:\n /etc/a 1\nDescription: b\n c\n .\n d\n",
+            "Package: a\nMulti-Arch: same\nArchitecture: amd64\nConffiles:\n /etc/a 1\nDescription: b \n c\n .\n d \n",
         )
         .unwrap();
-        assert_eq!(control.get("description"), Some("b\n c\n .\n d"));
+        assert_eq!(control.get("description"), Some("b \n c\n .\n d"));
         assert_eq!(control.file_name(), "a:amd64");
         let mut text = String::new();
         control.fields().for_each(|(name, value)| write_field(&mut text, name, value));

@@ -15,13 +15,21 @@ pub(super) struct FakeDeb {
     members: Vec<(String, Vec<u8>)>,
     files: Vec<(Entry, Vec<u8>)>,
     name: String,
+    version: String,
 }
 
 impl FakeDeb {
     /// A package of version 1-1 for amd64.
     pub(super) fn new(name: &str) -> Self {
         let control = format!("Package: {name}\nVersion: 1-1\nArchitecture: amd64\nDescription: a test\n");
-        Self { control, name: name.to_owned(), ..Self::default() }
+        Self { control, name: name.to_owned(), version: "1-1".to_owned(), ..Self::default() }
+    }
+
+    /// Of another version.
+    pub(super) fn version(mut self, version: &str) -> Self {
+        self.control = self.control.replace("Version: 1-1", &format!("Version: {version}"));
+        self.version = version.to_owned();
+        self
     }
 
     pub(super) fn field(mut self, line: &str) -> Self {
@@ -71,7 +79,7 @@ impl FakeDeb {
 
     /// Writes the .deb below a folder.
     pub(super) fn write(&self, folder: &Path) -> DebFile {
-        write_parts(folder, &self.name, &self.parts())
+        DebFile { version: self.version.clone(), ..write_parts(folder, &self.name, &self.parts()) }
     }
 }
 

@@ -64,7 +64,7 @@ pub fn write_cache(tree: &Tree, architecture: Architecture, generator: &str) -> 
 pub(super) fn library_directories(tree: &Tree, architecture: Architecture) -> Vec<String> {
     let triplet = architecture.triplet();
     let mut spelled = Vec::new();
-    read_configuration(tree, "/etc/ld.so.conf", INCLUDE_DEPTH, &mut spelled);
+    read_configuration(tree, "/etc/ld.so.conf", INCLUDE_DEPTH, &mut spelled, &mut BTreeSet::new());
     let trusted = [format!("/lib/{triplet}"), format!("/usr/lib/{triplet}"), "/lib".into(), "/usr/lib".into()];
     spelled.extend(trusted);
     let mut seen = BTreeSet::new();
@@ -75,8 +75,16 @@ pub(super) fn library_directories(tree: &Tree, architecture: Architecture) -> Ve
     spelled
 }
 
-fn read_configuration(tree: &Tree, file: &str, depth: usize, directories: &mut Vec<String>) {
-    let Some(content) = tree.read(file) else { return };
+/// Every file is read once (`seen`): files that include each other would take a while.
+fn read_configuration(
+    tree: &Tree,
+    file: &str,
+    depth: usize,
+    directories: &mut Vec<String>,
+    seen: &mut BTreeSet<LayerPath>,
+) {
+    let Some(found) = LayerPath::new(file).ok().and_then(|path| tree.resolve(&path)) else { return };
+    let Some(content) = tree.content(&found).filter(|_| seen.insert(found.clone())) else { return };
     for line in String::from_utf8_lossy(content).lines() {
         let line = line.split('#').next().unwrap_or_default().trim();
         let words: Vec<_> = line.split_ascii_whitespace().collect();
@@ -85,7 +93,7 @@ fn read_configuration(tree: &Tree, file: &str, depth: usize, directories: &mut V
             ["include", patterns @ ..] => {
                 for file in patterns.iter().flat_map(|pattern| glob(tree, pattern)) {
                     if depth > 0 {
-                        read_configuration(tree, &file, depth - 1, directories);
+                        read_configuration(tree, &file, depth - 1, directories, seen);
                     }
                 }
             }

@@ -39,22 +39,31 @@ pub fn lock_packages(
     request: &BaseRequest<'_>,
     base: &[LockedDeb],
 ) -> Result<AddedPackages, ArchiveError> {
-    let part = |name: &&String| is_partial(name) && base.iter().any(|deb| deb.name == **name);
-    if let Some(package) = request.extra.iter().find(part).filter(|_| request.variant == Variant::Distroless) {
-        return Err(ArchiveError::Partial { package: package.clone() });
-    }
     let suites = archive.suites(request)?;
     let epoch = suites.iter().map(|suite| suite.release.date).max().unwrap_or(0);
     not_older(request, epoch)?;
     let universe = Universe::new(suites.iter().map(|suite| (&suite.index, suite.mirror)));
+    let chosen = choose(&universe, request, base)?;
+    Ok(AddedPackages { epoch, debs: chosen.iter().filter_map(|id| locked(&universe, *id)).collect() })
+}
+
+/// As [`lock_packages`], from indexes that are at hand.
+///
+/// # Errors
+/// When a package does not exist or fit, or needs another version than the base has.
+pub fn choose(universe: &Universe<'_>, request: &BaseRequest<'_>, base: &[LockedDeb]) -> Result<Vec<Id>, ArchiveError> {
+    let part = |name: &&String| is_partial(name) && base.iter().any(|deb| deb.name == **name);
+    if let Some(package) = request.extra.iter().find(part).filter(|_| request.variant == Variant::Distroless) {
+        return Err(ArchiveError::Partial { package: package.clone() });
+    }
     let installed: Vec<Id> = base.iter().filter_map(|deb| universe.find(&deb.name)).collect();
     let met = request.variant.met();
     let wanted = request.extra.iter().map(String::as_str).filter(|name| !met.contains(name)).collect();
-    let cut = request.variant.cut();
-    let chosen = solver::solve(&universe, &solver::Request { wanted, cut, met, installed: installed.clone() })?;
-    let fit = Fit { universe: &universe, base, installed: &installed, chosen: &chosen, request };
+    let cut = request.variant.cut_of_added();
+    let chosen = solver::solve(universe, &solver::Request { wanted, cut, met, installed: installed.clone() })?;
+    let fit = Fit { universe, base, installed: &installed, chosen: &chosen, request };
     chosen.iter().try_for_each(|id| fit.check(*id))?;
-    Ok(AddedPackages { epoch, debs: chosen.iter().filter_map(|id| locked(&universe, *id)).collect() })
+    Ok(chosen)
 }
 
 /// The solver counts the base's packages as the archive has them now; those of the base may be older.
@@ -70,7 +79,7 @@ impl Fit<'_> {
     fn check(&self, id: Id) -> Result<(), ArchiveError> {
         let package = self.universe.name(id);
         for group in self.universe.needs(id).map_err(SolveError::from)? {
-            let dropped = self.request.variant.cut().drops(package, &group)
+            let dropped = self.request.variant.cut_of_added().drops(package, &group)
                 || group.iter().any(|relation| self.request.variant.met().contains(&relation.name));
             if dropped || group.iter().any(|relation| self.is_met(relation)) {
                 continue;

@@ -83,6 +83,14 @@ impl Variant {
         }
     }
 
+    /// Which dependencies of packages beside the base are dropped.
+    pub fn cut_of_added(self) -> Cut {
+        match self {
+            Self::Distroless => Cut::Scripts,
+            Self::Slim => Cut::Nothing,
+        }
+    }
+
     /// Packages that count as there although they are not.
     pub fn met(self) -> &'static [&'static str] {
         match self {

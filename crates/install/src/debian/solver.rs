@@ -38,6 +38,9 @@ pub enum Cut {
     Nothing,
     /// Those onto packages that exist to configure other packages. Libraries and data are never dropped.
     Configuration,
+    /// Those onto packages that maintainer scripts alone use, for packages beside a base of which nobody knows what
+    /// their programs do: Perl, awk and an editor's wrapper may well be what they run.
+    Scripts,
 }
 
 /// Packages that exist to configure others: what needs them needs them only in its maintainer scripts.
@@ -62,18 +65,48 @@ const CONFIGURATION: [&str; 18] = [
     "usrmerge",
 ];
 
+/// Of them those that no program runs while the image is at work.
+const SCRIPTS: [&str; 13] = [
+    "adduser",
+    "cdebconf",
+    "debconf",
+    "debconf-2.0",
+    "dpkg",
+    "init-system-helpers",
+    "install-info",
+    "lsb-base",
+    "passwd",
+    "sysvinit-utils",
+    "ucf",
+    "usr-is-merged",
+    "usrmerge",
+];
+
 impl Cut {
     /// Is the dependency of `from` on `group` dropped?
     pub(super) fn drops(self, from: &str, group: &Group<'_>) -> bool {
         let Some(first) = group.first() else { return true };
-        self == Self::Configuration
-            && (CONFIGURATION.contains(&first.name)
-                // update-passwd alone is linked against it, and is not kept.
-                || (from == "base-passwd" && first.name == "libselinux1")
-                // Its postinst calls mountpoint.
-                || (from.starts_with("openjdk-") && first.name == "util-linux")
-                || (from == "dpkg" && first.name == "tar"))
+        match self {
+            Self::Nothing => false,
+            Self::Configuration => {
+                CONFIGURATION.contains(&first.name)
+                    // update-passwd alone is linked against it, and is not kept.
+                    || (from == "base-passwd" && first.name == "libselinux1")
+                    || is_for_mountpoint(from, first.name)
+                    || (from == "dpkg" && first.name == "tar")
+            }
+            // Who asks for one of them means to use it; dpkg-dev asks dpkg which processor it is for.
+            Self::Scripts => {
+                let is_used = SCRIPTS.contains(&from) || (from == "libdpkg-perl" && first.name == "dpkg");
+                (SCRIPTS.contains(&first.name) && !is_used) || is_for_mountpoint(from, first.name)
+            }
+        }
     }
+}
+
+/// The postinst of Java calls mountpoint.
+fn is_for_mountpoint(from: &str, name: &str) -> bool {
+    from.starts_with("openjdk-") && name == "util-linux"
 }
 
 /// Why requests cannot be met.
@@ -390,6 +423,38 @@ mod tests {
         ];
         assert_eq!(chosen(&packages, &["ffmpeg"]).unwrap(), ["codec", "ffmpeg"]);
         assert_eq!(chosen(&packages, &["ffmpeg", "all-codecs"]).unwrap(), ["all-codecs", "codec-extra", "ffmpeg"]);
+    }
+
+    /// git runs Perl, and perl is links to what perl-base has.
+    #[test]
+    fn packages_beside_a_base_keep_the_programs_that_they_run() {
+        let packages = [
+            ("git", "Depends: perl, mawk | gawk"),
+            ("perl", "Depends: perl-base (= 1), dpkg"),
+            ("perl-base", "Pre-Depends: dpkg"),
+            ("mawk", ""),
+            ("dpkg", "Depends: tar"),
+            ("tar", ""),
+            ("dpkg-dev", "Depends: libdpkg-perl"),
+            ("libdpkg-perl", "Depends: dpkg"),
+            ("x11", "Depends: lsb-base, debconf (>= 1) | debconf-2.0"),
+            ("lsb-base", "Depends: sysvinit-utils"),
+            ("sysvinit-utils", ""),
+            ("debconf", "Depends: perl-base"),
+            ("adduser", "Depends: passwd"),
+            ("passwd", ""),
+        ];
+        let packages: Vec<(String, String)> = packages.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
+        let index = index(&packages);
+        let universe = Universe::new([(&index, Mirror::Main)]);
+        let chosen = |name| {
+            let request = Request { wanted: vec![name], cut: Cut::Scripts, ..Request::default() };
+            solve(&universe, &request).unwrap().into_iter().map(|id| universe.name(id)).collect::<Vec<_>>()
+        };
+        assert_eq!(chosen("git"), ["git", "mawk", "perl", "perl-base"]);
+        assert_eq!(chosen("x11"), ["x11"]);
+        assert_eq!(chosen("dpkg-dev"), ["dpkg", "dpkg-dev", "libdpkg-perl", "tar"]);
+        assert_eq!(chosen("adduser"), ["adduser", "passwd"]);
     }
 
     #[test]

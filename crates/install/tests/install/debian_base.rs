@@ -8,10 +8,12 @@ use std::process::{Command, Output, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use corten_diagnostic::Nobody;
-use corten_install::debian::base::{Base, BaseOptions, NodeKind, build_base};
+use corten_install::debian::base::{Base, BaseOptions, ExtraOptions, NodeKind, add_packages, build_base};
 use corten_install::debian::bytecode::{Invocation, OwnInterpreter};
 use corten_install::debian::deb::DebFile;
-use corten_install::debian::{Archive, BaseRequest, Keyring, LockedBase, Mirrors, Variant, fetch_debs, lock_base};
+use corten_install::debian::{
+    Archive, BaseRequest, Keyring, LockedBase, LockedDeb, Mirrors, Variant, fetch_debs, lock_base, lock_packages,
+};
 use corten_layer::tar::TarReader;
 use corten_layer::write::{Compression, LayerWriter};
 use corten_net::{Client, Settings};
@@ -37,20 +39,32 @@ assert difflib.ndiff.__code__.co_filename == difflib.__file__ == difflib.__spec_
 print('at work')
 ";
 
+/// Small packages whose scripts make something: users, folders, links, copies, joined files.
+const EXTRA: [&str; 7] =
+    ["cron", "git-lfs", "libgs-common", "nginx-light", "openssh-client", "redis-tools", "unixodbc"];
+
+/// Base and added packages are two layers; mmdebstrap installs all in one go.
 #[test]
-fn slim_is_what_mmdebstrap_makes() {
+fn slim_with_packages_is_what_mmdebstrap_makes() {
     if !may_make_roots("mmdebstrap") {
         return;
     }
     for suite in ["bookworm", "trixie"] {
         let folder = tempfile::tempdir().unwrap();
-        let (locked, base) = make(suite, Variant::Slim, folder.path());
-        let ours = read_tree(&write_layer(&base, locked.epoch, folder.path()));
+        let extra = EXTRA.map(str::to_owned);
+        let (locked, base, added) = make_with(suite, Variant::Slim, &extra, folder.path());
+        let mut ours = read_tree(&write_layer(&base, locked.epoch, folder.path()));
+        ours.extend(read_tree(&write_layer_as(&added, locked.epoch, &folder.path().join("added.tar"))));
         let truth = read_tree(&mmdebstrap(suite, locked.epoch, folder.path()));
         assert!(truth.len() > 3000, "{} files to compare", truth.len());
         compare(&truth, &ours, suite);
         let root = unpack(folder.path());
-        library_cache_is_ldconfigs(&root, &base);
+        run(Command::new("tar")
+            .args(["--numeric-owner", "-xpf"])
+            .arg(folder.path().join("added.tar"))
+            .arg("-C")
+            .arg(&root));
+        library_cache_is_ldconfigs(&root, &added);
         dpkg_is_content(&root);
         apt_installs(&root);
     }
@@ -88,6 +102,12 @@ fn may_make_roots(program: &str) -> bool {
 }
 
 fn make(suite: &str, variant: Variant, folder: &Path) -> (LockedBase, Base) {
+    let (locked, base, _) = make_with(suite, variant, &[], folder);
+    (locked, base)
+}
+
+/// A base, and what packages add to it.
+fn make_with(suite: &str, variant: Variant, extra: &[String], folder: &Path) -> (LockedBase, Base, Base) {
     let store = Store::open(folder.join("store")).unwrap();
     let client = Client::new(Settings::default());
     let (mirrors, keyring) = (Mirrors::default(), Keyring::debian());
@@ -96,17 +116,16 @@ fn make(suite: &str, variant: Variant, folder: &Path) -> (LockedBase, Base) {
     let architecture = Architecture::Amd64;
     let request = BaseRequest { suite, variant, architecture, extra: &[], now, seen: None };
     let locked = lock_base(&archive, &request).unwrap();
-    fetch_debs(&archive, &locked.debs, locked.epoch).unwrap();
-    let debs: Vec<_> = locked
-        .debs
-        .iter()
-        .map(|deb| DebFile {
-            name: deb.name.clone(),
-            version: deb.version.clone(),
-            architecture: deb.architecture.clone(),
-            path: store.blob_path(&deb.digest),
-        })
-        .collect();
+    let more = lock_packages(&archive, &BaseRequest { extra, ..request }, &locked.debs).unwrap();
+    fetch_debs(&archive, &[locked.debs.as_slice(), &more.debs].concat(), locked.epoch).unwrap();
+    let file = |deb: &LockedDeb| DebFile {
+        name: deb.name.clone(),
+        version: deb.version.clone(),
+        architecture: deb.architecture.clone(),
+        path: store.blob_path(&deb.digest),
+    };
+    let debs: Vec<_> = locked.debs.iter().map(file).collect();
+    let more: Vec<_> = more.debs.iter().map(file).collect();
     let scratch = folder.join("scratch");
     fs::create_dir(&scratch).unwrap();
     let python = (3, locked.python.split('.').nth(1).unwrap().parse().unwrap());
@@ -124,7 +143,8 @@ fn make(suite: &str, variant: Variant, folder: &Path) -> (LockedBase, Base) {
         jobs: 2.try_into().unwrap(),
     };
     let base = build_base(&debs, &options).unwrap();
-    (locked, base)
+    let added = add_packages(base.clone(), &more, &options, &ExtraOptions { asked: extra, unconfigured: &[] }).unwrap();
+    (locked, base, added)
 }
 
 fn run_invocation(invocation: &Invocation) -> io::Result<Vec<u8>> {
@@ -140,11 +160,14 @@ fn run_invocation(invocation: &Invocation) -> io::Result<Vec<u8>> {
 }
 
 fn write_layer(base: &Base, epoch: u64, folder: &Path) -> std::path::PathBuf {
-    let path = folder.join("ours.tar");
-    let mut writer = LayerWriter::new(fs::File::create(&path).unwrap(), Compression::Stored, epoch);
+    write_layer_as(base, epoch, &folder.join("ours.tar"))
+}
+
+fn write_layer_as(base: &Base, epoch: u64, path: &Path) -> std::path::PathBuf {
+    let mut writer = LayerWriter::new(fs::File::create(path).unwrap(), Compression::Stored, epoch);
     base.write_layer(&mut writer).unwrap();
     writer.finish().unwrap();
-    path
+    path.to_owned()
 }
 
 fn gzip_size(base: &Base, epoch: u64) -> usize {
@@ -156,6 +179,7 @@ fn gzip_size(base: &Base, epoch: u64) -> usize {
 /// As our slim base: the same packages, the same documents left out.
 fn mmdebstrap(suite: &str, epoch: u64, folder: &Path) -> std::path::PathBuf {
     let path = folder.join("truth.tar");
+    let extra = EXTRA.join(",");
     let mut command = Command::new("mmdebstrap");
     command.env("SOURCE_DATE_EPOCH", epoch.to_string()).env("TMPDIR", "/tmp");
     command.args(["--quiet", "--variant=apt", "--architectures=amd64", "--aptopt=Apt::Install-Recommends \"false\""]);
@@ -164,10 +188,10 @@ fn mmdebstrap(suite: &str, epoch: u64, folder: &Path) -> std::path::PathBuf {
     }
     command.arg("--dpkgopt=path-include=/usr/share/doc/*/copyright");
     if suite == "bookworm" {
-        command.arg(format!("--include={INCLUDE},usr-is-merged"));
+        command.arg(format!("--include={INCLUDE},usr-is-merged,{extra}"));
         command.arg("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr");
     } else {
-        command.arg(format!("--include={INCLUDE}"));
+        command.arg(format!("--include={INCLUDE},{extra}"));
     }
     command.arg(suite).arg(&path);
     for (place, name) in [
@@ -219,12 +243,10 @@ fn compare(truth: &BTreeMap<String, Seen>, ours: &BTreeMap<String, Seen>, suite:
             (Some(theirs), Some(own)) if name.ends_with(".pyc") => {
                 is_same_bytecode(theirs.4.as_deref().unwrap(), own.4.as_deref().unwrap()) || name.contains("/argparse.")
             }
+            // Packages bring users; which numbers they get depends on the order.
+            (Some(theirs), Some(own)) if ACCOUNTS.contains(&name.as_str()) => accounts(theirs) == accounts(&own),
             // Set-id bits are never in an image; everything else of the file is the same.
-            (Some(theirs), Some(own)) => {
-                let mut theirs = theirs.clone();
-                theirs.1 &= 0o1777;
-                theirs == own
-            }
+            (Some(theirs), Some(own)) => with_any_id(theirs) == with_any_id(&own),
             _ => false,
         };
         if !same {
@@ -237,6 +259,11 @@ fn compare(truth: &BTreeMap<String, Seen>, ours: &BTreeMap<String, Seen>, suite:
         }
     }
     assert!(different.is_empty(), "{suite}: {} files differ:\n{}", different.len(), different.join("\n"));
+    let triggers = |tree: &BTreeMap<String, Seen>| {
+        let text = String::from_utf8(tree["var/lib/dpkg/triggers/File"].4.clone().unwrap()).unwrap();
+        text.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(triggers(truth), triggers(ours));
     // Order of records differs: dpkg writes them as its hash table has them.
     let records = |tree: &BTreeMap<String, Seen>| {
         let text = String::from_utf8(tree["var/lib/dpkg/diversions"].4.clone().unwrap()).unwrap();
@@ -248,6 +275,28 @@ fn compare(truth: &BTreeMap<String, Seen>, ours: &BTreeMap<String, Seen>, suite:
     assert_eq!(records(truth), records(ours));
 }
 
+/// And git-lfs writes its lines in any order.
+const ACCOUNTS: [&str; 5] = ["etc/gitconfig", "etc/group", "etc/gshadow", "etc/passwd", "etc/shadow"];
+
+/// Each line without numbers, sorted.
+fn accounts(seen: &Seen) -> Vec<String> {
+    let text = String::from_utf8(seen.4.clone().unwrap()).unwrap();
+    let is_word = |field: &&str| !field.bytes().all(|byte| byte.is_ascii_digit());
+    let mut lines: Vec<String> =
+        text.lines().map(|line| line.split(':').filter(is_word).collect::<Vec<_>>().join(":")).collect();
+    lines.sort();
+    lines
+}
+
+/// With one number for all users and groups that packages bring, and without set-id bits. A file of theirs is root's
+/// in an image: its group is of use with those bits alone.
+fn with_any_id(seen: &Seen) -> Seen {
+    let (kind, mode, uid, gid, content) = seen.clone();
+    let any = |id: u64| if (100..1000).contains(&id) { 100 } else { id };
+    let gid = if mode & 0o2000 != 0 && kind == Kind::File && gid >= 100 { 0 } else { any(gid) };
+    (kind, mode & 0o1777, any(uid), gid, content)
+}
+
 /// Ours says "never look at the source", theirs "compare its hash": one bit of the header.
 fn is_same_bytecode(theirs: &[u8], ours: &[u8]) -> bool {
     theirs[..4] == ours[..4] && (theirs[4], ours[4]) == (3, 1) && theirs[8..] == ours[8..]
@@ -255,7 +304,7 @@ fn is_same_bytecode(theirs: &[u8], ours: &[u8]) -> bool {
 
 /// What differs on purpose.
 fn is_documented(name: &str) -> bool {
-    const EXACT: [&str; 19] = [
+    const EXACT: [&str; 24] = [
         // what mmdebstrap itself writes
         "etc/apt/apt.conf.d/99mmdebstrap",
         "etc/dpkg/dpkg.cfg.d/99mmdebstrap",
@@ -275,20 +324,35 @@ fn is_documented(name: &str) -> bool {
         "var/lib/dpkg/lock-frontend",
         "var/lib/dpkg/status-old",
         "var/lib/dpkg/triggers/Lock",
+        "etc/gshadow-",
+        "etc/shadow-",
+        // set-id bits that an administrator would keep
+        "var/lib/dpkg/statoverride",
+        // where fonts of the administrator may be put, by root's staff
+        "usr/local/share/fonts",
         // compared as records
+        "var/lib/dpkg/triggers/File",
         "var/lib/dpkg/diversions",
         // ours has all that nobody asked for, mmdebstrap's what apt installed after dpkg did
         "var/lib/apt/extended_states",
         "dev",
     ];
     // services, answers to debconf, pam-auth-update's notes, caches, devices
-    const BELOW: [&str; 8] = [
+    const BELOW: [&str; 16] = [
         "dev/",
         "etc/rc",
         "etc/systemd/system/timers.target.wants",
         "var/cache/apt/",
         "var/cache/debconf/",
+        "etc/systemd/system/",
+        "usr/lib/python3/dist-packages/",
+        "usr/share/fonts/X11/Type1/",
+        "var/cache/fontconfig/",
         "var/cache/ldconfig/",
+        "var/lib/nginx/",
+        "var/lib/systemd/",
+        "var/lib/ucf/",
+        "var/log/nginx/",
         "var/lib/pam/",
         "var/lib/systemd/deb-systemd-helper-enabled",
     ];
@@ -338,7 +402,7 @@ fn apt_installs(root: &Path) {
     chroot(root, &["apt-get", "update", "-qq"]);
     let removable = text(&chroot(root, &["apt-get", "-s", "autoremove"]));
     assert!(removable.contains(" 0 to remove"), "{removable}");
-    chroot(root, &["apt-get", "install", "-y", "-qq", "--no-install-recommends", "jq", "openssh-client"]);
+    chroot(root, &["apt-get", "install", "-y", "-qq", "--no-install-recommends", "jq", "file"]);
     assert_eq!(text(&chroot(root, &["sh", "-c", "echo '[1]' | jq -c ."])), "[1]\n");
     assert_eq!(text(&chroot(root, &["dpkg", "--audit"])), "");
 }

@@ -15,7 +15,7 @@ use corten_install::debian::{Mirror, Variant};
 use corten_oci::Architecture;
 
 /// What people ask for beside a Python base.
-const REQUESTS: &str = "
+pub const REQUESTS: &str = "
     libxext6 libxrender1 libgomp1 libsndfile1 sox libsox-fmt-all tesseract-ocr-eng poppler-utils git curl wget libpq5
     libpq-dev unixodbc libaio1 pandoc libhdf5-103 libnetcdf19 proj-data libmagic1 file libicu72 tini dumb-init
     postgresql-client fonts-dejavu-core fonts-noto-cjk libheif1 libturbojpeg0 libportaudio2 espeak-ng libcairo2 numactl

@@ -6,6 +6,7 @@ mod bytecode;
 mod debian_archive;
 mod debian_base;
 mod debian_fake;
+mod debian_packages;
 mod debian_signature;
 mod debian_solver;
 mod fetch;

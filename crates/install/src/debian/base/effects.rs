@@ -3,146 +3,98 @@
 //!
 //! | part of a script | what becomes of it |
 //! |---|---|
-//! | debhelper's marked blocks | nothing: services, caches of desktops, questions, upgrades |
+//! | debhelper's marked blocks | `ucf` copies, users of `sysusers.d`; of services, caches of desktops, questions, upgrades nothing |
 //! | `update-alternatives --install` with literal words | the links ([`crate::debian::alternatives`]) |
-//! | a package of the tables below | its users, folders and links; else nothing, for a reason that was looked at |
+//! | a package whose script was read ([`tables`]) | its users, folders, links and files; else nothing |
 //! | commands that change nothing in a new image | nothing |
 //! | anything else | a refusal, unless the settings accept the package unconfigured |
 //!
-//! Measured on Debian 12 and 13, on the packages that 95 usual requests bring.
+//! Measured on Debian 12 and 13, on the packages that 95 usual requests bring: docs/packages.md.
+
+mod accounts;
+mod copies;
+mod graphviz;
+mod java;
+mod tables;
 
 use std::collections::BTreeSet;
 
+use corten_oci::LayerPath;
+
 use super::{BaseError, Making, Node, NodeKind};
-use crate::debian::alternatives::{self, Follower, Install};
+use crate::debian::alternatives as literal;
 
-/// The first system user that is made; further ones count down (Debian Policy, section 9.2.2).
-const HIGHEST_ID: u64 = 999;
-/// `adm`.
-const ADM: u64 = 4;
+pub(super) use tables::alternatives;
+pub use tables::undone;
+use tables::{Made, REFUSED, is_known, made};
 
-/// What a package needs that its script would make.
-#[derive(Default)]
-struct Made {
-    /// Name and home of a user with a group of its own.
-    user: Option<(&'static str, &'static str)>,
-    /// A group without user.
-    group: Option<&'static str>,
-    /// Folders, with their mode; of the user, where there is one.
-    folders: &'static [(&'static str, u32)],
-    /// Links: where, where to.
-    links: &'static [(&'static str, &'static str)],
-    /// Files copied: from, to (what `ucf` does).
-    copies: &'static [(&'static str, &'static str)],
+impl Making<'_> {
+    /// What the scripts of packages that are not in `old` would do, all but alternatives.
+    pub(super) fn run_extra_effects(&mut self, old: &BTreeSet<String>) -> Result<(), BaseError> {
+        let is_new =
+            |index: &usize| self.packages.get(*index).is_some_and(|package| !old.contains(package.control.package()));
+        let new: Vec<usize> = (0..self.packages.len()).filter(is_new).collect();
+        new.iter().try_for_each(|index| self.check_scripts(*index))?;
+        for index in new {
+            let Some(package) = self.packages.get(index) else { continue };
+            let name = package.control.package().to_owned();
+            if let Some(made) = made(&name) {
+                self.make(&name, &made)?;
+            }
+            self.make_declared_users(index)?;
+            self.make_ucf_copies(index)?;
+            self.make_of_one(&name)?;
+        }
+        self.make_ghostscript_fonts()
+    }
+
+    /// What is neither users nor folders, links and files that are always the same.
+    fn make_of_one(&mut self, package: &str) -> Result<(), BaseError> {
+        match package {
+            "libpam-runtime" => self.make_pam(),
+            "debianutils" => self.make_shells(),
+            java::PACKAGE => self.make_java_certificates(),
+            graphviz::PACKAGE => self.make_graphviz_configuration(),
+            _ => self.make_nginx_links(package),
+        }
+    }
+
+    fn check_scripts(&self, index: usize) -> Result<(), BaseError> {
+        let Some(package) = self.packages.get(index) else { return Ok(()) };
+        let name = package.control.package();
+        if self.unconfigured.iter().any(|accepted| accepted == name) {
+            return Ok(());
+        }
+        check_scripts(name, |script| package.member(script))
+    }
+
+    fn make(&mut self, package: &str, made: &Made) -> Result<(), BaseError> {
+        if let Some((user, home)) = made.user {
+            self.make_user(user, None, "", home)?;
+        } else if let Some(group) = made.group {
+            self.make_group(group, None)?;
+        }
+        for &(folder, mode, user, group) in made.folders {
+            let (user, group) = (self.user(user), self.group(group).unwrap_or(0));
+            let purl = self.purl(package);
+            self.put(folder, Node::new(NodeKind::Directory, mode).of(purl.as_ref()))?;
+            // One that a package has is changed.
+            if let Some(path) = LayerPath::new(folder).ok().and_then(|path| self.tree.resolve(&path)) {
+                self.tree.change(&path, |node| (node.mode, node.uid, node.gid) = (mode, user, group));
+            }
+        }
+        for (from, to) in made.links.iter().filter(|(_, to)| self.tree.exists(to)).collect::<Vec<_>>() {
+            self.link_of(from, to, package)?;
+        }
+        for (from, to) in made.copies {
+            self.copy_new(from, to, package)?;
+        }
+        for (path, text) in made.files.iter().filter(|(path, _)| !self.tree.exists(path)).collect::<Vec<_>>() {
+            self.file(path, 0o644, *text, package)?;
+        }
+        Ok(())
+    }
 }
-
-/// Packages whose scripts make something that matters.
-fn made(package: &str) -> Option<Made> {
-    let made = Made::default();
-    Some(match package {
-        "redis-tools" => Made {
-            user: Some(("redis", "/var/lib/redis")),
-            folders: &[("var/log/redis", 0o750), ("var/lib/redis", 0o750), ("etc/redis", 0o770)],
-            ..made
-        },
-        "openssh-client" => Made { group: Some("_ssh"), ..made },
-        "messagebus" | "dbus-system-bus-common" => Made { user: Some(("messagebus", "/nonexistent")), ..made },
-        "fontconfig" => Made { folders: &[("var/cache/fontconfig", 0o755)], ..made },
-        "fontconfig-config" => Made {
-            links: &[
-                ("etc/fonts/conf.d/10-hinting-slight.conf", "/usr/share/fontconfig/conf.avail/10-hinting-slight.conf"),
-                ("etc/fonts/conf.d/70-no-bitmaps.conf", "/usr/share/fontconfig/conf.avail/70-no-bitmaps.conf"),
-            ],
-            ..made
-        },
-        "libibverbs1" | "rdma-core" => Made { group: Some("rdma"), ..made },
-        "libpaper1" => Made { copies: &[("usr/share/libpaper/papersize", "etc/papersize")], ..made },
-        "mariadb-common" => Made { links: &[("etc/mysql/my.cnf", "/etc/mysql/mariadb.cnf")], ..made },
-        "cron" => Made { group: Some("crontab"), ..made },
-        "nginx-common" | "nginx" => Made {
-            folders: &[("var/log/nginx", 0o755), ("var/lib/nginx", 0o755)],
-            links: &[("etc/nginx/sites-enabled/default", "/etc/nginx/sites-available/default")],
-            ..made
-        },
-        _ => return None,
-    })
-}
-
-/// Packages whose scripts make nothing that an image misses: caches that are looked for and not needed, questions,
-/// services, and what an older version has left.
-const HARMLESS: [&str; 59] = [
-    "adduser",
-    "apparmor",
-    "bash",
-    "ca-certificates",
-    "coreutils",
-    "cpp",
-    "dash",
-    "debconf",
-    "debianutils",
-    "dpkg",
-    "fonts-urw-base35",
-    "gcc",
-    "ghostscript",
-    "git",
-    "gnupg-agent",
-    "hicolor-icon-theme",
-    "icu-devtools",
-    "init-system-helpers",
-    "install-info",
-    "iproute2",
-    "iputils-ping",
-    "libaudit1",
-    "libc-bin",
-    "libc6",
-    "libc6-dev",
-    "libgcrypt20",
-    "libgdk-pixbuf-2.0-0",
-    "libglib2.0-0",
-    "libglib2.0-0t64",
-    "libgs-common",
-    "libgssapi-krb5-2",
-    "libpam-modules",
-    "libpam-modules-bin",
-    "libpam-runtime",
-    "libpam0g",
-    "libreadline8t64",
-    "libsensors5",
-    "libtirpc3t64",
-    "libxml2",
-    "login",
-    "mime-support",
-    "mysql-common",
-    "netbase",
-    "openssl",
-    "passwd",
-    "perl",
-    "perl-base",
-    "procps",
-    "python3",
-    "python3-minimal",
-    "sgml-base",
-    "shared-mime-info",
-    "tar",
-    "tzdata",
-    "ucf",
-    "usrmerge",
-    "util-linux",
-    "x11-common",
-    "xml-core",
-];
-
-/// What must be made by running a program, with what to do instead.
-const REFUSED: [(&str, &str); 5] = [
-    ("sudo", "it is of use with set-user-id alone, which no image has"),
-    ("locales", "localedef would have to run: C.UTF-8 is in every base, and locales-all has every other"),
-    ("ca-certificates-java", "keytool would have to run"),
-    ("graphviz", "`dot -c` would have to run, and no output format works without"),
-    ("libgvc6", "`dot -c` would have to run, and no output format works without"),
-];
-
-/// Interpreted packages come as modules: python3.11, libpython3.11-minimal, perl-modules-5.36, gcc-12.
-const HARMLESS_STARTS: [&str; 4] = ["python3.", "libpython3.", "perl-modules-", "postgresql-client-"];
 
 /// Commands that change nothing in an image that is made new, or only what it does not need.
 const COMMANDS: [&str; 74] = [
@@ -223,177 +175,31 @@ const COMMANDS: [&str; 74] = [
     "upgrade",
 ];
 
-impl Making<'_> {
-    /// What the scripts of packages that are not in `old` would do, all but alternatives.
-    pub(super) fn run_extra_effects(&mut self, old: &BTreeSet<String>) -> Result<(), BaseError> {
-        let new: Vec<usize> = self
-            .packages
-            .iter()
-            .enumerate()
-            .filter(|(_, package)| !old.contains(package.control.package()))
-            .map(|(index, _)| index)
-            .collect();
-        for &index in &new {
-            self.check_scripts(index)?;
-        }
-        let names: Vec<String> = new
-            .iter()
-            .filter_map(|&index| self.packages.get(index))
-            .map(|package| package.control.package().to_owned())
-            .collect();
-        for name in names {
-            if let Some(made) = made(&name) {
-                self.make(&name, &made)?;
-            }
-        }
-        Ok(())
+/// Is everything that an added package's maintainer scripts do known, and can it be done without running them?
+///
+/// # Errors
+/// [`BaseError::Script`] names the package, the script and its first unknown statement.
+pub fn check_scripts<'a>(package: &str, member: impl Fn(&'static str) -> Option<&'a [u8]>) -> Result<(), BaseError> {
+    let refuse = |script, why: String| BaseError::Script { package: package.to_owned(), script, why };
+    if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == package) {
+        return Err(refuse("postinst", (*why).to_owned()));
     }
-
-    fn check_scripts(&self, index: usize) -> Result<(), BaseError> {
-        let Some(package) = self.packages.get(index) else { return Ok(()) };
-        let name = package.control.package();
-        if self.unconfigured.iter().any(|accepted| accepted == name) {
-            return Ok(());
-        }
-        let refuse = |script, why: String| BaseError::Script { package: name.to_owned(), script, why };
-        if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
-            return Err(refuse("postinst", (*why).to_owned()));
-        }
-        if is_known(name) {
-            return Ok(());
-        }
-        for script in ["preinst", "postinst"] {
-            let text = String::from_utf8_lossy(package.member(script).unwrap_or_default());
-            if let Some(statement) = unknown(&text) {
-                return Err(refuse(script, statement));
-            }
-        }
-        Ok(())
+    if is_known(package) {
+        return Ok(());
     }
-
-    fn make(&mut self, package: &str, made: &Made) -> Result<(), BaseError> {
-        let mut owner = 0;
-        if let Some((user, home)) = made.user {
-            owner = self.free_id()?;
-            self.append("etc/passwd", &format!("{user}:*:{owner}:{owner}::{home}:/usr/sbin/nologin\n"))?;
-            self.append("etc/group", &format!("{user}:*:{owner}:\n"))?;
-        } else if let Some(group) = made.group {
-            let id = self.free_id()?;
-            self.append("etc/group", &format!("{group}:*:{id}:\n"))?;
+    for script in ["preinst", "postinst"] {
+        let text = String::from_utf8_lossy(member(script).unwrap_or_default());
+        if let Some(statement) = unknown(&text) {
+            return Err(refuse(script, statement));
         }
-        for (folder, mode) in made.folders {
-            let purl = self.purl(package);
-            let mut node = Node::new(NodeKind::Directory, *mode).of(purl.as_ref());
-            (node.uid, node.gid) = (owner, if folder.starts_with("var/log/") && owner != 0 { ADM } else { owner });
-            self.put(folder, node)?;
-        }
-        for (from, to) in made.links.iter().filter(|(_, to)| self.tree.exists(to)).collect::<Vec<_>>() {
-            self.link_of(from, to, package)?;
-        }
-        for (from, to) in made.copies {
-            if let Some(content) = self.tree.read(from).cloned() {
-                self.file(to, 0o644, content.to_vec(), package)?;
-            }
-        }
-        Ok(())
     }
-
-    /// The highest number that no user and no group has.
-    fn free_id(&self) -> Result<u64, BaseError> {
-        let mut used = BTreeSet::new();
-        for file in ["etc/passwd", "etc/group"] {
-            let text = self.tree.read(file).map(|content| String::from_utf8_lossy(content).into_owned());
-            for line in text.unwrap_or_default().lines() {
-                used.extend(line.split(':').nth(2).and_then(|number| number.parse::<u64>().ok()));
-            }
-        }
-        let free = (100..=HIGHEST_ID).rev().find(|id| !used.contains(id));
-        free.ok_or_else(|| BaseError::Script {
-            package: "base-passwd".to_owned(),
-            script: "postinst",
-            why: "no number is left for a system user".to_owned(),
-        })
-    }
-
-    fn append(&mut self, path: &str, line: &str) -> Result<(), BaseError> {
-        let mut text = self.tree.read(path).map(|content| content.to_vec()).unwrap_or_default();
-        let name = line.split(':').next().unwrap_or_default();
-        let known = String::from_utf8_lossy(&text).lines().any(|old| old.split(':').next() == Some(name));
-        if known {
-            return Ok(());
-        }
-        text.extend_from_slice(line.as_bytes());
-        self.file(path, 0o644, text, "base-passwd")
-    }
-}
-
-fn is_known(package: &str) -> bool {
-    HARMLESS.contains(&package)
-        || HARMLESS_STARTS.iter().any(|start| package.starts_with(start))
-        || made(package).is_some()
-        || alternatives(package).is_some()
-}
-
-/// The alternatives of packages whose scripts make them in loops.
-pub(super) fn alternatives(package: &str) -> Option<Vec<Install>> {
-    const IMAGEMAGICK: [&str; 11] = [
-        "compare",
-        "animate",
-        "convert",
-        "composite",
-        "conjure",
-        "import",
-        "identify",
-        "stream",
-        "display",
-        "montage",
-        "mogrify",
-    ];
-    match package {
-        // Theirs are made only where another package has moved a program away; of tools that decompress.
-        "procps" | "xz-utils" => Some(Vec::new()),
-        "imagemagick-6.q16" => Some(IMAGEMAGICK.iter().flat_map(|program| imagemagick(program, "im6")).collect()),
-        "imagemagick-7.q16" => Some(IMAGEMAGICK.iter().flat_map(|program| imagemagick(program, "im7")).collect()),
-        _ if package.starts_with("openjdk-") && package.ends_with("-jre-headless") => {
-            let version = package.strip_prefix("openjdk-")?.strip_suffix("-jre-headless")?;
-            Some(["java", "jpackage", "keytool", "rmiregistry"].map(|program| java(program, version)).into())
-        }
-        _ => None,
-    }
-}
-
-fn imagemagick(program: &str, version: &str) -> [Install; 2] {
-    let path = format!("/usr/bin/{program}-{version}.q16");
-    let manual = |name: &str| Follower {
-        link: format!("/usr/share/man/man1/{name}.1.gz"),
-        name: format!("{name}.1.gz"),
-        path: format!("/usr/share/man/man1/{program}-{version}.q16.1.gz"),
-    };
-    let install = |name: String| Install {
-        link: format!("/usr/bin/{name}"),
-        followers: vec![manual(&name)],
-        path: path.clone(),
-        priority: 10_000,
-        name,
-    };
-    [install(program.to_owned()), install(format!("{program}-{version}"))]
-}
-
-/// The folder's name ends with the architecture: the first that is there is taken ([`alternatives::groups`]).
-fn java(program: &str, version: &str) -> Install {
-    Install {
-        link: format!("/usr/bin/{program}"),
-        name: program.to_owned(),
-        path: format!("/usr/lib/jvm/java-{version}-openjdk-amd64/bin/{program}"),
-        priority: 1111,
-        followers: Vec::new(),
-    }
+    Ok(())
 }
 
 /// The first statement of a script that is not known to change nothing.
 fn unknown(script: &str) -> Option<String> {
     let own = without_blocks(script).replace("\\\n", " ");
-    own.lines().flat_map(alternatives::statements).find(|words| !is_known_statement(words)).map(|words| {
+    own.lines().flat_map(literal::statements).find(|words| !is_known_statement(words)).map(|words| {
         let text = words.join(" ");
         text.chars().filter(|letter| !letter.is_control()).take(120).collect()
     })
@@ -438,7 +244,8 @@ fn is_known_statement(words: &[String]) -> bool {
         || command.bytes().all(|byte| byte.is_ascii_digit())
         || name.starts_with("db_")
         || COMMANDS.contains(&name);
-    known && words.iter().all(|word| substitutes_harmlessly(word))
+    let is_literal = name != "ucf" || !words.iter().any(|word| word.contains('$'));
+    known && is_literal && words.iter().all(|word| substitutes_harmlessly(word))
 }
 
 /// What is left of `${NAME##*-}` when a line is cut at its braces: no command has such a name.
@@ -510,10 +317,5 @@ mod tests {
         ] {
             assert_eq!(unknown(script).as_deref(), Some(told), "{script}");
         }
-    }
-
-    #[test]
-    fn lists_are_sorted() {
-        assert!(HARMLESS.is_sorted());
     }
 }

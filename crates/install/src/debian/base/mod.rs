@@ -34,6 +34,7 @@ use super::deb::{ControlMember, Deb, DebError, DebFile};
 use super::seeds::Debian;
 use super::{Variant, dpkg, ldcache};
 
+pub use effects::{check_scripts, undone};
 pub use extra::{ExtraOptions, add_packages};
 pub(super) use prune::is_partial;
 pub use tree::{Node, NodeKind, Tree, TreeError};

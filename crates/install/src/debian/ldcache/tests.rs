@@ -111,3 +111,17 @@ fn configuration_that_includes_itself_ends() {
     tree.put("opt", Node::new(NodeKind::Directory, 0o755)).unwrap();
     assert_eq!(library_directories(&tree, HOST), ["/opt"]);
 }
+
+/// A hundred files that all include all of them: read as often as they are named, it would be 100 to the power of 8.
+#[test]
+fn configuration_that_includes_each_other_is_read_once() {
+    let mut tree = Tree::default();
+    let content: std::sync::Arc<[u8]> = b"include /etc/ld.so.conf.d/*.conf\n/opt\n".repeat(9).into();
+    let file = |content| Node::new(NodeKind::File(content), 0o644);
+    tree.put("etc/ld.so.conf", file(content.clone())).unwrap();
+    for number in 0..100 {
+        tree.put(format!("etc/ld.so.conf.d/{number}.conf"), file(content.clone())).unwrap();
+    }
+    tree.put("opt", Node::new(NodeKind::Directory, 0o755)).unwrap();
+    assert_eq!(library_directories(&tree, HOST), ["/opt"]);
+}

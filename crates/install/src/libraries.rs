@@ -5,12 +5,13 @@
 //! each image:        layers' indexes, one upon the other ─► where a library is found ─► what is missing ([`missing`])
 //! ```
 //!
-//! A library is sought in `DT_RUNPATH` (or `DT_RPATH`, where there is none) with `$ORIGIN`, in `LD_LIBRARY_PATH` of the
-//! image's config, in the folders of `ld.so.conf`, then in the trusted ones (ld.so(8)). Two rules beside the loader's: what
-//! the GPU's driver brings comes from the host; and a library that lies elsewhere in `site-packages` is taken for loaded
-//! by then, as extensions of torch count on.
+//! A library is sought in `DT_RPATH` of the file that needs it, of the file that loaded that, and so on, unless it has a
+//! `DT_RUNPATH`; in `LD_LIBRARY_PATH` of the image's config; in its `DT_RUNPATH`; in the folders of `ld.so.conf`, then in the
+//! trusted ones (ld.so(8)). Two rules beside the loader's: what the GPU's driver brings comes from the host; and a library
+//! that lies elsewhere in `site-packages` is taken for loaded by then, as extensions of torch count on.
 
 mod find;
+mod image;
 mod sketch;
 
 use std::sync::{Arc, Mutex};
@@ -25,12 +26,18 @@ pub use find::{ImageLayer, Missing, missing};
 use sketch::Sketch;
 
 /// Raised when [`LayerPrograms`] of the same layer change.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Bytes of a file of `ld.so.conf.d` that are read.
 const LONGEST_CONFIGURATION: usize = 64 * 1024;
 /// Names that one file may need; the most that was seen is 60.
-const MOST_NEEDED: usize = 4096;
+const MOST_NEEDED: usize = 512;
+/// Bytes of a library's name: the kernel's limit for paths.
+const LONGEST_NAME: usize = 4096;
+/// Bytes of a `DT_RPATH`; those of CUDA's wheels have 1 KiB.
+const LONGEST_LIST: usize = 16 << 10;
+/// Folders of one.
+const MOST_FOLDERS: usize = 256;
 
 /// What the loader must know of a layer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,9 +63,12 @@ pub struct Program {
     /// Libraries that are loaded with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needed: Vec<String>,
-    /// Where they are sought first, `:`-separated.
+    /// Where they, and what they load, are sought first, `:`-separated (`DT_RPATH`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run_path: Option<String>,
+    pub rpath: Option<String>,
+    /// Where they are sought, after `LD_LIBRARY_PATH` (`DT_RUNPATH`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runpath: Option<String>,
 }
 
 /// Under which key a store remembers the [`LayerPrograms`] of a layer, as JSON.
@@ -161,12 +171,19 @@ impl Collector {
             Err(_) => return self.found.unread.push(path),
         };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        // A table may name one string of megabytes a thousand times.
+        let needed = dynamic.needed.iter().filter(|name| name.len() <= LONGEST_NAME);
         self.found.programs.push(Program {
             path,
             machine,
-            soname: dynamic.soname.map(text),
-            needed: dynamic.needed.iter().take(MOST_NEEDED).map(|name| text(name)).collect(),
-            run_path: dynamic.runpath.or(dynamic.rpath).map(text),
+            soname: dynamic.soname.filter(|name| name.len() <= LONGEST_NAME).map(text),
+            needed: needed.take(MOST_NEEDED).map(|name| text(name)).collect(),
+            rpath: dynamic
+                .rpath
+                .filter(|_| dynamic.runpath.is_none())
+                .filter(|list| list.len() <= LONGEST_LIST)
+                .map(text),
+            runpath: dynamic.runpath.filter(|list| list.len() <= LONGEST_LIST).map(text),
         });
     }
 }

@@ -1,17 +1,18 @@
 //! Where the loader finds libraries in an image, and which it does not find.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use corten_oci::{Architecture, Kind, LayerIndex, LayerPath};
+use corten_oci::{Architecture, LayerIndex, LayerPath};
 
+use super::image::Files;
 use super::{LayerPrograms, Program};
 
 /// `e_machine` of what images are for (System V ABI, processor supplements).
 const AMD64: u16 = 62;
 const ARM64: u16 = 183;
 
-/// Links that may be followed on the way to one path: the kernel's own limit.
-const LINK_LIMIT: usize = 40;
+/// Libraries that are sought for one image. Torch with CUDA has some 100,000; who makes more wants to keep us busy.
+const MOST_SOUGHT: usize = 20_000_000;
 
 /// What the driver of a GPU brings from the host, by how the names begin.
 const OF_THE_HOST: [&str; 9] = [
@@ -51,70 +52,91 @@ pub struct Missing {
 }
 
 /// What is missing in an image, by name. `library_path`: folders of `LD_LIBRARY_PATH`.
+///
+/// Every file is loaded as `ld.so --list` would. A library of a wheel may find its own only with the `DT_RPATH` of what
+/// loads it: it lacks what it finds in no process.
 pub fn missing(layers: &[ImageLayer], architecture: Architecture, library_path: &[String]) -> Vec<Missing> {
     let image = Image::new(layers, architecture, library_path);
-    let first = image.modules();
-    let reached = image.reached(first);
-    let mut found: BTreeMap<String, Missing> = BTreeMap::new();
-    for (path, program) in &image.programs {
-        for library in program.needed.iter().filter(|library| image.lacks(path, program, library)) {
-            let breaks_import = reached.contains(path);
-            let package = || image.files.get(*path).and_then(|file| file.package.map(str::to_owned));
-            let new = || Missing {
-                library: library.clone(),
-                file: (*path).clone(),
-                package: package(),
-                files: 0,
-                breaks_import,
-            };
-            let known = found.entry(library.clone()).or_insert_with(new);
-            if breaks_import && !known.breaks_import {
-                (known.file, known.package, known.breaks_import) = ((*path).clone(), package(), true);
-            }
-            known.files += 1;
+    let modules: HashSet<&LayerPath> = image.modules().into_iter().collect();
+    let (mut found, mut lacking) = (HashSet::new(), BTreeSet::new());
+    let mut reached: HashSet<&LayerPath> = HashSet::new();
+    let mut sought = 0;
+    for path in image.programs.keys() {
+        let process = image.load(path);
+        sought += process.found.len() + process.lacking.len();
+        if modules.contains(path) {
+            reached.extend(process.objects.iter().map(|object| object.path));
+        }
+        found.extend(process.found);
+        lacking.extend(process.lacking);
+        if sought > MOST_SOUGHT {
+            break;
         }
     }
-    found.into_values().collect()
+    let lacking = lacking.into_iter().filter(|pair| !found.contains(pair) && !image.is_brought(pair.1));
+    summed(&image, lacking, &reached)
 }
 
-struct File<'a> {
-    kind: &'a Kind,
-    layer: usize,
-    package: Option<&'a str>,
+/// One line for each library.
+fn summed<'a>(
+    image: &Image<'a>,
+    lacking: impl Iterator<Item = (&'a LayerPath, &'a str)>,
+    reached: &HashSet<&'a LayerPath>,
+) -> Vec<Missing> {
+    let mut all: BTreeMap<&str, Missing> = BTreeMap::new();
+    for (path, library) in lacking {
+        let breaks_import = reached.contains(path);
+        let package = || image.files.package(path).map(str::to_owned);
+        let new =
+            || Missing { library: library.into(), file: path.clone(), package: package(), files: 0, breaks_import };
+        let known = all.entry(library).or_insert_with(new);
+        if breaks_import && !known.breaks_import {
+            (known.file, known.package, known.breaks_import) = (path.clone(), package(), true);
+        }
+        known.files += 1;
+    }
+    all.into_values().collect()
 }
 
 struct Image<'a> {
-    files: HashMap<&'a LayerPath, File<'a>>,
+    files: Files<'a>,
     /// Of this architecture, in the order of paths.
     programs: BTreeMap<&'a LayerPath, &'a Program>,
     /// Names of the libraries in `site-packages`.
     loaded: HashSet<&'a str>,
+    library_path: &'a [String],
+    /// Where everything is sought last.
     folders: Vec<String>,
     architecture: Architecture,
 }
 
+/// What is loaded with a file, breadth first.
+struct Process<'a> {
+    objects: Vec<Object<'a>>,
+    /// Which files found which libraries.
+    found: Vec<(&'a LayerPath, &'a str)>,
+    lacking: Vec<(&'a LayerPath, &'a str)>,
+}
+
+/// A file in a process, once however many names lead to it.
+struct Object<'a> {
+    path: &'a LayerPath,
+    program: &'a Program,
+    /// What loaded it first.
+    by: Option<usize>,
+    /// `DT_RPATH`, for itself and for what it loads; none where there is a `DT_RUNPATH`.
+    rpath: Vec<String>,
+    /// `DT_RUNPATH`, for itself alone.
+    runpath: Vec<String>,
+}
+
 impl<'a> Image<'a> {
-    fn new(layers: &'a [ImageLayer], architecture: Architecture, library_path: &[String]) -> Self {
-        let mut files: HashMap<&LayerPath, File<'_>> = HashMap::new();
-        for (layer, of) in layers.iter().enumerate() {
-            for entry in &of.index.entries {
-                match &entry.kind {
-                    Kind::Whiteout => files.retain(|path, file| file.layer == layer || !path.starts_with(&entry.path)),
-                    Kind::Opaque => files.retain(|path, file| {
-                        file.layer == layer || *path == &entry.path || !path.starts_with(&entry.path)
-                    }),
-                    kind => {
-                        files.insert(&entry.path, File { kind, layer, package: entry.package.as_deref() });
-                    }
-                }
-            }
-        }
+    fn new(layers: &'a [ImageLayer], architecture: Architecture, library_path: &'a [String]) -> Self {
+        let files = Files::new(layers);
         let all =
             layers.iter().enumerate().flat_map(|(layer, of)| of.programs.programs.iter().map(move |one| (layer, one)));
-        let seen = all.filter(|(layer, program)| {
-            program.machine == machine(architecture)
-                && files.get(&program.path).is_some_and(|file| file.layer == *layer)
-        });
+        let seen = all
+            .filter(|(layer, program)| program.machine == machine(architecture) && files.is_of(&program.path, *layer));
         let programs: BTreeMap<_, _> = seen.map(|(_, program)| (&program.path, program)).collect();
         let mut loaded = HashSet::new();
         for program in programs.values().filter(|program| in_site_packages(&program.path).is_some()) {
@@ -122,64 +144,83 @@ impl<'a> Image<'a> {
             loaded.extend(std::str::from_utf8(program.path.name()).ok());
         }
         let triplet = architecture.triplet();
-        let mut folders = library_path.to_vec();
+        let mut folders: Vec<String> = Vec::new();
         folders.extend(layers.iter().flat_map(|layer| layer.programs.folders.iter().cloned()));
         folders.extend(["/lib/", "/usr/lib/"].map(|folder| format!("{folder}{triplet}")));
         folders.extend(["/lib", "/usr/lib", "/lib64", "/usr/lib64"].map(str::to_owned));
-        Self { files, programs, loaded, folders, architecture }
+        Self { files, programs, loaded, library_path, folders, architecture }
     }
 
-    /// Is the library of one of its files neither where the loader looks, nor brought by the host, nor loaded by then?
-    fn lacks(&self, file: &LayerPath, program: &Program, library: &str) -> bool {
-        let of_host = OF_THE_HOST.iter().any(|start| library.starts_with(start));
-        !of_host && self.find(file, program, library).is_none() && !self.loaded.contains(library)
+    /// Comes a library from the host, or is it loaded by then?
+    fn is_brought(&self, library: &str) -> bool {
+        OF_THE_HOST.iter().any(|start| library.starts_with(start)) || self.loaded.contains(library)
     }
 
-    fn find(&self, file: &LayerPath, program: &Program, library: &str) -> Option<&'a LayerPath> {
-        if library.contains('/') {
-            return self.library(library);
-        }
-        let own = program.run_path.as_deref().unwrap_or_default().split(':').filter(|path| !path.is_empty());
-        let own = own.map(|path| expand(path, file, self.architecture));
-        let mut folders = own.chain(self.folders.iter().cloned());
-        folders.find_map(|folder| self.library(&format!("{folder}/{library}")))
-    }
-
-    fn library(&self, path: &str) -> Option<&'a LayerPath> {
-        let found = self.resolve(path)?;
-        self.programs.get_key_value(&found).map(|(path, _)| *path)
-    }
-
-    /// Where a path leads when all links are followed, inside the image.
-    fn resolve(&self, path: &str) -> Option<LayerPath> {
-        let mut rest: Vec<Vec<u8>> = components(path.as_bytes()).rev().collect();
-        let mut found: Vec<u8> = Vec::new();
-        let mut links = 0;
-        while let Some(name) = rest.pop() {
-            if name == b".." {
-                found.truncate(found.iter().rposition(|&byte| byte == b'/').unwrap_or(0));
-                continue;
-            }
-            let before = found.len();
-            if !found.is_empty() {
-                found.push(b'/');
-            }
-            found.extend_from_slice(&name);
-            let here = LayerPath::new(&found).ok()?;
-            match self.files.get(&here).map(|file| file.kind) {
-                Some(Kind::Symlink(target)) => {
-                    links += 1;
-                    if links > LINK_LIMIT {
-                        return None;
-                    }
-                    found.truncate(if target.starts_with('/') { 0 } else { before });
-                    rest.extend(components(target.as_bytes()).rev());
+    /// What the loader does with a file (glibc, `_dl_map_object_deps`).
+    fn load(&self, root: &'a LayerPath) -> Process<'a> {
+        let mut process = Process { objects: Vec::new(), found: Vec::new(), lacking: Vec::new() };
+        let (mut names, mut paths) = (HashSet::new(), HashSet::new());
+        process.objects.extend(self.object(root, &format!("/{root}"), None));
+        names.extend(process.objects.iter().filter_map(|object| object.program.soname.as_deref()));
+        paths.insert(root);
+        let mut at = 0;
+        while let Some(object) = process.objects.get(at) {
+            let (path, program) = (object.path, object.program);
+            for library in program.needed.iter().map(String::as_str) {
+                if names.contains(library) {
+                    process.found.push((path, library));
+                    continue;
                 }
-                Some(Kind::HardLink(target)) => found = target.as_bytes().to_vec(),
-                _ => {}
+                let Some((spelled, found)) = self.find(&process.objects, at, library) else {
+                    process.lacking.push((path, library));
+                    continue;
+                };
+                process.found.push((path, library));
+                names.insert(library);
+                if paths.insert(found) {
+                    process.objects.extend(self.object(found, &spelled, Some(at)));
+                    names.extend(process.objects.last().and_then(|object| object.program.soname.as_deref()));
+                }
             }
+            at += 1;
         }
-        LayerPath::new(found).ok()
+        process
+    }
+
+    /// `spelled`: the path that it was found by, which `$ORIGIN` stands for.
+    fn object(&self, path: &'a LayerPath, spelled: &str, by: Option<usize>) -> Option<Object<'a>> {
+        let program = *self.programs.get(path)?;
+        let origin = spelled.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let folders = |list: Option<&String>| -> Vec<String> {
+            let folders = list.map(String::as_str).unwrap_or_default().split(':').filter(|folder| !folder.is_empty());
+            folders.take(super::MOST_FOLDERS).map(|folder| expand(folder, origin, self.architecture)).collect()
+        };
+        let runpath = folders(program.runpath.as_ref());
+        let rpath = folders(program.rpath.as_ref().filter(|_| program.runpath.is_none()));
+        Some(Object { path, program, by, rpath, runpath })
+    }
+
+    /// Where the loader finds a library for one of its objects, and by which path (glibc, `_dl_map_object`).
+    fn find(&self, objects: &[Object<'a>], at: usize, library: &str) -> Option<(String, &'a LayerPath)> {
+        if library.contains('/') {
+            return self.library(library.to_owned());
+        }
+        let object = objects.get(at)?;
+        let mut chain = Some(object).filter(|object| object.program.runpath.is_none());
+        while let Some(next) = chain {
+            let found = next.rpath.iter().find_map(|folder| self.library(format!("{folder}/{library}")));
+            if found.is_some() {
+                return found;
+            }
+            chain = next.by.and_then(|by| objects.get(by));
+        }
+        let folders = self.library_path.iter().chain(&object.runpath).chain(&self.folders);
+        folders.map(|folder| format!("{folder}/{library}")).find_map(|path| self.library(path))
+    }
+
+    fn library(&self, path: String) -> Option<(String, &'a LayerPath)> {
+        let found = self.files.resolve(&path)?;
+        self.programs.get_key_value(&found).map(|(found, _)| (path, *found))
     }
 
     /// Extension modules that an import of a wheel's package loads: directly in `site-packages`, or in a package there.
@@ -193,27 +234,11 @@ impl<'a> Image<'a> {
         };
         self.programs.keys().filter(is_module).copied().collect()
     }
-
-    /// They, and all libraries that are loaded with them.
-    fn reached(&self, first: Vec<&'a LayerPath>) -> BTreeSet<&'a LayerPath> {
-        let mut reached: BTreeSet<&LayerPath> = first.iter().copied().collect();
-        let mut waiting = first;
-        while let Some(path) = waiting.pop() {
-            let Some(program) = self.programs.get(path) else { continue };
-            let found = program.needed.iter().filter_map(|library| self.find(path, program, library));
-            waiting.extend(found.filter(|path| reached.insert(path)));
-        }
-        reached
-    }
 }
 
 /// The path below `site-packages`, if it is below one.
 fn in_site_packages(path: &LayerPath) -> Option<&str> {
     path.as_str()?.split_once("/site-packages/").map(|(_, below)| below)
-}
-
-fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = Vec<u8>> {
-    path.split(|&byte| byte == b'/').filter(|name| !name.is_empty() && *name != b".").map(<[u8]>::to_vec)
 }
 
 /// Of which kind the files of an architecture are.
@@ -224,117 +249,14 @@ const fn machine(architecture: Architecture) -> u16 {
     }
 }
 
-fn expand(path: &str, file: &LayerPath, architecture: Architecture) -> String {
-    let origin = file.parent().unwrap_or_default();
+fn expand(path: &str, origin: &str, architecture: Architecture) -> String {
     let triplet = format!("lib/{}", architecture.triplet());
     let mut path = path.to_owned();
-    for (token, value) in
-        [("ORIGIN", format!("/{origin}")), ("LIB", triplet), ("PLATFORM", architecture.machine().to_owned())]
-    {
-        path = path.replace(&format!("${{{token}}}"), &value).replace(&format!("${token}"), &value);
+    for (token, value) in [("ORIGIN", origin), ("LIB", &triplet), ("PLATFORM", architecture.machine())] {
+        path = path.replace(&format!("${{{token}}}"), value).replace(&format!("${token}"), value);
     }
     path
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use corten_oci::Entry;
-
-    const SITE: &str = "opt/venv/lib/python3.11/site-packages";
-
-    fn path(text: &str) -> LayerPath {
-        LayerPath::new(text).unwrap()
-    }
-
-    /// A layer: path, needed libraries, run path; or a link.
-    fn layer(programs: &[(&str, &[&str], &str)], links: &[(&str, &str)]) -> ImageLayer {
-        let mut found = ImageLayer { index: LayerIndex::default(), programs: LayerPrograms::default() };
-        let entry = |at: &str, kind| Entry {
-            path: path(at),
-            kind,
-            mode: 0o755,
-            uid: 0,
-            gid: 0,
-            size: 0,
-            crc32: None,
-            offset: 0,
-            package: Some("pkg:pypi/a@1".into()),
-        };
-        for (at, needed, run_path) in programs {
-            found.index.entries.push(entry(at, Kind::File));
-            found.programs.programs.push(Program {
-                path: path(at),
-                machine: AMD64,
-                soname: None,
-                needed: needed.iter().map(|name| (*name).to_owned()).collect(),
-                run_path: (!run_path.is_empty()).then(|| (*run_path).to_owned()),
-            });
-        }
-        found.index.entries.extend(links.iter().map(|(at, to)| entry(at, Kind::Symlink((*to).to_owned()))));
-        found
-    }
-
-    fn names(layers: &[ImageLayer]) -> Vec<(String, String, bool)> {
-        let found = missing(layers, Architecture::Amd64, &["/opt/own".to_owned()]);
-        found.into_iter().map(|one| (one.library, one.file.to_string(), one.breaks_import)).collect()
-    }
-
-    fn libc() -> ImageLayer {
-        layer(
-            &[("usr/lib/x86_64-linux-gnu/libc.so.6", &[], ""), ("opt/own/libown.so", &[], "")],
-            &[
-                ("lib", "usr/lib"),
-                ("usr/lib/x86_64-linux-gnu/libm.so.6", "/etc/alternatives/m"),
-                ("etc/alternatives/m", "../../lib/x86_64-linux-gnu/libc.so.6"),
-            ],
-        )
-    }
-
-    #[test]
-    fn a_library_of_no_layer_is_told_and_what_the_loader_finds_is_not() {
-        let module = format!("{SITE}/cv2/cv2.abi3.so");
-        let own = format!("{SITE}/cv2.libs/libq.so.5");
-        let wheel = layer(
-            &[
-                (&module, &["libq.so.5", "libc.so.6", "libm.so.6", "libown.so", "libcuda.so.1"], "$ORIGIN/../cv2.libs"),
-                (&own, &["libGL.so.1", "libc.so.6"], "${ORIGIN}"),
-            ],
-            &[],
-        );
-        assert_eq!(names(&[libc(), wheel.clone()]), [("libGL.so.1".to_owned(), own, true)]);
-        let gl = layer(&[("usr/lib/x86_64-linux-gnu/libGL.so.1", &[], "")], &[]);
-        assert_eq!(names(&[libc(), gl, wheel]), []);
-    }
-
-    #[test]
-    fn without_its_run_path_a_library_of_the_wheel_counts_as_loaded() {
-        let (module, library) = (format!("{SITE}/x/_C.so"), format!("{SITE}/torch/lib/libtorch.so"));
-        assert_eq!(names(&[layer(&[(&module, &["libtorch.so"], ""), (&library, &[], "")], &[])]), []);
-    }
-
-    #[test]
-    fn what_no_import_loads_breaks_none() {
-        let plugin = format!("{SITE}/a/b/plugin.so");
-        let missing = names(&[layer(&[(&plugin, &["libx.so.1"], "")], &[])]);
-        assert_eq!(missing, [("libx.so.1".to_owned(), plugin, false)]);
-    }
-
-    #[test]
-    fn files_of_another_processor_and_hidden_ones_do_not_count() {
-        let module = format!("{SITE}/a/a.so");
-        let mut other = layer(&[(&module, &["libx.so.1"], "")], &[]);
-        other.programs.programs[0].machine = ARM64;
-        assert_eq!(names(&[other]), []);
-        let low = layer(&[(&module, &["libx.so.1"], "")], &[]);
-        let high = layer(&[(&module, &[], "")], &[]);
-        assert_eq!(names(&[low, high]), []);
-    }
-
-    #[test]
-    fn circles_of_links_end() {
-        let module = format!("{SITE}/a/a.so");
-        let wheel = layer(&[(&module, &["libx.so.1"], "/a:/b/../../..")], &[("a", "b"), ("b", "/a")]);
-        assert_eq!(names(&[wheel]).len(), 1);
-    }
-}
+mod tests;

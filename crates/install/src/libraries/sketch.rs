@@ -52,7 +52,7 @@ impl Sketch {
             return;
         }
         if self.whole {
-            let room = MOST_KEPT - self.head.len();
+            let room = MOST_KEPT.saturating_sub(self.head.len());
             self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
             return;
         }

@@ -48,7 +48,9 @@ impl<'a> Files<'a> {
         let end = behind.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let below = self.0.range::<LayerPath, _>((Bound::Excluded(folder), end)).map(|(path, _)| *path);
         let below: Vec<&LayerPath> = below.filter(|path| path.as_bytes().starts_with(&inside)).collect();
-        below.into_iter().for_each(|path| drop(self.0.remove(path)));
+        for path in below {
+            self.0.remove(path);
+        }
     }
 
     /// Is what is at a path of this layer?

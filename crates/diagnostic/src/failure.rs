@@ -32,6 +32,11 @@ pub trait Diagnose: Error {
     fn span(&self) -> Option<&Span> {
         None
     }
+
+    /// The name that it is about, for callers that know where the user wrote it.
+    fn subject(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// The ready-made [`Diagnose`].

@@ -13,7 +13,7 @@ use crate::once::Once;
 use crate::plan::{PlanOptions, Planned, plan};
 use crate::upgrade::{self, PackageChange};
 use crate::world::World;
-use crate::{builds, lock, program, project, tags, unlocked};
+use crate::{builds, debs, lock, program, project, tags, unlocked};
 
 /// What is asked of a build.
 #[derive(Debug, Clone, Default)]
@@ -220,5 +220,5 @@ fn solve(planned: &Planned, no_cache: bool, world: &World<'_>) -> Result<Built, 
         jobs: world.jobs,
         reuse: !no_cache,
     });
-    engine.solve(&planned.plan, planned.image)
+    engine.solve(&planned.plan, planned.image).map_err(|error| debs::refused(error, &planned.project))
 }

@@ -1,8 +1,9 @@
 //! Debian packages beside those of the base: what corten.lock pins, or else what the archive has now.
 
-use corten_diagnostic::{Diagnose, Event, Failure, Report};
+use corten_diagnostic::{Diagnose, Event, Failure, Fault, Report, Span};
 use corten_engine::convert;
 use corten_frontend::settings::Setting;
+use corten_install::debian::base::check_name;
 use corten_install::debian::{ArchiveError, BaseRequest, lock_packages, solver::SolveError};
 use corten_plan::{LockedBase, LockedPackages};
 
@@ -20,6 +21,10 @@ pub fn added(project: &Project, base: &LockedBase, world: &World<'_>) -> Result<
     let added =
         known.map_or_else(|| lock(project, base, &project.settings.packages, world), |known| Ok(Some(known)))?;
     let Some(added) = added else { return Ok(None) };
+    let unconfigured = unconfigured(project);
+    for deb in added.debs.iter().filter(|deb| !unconfigured.contains(&deb.name)) {
+        check_name(&deb.name).map_err(|error| refused(error.into(), project))?;
+    }
     let why = format!("{} in all, beside those of the base", added.debs.len());
     world.events.emit(Event::Decision { about: "debian packages", choice: &added.asked.join(" "), why: &why });
     Ok(Some(added))
@@ -91,7 +96,7 @@ pub fn request<'a>(base: &'a LockedBase, extra: &'a [String], world: &World<'_>)
 /// Points at the name that the archive has not, or not so.
 fn at_setting(error: ArchiveError, settings: &[Setting<String>]) -> Report {
     let name = match &error {
-        ArchiveError::Solve(SolveError::Unknown { name, .. } | SolveError::Virtual { name, .. }) => name,
+        ArchiveError::Unknown { name, .. } | ArchiveError::Solve(SolveError::Virtual { name, .. }) => name,
         ArchiveError::Solve(SolveError::Unmet { chain, .. } | SolveError::Conflict { left: chain, .. }) => {
             match chain.first() {
                 Some(first) => first,
@@ -101,11 +106,39 @@ fn at_setting(error: ArchiveError, settings: &[Setting<String>]) -> Report {
         ArchiveError::Partial { package } | ArchiveError::Outdated { package, .. } => package,
         _ => return error.into(),
     };
-    let Some(at) = settings.iter().find(|setting| setting.value == *name).and_then(|setting| setting.at.clone()) else {
-        return error.into();
-    };
+    let at = place(name, settings);
+    pointed(error, at)
+}
+
+/// Points at the package whose script is not known, or at the only one that can have brought it.
+pub fn refused(error: Report, project: &Project) -> Report {
+    let settings = &project.settings.packages;
+    match error.error().subject() {
+        Some(name) if !settings.is_empty() => {
+            let only = settings.first().filter(|_| settings.len() == 1).and_then(|only| only.at.clone());
+            match place(name, settings).or(only) {
+                Some(at) => pointed_at(error.error(), at),
+                None => error,
+            }
+        }
+        _ => error,
+    }
+}
+
+fn place(name: &str, settings: &[Setting<String>]) -> Option<Span> {
+    settings.iter().find(|setting| setting.value == *name).and_then(|setting| setting.at.clone())
+}
+
+fn pointed(error: ArchiveError, at: Option<Span>) -> Report {
+    match at {
+        Some(at) => pointed_at(&error, at),
+        None => error.into(),
+    }
+}
+
+fn pointed_at(error: &dyn Diagnose, at: Span) -> Report {
     let failure = match error.fault() {
-        corten_diagnostic::Fault::Usage => Failure::usage(error.to_string()),
+        Fault::Usage => Failure::usage(error.to_string()),
         _ => Failure::input(error.to_string()),
     };
     error.hints().into_iter().fold(failure.at(at), Failure::hint).into()

@@ -25,6 +25,11 @@ fn extra() -> Vec<Extra> {
         Extra { name: "libglvnd0", fields: "Depends: libc6\n", files: files(GLVND, &[]), ..own.clone() },
         Extra { name: "redis-tools", postinst: "adduser --system redis\n", ..own.clone() },
         Extra { name: "strange", postinst: "#!/bin/sh\ncurl http://x\n", ..own.clone() },
+        Extra { name: "libaio1t64", ..own.clone() },
+        Extra { name: "exim", fields: "Provides: mail-server\nConflicts: mail-server\n", ..own.clone() },
+        Extra { name: "postfix", fields: "Provides: mail-server\nConflicts: mail-server\n", ..own.clone() },
+        Extra { name: "locales", ..own.clone() },
+        Extra { name: "wrapper", fields: "Depends: strange\n", ..own.clone() },
         Extra { name: "demanding", fields: "Depends: libc6 (>= 3)\n", ..own },
     ]
 }
@@ -119,12 +124,69 @@ fn packages_that_are_not_there_are_refused_where_they_are_named() {
         "build",
         2,
         "
-error: choosing Debian packages: there is no package 'libgl2'
+error: choosing Debian packages: bookworm has no package 'libgl2' for amd64
  --> ./corten.toml:1:23
   |
 1 | packages = [\"libgl1\", \"libgl2\"]
   |                       ^^^^^^^^
 hint: did you mean 'libgl1'?
+",
+    );
+    // Renamed in Debian 13: not of this suite.
+    with("\"libaio1\"");
+    refuses(
+        &service,
+        "plan",
+        2,
+        "
+error: choosing Debian packages: bookworm has no package 'libaio1' for amd64
+ --> ./corten.toml:1:13
+  |
+1 | packages = [\"libaio1\"]
+  |             ^^^^^^^^^
+hint: did you mean 'libaio1t64'?
+",
+    );
+    // Of another processor.
+    with("\"libgl1:i386\"");
+    refuses(
+        &service,
+        "plan",
+        2,
+        "
+error: setting 'packages[0]' is 'libgl1:i386', expected the name of a Debian package such as \"libgl1\"
+ --> ./corten.toml:1:13
+  |
+1 | packages = [\"libgl1:i386\"]
+  |             ^^^^^^^^^^^^^
+",
+    );
+    with("\"libgl1\", \"mail-server\"");
+    refuses(
+        &service,
+        "plan",
+        2,
+        "
+error: choosing Debian packages: 'mail-server' is a virtual package of exim, postfix
+ --> ./corten.toml:1:23
+  |
+1 | packages = [\"libgl1\", \"mail-server\"]
+  |                       ^^^^^^^^^^^^^
+hint: ask for one of them
+",
+    );
+    with("\"exim\", \"postfix\"");
+    refuses(
+        &service,
+        "plan",
+        2,
+        "
+error: choosing Debian packages: exim conflicts with postfix
+ --> ./corten.toml:1:13
+  |
+1 | packages = [\"exim\", \"postfix\"]
+  |             ^^^^^^
+hint: leave one of the packages out
 ",
     );
     with("\"libGL.so.1\"");
@@ -174,16 +236,60 @@ hint: leave one of the packages out
 fn a_script_that_is_not_known_is_refused_by_name() {
     let service = Service::filled();
     service.archive.add(&extra());
-    service.write("corten.toml", service.settings("packages = [\"strange\"]"));
+    service.write("corten.toml", service.settings("packages = [\"libgl1\", \"strange\"]"));
     refuses(
         &service,
         "build",
         1,
         "
 error: package strange: cannot do what its postinst does: curl http://x
+ --> ./corten.toml:1:23
+  |
+1 | packages = [\"libgl1\", \"strange\"]
+  |                       ^^^^^^^^^
+hint: leave strange out, or take it as it is unpacked: allow-unconfigured = [\"strange\"]
+",
+    );
+    // What brings it is told, where that is but one.
+    service.write("corten.toml", service.settings("packages = [\"wrapper\"]"));
+    refuses(
+        &service,
+        "build",
+        1,
+        "
+error: package strange: cannot do what its postinst does: curl http://x
+ --> ./corten.toml:1:13
+  |
+1 | packages = [\"wrapper\"]
+  |             ^^^^^^^^^
 hint: leave strange out, or take it as it is unpacked: allow-unconfigured = [\"strange\"]
 ",
     );
     service.write("corten.toml", service.settings("packages = [\"strange\"]\nallow-unconfigured = [\"strange\"]"));
     assert_eq!(service.run("build --format json").expect(0).json()["findings"], json!([]));
+}
+
+#[test]
+fn a_package_that_is_known_to_need_its_script_is_refused_before_anything_is_fetched() {
+    let service = Service::filled();
+    service.archive.add(&extra());
+    service.write("corten.toml", service.settings("packages = [\"locales\"]"));
+    refuses(
+        &service,
+        "plan",
+        1,
+        "
+error: package locales: cannot do what its postinst does: localedef would have to run: C.UTF-8 is in every base, and \
+locales-all has every other
+ --> ./corten.toml:1:13
+  |
+1 | packages = [\"locales\"]
+  |             ^^^^^^^^^
+hint: leave locales out, or take it as it is unpacked: allow-unconfigured = [\"locales\"]
+",
+    );
+    let fetched = service.archive.server.server().asked();
+    assert!(fetched.iter().all(|asked| !asked.path.contains("/pool/locales")), "its .deb is not fetched");
+    service.write("corten.toml", service.settings("packages = [\"locales\"]\nallow-unconfigured = [\"locales\"]"));
+    service.run("plan").expect(0);
 }

@@ -2,6 +2,7 @@
 
 use corten_diagnostic::{Diagnose, Fault};
 use corten_net::NetError;
+use corten_oci::Architecture;
 use corten_store::StoreError;
 
 use super::index::IndexError;
@@ -51,6 +52,18 @@ pub enum ArchiveError {
         suite: String,
         /// What is wrong.
         source: IndexError,
+    },
+    /// No such package, or not for this processor.
+    #[error("choosing Debian packages: {suite} has no package '{name}' for {architecture}")]
+    Unknown {
+        /// `bookworm`.
+        suite: String,
+        /// For which processor.
+        architecture: Architecture,
+        /// What was asked for.
+        name: String,
+        /// A name much like it.
+        similar: Option<String>,
     },
     /// Packages that do not fit.
     #[error(transparent)]
@@ -104,7 +117,7 @@ pub enum ArchiveError {
 impl Diagnose for ArchiveError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Suite { .. } | Self::Partial { .. } => Fault::Usage,
+            Self::Suite { .. } | Self::Partial { .. } | Self::Unknown { .. } => Fault::Usage,
             Self::Outdated { .. } => Fault::Input,
             Self::Solve(error) => error.fault(),
             Self::Panicked => Fault::Bug,
@@ -119,6 +132,7 @@ impl Diagnose for ArchiveError {
                     RELEASES.iter().map(|release| format!("debian:{}", release.codename)).collect();
                 vec![format!("there are {}", names.join(" and "))]
             }
+            Self::Unknown { similar, .. } => similar.iter().map(|name| format!("did you mean '{name}'?")).collect(),
             Self::Unreachable { source, .. } => source.hints(),
             Self::Signature { .. } => vec![
                 "something between here and the archive may change what it sends, or the mirror is not Debian's".into(),

@@ -60,7 +60,14 @@ pub fn choose(universe: &Universe<'_>, request: &BaseRequest<'_>, base: &[Locked
     let met = request.variant.met();
     let wanted = request.extra.iter().map(String::as_str).filter(|name| !met.contains(name)).collect();
     let cut = request.variant.cut_of_added();
-    let chosen = solver::solve(universe, &solver::Request { wanted, cut, met, installed: installed.clone() })?;
+    let chosen = solver::solve(universe, &solver::Request { wanted, cut, met, installed: installed.clone() });
+    let chosen = chosen.map_err(|error| match error {
+        SolveError::Unknown { name, similar } => {
+            let (suite, architecture) = (request.suite.to_owned(), request.architecture);
+            ArchiveError::Unknown { suite, architecture, name, similar }
+        }
+        other => ArchiveError::Solve(other),
+    })?;
     let fit = Fit { universe, base, installed: &installed, chosen: &chosen, request };
     chosen.iter().try_for_each(|id| fit.check(*id))?;
     Ok(chosen)

@@ -212,6 +212,11 @@ fn similar(universe: &Universe<'_>, name: &str) -> Option<String> {
         return None;
     }
     let near = |other: &str| strsim::damerau_levenshtein(name, other);
+    // Debian 13 renamed libraries whose times have 64 bits.
+    let renamed = format!("{name}t64");
+    if universe.find(&renamed).is_some() {
+        return Some(renamed);
+    }
     let names = universe.iter().map(|(_, candidate)| candidate.package.name);
     let close = names.filter(|other| other.len().abs_diff(name.len()) <= 2).map(|other| (near(other), other));
     close.filter(|(distance, _)| *distance <= 2).min().map(|(_, other)| other.to_owned())

@@ -35,6 +35,7 @@ impl Making<'_> {
             |index: &usize| self.packages.get(*index).is_some_and(|package| !old.contains(package.control.package()));
         let new: Vec<usize> = (0..self.packages.len()).filter(is_new).collect();
         new.iter().try_for_each(|index| self.check_scripts(*index))?;
+        self.add_shadow()?;
         for index in new {
             let Some(package) = self.packages.get(index) else { continue };
             let name = package.control.package().to_owned();
@@ -175,15 +176,26 @@ const COMMANDS: [&str; 74] = [
     "upgrade",
 ];
 
+/// Is a package not one of which it is known beforehand that a script would have to run?
+///
+/// # Errors
+/// As [`check_scripts`].
+pub fn check_name(package: &str) -> Result<(), BaseError> {
+    match REFUSED.iter().find(|(refused, _)| *refused == package) {
+        Some((_, why)) => {
+            Err(BaseError::Script { package: package.to_owned(), script: "postinst", why: (*why).to_owned() })
+        }
+        None => Ok(()),
+    }
+}
+
 /// Is everything that an added package's maintainer scripts do known, and can it be done without running them?
 ///
 /// # Errors
 /// [`BaseError::Script`] names the package, the script and its first unknown statement.
 pub fn check_scripts<'a>(package: &str, member: impl Fn(&'static str) -> Option<&'a [u8]>) -> Result<(), BaseError> {
     let refuse = |script, why: String| BaseError::Script { package: package.to_owned(), script, why };
-    if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == package) {
-        return Err(refuse("postinst", (*why).to_owned()));
-    }
+    check_name(package)?;
     if is_known(package) {
         return Ok(());
     }

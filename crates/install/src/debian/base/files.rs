@@ -69,6 +69,26 @@ impl Making<'_> {
         Ok(())
     }
 
+    /// What `shadowconfig on` does where a package beside a base brings it.
+    pub(super) fn add_shadow(&mut self) -> Result<(), BaseError> {
+        if !self.has_shadow() || self.tree.exists("etc/shadow") {
+            return Ok(());
+        }
+        let day = self.options.epoch / DAY;
+        for name in ["passwd", "group"] {
+            let Some(text) = self.tree.read(format!("etc/{name}")) else { continue };
+            let text = String::from_utf8_lossy(text).into_owned();
+            let (shadow, content) = match name {
+                "passwd" => ("etc/shadow", shadow_lines(&text, &format!("{day}:0:99999:7:::"))),
+                _ => ("etc/gshadow", group_shadow_lines(&text)),
+            };
+            self.put(shadow, Node::new(NodeKind::File(content.into_bytes().into()), 0o640).group(SHADOW))?;
+            let text: String = text.lines().map(|line| line.replacen(":*:", ":x:", 1) + "\n").collect();
+            self.file(&format!("etc/{name}"), 0o644, text, "base-passwd")?;
+        }
+        Ok(())
+    }
+
     /// Debian 12's passwd turns shadow files on; Debian 13 has none.
     fn has_shadow(&self) -> bool {
         let script = self.package("passwd").and_then(|package| package.member("postinst"));

@@ -34,7 +34,7 @@ use super::deb::{ControlMember, Deb, DebError, DebFile};
 use super::seeds::Debian;
 use super::{Variant, dpkg, ldcache};
 
-pub use effects::{check_scripts, undone};
+pub use effects::{check_name, check_scripts, undone};
 pub use extra::{ExtraOptions, add_packages};
 pub(super) use prune::is_partial;
 pub use tree::{Node, NodeKind, Tree, TreeError};
@@ -173,6 +173,13 @@ impl Diagnose for BaseError {
             Self::Deb(_) | Self::Files { .. } | Self::Bytecode(_) | Self::Scratch(_) => Fault::World,
             Self::Twice(_) | Self::Invariant { .. } => Fault::Bug,
             Self::Script { .. } | Self::Unresolved(_) => Fault::Input,
+        }
+    }
+
+    fn subject(&self) -> Option<&str> {
+        match self {
+            Self::Script { package, .. } => Some(package),
+            _ => None,
         }
     }
 

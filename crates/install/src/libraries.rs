@@ -8,7 +8,8 @@
 //! A library is sought in `DT_RPATH` of the file that needs it, of the file that loaded that, and so on, unless it has a
 //! `DT_RUNPATH`; in `LD_LIBRARY_PATH` of the image's config; in its `DT_RUNPATH`; in the folders of `ld.so.conf`, then in the
 //! trusted ones (ld.so(8)). Two rules beside the loader's: what the GPU's driver brings comes from the host; and a library
-//! that lies elsewhere in `site-packages` is taken for loaded by then, as extensions of torch count on.
+//! that lies elsewhere in `site-packages`, or in the same package, is taken for loaded by then, as extensions of torch and
+//! parts of Java count on.
 
 mod find;
 mod image;

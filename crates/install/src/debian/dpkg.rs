@@ -231,8 +231,12 @@ fn diversions(packages: &[Package], tree: &Tree, architecture: Architecture) -> 
                 let loader = format!("/{}", super::bytecode::loader(architecture));
                 add(loader.clone(), format!("{loader}.usr-is-merged"), name);
             }
-            "libreadline8t64" if script("preinst") => {
-                for library in ["libhistory.so.8", "libhistory.so.8.2", "libreadline.so.8", "libreadline.so.8.2"] {
+            "libreadline8t64" | "libtirpc3t64" if script("preinst") => {
+                let libraries: &[&str] = match name {
+                    "libtirpc3t64" => &["libtirpc.so.3", "libtirpc.so.3.0.0"],
+                    _ => &["libhistory.so.8", "libhistory.so.8.2", "libreadline.so.8", "libreadline.so.8.2"],
+                };
+                for library in libraries {
                     let from = format!("/lib/{triplet}/{library}");
                     add(from.clone(), format!("{from}.usr-is-merged"), name);
                 }

@@ -73,7 +73,7 @@ pub fn missing(layers: &[ImageLayer], architecture: Architecture, library_path: 
             break;
         }
     }
-    let lacking = lacking.into_iter().filter(|pair| !found.contains(pair) && !image.is_brought(pair.1));
+    let lacking = lacking.into_iter().filter(|pair| !found.contains(pair) && !image.is_brought(pair.0, pair.1));
     summed(&image, lacking, &reached)
 }
 
@@ -104,6 +104,8 @@ struct Image<'a> {
     programs: BTreeMap<&'a LayerPath, &'a Program>,
     /// Names of the libraries in `site-packages`.
     loaded: HashSet<&'a str>,
+    /// Names of libraries by the package that has them: a program of Java's loads libjvm by its own path, first.
+    of_package: HashSet<(&'a str, &'a str)>,
     library_path: &'a [String],
     /// Where everything is sought last.
     folders: Vec<String>,
@@ -138,6 +140,12 @@ impl<'a> Image<'a> {
         let seen = all
             .filter(|(layer, program)| program.machine == machine(architecture) && files.is_of(&program.path, *layer));
         let programs: BTreeMap<_, _> = seen.map(|(_, program)| (&program.path, program)).collect();
+        let mut of_package = HashSet::new();
+        for (path, program) in &programs {
+            let names = [program.soname.as_deref(), std::str::from_utf8(path.name()).ok()];
+            let package = files.package(path);
+            of_package.extend(names.into_iter().flatten().filter_map(|name| Some((package?, name))));
+        }
         let mut loaded = HashSet::new();
         for program in programs.values().filter(|program| in_site_packages(&program.path).is_some()) {
             loaded.extend(program.soname.as_deref());
@@ -148,12 +156,14 @@ impl<'a> Image<'a> {
         folders.extend(layers.iter().flat_map(|layer| layer.programs.folders.iter().cloned()));
         folders.extend(["/lib/", "/usr/lib/"].map(|folder| format!("{folder}{triplet}")));
         folders.extend(["/lib", "/usr/lib", "/lib64", "/usr/lib64"].map(str::to_owned));
-        Self { files, programs, loaded, library_path, folders, architecture }
+        Self { files, programs, loaded, of_package, library_path, folders, architecture }
     }
 
     /// Comes a library from the host, or is it loaded by then?
-    fn is_brought(&self, library: &str) -> bool {
-        OF_THE_HOST.iter().any(|start| library.starts_with(start)) || self.loaded.contains(library)
+    fn is_brought(&self, file: &LayerPath, library: &str) -> bool {
+        OF_THE_HOST.iter().any(|start| library.starts_with(start))
+            || self.loaded.contains(library)
+            || self.files.package(file).is_some_and(|package| self.of_package.contains(&(package, library)))
     }
 
     /// What the loader does with a file (glibc, `_dl_map_object_deps`).

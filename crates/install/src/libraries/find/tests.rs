@@ -74,6 +74,17 @@ fn without_its_run_path_a_library_of_the_wheel_counts_as_loaded() {
     assert_eq!(names(&[layer(&[(&module, &["libtorch.so"], ""), (&library, &[], "")], &[])]), []);
 }
 
+/// `java` loads `lib/server/libjvm.so` by its path; what comes then finds it by its name.
+#[test]
+fn a_library_of_the_same_package_counts_as_loaded() {
+    let programs: [(&str, &[&str], &str); 2] =
+        [("usr/lib/jvm/lib/libnet.so", &["libjvm.so"], ""), ("usr/lib/jvm/lib/server/libjvm.so", &[], "")];
+    let mut java = layer(&programs, &[]);
+    assert_eq!(names(std::slice::from_ref(&java)), []);
+    java.index.entries[1].package = Some("pkg:deb/debian/other@1".into());
+    assert_eq!(names(&[java]).len(), 1);
+}
+
 #[test]
 fn what_no_import_loads_breaks_none() {
     let plugin = format!("{SITE}/a/b/plugin.so");

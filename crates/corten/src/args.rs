@@ -9,7 +9,8 @@ use crate::render::progress::Progress;
 
 /// From a machine-learning project to a small, reproducible, published container image.
 ///
-/// Layers come straight from the project's lock: nothing is run in a container, no root and no daemon are needed.
+/// Layers come straight from the project's lock: no container, no root and no daemon are needed. What has no wheel is
+/// built in a sandbox.
 #[derive(Debug, Parser)]
 #[command(name = "corten", version, propagate_version = true, max_term_width = 100)]
 pub struct Arguments {
@@ -139,7 +140,7 @@ pub struct ProjectArguments {
 pub enum FrontendArgument {
     /// From the project's lock.
     Native,
-    /// From its Dockerfile.
+    /// From its Dockerfile (not in this version).
     Dockerfile,
 }
 

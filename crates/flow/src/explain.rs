@@ -224,3 +224,18 @@ fn list(texts: impl Iterator<Item = String>) -> String {
     let quoted: Vec<String> = texts.map(|text| self::quoted(&text)).collect();
     format!("[{}]", quoted.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use corten_install::debian::Mirrors;
+
+    use super::*;
+
+    #[test]
+    fn addresses_of_the_archive_are_those_of_its_client() {
+        let rows = stated(&project::texts(Path::new("/nonexistent")).unwrap()).unwrap();
+        let usual = |name: &str| rows.iter().find(|row| row.name == name).and_then(|row| row.usual).unwrap();
+        assert_eq!(usual("archive.main"), quoted(&Mirrors::default().main));
+        assert_eq!(usual("archive.security"), quoted(&Mirrors::default().security));
+    }
+}

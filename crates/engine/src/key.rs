@@ -62,7 +62,7 @@ fn each_wheel(wheels: &[LockedWheel]) -> impl Serialize + '_ {
 fn sdist_facts(sdist: &Sdist) -> impl Serialize + '_ {
     let requires: Vec<_> = sdist.requires.iter().map(|wheel| (&wheel.file, wheel.digest)).collect();
     let installed = (&sdist.prefix, &sdist.python, sdist.pure, &sdist.backend, &sdist.backend_path);
-    let source = (&sdist.sdist.file, sdist.sdist.digest, &sdist.sdist.direct_url);
+    let source = (&sdist.sdist.file, sdist.sdist.digest, &sdist.sdist.version, &sdist.sdist.direct_url);
     (python::FORMAT, crate::sdist::FORMAT, source, requires, installed)
 }
 

@@ -206,12 +206,12 @@ fn sdist_layer(
     batch: &Batch<'_>,
     sink: Sink<'_>,
 ) -> Result<(Made, LayerIndex), Report> {
-    let (file, digest) = sdist::build(sdist, &means.below, capabilities, batch)?;
+    let sdist::Wheel { file, digest, version } = sdist::build(sdist, &means.below, capabilities, batch)?;
     let name = PackageName::new(&sdist.sdist.name).map_err(|error| Failure::input(error.to_string()))?;
     let wheel = WheelSource {
         name: sdist.sdist.name.clone(),
-        version: sdist.sdist.version.clone(),
-        purl: Purl::pypi(&name, &sdist.sdist.version).to_string(),
+        purl: Purl::pypi(&name, &version).to_string(),
+        version,
         file,
         direct_url: sdist.sdist.direct_url.clone(),
     };

@@ -76,6 +76,8 @@ pub struct Build<'a> {
     pub backend: String,
     /// Where in the project the backend may lie.
     pub backend_path: Vec<String>,
+    /// The version, for backends that would ask git, where there is no repository to ask.
+    pub version: Option<String>,
     /// Where it ends.
     pub limits: Limits,
     /// Bytes that it may write to its file system, which is in memory.
@@ -86,18 +88,18 @@ pub struct Build<'a> {
     pub helper: Helper,
 }
 
-/// Builds the wheel of a step: its file, and its digest in the store.
+/// Builds the wheel of a step.
 pub fn build(
     sdist: &Sdist,
     below: &[&Made],
     capabilities: &Capabilities<'_>,
     batch: &Batch<'_>,
-) -> Result<(File, Digest), Report> {
+) -> Result<Wheel, Report> {
     let store = capabilities.store;
     let scratch = store.scratch_folder()?;
     let folder = scratch.path().join("root");
     let LockedWheel { name, version, file, .. } = &sdist.sdist;
-    let what = format!("{name} {version} from {file}");
+    let what = format!("{} from {file}", format!("{name} {version}").trim_end());
     let preparing = |error: io::Error| Failure::world(format!("preparing to build {what}: {error}"));
     std::fs::create_dir(&folder).map_err(preparing)?;
     for layer in below {
@@ -118,6 +120,8 @@ pub fn build(
         source: "/build/source".to_owned(),
         backend: sdist.backend.clone(),
         backend_path: sdist.backend_path.clone(),
+        version: Some(sdist.sdist.version.clone())
+            .filter(|version| sdist.sdist.url.starts_with("git+") && !version.is_empty()),
         limits: limits(),
         disk: DISK,
         package_of: capabilities.package_of,
@@ -130,12 +134,22 @@ pub fn build(
     let path = scratch.path().join("wheel");
     let output = File::options().read(true).write(true).create_new(true).open(path).map_err(preparing)?;
     let (file_name, mut wheel) = run(&build, output, capabilities.events).map_err(at)?;
-    check(sdist, &file_name, &mut wheel, &what).map_err(at)?;
+    let version = check(sdist, &file_name, &mut wheel, &what).map_err(at)?;
     let mut blob = batch.blob()?;
     io::copy(&mut wheel, &mut blob).map_err(preparing)?;
     let (digest, _) = blob.finish()?;
     wheel.rewind().map_err(preparing)?;
-    Ok((wheel, digest))
+    Ok(Wheel { file: wheel, digest, version })
+}
+
+/// A wheel that was built.
+pub struct Wheel {
+    /// At its beginning.
+    pub file: File,
+    /// In the store.
+    pub digest: Digest,
+    /// As its name says.
+    pub version: String,
 }
 
 /// Installs what the build needs; the interpreter of the environment.
@@ -266,6 +280,11 @@ fn sandbox(build: &Build<'_>) -> Result<Sandbox, Failure> {
         ("PYTHONUNBUFFERED", "1"),
     ];
     process.environment = environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    for name in
+        ["SETUPTOOLS_SCM_PRETEND_VERSION", "PDM_BUILD_SCM_VERSION", "PBR_VERSION", "UV_DYNAMIC_VERSIONING_BYPASS"]
+    {
+        process.environment.extend(build.version.as_ref().map(|version| (name.into(), version.into())));
+    }
     let mut mounts = vec![Mount::Proc, Mount::Dev { shm: 64 << 20 }];
     mounts.extend(build.mounts.iter().cloned());
     Ok(Sandbox {
@@ -349,12 +368,15 @@ impl Write for Tail {
 }
 
 /// Is it a wheel of the package, for the target? Its content is checked when it is installed.
-fn check(sdist: &Sdist, file_name: &str, wheel: &mut File, what: &str) -> Result<(), Failure> {
+fn check(sdist: &Sdist, file_name: &str, wheel: &mut File, what: &str) -> Result<String, Failure> {
     let wrong = |why: String| Failure::input(format!("building {what}: {why}"));
     let shown = file_name.escape_debug();
     let name =
         WheelName::parse(file_name).map_err(|_| wrong(format!("it gave '{shown}', which is no wheel's name")))?;
-    if name.name.as_str() != sdist.sdist.name || name.version.to_string() != sdist.sdist.version {
+    let version = name.version.to_string();
+    // Of what is locked without a version, its build alone can tell it.
+    let same = version == sdist.sdist.version || sdist.sdist.version.is_empty();
+    if name.name.as_str() != sdist.sdist.name || !same {
         return Err(wrong(format!("it gave '{shown}', a wheel of something else")));
     }
     Archive::new(&mut *wheel).map_err(|error| wrong(format!("its wheel cannot be read: {error}")))?;
@@ -366,5 +388,5 @@ fn check(sdist: &Sdist, file_name: &str, wheel: &mut File, what: &str) -> Result
         ))
         .hint(format!("build the image on a linux/{machine} machine, or take a version that has a wheel for it")));
     }
-    Ok(())
+    Ok(version)
 }

@@ -37,6 +37,7 @@ mod program;
 mod project;
 pub mod registry;
 mod remote;
+mod repository;
 mod requirements;
 mod sdists;
 pub mod ship;

@@ -13,11 +13,12 @@ use corten_store::Batch;
 use crate::context::{Found, Hashes};
 use crate::packages::Packages;
 use crate::project::Project;
+use crate::repository;
 use crate::world::World;
 
 /// Where the file lies that a lock names by `url`; none where that is an address.
 pub fn path(project: &Project, url: &str) -> Option<PathBuf> {
-    if url.starts_with("https://") || url.starts_with("http://") {
+    if url.starts_with("https://") || url.starts_with("http://") || url.starts_with(repository::SCHEME) {
         return None;
     }
     let path = url.strip_prefix("file://").unwrap_or(url);

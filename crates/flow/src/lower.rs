@@ -299,7 +299,8 @@ fn virtual_environment(python: &PythonTarget, interpreter: &str) -> impl Iterato
 }
 
 fn sdist_step(sdist: Sdist, inputs: Vec<StepId>) -> Step {
-    let name = format!("{} {}, built from source", sdist.sdist.name, sdist.sdist.version);
+    let what = format!("{} {}", sdist.sdist.name, sdist.sdist.version);
+    let name = format!("{}, built from source", what.trim_end());
     Step { op: Op::Sdist(Box::new(sdist)), inputs, name }
 }
 

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use corten_diagnostic::{Failure, Report, Span};
 use corten_frontend::python::{
-    Asked, Files, LocalProject, LockFile, LockedFrom, NoWheel, Resolved, Wanted, choose, read, refuse_conda, source,
+    Asked, Files, GitSource, LocalProject, LockFile, LockedFrom, NoWheel, Resolved, Wanted, choose, read, refuse_conda,
+    source,
 };
 use corten_install::python::index;
 use corten_oci::{Architecture, Digest};
 use corten_package::marker::Environment;
-use corten_package::wheel::Tags;
+use corten_package::wheel::{Tags, WheelName};
 use corten_plan::{LockedWheel, PythonTarget};
 use corten_store::Key;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ use crate::local;
 use crate::missing::{self, Missing};
 use crate::project::Project;
 use crate::remote::{self, mirrored};
+use crate::repository;
 use crate::sdists::{self, FromSource, Made, Needed};
 use crate::world::World;
 
@@ -28,7 +30,7 @@ use crate::world::World;
 pub const PYPI: &str = "https://pypi.org/simple";
 
 /// Raised when the choice of wheels changes for the same lock.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// The packages of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,7 +113,15 @@ impl Packages {
         self.sources
             .iter()
             .all(|source| matches!(world.store.size(&source.wheel), Ok(Some(size)) if size == source.size))
+            && self.builds.iter().all(|build| is_fetchable(build, world))
     }
+}
+
+/// What is at no address was taken into the store when it was chosen.
+fn is_fetchable(build: &Needed, world: &World<'_>) -> bool {
+    let LockedWheel { url, digest, size, .. } = &build.sdist;
+    let addressed = url.starts_with("https://") || url.starts_with("http://");
+    addressed || matches!(world.store.size(digest), Ok(Some(there)) if there == *size)
 }
 
 fn key(project: &Project, wish: &Wish<'_>, recorded: &BTreeMap<String, Digest>, world: &World<'_>) -> Key {
@@ -239,6 +249,12 @@ fn choose_all(
     let (mut files, mut missing) = (Vec::new(), Vec::new());
     let recorded = known_hashes(project, wish);
     for (wanted, known) in resolved.wanted.iter().zip(&known) {
+        if let LockedFrom::Git(commit) = &wanted.from
+            && commit.is_pinned()
+        {
+            files.push(repository::file(wanted, commit));
+            continue;
+        }
         let again = choose_again(wanted, known, &recorded, &tags);
         match again.map_or_else(|| choose(wanted, known, &tags), Ok) {
             Ok(file) => files.push(file),
@@ -355,6 +371,10 @@ fn pin_all(
     let wheels = side_by_side(&pairs, world.jobs, |(wanted, file)| pin(project, wanted, file, known, world))?;
     let mut used = BTreeMap::new();
     for ((wanted, file), wheel) in pairs.iter().zip(&wheels) {
+        if matches!(wanted.from, LockedFrom::Git(_)) {
+            // Its commit is its hash.
+            continue;
+        }
         if file.digest.is_none() && !recorded.contains_key(&wheel.file) {
             world
                 .events
@@ -376,6 +396,20 @@ fn pin(
     world: &World<'_>,
 ) -> Result<LockedWheel, Report> {
     let on_disk = local::path(project, &file.url);
+    if let LockedFrom::Git(commit) = &wanted.from {
+        let (digest, size) = repository::take_in(file, commit, &wanted.at, world)?;
+        let (name, version) = (wanted.name.to_string(), version(wanted, file));
+        let direct_url = direct_url(project, &wanted.from, &digest);
+        return Ok(LockedWheel {
+            name,
+            version,
+            file: file.file.clone(),
+            url: file.url.clone(),
+            digest,
+            size,
+            direct_url,
+        });
+    }
     let url = if on_disk.is_some() { file.url.clone() } else { remote::shown(&mirrored(project, &file.url)) };
     let digest = file.digest.or_else(|| recorded.get(&file.file).copied());
     let (digest, size) = match (on_disk, digest, file.size) {
@@ -384,10 +418,15 @@ fn pin(
         (None, Some(digest), None) => (digest, remote::size(&url, digest, &titled(wanted), world)?),
         (None, None, _) => remote::first_fetch(&url, world)?,
     };
-    let version = wanted.version.as_ref().map(ToString::to_string);
-    let version = version.unwrap_or_else(|| file.file.split('-').nth(1).unwrap_or_default().to_owned());
+    let version = version(wanted, file);
     let direct_url = direct_url(project, &wanted.from, &digest);
     Ok(LockedWheel { name: wanted.name.to_string(), version, file: file.file.clone(), url, digest, size, direct_url })
+}
+
+/// As locked, else as a wheel's name says; empty where only a build can tell.
+fn version(wanted: &Wanted, file: &LockFile) -> String {
+    let of_wheel = || Some(WheelName::parse(&file.file).ok()?.version.to_string());
+    wanted.version.as_ref().map(ToString::to_string).or_else(of_wheel).unwrap_or_default()
 }
 
 /// PEP 610, for what was locked by URL.
@@ -395,10 +434,21 @@ fn direct_url(project: &Project, from: &LockedFrom, digest: &Digest) -> Option<S
     let url = match from {
         LockedFrom::Url(url) => remote::shown(url),
         LockedFrom::File(path) => in_image(project, path),
-        LockedFrom::Registry | LockedFrom::Git(_) => return None,
+        LockedFrom::Git(commit) => return Some(of_commit(commit)),
+        LockedFrom::Registry => return None,
     };
     let document = serde_json::json!({"url": url, "archive_info": {"hashes": {"sha256": digest.hex()}}});
     Some(document.to_string())
+}
+
+fn of_commit(commit: &GitSource) -> String {
+    let shown = commit.to_string();
+    let url = shown.split_once(&format!("@{}", commit.commit)).map_or("", |(url, _)| url);
+    let mut document = serde_json::json!({"url": url, "vcs_info": {"vcs": "git", "commit_id": commit.commit}});
+    if let Some(folder) = &commit.subdirectory {
+        document["subdirectory"] = folder.as_str().into();
+    }
+    document.to_string()
 }
 
 /// Where a file of the project would lie in the image; of one elsewhere only the name is told.

@@ -21,6 +21,7 @@ use corten_package::pep440::Version;
 use corten_plan::LockedWheel;
 use serde::{Deserialize, Serialize};
 
+use crate::repository::SCHEME;
 use crate::world::World;
 
 /// A wheel that was made of a source distribution.
@@ -98,7 +99,14 @@ pub fn wheel(sdist: LockedWheel, wanted: &Wanted, world: &World<'_>) -> Result<M
     let unpacked = unpack(world.store.file(&sdist.digest)?, &sdist.file, scratch.path())
         .map_err(|error| told(&error, &wanted.at))?;
     let tree = Tree { unpacked: &unpacked, shown: Path::new(&sdist.file) };
-    let asked = Source { folder: &tree, shown: tree.shown, version: None, git: None, ignored_above: &[], locked: None };
+    let asked = Source {
+        folder: &tree,
+        shown: tree.shown,
+        version: pretended(&sdist),
+        git: None,
+        ignored_above: &[],
+        locked: None,
+    };
     let computed = match own_wheel(&asked) {
         Ok(computed) => computed,
         Err(refusal) if refusal.kind() == RefusalKind::NeedsBuild => {
@@ -125,6 +133,11 @@ pub fn wheel(sdist: LockedWheel, wanted: &Wanted, world: &World<'_>) -> Result<M
         how: format!("computed as {backend} {emulated} would build it"),
     };
     Ok(Made::Wheel(LockedWheel { file: computed.file_name, version, digest, size, ..sdist }, Some(from)))
+}
+
+/// A commit's files do not say its tag; a source distribution knows its version.
+pub fn pretended(sdist: &LockedWheel) -> Option<&str> {
+    Some(sdist.version.as_str()).filter(|version| sdist.url.starts_with(SCHEME) && !version.is_empty())
 }
 
 fn needed(sdist: LockedWheel, why: String, system: BuildSystem, wanted: &Wanted) -> Needed {

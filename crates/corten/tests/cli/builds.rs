@@ -44,6 +44,7 @@ fn build_with(backend: &str) -> Result<(String, Vec<u8>), Failure> {
         source: "/build/source".to_owned(),
         backend: "backend".to_owned(),
         backend_path: vec![".".to_owned()],
+        version: None,
         limits: Limits {
             memory: Some(256 << 20),
             processes: Some(64),

@@ -26,6 +26,7 @@ mod platforms;
 mod project;
 mod real;
 mod registries;
+mod repositories;
 mod sandbox;
 mod sdists;
 mod service;

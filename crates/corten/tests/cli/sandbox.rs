@@ -40,9 +40,14 @@ const PYPROJECT: &str = "[build-system]\nrequires = []\nbuild-backend = \"backen
 
 /// A source distribution whose `build_wheel` has this body.
 fn source(body: &str) -> Vec<u8> {
+    let files = project(body).map(|(path, text)| (format!("tensor-2.0/{path}"), text));
+    sdist(&files.each_ref().map(|(path, text)| (path.as_str(), text.as_str())), &[])
+}
+
+/// The files of a project whose `build_wheel` has this body.
+pub fn project(body: &str) -> [(String, String); 2] {
     let body: String = body.lines().map(|line| format!("    {line}\n")).collect();
-    let backend = format!("{BACKEND}{body}");
-    sdist(&[("tensor-2.0/pyproject.toml", PYPROJECT), ("tensor-2.0/backend.py", &backend)], &[])
+    [("pyproject.toml".to_owned(), PYPROJECT.to_owned()), ("backend.py".to_owned(), format!("{BACKEND}{body}"))]
 }
 
 /// A package for builds: its program says something, and nobody knows its script.
@@ -87,7 +92,7 @@ fn lock(service: &Service, bytes: &[u8]) {
 
 /// What the built tensor says.
 #[track_caller]
-fn made(service: &Service) -> String {
+pub fn made(service: &Service) -> String {
     let built = service.run("build --format json").expect(0).json();
     let mut layers = built["layers"].as_array().unwrap().iter();
     let layer = layers.find(|layer| layer["what"] == "tensor 2.0, built from source").unwrap();

@@ -6,6 +6,7 @@ use corten_layer::write::{Compression, LayerWriter};
 use corten_oci::{Entry, Kind, LayerPath};
 use serde_json::json;
 
+use crate::repositories::lock_as;
 use crate::service::{Service, Wheel, digest, wheels};
 use crate::told::refuses;
 
@@ -142,5 +143,32 @@ error: tensor-2.0.tar.gz is locked as tensor 2.0, but says that it is tensor 2.1
    |        ^^^^^^^^
 hint: lock again; if it stays so, tell the package's maintainers
 "#,
+    );
+}
+
+/// Locks a source distribution that lies in the project.
+fn on_disk(service: &Service, bytes: &[u8], digest: corten_oci::Digest) {
+    std::fs::create_dir_all(service.folder().join("vendor")).unwrap();
+    service.write(&format!("vendor/{FILE}"), bytes);
+    lock_as(service, &format!("source = {{ path = \"vendor/{FILE}\" }}\nsdist = {{ hash = \"{digest}\" }}"));
+}
+
+#[test]
+fn source_distributions_on_disk_are_held_to_their_hash() {
+    let (service, bytes) = (Service::filled(), sdist(&STATIC, &[]));
+    on_disk(&service, &bytes, corten_oci::Digest::of(&bytes));
+    let plan = service.run("plan --format json").expect(0).json();
+    let source = plan["packages"][1]["source"].as_str().unwrap();
+    assert!(source.starts_with("computed as flit-core ") && source.contains(FILE), "{source}");
+    digest(&service.run("build --format json"));
+    digest(&service.run("build --format json --locked --no-cache"));
+
+    on_disk(&service, &bytes, corten_oci::Digest::of("another"));
+    let ran = service.run("plan");
+    assert_eq!(ran.status, 1, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains(&format!("vendor/{FILE} is not the file that was locked: expected sha256:")),
+        "{}",
+        ran.stderr
     );
 }

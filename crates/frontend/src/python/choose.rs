@@ -98,7 +98,7 @@ impl Reason {
                 )
             }
             Self::Git => {
-                format!("Corten does not build from repositories yet: publish a wheel of {name} and lock that")
+                format!("publish a wheel of {name} and lock that")
             }
             Self::GitMoves => "lock again, or name the commit with all of its 40 digits".to_owned(),
             Self::NotOnIndex => match wanted.index.as_deref().map(without_secrets) {
@@ -167,8 +167,8 @@ pub fn source<'a>(wanted: &Wanted, files: &'a [LockFile]) -> Option<&'a LockFile
     let mut mine = files.iter().filter(|file| allowed.has(file) && !file.file.ends_with(".whl"));
     match wanted.from {
         LockedFrom::Registry => mine.find(|file| wanted.is_version_of(file)),
-        LockedFrom::Url(_) => mine.next(),
-        LockedFrom::Git(_) | LockedFrom::File(_) => None,
+        LockedFrom::Url(_) | LockedFrom::File(_) => mine.next(),
+        LockedFrom::Git(_) => None,
     }
 }
 

@@ -89,6 +89,10 @@ struct Repository<'a> {
 impl<'a> Repository<'a> {
     fn fetch(source: &'a GitSource, world: &'a World<'a>) -> Result<Self, Failure> {
         check(source)?;
+        if world.client.is_offline() {
+            return Err(Failure::world(format!("fetching {source}: not allowed while offline"))
+                .hint("leave out --offline, or fetch what is missing once with a network"));
+        }
         let scratch = |error: &dyn std::fmt::Display| Failure::world(format!("making a folder for git: {error}"));
         let folder = world.store.scratch_folder().map_err(|error| scratch(&error))?;
         let repository = Self { folder, source, world };

@@ -187,6 +187,11 @@ enum Refused {
 }
 
 impl Client {
+    /// Is everything but what is there already forbidden? For those who start programs that would connect themselves.
+    pub fn is_offline(&self) -> bool {
+        self.settings.offline
+    }
+
     /// Nothing is read or connected before the first request.
     pub fn new(settings: Settings) -> Self {
         Self { settings, logins: Logins::default(), agents: OnceLock::new() }

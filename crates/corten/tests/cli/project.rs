@@ -230,19 +230,6 @@ fn packages_from_elsewhere() {
         service
     };
     refuses(
-        &at("git = \"https://example.org/tensor?rev=v2#0123456789012345678901234567890123456789\""),
-        "build",
-        1,
-        r#"
-error: tensor 2.0 cannot be installed: it is locked from a git repository, not as a wheel
-  --> ./uv.lock:12:8
-   |
-12 | name = "tensor"
-   |        ^^^^^^^^
-hint: Corten does not build from repositories yet: publish a wheel of tensor and lock that
-"#,
-    );
-    refuses(
         &at("editable = \"packages/tensor\""),
         "build",
         1,

@@ -183,6 +183,13 @@ fn a_repository_or_commit_that_is_gone_is_told_without_a_password() {
         repository.commit
     );
     refuses(&service, "plan", 3, &expected);
+    let (url, commit) = (repository.url(), &repository.commit);
+    repository.lock(&service, "");
+    let expected = format!(
+        "error: fetching {url}@{commit}: not allowed while offline\n{PLACE}hint: leave out --offline, or fetch what is missing once with a network\n"
+    );
+    refuses(&service, "plan --offline", 3, &expected);
+    assert!(!repository.server.server().asked().iter().any(|asked| asked.path.contains("tensor.git")));
     let (url, absent) = (repository.url(), "0123456789012345678901234567890123456789");
     lock(&service, &format!("{url}?rev=main#{absent}"));
     let expected = format!(

@@ -6,7 +6,9 @@ use corten_diagnostic::{Diagnose, Event, Failure, Report};
 use corten_engine::convert;
 use corten_frontend::python::refuse_broken;
 use corten_frontend::settings::{Base, Setting};
-use corten_install::debian::{Archive, ArchiveError, BaseRequest, Keyring, Mirrors, lock_base};
+use corten_install::debian::{
+    Archive, ArchiveError, BaseRequest, Keyring, Mirrors, lock_base, lock_base_without_python,
+};
 use corten_oci::Architecture;
 use corten_plan::{ArchiveState, Compiler, LockedBase, LockedDeb, PythonTarget};
 
@@ -14,6 +16,7 @@ use crate::images;
 use crate::plan::PlanOptions;
 use crate::project::Project;
 use crate::remote;
+use crate::standalone;
 use crate::world::World;
 
 /// The base of corten.lock if it is the one that the settings ask for, else a new one.
@@ -55,7 +58,7 @@ pub fn host(
     renew: bool,
     world: &World<'_>,
 ) -> Result<Option<LockedBase>, Report> {
-    if base.architecture == HOST || base.image.is_some() {
+    if base.architecture == HOST || base.image.is_some() || base.interpreter.is_some() {
         return Ok(None);
     }
     let host = match pinned(project, setting, HOST).filter(|_| !renew) {
@@ -98,7 +101,9 @@ fn interpreter(base: &LockedBase) -> String {
 fn pinned<'a>(project: &'a Project, setting: &Setting<Base>, architecture: Architecture) -> Option<&'a LockedBase> {
     let base = project.corten_lock.as_ref()?.base(architecture)?;
     let same = base.image.is_none() && base.variant == project.settings.variant.value;
-    (same && base.reference == setting.value.to_string()).then_some(base)
+    let wanted = project.settings.interpreter.as_ref().map(|wanted| (&wanted.value.url, wanted.value.sha256));
+    let pinned = base.interpreter.as_ref().map(|pinned| (&pinned.url, pinned.digest));
+    (same && wanted == pinned && base.reference == setting.value.to_string()).then_some(base)
 }
 
 fn lock(
@@ -120,18 +125,26 @@ fn lock(
         seen: seen(project, suite),
     };
     let sources = Sources::of(project)?;
-    let locked = lock_base(&sources.archive(world), &request).map_err(|error| at_setting(error, setting))?;
+    let source = settings.interpreter.as_ref();
+    let standalone = source.map(|source| standalone::open(project, source, architecture, world)).transpose()?;
+    let archive = sources.archive(world);
+    let locked = match &standalone {
+        None => lock_base(&archive, &request),
+        Some(_) => lock_base_without_python(&archive, &request),
+    };
+    let locked = locked.map_err(|error| at_setting(error, setting))?;
     Ok(LockedBase {
         reference: setting.value.to_string(),
         variant: settings.variant.value,
         architecture,
-        python: locked.python,
+        python: standalone.as_ref().map_or(locked.python, |standalone| standalone.python.clone()),
         glibc: locked.glibc,
         seeds: locked.seeds,
         archive: ArchiveState { suite: locked.suite, epoch: locked.epoch },
         debs: locked.debs.into_iter().map(convert::from_install).collect(),
         packages: None,
         image: None,
+        interpreter: standalone.zip(source).map(|(standalone, source)| standalone.locked(&source.value)),
     })
 }
 

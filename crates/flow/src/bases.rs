@@ -19,6 +19,7 @@ use corten_package::pep440::{Specifiers, Version};
 use corten_plan::LockedBase;
 
 use crate::project::Project;
+use crate::standalone;
 use crate::world::World;
 
 /// A base that can be made from Debian's archive.
@@ -137,6 +138,11 @@ pub struct Wanted<'a> {
 pub fn choose(project: &Project, wanted: &Wanted<'_>, world: &World<'_>) -> Result<Choice, Report> {
     let settings = &project.settings;
     let named = settings.base.at.is_some().then_some(&settings.base);
+    standalone::refuse(project, &settings.base)?;
+    if let Some(interpreter) = &settings.interpreter {
+        let at = interpreter.at.as_ref().map_or_else(String::new, |at| format!(" at {at}"));
+        return Ok(Choice { base: settings.base.clone(), why: format!("of the interpreter that is named{at}") });
+    }
     let offered: Vec<&KnownBase> = match named {
         Some(named) => BASES.iter().filter(|base| base.base() == named.value).collect(),
         None => BASES.iter().collect(),

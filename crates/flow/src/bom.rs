@@ -209,6 +209,7 @@ fn kind(purl: &str, downloaded: bool) -> BomKind {
     match purl.starts_with("pkg:pypi/") {
         true if downloaded => BomKind::Wheel,
         true => BomKind::Application,
+        false if purl.starts_with("pkg:generic/") => BomKind::Application,
         false => BomKind::Deb,
     }
 }

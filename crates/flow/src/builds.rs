@@ -137,6 +137,7 @@ fn lock_build_base(project: &Project, target: &Target<'_>, world: &World<'_>) ->
         debs: locked.debs.into_iter().map(convert::from_install).collect(),
         packages: None,
         image: None,
+        interpreter: None,
     };
     let packages = debs::lock(project, &base, &project.settings.build_packages, world)?;
     Ok(LockedBase { packages, ..base })

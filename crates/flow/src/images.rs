@@ -15,7 +15,7 @@ use corten_diagnostic::{Diagnose, Event, Failure, Report, TaskId, Unit};
 use corten_frontend::settings::{Base, BytecodeSetting, ImageBase, ImageKind, Setting};
 use corten_install::image::{self, Facts, InVenv};
 use corten_layer::tree::Node;
-use corten_oci::{Architecture, Digest, History, ImageConfig, SetId};
+use corten_oci::{Architecture, Descriptor, DiffId, Digest, History, ImageConfig, SetId};
 use corten_plan::{ArchiveState, GivenLayer, Installed, LockedBase, LockedDeb, LockedImage, LockedWheel, PythonTarget};
 use corten_store::foreign::{self, ForeignError, Found, Origin, Taken};
 use corten_store::{Key, Store};
@@ -91,6 +91,7 @@ impl BaseImage {
             archive: ArchiveState { suite: self.suite.clone(), epoch },
             debs: Vec::new(),
             packages: None,
+            interpreter: None,
             image: Some(LockedImage { digest: self.digest, interpreter: self.interpreter.clone() }),
         }
     }
@@ -145,43 +146,46 @@ pub fn open(base: &LockedBase, world: &World<'_>) -> Result<Option<BaseImage>, R
         .ok_or_else(|| Failure::world(format!("the base {} ({digest}) is not in the store", base.reference)).into())
 }
 
-/// Refuses an image whose Python is not the one that is asked for, and bytecode that nothing here can make.
-pub fn fits(
-    project: &Project,
-    setting: &Setting<Base>,
-    image: &BaseImage,
-    (base, python): (&LockedBase, &PythonTarget),
-    world: &World<'_>,
-) -> Result<(), Failure> {
+/// Refuses a Python that is not the one that is asked for, where it is not Debian's.
+pub fn is_python(project: &Project, setting: &Setting<Base>, python: &PythonTarget) -> Result<(), Failure> {
     let settings = &project.settings;
-    if let Some(asked) = settings.python.as_ref().filter(|asked| asked.value != python.version) {
-        let (major, minor) = asked.value;
-        let message =
-            format!("the settings ask for Python {major}.{minor}, the base {} has {}", setting.value, image.python);
-        let failure = Failure::usage(message);
-        return Err(match &asked.at {
-            Some(at) => failure.at(at.clone()),
-            None => failure,
-        });
+    let (major, minor) = python.version;
+    let Some(asked) = settings.python.as_ref().filter(|asked| asked.value != (major, minor)) else { return Ok(()) };
+    let what = match &settings.interpreter {
+        Some(_) => "the interpreter".to_owned(),
+        None => format!("the base {}", setting.value),
+    };
+    let (major, minor) = asked.value;
+    let message = format!("the settings ask for Python {major}.{minor}, {what} has {}", python.full_version);
+    Err(match &asked.at {
+        Some(at) => Failure::usage(message).at(at.clone()),
+        None => Failure::usage(message),
+    })
+}
+
+/// Refuses bytecode that nothing here can make.
+pub fn runs(project: &Project, setting: &Setting<Base>, base: &LockedBase) -> Result<(), Failure> {
+    let bytecode = &project.settings.layers.bytecode;
+    let foreign = base.architecture != HOST && (base.image.is_some() || base.interpreter.is_some());
+    if bytecode.value == BytecodeSetting::None || !foreign {
+        return Ok(());
     }
-    let said = project
-        .python_version
-        .as_deref()
-        .and_then(|text| text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')));
+    let message =
+        format!("the Python of {} for linux/{} does not run here to compile", setting.value, base.architecture);
+    let failure = Failure::input(message).hint("bytecode = \"none\" builds the image without");
+    Err(match &bytecode.at {
+        Some(at) => failure.at(at.clone()),
+        None => failure,
+    })
+}
+
+/// Tells where `.python-version` asks for another Python than the image has.
+pub fn fits(project: &Project, setting: &Setting<Base>, image: &BaseImage, python: &PythonTarget, world: &World<'_>) {
+    let mut lines = project.python_version.as_deref().unwrap_or_default().lines().map(str::trim);
+    let said = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
     if let Some(said) = said.filter(|said| !said.contains(&python.minor())) {
         world.events.warning(&format!(".python-version says {said}, the base {} has {}", setting.value, image.python));
     }
-    let bytecode = &settings.layers.bytecode;
-    if bytecode.value != BytecodeSetting::None && base.architecture != HOST {
-        let message =
-            format!("the Python of {} for linux/{} does not run here to compile", setting.value, base.architecture);
-        let failure = Failure::input(message).hint("bytecode = \"none\" builds the image without");
-        return Err(match &bytecode.at {
-            Some(at) => failure.at(at.clone()),
-            None => failure,
-        });
-    }
-    Ok(())
 }
 
 /// Refuses a base that has another version of a package than the lock: both would be half there.
@@ -259,7 +263,7 @@ fn take(found: Found, architecture: Architecture, world: &World<'_>) -> Result<B
         environment: config.config.env.as_deref().unwrap_or_default(),
         architecture,
         prefix: VENV,
-        read: &|nodes| read(nodes, &taken, world.store),
+        read: &|nodes| read(nodes, taken.iter().map(|layer| (layer.diff_id, &layer.blob)), world.store),
     });
     let image = base_image(digest, config, &taken, facts.map_err(Untaken::Facts)?);
     let bytes = serde_json::to_vec(&image)
@@ -325,17 +329,21 @@ fn remembered(digest: &Digest, architecture: Architecture, store: &Store) -> Res
 }
 
 /// Contents of files, in their order; each layer is read once.
-fn read(nodes: &[Node], taken: &[Taken], store: &Store) -> io::Result<Vec<Vec<u8>>> {
+pub fn read<'a>(
+    nodes: &[Node],
+    layers: impl IntoIterator<Item = (DiffId, &'a Descriptor)>,
+    store: &Store,
+) -> io::Result<Vec<Vec<u8>>> {
     let mut contents = vec![Vec::new(); nodes.len()];
-    for layer in taken {
-        let of_layer = nodes.iter().enumerate().filter(|(_, node)| node.layer == layer.diff_id && node.entry.size > 0);
+    for (diff_id, blob) in layers {
+        let of_layer = nodes.iter().enumerate().filter(|(_, node)| node.layer == diff_id && node.entry.size > 0);
         let mut of_layer: Vec<_> = of_layer.collect();
         of_layer.sort_by_key(|(_, node)| node.entry.offset);
         if of_layer.is_empty() {
             continue;
         }
-        let blob = store.read(&layer.blob.digest).map_err(io::Error::other)?;
-        let mut tar = corten_layer::gzip::reader(&layer.blob.media_type, blob)?;
+        let source = store.read(&blob.digest).map_err(io::Error::other)?;
+        let mut tar = corten_layer::gzip::reader(&blob.media_type, source)?;
         let mut at = 0;
         let mut before: Option<(u64, usize)> = None;
         for (number, node) in of_layer {

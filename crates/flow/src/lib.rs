@@ -42,6 +42,7 @@ mod requirements;
 mod sdists;
 pub mod ship;
 mod stale;
+mod standalone;
 mod start;
 mod tags;
 mod unlocked;

@@ -30,6 +30,8 @@ use crate::start::{UID, VENV};
 pub struct Answers {
     /// What it stands on.
     pub base: LockedBase,
+    /// The interpreter in place of Debian's Python.
+    pub standalone: Option<GivenLayer>,
     /// The base, where it is an image.
     pub image: Option<BaseImage>,
     /// Of what is added to it: what may stay as it is unpacked.
@@ -129,7 +131,12 @@ pub fn lower(mut answers: Answers) -> (Plan, StepId) {
 /// The base's layers: one of Debian packages, or those of an image.
 fn base_steps(answers: &Answers) -> Vec<Step> {
     let Some(image) = &answers.image else {
-        return vec![base_step(&answers.base, answers.compiler.clone())];
+        let own = answers.standalone.iter().map(|layer| Step {
+            op: Op::Given(Box::new(layer.clone())),
+            inputs: Vec::new(),
+            name: format!("interpreter: Python {}", answers.python.full_version),
+        });
+        return std::iter::once(base_step(&answers.base, answers.compiler.clone())).chain(own).collect();
     };
     let count = image.layers.len();
     let step = |(number, layer): (usize, &GivenLayer)| Step {
@@ -142,8 +149,9 @@ fn base_steps(answers: &Answers) -> Vec<Step> {
 
 /// The base's Python, absolute.
 fn interpreter(answers: &Answers) -> String {
-    let image = answers.base.image.as_ref();
-    image.map_or_else(|| format!("/usr/bin/python{}", answers.python.minor()), |image| image.interpreter.clone())
+    let image = answers.base.image.as_ref().map(|image| &image.interpreter);
+    let given = image.or(answers.base.interpreter.as_ref().map(|own| &own.path));
+    given.map_or_else(|| format!("/usr/bin/python{}", answers.python.minor()), Clone::clone)
 }
 
 fn base_step(base: &LockedBase, compiler: Option<Compiler>) -> Step {

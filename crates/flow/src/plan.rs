@@ -30,6 +30,7 @@ use crate::lower::{Answers, lower};
 use crate::own::{self, Own};
 use crate::packages::{Packages, Wish, packages};
 use crate::project::{Project, ProjectOptions};
+use crate::standalone::{self, Standalone};
 use crate::tags::{Origin, rfc3339};
 use crate::world::World;
 use crate::{base, bases, builds, stale, start, unlocked, weights};
@@ -165,6 +166,7 @@ pub fn plan(folder: &std::path::Path, options: &PlanOptions, world: &World<'_>) 
 struct Platform {
     base: LockedBase,
     image: Option<BaseImage>,
+    standalone: Option<Standalone>,
     host: Option<LockedBase>,
     python: PythonTarget,
     python_why: String,
@@ -190,8 +192,11 @@ fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result
     let host = base::host(project, &choice.base, &base, options.renews_base(), world)?;
     bases::check_python(project, &base.reference, &python.full_version)?;
     let image = images::open(&base, world)?;
+    let standalone = standalone::of(project, &base, world)?;
+    images::runs(project, &choice.base, &base)?;
+    images::is_python(project, &choice.base, &python)?;
     if let Some(image) = &image {
-        images::fits(project, &choice.base, image, (&base, &python), world)?;
+        images::fits(project, &choice.base, image, &python, world);
     }
     let wish = Wish { asked: &asked, python: &python, architectures: &all, renew: options.renew };
     let packages = packages(project, &wish, world)?;
@@ -204,7 +209,7 @@ fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result
     if let Some(image) = &image {
         images::agree(&choice.base, image, &packages)?;
     }
-    Ok(Platform { base, image, host, python, python_why: choice.why, packages, builds })
+    Ok(Platform { base, image, standalone, host, python, python_why: choice.why, packages, builds })
 }
 
 fn joined(settings: &[corten_frontend::settings::Setting<String>], flags: &[String]) -> Vec<String> {
@@ -223,7 +228,7 @@ fn assemble(
     options: &PlanOptions,
     world: &World<'_>,
 ) -> Result<Planned, Report> {
-    let Platform { base, image: base_image, host, python, python_why, packages, builds } = platform;
+    let Platform { base, image: base_image, standalone, host, python, python_why, packages, builds } = platform;
     let commit = commit.filter(|_| options.base.is_none());
     let Content { start, own, remote, weights, version } = match &options.base {
         None => content(&project, &packages, &files, options, world)?,
@@ -266,6 +271,7 @@ fn assemble(
     };
     let mut answers = Answers {
         base: base.clone(),
+        standalone: standalone.map(|own| own.layer),
         image: base_image.clone(),
         unconfigured: debs::unconfigured(&project),
         compiler: host.as_ref().map(base::compiler),
@@ -516,6 +522,12 @@ fn base_changes(found: &LockedBase, wanted: &LockedBase) -> Vec<String> {
         && found.digest != wanted.digest
     {
         changes.push(format!("{} → {}", found.digest, wanted.digest));
+    }
+    let own = |base: &LockedBase| base.interpreter.as_ref().map(|own| (own.url.clone(), own.digest));
+    match (own(found), own(wanted)) {
+        (one, other) if one == other => {}
+        (_, Some((url, digest))) => changes.push(format!("interpreter {url} is {digest}")),
+        (_, None) => changes.push("Debian's Python in place of another interpreter".to_owned()),
     }
     let versions = |base: &LockedBase| -> BTreeMap<String, String> {
         base.debs.iter().map(|deb| (deb.name.clone(), deb.version.clone())).collect()

@@ -10,8 +10,8 @@ mod plan;
 
 pub use engine::{Built, BuiltLayer, Engine, Installed};
 pub use lock::{
-    ArchiveState, CortenLock, LockedBase, LockedBuild, LockedBuilds, LockedDeb, LockedImage, LockedLock,
-    LockedPackages, LockedWeight, Mirror,
+    ArchiveState, CortenLock, LockedBase, LockedBuild, LockedBuilds, LockedDeb, LockedImage, LockedInterpreter,
+    LockedLock, LockedPackages, LockedWeight, Mirror,
 };
 pub use plan::{
     AppFiles, Bytecode, Compiler, Compression, Debs, FetchedFile, GeneratedFile, GeneratedKind, GivenLayer, ImageSpec,

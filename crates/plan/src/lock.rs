@@ -40,6 +40,11 @@
 //! suite = "bookworm"              # where it is Debian
 //! epoch = 1763596800              # when it was made, seconds since 1970; 0 where it does not say
 //!
+//! [base.interpreter]              # where the settings name one in place of Debian's Python
+//! url = "https://…/cpython-3.12.7-…-install_only.tar.gz"
+//! digest = "sha256:…"
+//! path = "/usr/local/bin/python3.12"
+//!
 //! [base.packages]                 # what `packages` of the settings adds to the base
 //! asked = ["libgl1"]
 //! epoch = 1763596800
@@ -200,6 +205,20 @@ pub struct LockedBase {
     pub packages: Option<LockedPackages>,
     /// The image, where it is one.
     pub image: Option<LockedImage>,
+    /// The interpreter in place of Debian's Python, if the settings name one.
+    pub interpreter: Option<LockedInterpreter>,
+}
+
+/// An interpreter that brings all it needs, by content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedInterpreter {
+    /// As the settings have it.
+    pub url: String,
+    /// Of the archive.
+    pub digest: Digest,
+    /// The program, absolute.
+    pub path: String,
 }
 
 impl LockedBase {
@@ -237,6 +256,8 @@ struct WrittenBase {
     archive: Option<ArchiveState>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     image: Option<WrittenImage>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    interpreter: Option<LockedInterpreter>,
     #[serde(rename = "deb", default, skip_serializing_if = "Option::is_none")]
     debs: Option<Vec<LockedDeb>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -258,8 +279,8 @@ impl TryFrom<WrittenBase> for LockedBase {
     type Error = String;
 
     fn try_from(written: WrittenBase) -> Result<Self, String> {
-        let WrittenBase { reference, variant, architecture, python, glibc, seeds, archive, image, debs, packages } =
-            written;
+        let WrittenBase { reference, variant, architecture, python, glibc, seeds, archive, .. } = written;
+        let WrittenBase { image, interpreter, debs, packages, .. } = written;
         let bare = Self {
             reference,
             variant: variant.unwrap_or_default(),
@@ -271,6 +292,7 @@ impl TryFrom<WrittenBase> for LockedBase {
             debs: Vec::new(),
             packages,
             image: None,
+            interpreter,
         };
         let Some(image) = image else {
             let missing = |field: &str| format!("missing field `{field}`");
@@ -279,8 +301,8 @@ impl TryFrom<WrittenBase> for LockedBase {
             let archive = archive.ok_or_else(|| missing("archive"))?;
             return Ok(Self { archive, debs: debs.ok_or_else(|| missing("deb"))?, ..bare });
         };
-        if variant.is_some() || seeds.is_some() || archive.is_some() || debs.is_some() {
-            return Err("an image has no variant, seeds, archive or deb".to_owned());
+        if bare.interpreter.is_some() || variant.is_some() || seeds.is_some() || archive.is_some() || debs.is_some() {
+            return Err("an image has no interpreter, variant, seeds, archive or deb".to_owned());
         }
         let archive = ArchiveState { suite: image.suite, epoch: image.epoch };
         let image = LockedImage { digest: image.digest, interpreter: image.interpreter };
@@ -290,8 +312,8 @@ impl TryFrom<WrittenBase> for LockedBase {
 
 impl From<LockedBase> for WrittenBase {
     fn from(base: LockedBase) -> Self {
-        let LockedBase { reference, variant, architecture, python, glibc, seeds, archive, debs, packages, image } =
-            base;
+        let LockedBase { reference, variant, architecture, python, glibc, seeds, archive, .. } = base;
+        let LockedBase { debs, packages, image, interpreter, .. } = base;
         let bare = Self {
             reference,
             variant: None,
@@ -301,6 +323,7 @@ impl From<LockedBase> for WrittenBase {
             seeds: None,
             archive: None,
             image: None,
+            interpreter,
             debs: None,
             packages,
         };

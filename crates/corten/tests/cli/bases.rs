@@ -17,7 +17,7 @@ fn chosen(service: &Service) -> (String, String, String) {
 }
 
 /// A service whose one compiled wheel is for this Python.
-fn for_python(tag: &str) -> Service {
+pub fn for_python(tag: &str) -> Service {
     let service = Service::new();
     let mut wheels = wheels();
     let tensor = WheelBuilder::new("tensor", "2.0").platlib().tag(tag).file("tensor/core.bin", "x");

@@ -32,6 +32,7 @@ mod sdists;
 mod service;
 mod settings;
 mod ship;
+mod standalone;
 mod tags;
 mod texts;
 mod told;

@@ -16,6 +16,15 @@ pub enum Base {
     Image(ImageBase),
 }
 
+/// An interpreter that brings all it needs, in place of Debian's Python.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterpreterSource {
+    /// Of its archive; without user and password.
+    pub url: String,
+    /// Of the archive.
+    pub sha256: Digest,
+}
+
 /// An image that is there already, as it is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageBase {

@@ -95,7 +95,7 @@ const DURATION: Kind = Either(&[Form(r"^\s*([0-9]+(ms|s|m|h))+\s*$"), Whole(0, 6
 const RULE: &str = "^ML[0-9]{3}$";
 
 /// The settings of corten.toml, and of `[tool.corten]`.
-pub static SETTINGS: [Key; 32] = [
+pub static SETTINGS: [Key; 33] = [
     key("name", Form("^[a-z0-9][a-z0-9._/-]*$"), Found("[project] name, else the folder's name"), "Name of the image"),
     key(
         "version",
@@ -122,6 +122,12 @@ pub static SETTINGS: [Key; 32] = [
         "Which way to build: from the lock, or from the Dockerfile",
     ),
     key("python", Form(r"^[0-9]+\.[0-9]+$"), Found(".python-version, else the base's"), "Minor version of Python"),
+    key(
+        "interpreter",
+        Table(&INTERPRETER, &["url", "sha256"]),
+        Nothing,
+        "Interpreter in place of Debian's Python: an install_only archive of python-build-standalone",
+    ),
     key("lock", Form(INSIDE), Found("the one lock of the project"), "Which lock, where a project has several"),
     key("package", Text, Found("the workspace's root"), "Member of the workspace to install"),
     key("groups", List(&Text), Value("[]"), "Dependency groups besides the project's default ones"),
@@ -213,6 +219,11 @@ static WEIGHT: [Key; 3] = [
         Found("that of the first fetch, kept in corten.lock"),
         "SHA-256 of the file",
     ),
+];
+
+static INTERPRETER: [Key; 2] = [
+    key("url", URL, Nothing, "Address of the archive"),
+    key("sha256", Form("^(sha256:)?[0-9A-Fa-f]{64}$"), Nothing, "SHA-256 of the archive"),
 ];
 
 static EXTRA_FILE: [Key; 3] = [

@@ -9,6 +9,8 @@
 //!                                    # or an image: "oci-layout:FOLDER[:TAG]", "docker-archive:FILE[:NAME]", "store:NAME"
 //! variant = "distroless"             # or "slim": with a shell and a package manager
 //! python = "3.11"                    # default: .python-version, else the base's
+//! interpreter = { url = "https://example.org/python.tar.gz", sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" }
+//!                                    # in place of Debian's Python: an install_only archive of python-build-standalone
 //! lock = "uv.lock"                   # which lock, where a project has several
 //! package = "api"                    # the member of a workspace to install; default: the root
 //! groups = ["serve"]                 # dependency groups besides the project's default ones
@@ -82,7 +84,7 @@ use corten_diagnostic::{Failure, Fault, Span};
 use corten_oci::{Digest, Repository};
 use corten_plan::{Compression, Variant};
 
-pub use base::{Base, ImageBase, ImageKind};
+pub use base::{Base, ImageBase, ImageKind, InterpreterSource};
 pub use project::Project;
 pub use schema::schema;
 pub use stated::{Stated, stated};
@@ -133,6 +135,8 @@ pub struct Settings {
     pub variant: Setting<Variant>,
     /// Major and minor version; none: the base's.
     pub python: Option<Setting<(u32, u32)>>,
+    /// Instead of Debian's Python.
+    pub interpreter: Option<Setting<InterpreterSource>>,
     /// The lock to take, by name below the project.
     pub lock: Option<Setting<String>>,
     /// The member of the workspace to install instead of the root.

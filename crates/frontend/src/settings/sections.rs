@@ -9,8 +9,8 @@ use toml::de::DeTable;
 
 use super::{
     ArchiveSettings, Base, BytecodeSetting, CheckSettings, ExtraFile, Frontend, Health, HealthSetting, IgnoreSettings,
-    IndexSettings, LayerSettings, Port, Probe, Project, PublishSettings, RemoteWeight, Setting, Settings, Source,
-    Table, Value, value,
+    IndexSettings, InterpreterSource, LayerSettings, Port, Probe, Project, PublishSettings, RemoteWeight, Setting,
+    Settings, Source, Table, Value, value,
 };
 
 /// Settings that a build from a Dockerfile has a use for, too.
@@ -37,6 +37,7 @@ pub(super) fn none() -> Settings {
         base: Setting::default_of(Base::Debian { suite: "bookworm".into() }),
         variant: Setting::default_of(Variant::default()),
         python: None,
+        interpreter: None,
         lock: None,
         package: None,
         groups: Vec::new(),
@@ -105,6 +106,9 @@ fn identity(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failur
 fn packages(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failure> {
     if let Some(found) = table.take("python") {
         settings.python = Some(found.parsed(value::python)?);
+    }
+    if let Some(found) = table.take("interpreter") {
+        settings.interpreter = Some(interpreter(&found)?);
     }
     if let Some(found) = table.take("lock") {
         settings.lock = Some(found.parsed(value::below_project)?);
@@ -390,6 +394,17 @@ fn remote_weight(found: &Value<'_>) -> Result<Setting<RemoteWeight>, Failure> {
         Ok(RemoteWeight { url, sha256: sha256.map(|digest| digest.value), to })
     })?;
     Ok(found.set(weight))
+}
+
+fn interpreter(found: &Value<'_>) -> Result<Setting<InterpreterSource>, Failure> {
+    let missing = |key: &str| found.wrong(format!("has no '{key}'"));
+    let source = found.table(|table| {
+        let url = table.take("url").map(|found| found.parsed(value::url)).transpose()?;
+        let sha256 = table.take("sha256").map(|found| found.parsed(value::sha256)).transpose()?;
+        let url = url.ok_or_else(|| missing("url"))?.value;
+        Ok(InterpreterSource { url, sha256: sha256.ok_or_else(|| missing("sha256"))?.value })
+    })?;
+    Ok(found.set(source))
 }
 
 /// Below the workdir, or absolute; a file, not a folder.

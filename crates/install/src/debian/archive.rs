@@ -91,12 +91,31 @@ pub struct BaseRequest<'a> {
 /// When the archive cannot be reached, is not signed by a trusted key, has expired or is older than what was seen
 /// before; when an extra package does not exist or fit.
 pub fn lock_base(archive: &Archive<'_>, request: &BaseRequest<'_>) -> Result<LockedBase, ArchiveError> {
+    lock(archive, request, Own::Python)
+}
+
+/// The same without Debian's Python: another interpreter takes its place. The version of its Python is empty.
+///
+/// # Errors
+/// As [`lock_base`].
+pub fn lock_base_without_python(archive: &Archive<'_>, request: &BaseRequest<'_>) -> Result<LockedBase, ArchiveError> {
+    lock(archive, request, Own::Nothing)
+}
+
+/// What of Debian a base has for running.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Own {
+    Python,
+    Nothing,
+}
+
+fn lock(archive: &Archive<'_>, request: &BaseRequest<'_>, own: Own) -> Result<LockedBase, ArchiveError> {
     let debian = Debian::find(request.suite).ok_or_else(|| ArchiveError::Suite { suite: request.suite.into() })?;
     let suites = archive.suites(request)?;
     let epoch = suites.iter().map(|suite| suite.release.date).max().unwrap_or(0);
     not_older(request, epoch)?;
     let universe = Universe::new(suites.iter().map(|suite| (&suite.index, suite.mirror)));
-    let chosen = choose(&universe, debian, request)?;
+    let chosen = choose(&universe, debian, request, own)?;
     let debs: Vec<LockedDeb> = chosen.iter().filter_map(|id| locked(&universe, *id)).collect();
     let mut seeds = request.extra.to_vec();
     seeds.sort_unstable();
@@ -105,7 +124,10 @@ pub fn lock_base(archive: &Archive<'_>, request: &BaseRequest<'_>) -> Result<Loc
         suite: request.suite.into(),
         variant: request.variant,
         architecture: request.architecture,
-        python: upstream(&debs, &debian.python_package())?,
+        python: match own {
+            Own::Python => upstream(&debs, &debian.python_package())?,
+            Own::Nothing => String::new(),
+        },
         glibc: upstream(&debs, "libc6")?,
         seeds,
         epoch,
@@ -129,9 +151,17 @@ pub fn fetch_debs(archive: &Archive<'_>, debs: &[LockedDeb], epoch: u64) -> Resu
 }
 
 /// The packages of a base, sorted by name: those of the variant first, so that they do not depend on the extra ones.
-fn choose(universe: &Universe<'_>, debian: &Debian, request: &BaseRequest<'_>) -> Result<Vec<Id>, ArchiveError> {
+fn choose(
+    universe: &Universe<'_>,
+    debian: &Debian,
+    request: &BaseRequest<'_>,
+    own: Own,
+) -> Result<Vec<Id>, ArchiveError> {
     let variant = request.variant;
     let mut wanted = debian.seeds(variant);
+    if own == Own::Nothing {
+        wanted.retain(|name| !name.starts_with("python3") && !name.starts_with("libpython3"));
+    }
     if variant == Variant::Slim {
         let essential = universe.iter().filter(|(_, candidate)| candidate.package.essential);
         wanted.extend(essential.map(|(id, _)| universe.name(id)));

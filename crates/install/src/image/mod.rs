@@ -125,6 +125,15 @@ pub fn look(image: &Image<'_>) -> Result<Facts, ImageError> {
     Ok(Facts { python, glibc, suite, packages: packages.into_iter().chain(found).collect(), in_venv, accounts })
 }
 
+/// Finds an image's Python alone.
+///
+/// # Errors
+/// See [`ImageError`].
+pub fn python(image: &Image<'_>) -> Result<Interpreter, ImageError> {
+    let tree = Tree::new(image.layers.iter().copied())?;
+    python::find(image, &Files { tree: &tree, read: image.read }, &[])
+}
+
 /// An image's files by path.
 struct Files<'a> {
     tree: &'a Tree,

@@ -12,6 +12,7 @@
 //! | `record` | reads RECORD and adds what installing adds |
 //! | `scripts` | entry points and shebangs |
 //! | [`sdist`] | unpacks source distributions |
+//! | [`standalone`] | makes a layer of an interpreter that brings all it needs |
 //! | `metadata` | reads METADATA; are all requirements met? |
 //! | `venv` | the generated files that make a folder a virtual environment |
 
@@ -25,6 +26,7 @@ mod pack;
 mod record;
 mod scripts;
 pub mod sdist;
+pub mod standalone;
 mod venv;
 mod wheel;
 

@@ -1,5 +1,6 @@
 """What the benches share: what a program cost, the programs themselves, Corten with stores of its own, the table."""
 
+import json
 import os
 import shutil
 import statistics
@@ -125,10 +126,13 @@ class Corten:
 
     def build(self, project: Path, store: Path, *more, offline=True, before=()) -> Cost:
         """`corten build`, with `before` (`taskset …`) in front."""
+        return self.run("build", project, store, "--format", "json", *more, offline=offline, before=before)
+
+    def run(self, verb: str, project: Path, store: Path, *more, offline=True, before=()) -> Cost:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("CORTEN_")}
         environment["CORTEN_HOME"] = str(store)
         flags = ["--offline"] if offline else []
-        return spend([*before, self.program, "build", project, "--format", "json", *flags, *more], env=environment)
+        return spend([*before, self.program, verb, project, *flags, *more], env=environment)
 
     def store_with(self, base: Path, wheels: list[Path], name: str) -> Path:
         """A store with the layers of `base` and the wheels, and nothing of what was made of them."""
@@ -157,6 +161,32 @@ def digest_of(path: Path) -> str:
     if path not in DIGESTS:
         DIGESTS[path] = run(["sha256sum", path], None).split()[0]
     return DIGESTS[path]
+
+
+# ── containers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Container:
+    """What runs in an image that umoci has unpacked: its user, a root that is only read, no privileges, no network."""
+
+    def __init__(self, layout: Path, folder: Path):
+        run(["umoci", "unpack", "--image", f"{layout}:1", folder], None)
+        self.folder, self.config = folder, json.loads((folder / "config.json").read_text())
+
+    def run(self, command: list[str], mounts: dict[str, Path], variables=()) -> Cost:
+        """Runs a command to its good end, with folders of this machine at paths of the image."""
+        config = json.loads(json.dumps(self.config))
+        config["root"]["readonly"] = True
+        config["process"].update(terminal=False, capabilities={}, args=command)
+        config["process"]["env"] += variables
+        kept = [mount for mount in config["mounts"] if mount["destination"] != "/sys/fs/cgroup"]
+        kept.append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "mode=1777"]})
+        for path, folder in mounts.items():
+            kept.append({"destination": path, "type": "bind", "source": str(folder), "options": ["bind", "ro"]})
+        config["mounts"] = kept
+        (self.folder / "config.json").write_text(json.dumps(config))
+        runc = ["runc", "--root", self.folder / "state", "run", "--bundle", self.folder]
+        return spend([*runc, f"corten-bench-{os.getpid()}"])
 
 
 # ── the table ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -256,3 +256,38 @@ fn at_random(root: &std::path::Path, seed: u64) -> ImageLayer {
     }
     made
 }
+
+/// As the wheels of torch 2.15 are: libraries of CUDA in wheels of their own, the driver's on the host, an InfiniBand plugin.
+#[test]
+fn torch_needs_its_wheels_and_the_driver_is_the_hosts() {
+    let at = |below: &str| format!("{SITE}/{below}");
+    let cuda = "$ORIGIN/../../nvidia/cu13/lib:$ORIGIN/../../nvidia/nccl/lib:$ORIGIN";
+    let torch = layer(
+        &[
+            (&at("torch/_C.cpython-311-x86_64-linux-gnu.so"), &["libtorch_python.so"], "$ORIGIN/lib"),
+            (&at("torch/lib/libtorch_python.so"), &["libtorch_cuda.so"], "$ORIGIN"),
+            (
+                &at("torch/lib/libtorch_cuda.so"),
+                &["libcudart.so.13", "libcublas.so.13", "libnccl.so.2", "libcuda.so.1", "libnvidia-ml.so.1"],
+                cuda,
+            ),
+        ],
+        &[],
+    );
+    let of_cuda = layer(
+        &[
+            (&at("nvidia/cu13/lib/libcudart.so.13"), &[], ""),
+            // Without a run path: it counts on being loaded after what it needs.
+            (&at("nvidia/cu13/lib/libcublas.so.13"), &["libcublasLt.so.13", "libnvidia-ptxjitcompiler.so.1"], ""),
+            (&at("nvidia/cu13/lib/libcublasLt.so.13"), &[], ""),
+        ],
+        &[],
+    );
+    let nccl = layer(&[(&at("nvidia/nccl/lib/libnccl.so.2"), &["libcuda.so.1"], "")], &[]);
+    assert_eq!(names(&[torch.clone(), of_cuda.clone(), nccl.clone()]), []);
+    let missing = ("libnccl.so.2".to_owned(), at("torch/lib/libtorch_cuda.so"), true);
+    assert_eq!(names(&[torch.clone(), of_cuda.clone()]), [missing]);
+    let rdma = at("nvidia/cu13/lib/libcufile_rdma.so.1");
+    let plugin = layer(&[(&rdma, &["libmlx5.so.1", "libcuda.so.1"], "")], &[]);
+    assert_eq!(names(&[torch, of_cuda, nccl, plugin]), [("libmlx5.so.1".to_owned(), rdma, false)]);
+}

@@ -367,8 +367,17 @@ impl Write for Tail {
     }
 }
 
-/// Is it a wheel of the package, for the target? Its content is checked when it is installed.
+/// Is it a wheel of the package, for the target? Its version. Its content is checked when it is installed.
 fn check(sdist: &Sdist, file_name: &str, wheel: &mut File, what: &str) -> Result<String, Failure> {
+    let version = named(sdist, file_name, what)?;
+    Archive::new(&mut *wheel)
+        .map_err(|error| Failure::input(format!("building {what}: its wheel cannot be read: {error}")))?;
+    wheel.rewind().map_err(|error| Failure::world(format!("reading the wheel of {what}: {error}")))?;
+    Ok(version)
+}
+
+/// Is it the name of such a wheel? Its version.
+fn named(sdist: &Sdist, file_name: &str, what: &str) -> Result<String, Failure> {
     let wrong = |why: String| Failure::input(format!("building {what}: {why}"));
     let shown = file_name.escape_debug();
     let name =
@@ -379,8 +388,6 @@ fn check(sdist: &Sdist, file_name: &str, wheel: &mut File, what: &str) -> Result
     if name.name.as_str() != sdist.sdist.name || !same {
         return Err(wrong(format!("it gave '{shown}', a wheel of something else")));
     }
-    Archive::new(&mut *wheel).map_err(|error| wrong(format!("its wheel cannot be read: {error}")))?;
-    wheel.rewind().map_err(|error| Failure::world(format!("reading the wheel of {what}: {error}")))?;
     if sdist.pure && !file_name.ends_with("-none-any.whl") {
         let machine = sdist.python.architecture.go_name();
         return Err(wrong(format!(
@@ -389,4 +396,63 @@ fn check(sdist: &Sdist, file_name: &str, wheel: &mut File, what: &str) -> Result
         .hint(format!("build the image on a linux/{machine} machine, or take a version that has a wheel for it")));
     }
     Ok(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_diagnostic::Diagnose;
+    use corten_oci::Architecture;
+    use corten_plan::PythonTarget;
+
+    use super::*;
+
+    /// A build on this machine for an image of arm64.
+    fn foreign(version: &str) -> Sdist {
+        let architecture = Architecture::Arm64;
+        let python = PythonTarget { version: (3, 11), full_version: "3.11.2".into(), glibc: (2, 36), architecture };
+        let sdist = LockedWheel {
+            name: "demo".into(),
+            version: version.into(),
+            file: "demo-1.0.tar.gz".into(),
+            url: "https://f.example/demo-1.0.tar.gz".into(),
+            digest: Digest::of("demo"),
+            size: 4,
+            direct_url: None,
+        };
+        Sdist {
+            sdist,
+            why: String::new(),
+            at: None,
+            backend: "setuptools.build_meta".into(),
+            backend_path: Vec::new(),
+            requires: Vec::new(),
+            pure: true,
+            prefix: "opt/venv".into(),
+            python,
+        }
+    }
+
+    #[test]
+    fn a_build_for_another_processor_has_to_be_pure() {
+        let name = |sdist: &Sdist, file: &str| named(sdist, file, "demo 1.0");
+        let sdist = foreign("1.0");
+        assert_eq!(name(&sdist, "demo-1.0-py3-none-any.whl").unwrap(), "1.0");
+        let compiled = "demo-1.0-cp311-cp311-linux_x86_64.whl";
+        let error = name(&sdist, compiled).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "building demo 1.0: it gave 'demo-1.0-cp311-cp311-linux_x86_64.whl', which has compiled code of this machine, not of linux/arm64"
+        );
+        assert_eq!(
+            error.hints(),
+            ["build the image on a linux/arm64 machine, or take a version that has a wheel for it"]
+        );
+        assert_eq!(name(&Sdist { pure: false, ..sdist.clone() }, compiled).unwrap(), "1.0");
+        assert!(name(&sdist, "demo-1.1-py3-none-any.whl").is_err());
+        assert_eq!(
+            name(&foreign(""), "demo-1.1-py3-none-any.whl").unwrap(),
+            "1.1",
+            "a commit whose lock has no version"
+        );
+    }
 }

@@ -26,6 +26,10 @@ const MOST: usize = 300;
 /// Bytes of METADATA.
 const LONGEST_METADATA: u64 = 4 << 20;
 
+/// Why requirements that could be fulfilled may not be.
+const NEWEST: &str = "the newest version of each requirement is taken and none before it is tried: lock a version of the package \
+                      with a wheel, or one that bounds its build requirements";
+
 type Limits = BTreeMap<PackageName, Vec<Specifiers>>;
 
 /// Finds wheels for build environments; remembers what the index said.
@@ -66,7 +70,7 @@ impl<'a> Resolver<'a> {
                 return chosen.into_values().map(|file| self.locked(file)).collect();
             }
         }
-        Err(Failure::input("its build requirements contradict each other").into())
+        Err(Failure::input("its build requirements contradict each other").hint(NEWEST).into())
     }
 
     /// One way through; none where something was learned that excludes what was taken before.
@@ -128,9 +132,12 @@ impl<'a> Resolver<'a> {
         best.ok_or_else(|| {
             let limits: Vec<String> = limits.iter().map(Specifiers::canonical).filter(|one| !one.is_empty()).collect();
             let asked = if limits.is_empty() { String::new() } else { format!(" ({})", limits.join(", ")) };
-            Failure::input(format!("no version of {name}{asked} has a wheel for {}", self.tags.target()))
-                .hint("build requirements are taken from wheels only")
-                .into()
+            let failure = Failure::input(format!("no version of {name}{asked} has a wheel for {}", self.tags.target()))
+                .hint("build requirements are taken from wheels only");
+            match limits.len() {
+                0 | 1 => failure.into(),
+                _ => failure.hint(NEWEST).into(),
+            }
         })
     }
 

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::sync::OnceLock;
 
+use corten_testkit::wheel::WheelBuilder;
+
 use crate::archive::Extra;
 use crate::real;
 use crate::sdists::{FILE, sdist};
@@ -188,5 +190,34 @@ fn without_the_archive_a_failed_build_is_told_all_the_same() {
         ran.stderr.contains("warning  which Debian package has the header absent.h is not known: "),
         "{}",
         ran.stderr
+    );
+}
+
+#[test]
+fn build_requirements_that_exclude_each_other_are_named() {
+    let Some(service) = building("pass") else { return };
+    let requires = PYPROJECT.replace("requires = []", "requires = [\"alpha\", \"beta>=2\"]");
+    lock(&service, &sdist(&[("tensor-2.0/pyproject.toml", &requires), ("tensor-2.0/backend.py", BACKEND)], &[]));
+    for (name, version, more) in
+        [("alpha", "1.0", ""), ("alpha", "2.0", "Requires-Dist: beta<2"), ("beta", "1.0", ""), ("beta", "2.0", "")]
+    {
+        let wheel = WheelBuilder::new(name, version).file(&format!("{name}.py"), "").metadata(more);
+        service.index.add(name, &wheel.file_name(), &wheel.build());
+    }
+    let index = format!("index.url = \"{}\"", service.index.url());
+    service.write("corten.toml", service.settings(&format!("{index}\nbuild-packages = [\"tool\"]")));
+    refuses(
+        &service,
+        "build",
+        1,
+        r#"
+error: finding what building tensor 2.0 needs: no version of beta (>=2, <2) has a wheel for Python 3.11 on linux/amd64 with glibc 2.36
+  --> ./uv.lock:12:1
+   |
+12 | name = "tensor"
+   | ^^^^^^^^^^^^^^^
+hint: build requirements are taken from wheels only
+hint: the newest version of each requirement is taken and none before it is tried: lock a version of the package with a wheel, or one that bounds its build requirements
+"#,
     );
 }

@@ -37,6 +37,8 @@ const MOST_NEEDED: usize = 512;
 const LONGEST_NAME: usize = 4096;
 /// Bytes of a `DT_RPATH`; those of CUDA's wheels have 1 KiB.
 const LONGEST_LIST: usize = 16 << 10;
+/// Bytes of names and paths of all files of a layer; torch with CUDA has 1 MB.
+const MOST_KEPT: usize = 64 << 20;
 /// Folders of one.
 const MOST_FOLDERS: usize = 256;
 
@@ -112,6 +114,8 @@ impl Watch for Watcher {
 #[derive(Default)]
 pub struct Collector {
     found: LayerPrograms,
+    /// Bytes of what was found.
+    kept: usize,
     file: Option<(LayerPath, Watched)>,
 }
 
@@ -172,13 +176,18 @@ impl Collector {
             Err(_) => return self.found.unread.push(path),
         };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        // A table may name one string of megabytes a thousand times.
-        let needed = dynamic.needed.iter().filter(|name| name.len() <= LONGEST_NAME);
+        // A table may name one string of megabytes a thousand times, in a thousand files.
+        let needed = dynamic.needed.iter().filter(|name| name.len() <= LONGEST_NAME).take(MOST_NEEDED);
+        let lists = dynamic.rpath.into_iter().chain(dynamic.runpath).map(<[u8]>::len);
+        self.kept += needed.clone().map(|name| name.len()).chain(lists).fold(0, usize::saturating_add);
+        if self.kept > MOST_KEPT {
+            return self.found.unread.push(path);
+        }
         self.found.programs.push(Program {
             path,
             machine,
             soname: dynamic.soname.filter(|name| name.len() <= LONGEST_NAME).map(text),
-            needed: needed.take(MOST_NEEDED).map(|name| text(name)).collect(),
+            needed: needed.map(|name| text(name)).collect(),
             rpath: dynamic
                 .rpath
                 .filter(|_| dynamic.runpath.is_none())
@@ -192,4 +201,34 @@ impl Collector {
 fn is_configuration(path: &LayerPath) -> bool {
     let text = path.as_str().unwrap_or_default();
     text == "etc/ld.so.conf" || (text.starts_with("etc/ld.so.conf.d/") && text.ends_with(".conf"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of megabytes are left out; of files that have 2 MB of names each, the first alone are kept.
+    #[test]
+    fn names_without_end_are_not_kept() {
+        let library = |length: usize| corten_testkit::elf::Library {
+            needed: vec!["x".repeat(length); MOST_NEEDED + 1],
+            ..Default::default()
+        };
+        let (long, longer) = (library(LONGEST_NAME).build(), library(LONGEST_NAME + 1).build());
+        let mut collector = Collector::default();
+        let mut add = |number: usize, bytes: &[u8]| {
+            let path = LayerPath::new(format!("{number:03}.so")).unwrap();
+            let (kind, size) = (Kind::File, bytes.len() as u64);
+            let entry = Entry { path, kind, mode: 0, uid: 0, gid: 0, size, crc32: None, offset: 0, package: None };
+            collector.begin(&entry);
+            collector.content(bytes);
+            collector.end();
+        };
+        add(0, &longer);
+        (1..=40).for_each(|number| add(number, &long));
+        let found = collector.finish();
+        assert_eq!(found.programs[0].needed, [""; 0]);
+        assert_eq!(found.programs[1].needed.len(), MOST_NEEDED);
+        assert_eq!((found.programs.len(), found.unread.len()), (33, 8));
+    }
 }

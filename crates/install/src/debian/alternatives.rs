@@ -6,6 +6,9 @@
 
 use std::collections::BTreeMap;
 
+/// Statements of one script; the most that was seen is 23.
+const MOST_INSTALLS: usize = 1000;
+
 /// One `--install` statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Install {
@@ -54,6 +57,9 @@ pub fn parse_script(script: &str) -> Result<Vec<Install>, String> {
             if let (Some(program), Some(install)) = (program, install)
                 && program < install
             {
+                if found.len() >= MOST_INSTALLS {
+                    return Err(format!("more than {MOST_INSTALLS} alternatives"));
+                }
                 found.push(parse_install(&statement[install + 1..]).ok_or_else(|| statement.join(" "))?);
             }
         }
@@ -222,6 +228,13 @@ fi
         ] {
             assert!(parse_script(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn no_script_keeps_us_busy() {
+        let many: String =
+            (0..2000).map(|number| format!("update-alternatives --install /a a /b{number} 1\n")).collect();
+        assert_eq!(parse_script(&many), Err("more than 1000 alternatives".to_owned()));
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Making<'_> {
             let folder = LayerPath::new(folder).unwrap_or_default();
             let parts = self.tree.children(&folder).filter(|(path, _)| path.name().ends_with(b".conf"));
             let parts = parts.filter_map(|(path, _)| self.tree.read(path.as_bytes()));
-            let joined = parts.fold(Vec::new(), |joined, part| [joined.as_slice(), part].concat());
+            let joined: Vec<u8> = parts.flat_map(|part| part.iter().copied()).collect();
             self.file(&format!("var/lib/ghostscript/fonts/{name}"), 0o644, joined, OWNER)?;
         }
         Ok(())

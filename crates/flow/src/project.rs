@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use corten_diagnostic::{Event, Events, Failure, Span};
+use corten_frontend::ignore::INCOMPLETE_PYLOCK;
 use corten_frontend::python::{LockKind, LockText, Manifest, includes, matches_name, members};
 use corten_frontend::settings::{Frontend, Settings, Text, Texts};
 use corten_oci::Digest;
@@ -292,7 +293,7 @@ fn exported_pylocks(folder: &Path) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     for entry in folder.read_dir().map_err(read)? {
         let name = entry.map_err(read)?.file_name().to_string_lossy().into_owned();
-        if LockKind::of(Path::new(&name)) == Some(LockKind::Pylock) {
+        if name != INCOMPLETE_PYLOCK && LockKind::of(Path::new(&name)) == Some(LockKind::Pylock) {
             found.push(name);
         }
     }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use corten_diagnostic::{Event, Failure, Nobody, Report};
+use corten_frontend::ignore::INCOMPLETE_PYLOCK as INCOMPLETE;
 use corten_frontend::python::{Asked, LockKind, LockText, refuse_broken};
 use corten_frontend::settings::{Frontend, Settings};
 use corten_install::fetch::{Download, fetch};
@@ -34,8 +35,6 @@ use crate::world::World;
 
 /// What is written.
 pub const PYLOCK: &str = "pylock.toml";
-/// Its name until it is whole: uv wants it to begin and end so.
-const INCOMPLETE: &str = "pylock.corten-incomplete.toml";
 /// How uv is told to begin it, and how it is known again.
 const COMMAND: &str = "corten lock";
 /// The first uv that writes pylock.toml well.

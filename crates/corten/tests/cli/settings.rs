@@ -411,3 +411,31 @@ hint: say which with `lock = "pylock.a.toml"` in the settings, or delete those t
 "#,
     );
 }
+
+/// The blocks of the README for those who come from elsewhere; the fake archive has none of the packages that they name.
+#[test]
+fn what_the_readme_shows_to_newcomers_is_planned() {
+    let readme = include_str!("../../../../README.md");
+    let newcomers = readme.split_once("## Coming from a Dockerfile").unwrap().1.split_once("## Not yet").unwrap().0;
+    let blocks: Vec<&str> =
+        newcomers.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 3);
+    for block in blocks {
+        let service = Service::filled();
+        let own = service.settings("");
+        let archive = &own[own.find("[archive]").unwrap()..];
+        let plain: String =
+            block.lines().filter(|line| !line.starts_with("packages = ")).map(|line| format!("{line}\n")).collect();
+        service.write("corten.toml", format!("{plain}\n{archive}"));
+        let plan = service.run("plan --format json").expect(0).json();
+        assert_eq!(plan["python"], "3.11.2");
+        if block.contains("gunicorn") {
+            assert_eq!(plan["command"], serde_json::json!(["gunicorn", "-b", "0.0.0.0:8080", "app:app"]));
+        }
+        if plain != block {
+            service.write("corten.toml", format!("{block}\n{archive}"));
+            let told = service.run("plan").expect(2).stderr;
+            assert!(told.contains("libgl1") || told.contains("ffmpeg"), "{told}");
+        }
+    }
+}

@@ -111,6 +111,21 @@ fn requirements_without_versions_are_no_lock() {
     assert!(!service.corten.home().join("bin/asked").exists());
 }
 
+/// As a process that was killed leaves it.
+#[test]
+fn what_is_half_written_is_neither_lock_nor_file_of_the_image() {
+    let service = unlocked();
+    service.write(INCOMPLETE, pylock(&service));
+    let refused = service.run("build").expect(1).stderr;
+    assert!(refused.contains("there is nothing to build in .: no lock"), "{refused}");
+    run_with(&service, ANSWERS, "lock").expect(0);
+    assert!(!service.folder().join(INCOMPLETE).exists());
+    let digest = service.digest("build");
+    service.write(INCOMPLETE, "x");
+    service.write(".corten.init.incomplete", "x");
+    assert_eq!(service.digest("build"), digest);
+}
+
 #[test]
 fn a_lock_of_somebody_else_is_not_touched() {
     let service = unlocked();

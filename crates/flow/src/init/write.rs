@@ -6,11 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use corten_diagnostic::Failure;
+use corten_frontend::ignore::INCOMPLETE_SETTINGS as INCOMPLETE;
 
 use super::Change;
-
-/// The name under which a file is written before it takes its place.
-const INCOMPLETE: &str = ".corten.init.incomplete";
 
 /// Writes one.
 pub fn write(folder: &Path, change: &Change) -> Result<(), Failure> {

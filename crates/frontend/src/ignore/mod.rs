@@ -133,7 +133,8 @@ impl Ignore {
 
     /// What becomes of a file. `path` is relative to the project, with slashes.
     pub fn fate(&self, path: &str) -> Fate<'_> {
-        let group = if path == LOCK || path == INCOMPLETE_LOCK { self.groups.last() } else { self.group(path) };
+        let own = [LOCK, INCOMPLETE_LOCK, INCOMPLETE_PYLOCK, INCOMPLETE_SETTINGS].contains(&path);
+        let group = if own { self.groups.last() } else { self.group(path) };
         match group {
             Some(group) if group.before_weights => Fate::Ignored(group),
             _ if self.weights.matches(path) => Fate::Weight,
@@ -206,6 +207,10 @@ const LOCK: &str = "corten.lock";
 
 /// The name of corten.lock while it is written; whoever is killed then leaves it.
 pub const INCOMPLETE_LOCK: &str = ".corten.lock.incomplete";
+/// The same of pylock.toml; its resolver wants it to begin and end so. It is no lock of the project's.
+pub const INCOMPLETE_PYLOCK: &str = "pylock.corten-incomplete.toml";
+/// The same of what `corten init` writes.
+pub const INCOMPLETE_SETTINGS: &str = ".corten.init.incomplete";
 
 fn of_setting(error: &PatternError, setting: &Setting<String>) -> Failure {
     let failure = Failure::usage(error.to_string());

@@ -30,7 +30,7 @@ use crate::world::World;
 pub const PYPI: &str = "https://pypi.org/simple";
 
 /// Raised when the choice of wheels changes for the same lock.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 
 /// The packages of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,9 +91,10 @@ pub struct Wish<'a> {
 
 /// Chooses the wheels of `project`.
 pub fn packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Result<Packages, Report> {
-    let key = key(project, wish, &known_hashes(project, wish), world);
+    let key = key(project, wish, world);
+    let recorded = known_hashes(project, wish);
     let known = world.store.record(&key)?.and_then(|bytes| serde_json::from_slice::<Packages>(&bytes).ok());
-    if let Some(known) = known.filter(|known| !wish.renew && known.is_there(world)) {
+    if let Some(known) = known.filter(|known| !wish.renew && known.is_as_recorded(&recorded) && known.is_there(world)) {
         local::bring(project, &known, world)?;
         return Ok(known);
     }
@@ -101,13 +102,16 @@ pub fn packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Result
     let bytes = serde_json::to_vec(&packages).map_err(|error| Failure::bug(format!("remembering wheels: {error}")))?;
     let batch = world.store.batch();
     batch.record(&key, &bytes)?;
-    // As the next build asks, once corten.lock holds what was recorded.
-    batch.record(&self::key(project, wish, &packages.recorded, world), &bytes)?;
     batch.finish()?;
     Ok(packages)
 }
 
 impl Packages {
+    /// Are its files those of corten.lock, which may hold other platforms' beside them?
+    fn is_as_recorded(&self, recorded: &BTreeMap<String, Digest>) -> bool {
+        recorded.is_empty() || self.recorded.iter().all(|(file, digest)| recorded.get(file) == Some(digest))
+    }
+
     /// Nobody else has the wheels that were made here.
     fn is_there(&self, world: &World<'_>) -> bool {
         self.sources
@@ -124,7 +128,7 @@ fn is_fetchable(build: &Needed, world: &World<'_>) -> bool {
     addressed || matches!(world.store.size(digest), Ok(Some(there)) if there == *size)
 }
 
-fn key(project: &Project, wish: &Wish<'_>, recorded: &BTreeMap<String, Digest>, world: &World<'_>) -> Key {
+fn key(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Key {
     let manifest = project.manifest.as_ref().map(|manifest| Digest::of(manifest.text.as_bytes()));
     let index: Vec<_> = project.settings.index.mirrors.iter().map(|(from, to)| (from, &to.value)).collect();
     let asked = (&wish.asked.groups, wish.asked.no_default_groups, &wish.asked.extras, &wish.asked.package);
@@ -136,7 +140,7 @@ fn key(project: &Project, wish: &Wish<'_>, recorded: &BTreeMap<String, Digest>, 
         &project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()),
         manifest,
     );
-    let all = (facts, recorded, index, url, world.indexes.usual(project.lock.kind), asked, wish.python);
+    let all = (facts, index, url, world.indexes.usual(project.lock.kind), asked, wish.python);
     Key(Digest::of(serde_json::to_vec(&all).unwrap_or_default()))
 }
 

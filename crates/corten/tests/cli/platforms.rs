@@ -152,6 +152,23 @@ fn what_the_platforms_lack_is_told_at_once() {
     assert_eq!(fs::read_dir(service.corten.store().join("layers")).unwrap().count(), 0);
 }
 
+/// Each platform records its own files; what the others recorded is no reason to ask the index again.
+#[test]
+fn a_lock_without_hashes_is_built_again_without_the_index() {
+    let service = Service::new();
+    service.archive.publish_for(&["amd64", "arm64"]);
+    locked(&service, &[("apple", &["aarch64", "x86_64"])]);
+    service.remove("uv.lock");
+    let index = service.index.url();
+    let lines = format!("--index-url {index}\napple==2.0\nfastapi==0.115.0\nuvicorn==0.34.0\n");
+    service.write("requirements.txt", lines);
+    let first = service.digest(&format!("build {BOTH}"));
+    let lock = service.read("corten.lock");
+    assert!(lock.contains("_x86_64.whl") && lock.contains("_aarch64.whl"), "{lock}");
+    assert_eq!(service.digest(&format!("build --locked --offline {BOTH}")), first);
+    service.run("build --locked --offline --platform linux/arm64").expect(0);
+}
+
 #[test]
 fn platforms_that_are_given_twice_are_built_once() {
     let service = both();

@@ -293,10 +293,15 @@ impl<'a> Prepared<'a> {
         let record_text = text(&mut self.archive, folder, "RECORD", LONGEST_RECORD)?;
         let record = Record::parse(&record_text)?;
         let mut members = self.archive.members().to_vec();
-        record.check(members.iter().map(|member| (member.name.as_str(), member.size)), &record_name)?;
+        let absent = record.check(members.iter().map(|member| (member.name.as_str(), member.size)), &record_name)?;
+        if let Some(first) = absent.first() {
+            let count = absent.len();
+            self.notes.push(format!("its RECORD names {count} files that it does not have, as '{first}': left out"));
+        }
+        let mut moved: BTreeMap<String, Option<Line>> =
+            absent.into_iter().map(|name| (name.to_owned(), None)).collect();
         members.sort_by_key(|member| member.header_offset);
 
-        let mut moved: BTreeMap<String, Option<Line>> = BTreeMap::new();
         let mut record_member = None;
         for member in members {
             if member.name == record_name {

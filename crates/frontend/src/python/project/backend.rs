@@ -97,6 +97,10 @@ pub(super) fn name(context: &Context<'_>) -> String {
     written("project.name").or_else(|| written("tool.poetry.name")).or_else(folder).unwrap_or_default()
 }
 
+/// What to do about a project that only its backend can make a wheel of.
+const WITHOUT: &str =
+    "build the wheel yourself and depend on it by path, or set tool.uv.package = false and lock again";
+
 /// The backend, or what could act unseen.
 pub(super) fn detect(context: &Context<'_>) -> Outcome<Backend> {
     let table = context.pyproject.path("build-system");
@@ -110,7 +114,7 @@ pub(super) fn detect(context: &Context<'_>) -> Outcome<Backend> {
         Some(module) => Backend::of(module).ok_or_else(|| {
             Refusal::needs_build(format!("build backend \"{module}\" is not one that corten computes"))
                 .at(named.span())
-                .hint("build the wheel yourself and depend on it by path, or set tool.uv.package = false")
+                .hint(WITHOUT)
         })?,
     };
     check_requirements(context, backend)?;
@@ -124,7 +128,7 @@ fn check_requirements(context: &Context<'_>, backend: Backend) -> Outcome<()> {
         let requirement: Requirement = text.parse().map_err(|error| item.wrong(format!("is wrong: {error}")))?;
         if !backend.known_requirements().contains(&requirement.name.as_str()) {
             let why = format!("build requirement \"{}\" can change what is built", requirement.name);
-            return Err(Refusal::needs_build(why).at(item.span()));
+            return Err(Refusal::needs_build(why).at(item.span()).hint(WITHOUT));
         }
     }
     Ok(())

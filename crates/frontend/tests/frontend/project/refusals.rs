@@ -48,7 +48,7 @@ fn backends_and_plugins_that_are_not_known() {
         )],
         message: "cannot install demo without running code: build backend \"maturin\" is not one that corten computes",
         place: Some("app/pyproject.toml:3"),
-        hint: Some("tool.uv.package = false"),
+        hint: Some("tool.uv.package = false and lock again"),
         builds: true,
     });
     check(&Expected {
@@ -62,7 +62,7 @@ fn backends_and_plugins_that_are_not_known() {
         files: &[("pyproject.toml", "[build-system]\nrequires = [\"setuptools>=61\",\n  \"coherent.licensed\"]\n")],
         message: "build requirement \"coherent-licensed\" can change what is built",
         place: Some("app/pyproject.toml:3"),
-        hint: None,
+        hint: Some("tool.uv.package = false and lock again"),
         builds: true,
     });
     let settings = pyproject("hatchling.build", "[tool.uv]\nconfig-settings = { x = \"y\" }\n")

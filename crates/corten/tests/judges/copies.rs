@@ -25,7 +25,7 @@ fn skopeo_takes_the_layout_to_a_registry_where_crane_validates_it() {
     let inspected: Value = serde_json::from_str(&done(&mut command(&skopeo, ["inspect", &layout]))).unwrap();
     assert_eq!(inspected["Digest"], image.digest.as_str());
 
-    let registry = Registry::start(&crane);
+    let registry = Registry::start(&crane, "registry");
     let there = format!("{}/{NAME}", registry.address);
     let copy = ["--insecure-policy", "copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false"];
     done(command(&skopeo, copy).arg(&layout).arg(format!("docker://{there}")));
@@ -36,20 +36,23 @@ fn skopeo_takes_the_layout_to_a_registry_where_crane_validates_it() {
 }
 
 /// crane's own registry, at a free port.
-struct Registry {
+pub struct Registry {
     process: Child,
-    address: String,
+    name: &'static str,
+    /// `127.0.0.1:PORT`.
+    pub address: String,
 }
 
 impl Registry {
-    fn start(crane: &Path) -> Self {
-        let at = new_folder("registry");
+    /// Started, with a folder of its own, which is called `name`.
+    pub fn start(crane: &Path, name: &'static str) -> Self {
+        let at = new_folder(name);
         let log = fs::File::create(at.join("log")).unwrap();
         let mut command = Command::new(crane);
         command.args(["registry", "serve", "--address", "127.0.0.1:0", "--disk"]).arg(&at).env("PATH", path());
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        fs::write(running("registry"), process.id().to_string()).unwrap();
-        let mut registry = Self { process, address: String::new() };
+        fs::write(running(name), process.id().to_string()).unwrap();
+        let mut registry = Self { process, name, address: String::new() };
         let port = until("the registry", || {
             let said = fs::read_to_string(at.join("log")).unwrap();
             Ok(said.lines().find_map(|line| line.split_once("serving on port ").map(|(_, port)| port.to_owned())))
@@ -63,6 +66,6 @@ impl Drop for Registry {
     fn drop(&mut self) {
         drop(self.process.kill());
         drop(self.process.wait());
-        drop(fs::remove_file(running("registry")));
+        drop(fs::remove_file(running(self.name)));
     }
 }

@@ -12,6 +12,7 @@
 //! | `docker`, `podman`, `umoci` + `runc` | the service starts without privileges, and answers; its health check passes |
 //! | `uv` | what every installed distribution requires is there; the project's own packages are what it installs |
 //! | `podman` | an image that it made is a base; the service on it starts |
+//! | `crane`, `skopeo`, `podman`, `umoci`, `readelf`, `uv`, `qemu` | an index of two platforms: whole, each of its own machine code, started |
 //! | `dpkg`, `syft` | the packages are those of the bill of materials |
 //! | `python3-jsonschema` | the bill of materials is SPDX 2.3 |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
@@ -28,6 +29,7 @@ mod jobs;
 mod modes;
 mod own;
 mod place;
+mod platforms;
 mod podman;
 mod registries;
 mod service;

@@ -214,6 +214,3 @@ fn version(text: &str) -> Option<(u32, u32)> {
     let mut numbers = text.split(|letter: char| !letter.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
-
-#[cfg(test)]
-mod tests;

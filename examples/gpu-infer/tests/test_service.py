@@ -15,7 +15,7 @@ import uvicorn
 
 import main
 
-DATA = Path(os.environ.get("DATA", Path(__file__).parents[2] / "train-job" / "data"))
+DATA = Path(os.environ.get("DATA") or Path(__file__).parent.parent.parent / "train-job" / "data")
 
 
 class Service(unittest.TestCase):

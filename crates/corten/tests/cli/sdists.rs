@@ -102,6 +102,18 @@ fn hostile_archives_are_refused() {
             "the link 'tensor-2.0/l' leaves it: 'a/../../x'",
         ),
         (
+            // As text `e` stays inside; followed, `x` makes it lead above the folder, and `e/evil` would lie there.
+            sdist(
+                &[("tensor-2.0/a/b/y", "")],
+                &[
+                    ("tensor-2.0/a/b/x", Kind::Symlink("../..".into())),
+                    ("tensor-2.0/e", Kind::Symlink("a/b/x/../..".into())),
+                    ("tensor-2.0/e/evil", Kind::Symlink("y".into())),
+                ],
+            ),
+            "'tensor-2.0/e/evil' lies below a link",
+        ),
+        (
             sdist(&[("tensor-2.0/x", "")], &[("tensor-2.0/p", Kind::Fifo)]),
             "'tensor-2.0/p' is neither a file nor a folder nor a link",
         ),

@@ -8,13 +8,14 @@
 //! | an entry outside of the one folder that an sdist has | refused |
 //! | devices, named pipes, hard links to what did not come before | refused |
 //! | a symbolic link | made when all files are there, so nothing is ever written through one; one that leaves is refused |
+//! | anything below a symbolic link | refused: links of links may lead anywhere |
 //! | a file twice | the later one stands, as for `tarfile` |
 //! | owners, setuid, odd modes | not taken: 0755 for what its owner may execute, else 0644 |
 //! | more than 200,000 entries or 4 GiB | refused |
 //!
 //! Source of the format: PyPA, source distribution format.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -266,19 +267,24 @@ impl Unpacking<'_> {
 
     fn finish(mut self) -> Result<Unpacked, SdistError> {
         let Some(top) = self.top.clone() else { return Err(self.refused("it is empty")) };
-        for (path, to) in std::mem::take(&mut self.links) {
-            if !stays(&path, &to) {
+        let links = std::mem::take(&mut self.links);
+        let names: BTreeSet<&str> = links.iter().map(|(path, _)| path.as_str()).collect();
+        for (path, to) in &links {
+            if path.match_indices('/').any(|(end, _)| path.get(..end).is_some_and(|above| names.contains(above))) {
+                return Err(self.refused(format!("'{path}' lies below a link")));
+            }
+            if !stays(path, to) {
                 return Err(self.refused(format!("the link '{path}' leaves it: '{}'", to.escape_debug())));
             }
-            let target = self.folder.join(&path);
+            let target = self.folder.join(path);
             if let Some(parent) = target.parent() {
                 self.make_folder(parent)?;
             }
-            symlink(&to, &target).map_err(|error| match error.kind() {
+            symlink(to, &target).map_err(|error| match error.kind() {
                 io::ErrorKind::AlreadyExists => self.refused(format!("'{path}' is there twice, once as a link")),
                 _ => self.disk(&target, error),
             })?;
-            self.entries.insert(path, SdistEntry::Link(to));
+            self.entries.insert(path.clone(), SdistEntry::Link(to.clone()));
         }
         let folder = self.folder.join(&top);
         if !folder.is_dir() {

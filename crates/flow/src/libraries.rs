@@ -20,7 +20,7 @@ use crate::plan::Planned;
 use crate::world::World;
 
 /// Raised when the answer for the same layers changes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Bytes of a file that are read together.
 const CHUNK: usize = 64 * 1024;
 

@@ -151,6 +151,10 @@ impl<'a> Image<'a> {
             loaded.extend(program.soname.as_deref());
             loaded.extend(std::str::from_utf8(program.path.name()).ok());
         }
+        // One that could not be read is there all the same.
+        let unread = layers.iter().flat_map(|layer| &layer.programs.unread);
+        let unread = unread.filter(|path| in_site_packages(path).is_some());
+        loaded.extend(unread.filter_map(|path| std::str::from_utf8(path.name()).ok()));
         let triplet = architecture.triplet();
         let mut folders: Vec<String> = Vec::new();
         folders.extend(layers.iter().flat_map(|layer| layer.programs.folders.iter().cloned()));

@@ -85,6 +85,16 @@ fn a_library_of_the_same_package_counts_as_loaded() {
     assert_eq!(names(&[java]).len(), 1);
 }
 
+/// As libcusparseLt of CUDA 12 is, whose names lie at the end of 26 MB of them.
+#[test]
+fn a_library_that_could_not_be_read_counts_as_loaded() {
+    let module = format!("{SITE}/torch/lib/libtorch_cuda.so");
+    let mut wheel = layer(&[(&module, &["libcusparseLt.so.0", "libother.so.0"], "")], &[]);
+    wheel.programs.unread.push(path(&format!("{SITE}/nvidia/cusparselt/lib/libcusparseLt.so.0")));
+    wheel.programs.unread.push(path("srv/libother.so.0"));
+    assert_eq!(names(&[wheel]), [("libother.so.0".to_owned(), module, false)]);
+}
+
 #[test]
 fn what_no_import_loads_breaks_none() {
     let plugin = format!("{SITE}/a/b/plugin.so");

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use corten_diagnostic::{Failure, Report};
 use corten_oci::Repository;
-use corten_registry::{AuthFile, Credentials, Found, Keychain, RegistryError};
+use corten_registry::{AuthFile, Credentials, Found, Keychain, RegistryError, helper_name};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ impl Keychain for AuthFiles {
     fn credentials(&self, repository: &Repository) -> Result<Credentials, RegistryError> {
         for file in &self.files {
             let Some(found) = read(file).map_err(RegistryError::Credentials)? else { continue };
-            let found = found.find(repository).map_err(|why| RegistryError::Credentials(about(file, &why)))?;
+            let found = found.find(repository).map_err(|why| RegistryError::Unusable(about(file, &why)))?;
             match found {
                 Found::Nothing => {}
                 Found::Own(credentials) => return Ok(credentials),
@@ -108,7 +108,7 @@ impl AuthFiles {
 
     /// Runs a helper: what it said, and whether it ended well.
     fn run(&self, name: &str, verb: &str, input: &[u8]) -> Result<(String, bool), String> {
-        let program = format!("docker-credential-{name}");
+        let program = format!("docker-credential-{}", helper_name(name)?);
         let found = self.path.iter().map(|folder| folder.join(&program)).find(|path| path.is_file());
         let found = found.ok_or_else(|| format!("{program}, which the settings of docker name, is not installed"))?;
         let failed = |error: std::io::Error| format!("running {program}: {error}");

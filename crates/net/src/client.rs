@@ -214,6 +214,11 @@ impl Client {
         }
     }
 
+    /// The pause before something is tried again: as long as asked, and no longer than the settings allow.
+    pub fn wait(&self, pause: Duration) {
+        std::thread::sleep(pause.min(self.settings.longest_pause));
+    }
+
     /// Sends a request; retries what may pass (429, 502, 503, 504, broken connections), with `Retry-After`.
     pub fn send(&self, request: &Request<'_>) -> Result<Response, NetError> {
         let mut pause = self.settings.pause;
@@ -228,7 +233,7 @@ impl Client {
                 return Err(error);
             }
             left -= 1;
-            std::thread::sleep(asked.unwrap_or(pause).min(self.settings.longest_pause));
+            self.wait(asked.unwrap_or(pause));
             pause = pause.saturating_mul(2);
         }
     }

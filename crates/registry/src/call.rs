@@ -1,7 +1,5 @@
 //! One request to a registry: let in, tried again where that helps, redirected where that is safe.
 
-use std::time::Duration;
-
 use corten_net::{Client, Exchange, Payload, Response, Url};
 
 use crate::address;
@@ -83,14 +81,9 @@ impl Line<'_> {
                 Err((_, true)) => None,
             };
             left -= 1;
-            self.wait(asked.unwrap_or(pause));
+            self.client.wait(asked.unwrap_or(pause));
             pause = pause.saturating_mul(2);
         }
-    }
-
-    /// Waits as long as a server asks, up to the longest pause of the client's settings.
-    pub(crate) fn wait(&self, pause: Duration) {
-        std::thread::sleep(pause.min(self.client.settings().longest_pause));
     }
 
     /// Follows redirects and answers challenges. `Err(_, true)`: it may pass.

@@ -166,9 +166,17 @@ impl AuthFile {
 }
 
 fn helper_of(name: &str, server: &str) -> Result<Found, String> {
+    Ok(Found::Helper { name: helper_name(name)?.to_owned(), server: server.to_owned() })
+}
+
+/// A name that is put behind `docker-credential-`: it can start no other program.
+///
+/// # Errors
+/// In words, where it has other letters.
+pub fn helper_name(name: &str) -> Result<&str, String> {
     let good = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
     match name.starts_with(|letter: char| letter.is_ascii_alphanumeric()) && name.chars().all(good) {
-        true => Ok(Found::Helper { name: name.to_owned(), server: server.to_owned() }),
+        true => Ok(name),
         false => Err(format!("'{}' is no name of a credential helper", name.escape_default())),
     }
 }

@@ -104,9 +104,9 @@ pub enum RegistryError {
         /// Why not.
         source: std::io::Error,
     },
-    /// Credentials could not be had.
+    /// What it takes to ask cannot be used: a name, a file of credentials, the answer of a helper.
     #[error("{0}")]
-    Credentials(String),
+    Unusable(String),
 }
 
 impl Diagnose for RegistryError {
@@ -143,7 +143,7 @@ impl Diagnose for RegistryError {
                         .to_owned(),
                 ]
             }
-            Self::Status { .. } | Self::Own { .. } | Self::Credentials(_) => Vec::new(),
+            Self::Status { .. } | Self::Own { .. } | Self::Unusable(_) => Vec::new(),
         }
     }
 }

@@ -22,7 +22,7 @@ mod remote;
 mod token;
 mod upload;
 
-pub use credentials::{AuthFile, Credentials, Found, Keychain, NoCredentials};
+pub use credentials::{AuthFile, Credentials, Found, Keychain, NoCredentials, helper_name};
 pub use error::{Doing, RegistryError};
 pub use push::{PushOptions, Pushed, push};
 pub use remote::{Fetched, Registry, Remote, Which};

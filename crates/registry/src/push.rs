@@ -257,5 +257,5 @@ fn index_of(manifests: Vec<Descriptor>) -> Result<Vec<u8>, RegistryError> {
         subject: None,
         annotations: BTreeMap::new(),
     };
-    serde_json::to_vec(&index).map_err(|error| RegistryError::Credentials(format!("writing a list: {error}")))
+    serde_json::to_vec(&index).map_err(|error| RegistryError::Unusable(format!("writing a list: {error}")))
 }

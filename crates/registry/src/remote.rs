@@ -58,7 +58,7 @@ impl Which {
             (Some(digest), _) => Ok(Self::Digest(digest)),
             (None, Some(tag)) => Ok(Self::Tag(tag.clone())),
             (None, None) => {
-                Tag::new("latest").map(Self::Tag).map_err(|error| RegistryError::Credentials(error.to_string()))
+                Tag::new("latest").map(Self::Tag).map_err(|error| RegistryError::Unusable(error.to_string()))
             }
         }
     }
@@ -88,7 +88,7 @@ impl<'a> Registry<'a> {
         let Repository { host, path } = repository.normalised();
         let host = host.unwrap_or_default();
         let base = address::of_host(&host, self.plain.contains(&host))
-            .ok_or_else(|| RegistryError::Credentials(format!("'{host}' is no host of a registry")))?;
+            .ok_or_else(|| RegistryError::Unusable(format!("'{host}' is no host of a registry")))?;
         let credentials = self.keychain.credentials(repository)?;
         let line = Line { client: self.client, base, credentials, doorman: Doorman::default() };
         Ok(Remote { line, repository: repository.clone(), path })
@@ -97,7 +97,7 @@ impl<'a> Registry<'a> {
     /// Does the registry let somebody in? Asks for nothing else.
     pub fn check(&self, host: &str, credentials: Credentials) -> Result<(), RegistryError> {
         let base = address::of_host(host, self.plain.iter().any(|plain| plain == host))
-            .ok_or_else(|| RegistryError::Credentials(format!("'{host}' is no host of a registry")))?;
+            .ok_or_else(|| RegistryError::Unusable(format!("'{host}' is no host of a registry")))?;
         let line = Line { client: self.client, base: base.clone(), credentials, doorman: Doorman::default() };
         let doing = Doing(format!("logging in at {host}"));
         let answer = line.call(&doing, &Call::new("GET", base, &[]))?;
@@ -322,7 +322,7 @@ impl Remote<'_> {
 
 /// The tag that stands for the list of referrers, where a registry has none.
 pub(crate) fn referrers_tag(subject: &Digest) -> Result<Tag, RegistryError> {
-    Tag::new(subject.to_string().replace(':', "-")).map_err(|error| RegistryError::Credentials(error.to_string()))
+    Tag::new(subject.to_string().replace(':', "-")).map_err(|error| RegistryError::Unusable(error.to_string()))
 }
 
 /// `<…>; rel="next"` (RFC 8288).

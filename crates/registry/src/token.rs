@@ -155,7 +155,7 @@ fn ask(visit: &Visit<'_>, realm: &Url, service: Option<&str>, scopes: &[Scope]) 
     }
     let joiner = if realm.path().contains('?') { '&' } else { '?' };
     let target = if query.is_empty() { realm.to_string() } else { format!("{realm}{joiner}{query}") };
-    let url = Url::parse(&target).map_err(|error| RegistryError::Credentials(error.to_string()))?;
+    let url = Url::parse(&target).map_err(|error| RegistryError::Unusable(error.to_string()))?;
     let headers = visit.credentials.basic().map(|basic| ("authorization", basic)).into_iter().collect();
     let answer = send(visit, Exchange { method: "GET", url: &url, headers, payload: Payload::Empty })?;
     token(visit, &url, answer)

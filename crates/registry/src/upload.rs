@@ -161,7 +161,7 @@ impl Remote<'_> {
                 return Err(error);
             }
             left -= 1;
-            self.line.wait(asked.unwrap_or(pause));
+            self.line.client.wait(asked.unwrap_or(pause));
             pause = pause.saturating_mul(2);
             self.recover(session)?;
             if session.offset > before {

@@ -211,6 +211,12 @@ fn a_helper_keeps_what_docker_would_have_it_keep() {
             (3, format!("error: {expected}"))
         );
     }
+    fs::write(&docker, r#"{"credsStore":"x/../../fake"}"#).unwrap();
+    for line in [format!("resolve {name}"), format!("logout {}", registry.place())] {
+        let ran = run(&line);
+        assert!(ran.status == 3 && ran.stderr.contains("'x/../../fake' is no name of a credential helper"), "{ran:?}");
+    }
+    fs::write(&docker, r#"{"credsStore":"fake"}"#).unwrap();
     fs::remove_file(&helper).unwrap();
     let ran = run(&format!("resolve {name}"));
     let expected = "error: docker-credential-fake, which the settings of docker name, is not installed";

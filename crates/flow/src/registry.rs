@@ -11,6 +11,7 @@ use corten_oci::{
 };
 use corten_registry::{Credentials, Fetched, PushOptions, Pushed, Registry, RegistryError, Remote, Which};
 
+use crate::base::HOST;
 use crate::places;
 use crate::world::World;
 
@@ -28,6 +29,11 @@ pub enum Platforms {
     One(Architecture),
     /// All; the name points to the index then.
     All,
+}
+
+impl Platforms {
+    /// This machine's.
+    pub const OWN: Self = Self::One(HOST);
 }
 
 /// How registries are reached.

@@ -3,7 +3,6 @@
 use corten_diagnostic::{Failure, Report};
 use corten_flow::World;
 use corten_flow::registry::{self, Platforms};
-use corten_oci::Architecture;
 use serde::Serialize;
 
 use super::{reference, registry_options, result};
@@ -31,8 +30,7 @@ pub fn run(arguments: &args::Pull, format: Format, world: &World<'_>) -> Result<
     let platforms = match arguments.platform.as_deref() {
         Some("all") => Platforms::All,
         Some(text) => Platforms::One(text.parse().map_err(|error| Failure::usage(format!("--platform: {error}")))?),
-        None if cfg!(target_arch = "aarch64") => Platforms::One(Architecture::Arm64),
-        None => Platforms::One(Architecture::Amd64),
+        None => Platforms::OWN,
     };
     let pulled = registry::pull(&name, platforms, &registry_options(&arguments.registry), world)?;
     let count = |(blobs, bytes)| Count { blobs, bytes };

@@ -50,13 +50,13 @@ struct Answer {
 impl Keychain for AuthFiles {
     fn credentials(&self, repository: &Repository) -> Result<Credentials, RegistryError> {
         for file in &self.files {
-            let Some(found) = read(file).map_err(RegistryError::Credentials)? else { continue };
+            let Some(found) = read(file).map_err(RegistryError::Unusable)? else { continue };
             let found = found.find(repository).map_err(|why| RegistryError::Unusable(about(file, &why)))?;
             match found {
                 Found::Nothing => {}
                 Found::Own(credentials) => return Ok(credentials),
                 Found::Helper { name, server } => {
-                    if let Some(found) = self.ask(&name, &server).map_err(RegistryError::Credentials)? {
+                    if let Some(found) = self.ask(&name, &server).map_err(RegistryError::Unusable)? {
                         return Ok(found);
                     }
                 }

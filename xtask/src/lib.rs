@@ -3,12 +3,14 @@
 //! | module | what it keeps |
 //! |---|---|
 //! | [`arrows`] | which crate may use which, and what the pure ones must not do |
+//! | [`bar`] | figures of reliability, each a test that is run whole |
 //! | [`dependencies`] | licences and bans of everything in the lock file |
 //! | [`packages`] | Debian packages that the tests need |
 //! | [`peers`] | other people's programs, pinned, that say whether we are right |
 //! | [`suite`] | all of it, in one run with one result |
 
 pub mod arrows;
+pub mod bar;
 pub mod dependencies;
 pub mod packages;
 pub mod peers;

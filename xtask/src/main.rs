@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 
 use xtask::peers::Peer;
-use xtask::suite;
+use xtask::{bar, suite};
 
 const USAGE: &str = "\
 usage: cargo xtask test             set up what the tests need, and run all of them
        cargo xtask peers [NAME…]    build or install peers (all, or those named), and print where they are
-       cargo xtask peer-path NAME   the path of one program of a peer, built first if need be";
+       cargo xtask peer-path NAME   the path of one program of a peer, built first if need be
+       cargo xtask bar [NAME…] [--seed N] [--short]
+                                    measure figures of reliability: each a line of JSON";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -17,6 +19,7 @@ fn main() -> ExitCode {
         ["test"] => suite::all(),
         ["peers", names @ ..] => peers(names),
         ["peer-path", name] => Peer::program(name).map(|path| println!("{}", path.display())),
+        ["bar", words @ ..] => bar::run(words),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -9,6 +9,7 @@
 //! | [`elf::library`] | small ELF files, made in memory |
 //! | [`registry::FakeRegistry`] | a registry that knows the rules, logs who breaks them, and fails on demand |
 //! | [`command::Corten`] | the program itself, with an empty home |
+//! | [`bar::Bar`] | no fake: a figure that a test measures, short or whole |
 //!
 //! A fake is strict: what the real thing would refuse, it refuses (a malformed request is answered 400).
 #![allow(
@@ -19,6 +20,7 @@
 )]
 
 pub mod archive;
+pub mod bar;
 pub mod command;
 pub mod elf;
 pub mod http;

@@ -1,0 +1,30 @@
+//! The scorecard's bars of the program: each in its short form here, whole under `cargo xtask bar`.
+
+mod syncs;
+
+use corten_testkit::registry::{FakeRegistry, Habits};
+
+use crate::ground::Ground;
+
+/// A service that is published to a registry, with a store that can be emptied.
+pub struct Published {
+    pub ground: Ground,
+    pub registry: FakeRegistry,
+}
+
+impl Published {
+    pub fn new() -> Self {
+        let registry = FakeRegistry::start(Habits { referrers: true, mounts: true, ..Habits::default() });
+        let ground = Ground::new();
+        let settings = ground.service.settings("");
+        let publish = format!("{settings}\n[publish]\nrepository = \"{}/team/service\"\n", registry.place());
+        ground.service.write("corten.toml", publish);
+        Self { ground, registry }
+    }
+
+    /// What a registry must never show: manifests without their blobs, and clients who break its rules.
+    #[track_caller]
+    pub fn assert_registry(&self, when: &str) {
+        assert_eq!((self.registry.torn(), self.registry.breaches()), (vec![], vec![]), "{when}");
+    }
+}

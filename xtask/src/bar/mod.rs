@@ -1,0 +1,172 @@
+//! `cargo xtask bar R6`: one figure of reliability, measured whole, as one line of JSON.
+//!
+//! A bar is a test. In the test suite it runs in its short form; here it runs in full, optimised where times are its
+//! subject, and with the seed that one asks for. So what the tests check each day and what the documentation claims
+//! cannot drift apart. A test takes its length and its seed from `corten_testkit::bar`, and says its figure there.
+//!
+//! A new bar: a line in [`BARS`], a test of that name which begins with `Bar::begin("R…")`.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use crate::shell::cargo;
+
+/// Which bar a test is to be, and that it is to run whole. The tests read these.
+pub const WHOLE: &str = "CORTEN_BAR";
+/// The seed of a bar, a decimal number.
+pub const SEED: &str = "CORTEN_TEST_SEED";
+/// What a test's line begins with, before the JSON.
+pub const PREFIX: &str = "bar: ";
+
+/// A figure that can be measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Bar {
+    /// As the scorecard calls it.
+    pub name: &'static str,
+    /// What is measured.
+    pub what: &'static str,
+    /// What must come out.
+    pub target: &'static str,
+    /// The crate whose test it is.
+    pub package: &'static str,
+    /// The test binary.
+    pub binary: &'static str,
+    /// The test.
+    pub test: &'static str,
+    /// Does it measure time, so that it must be optimised?
+    pub is_timed: bool,
+}
+
+/// Every bar.
+pub const BARS: &[Bar] = &[Bar {
+    name: "R6",
+    what: "each sync of a build and push fails with EIO in turn: false successes",
+    target: "0 of all",
+    package: "corten",
+    binary: "cli",
+    test: "bars::syncs::r6_each_sync_fails",
+    is_timed: false,
+}];
+
+/// How a bar is run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// The run to repeat.
+    pub seed: Option<u64>,
+    /// As the test suite runs it.
+    pub is_short: bool,
+}
+
+/// Runs `bar R1 R6 --seed 7 --short`; all bars where none is named. Each prints its line on standard output.
+///
+/// # Errors
+/// Words that are none of these, and bars that are missed.
+pub fn run(words: &[&str]) -> Result<(), String> {
+    let (names, options) = read(words)?;
+    let chosen = named(&names)?;
+    let mut missed = Vec::new();
+    for bar in chosen {
+        match measure(bar, options) {
+            Ok(figure) => {
+                println!("{figure}");
+                if figure["met"] != json!(true) {
+                    missed.push(format!("{}: {} is not {}", bar.name, figure["value"], bar.target));
+                }
+            }
+            Err(why) => missed.push(format!("{}: {why}", bar.name)),
+        }
+    }
+    if missed.is_empty() { Ok(()) } else { Err(missed.join("\n  ")) }
+}
+
+fn read<'a>(words: &[&'a str]) -> Result<(Vec<&'a str>, Options), String> {
+    let (mut names, mut options) = (Vec::new(), Options::default());
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "--short" => options.is_short = true,
+            "--seed" => {
+                let seed = words.next().and_then(|seed| seed.parse().ok());
+                options.seed = Some(seed.ok_or("--seed wants a decimal number")?);
+            }
+            flag if flag.starts_with('-') => return Err(format!("'{flag}' is no flag of `bar`: --seed N, --short")),
+            name => names.push(name),
+        }
+    }
+    Ok((names, options))
+}
+
+fn named(names: &[&str]) -> Result<Vec<&'static Bar>, String> {
+    if names.is_empty() {
+        return Ok(BARS.iter().collect());
+    }
+    names.iter().map(|name| by_name(name)).collect()
+}
+
+fn by_name(name: &str) -> Result<&'static Bar, String> {
+    BARS.iter().find(|bar| bar.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
+        let known: Vec<_> = BARS.iter().map(|bar| format!("{} ({})", bar.name, bar.what)).collect();
+        format!("there is no bar '{name}'; there are:\n  {}", known.join("\n  "))
+    })
+}
+
+/// Runs the bar's test, and takes the line that it says.
+fn measure(bar: &Bar, options: Options) -> Result<Value, String> {
+    let start = Instant::now();
+    let mut command = cargo();
+    command.args(["test", "--quiet", "--locked", "--package", bar.package, "--test", bar.binary]);
+    if bar.is_timed && !options.is_short {
+        command.arg("--release");
+    }
+    command.args(["--", "--exact", bar.test, "--nocapture", "--test-threads=1"]);
+    if !options.is_short {
+        command.env(WHOLE, bar.name);
+    }
+    if let Some(seed) = options.seed {
+        command.env(SEED, seed.to_string());
+    }
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let child = child.as_mut().map_err(|error| format!("cannot start cargo test: {error}"))?;
+    let mut said = None;
+    for line in child.stdout.take().into_iter().flat_map(|output| BufReader::new(output).lines()) {
+        let line = line.map_err(|error| format!("cannot read what the test says: {error}"))?;
+        match line.split_once(PREFIX) {
+            Some((_, text)) => said = Some(text.to_owned()),
+            None => eprintln!("{line}"),
+        }
+    }
+    let status = child.wait().map_err(|error| format!("cannot wait for the test: {error}"))?;
+    let said = said.ok_or_else(|| format!("its test {} said no figure ({status})", bar.test))?;
+    let said: Map<String, Value> = serde_json::from_str(&said).map_err(|error| format!("'{said}': {error}"))?;
+    let mut figure =
+        json!({ "bar": bar.name, "target": bar.target, "met": status.success(), "short": options.is_short });
+    if let Some(figure) = figure.as_object_mut() {
+        figure.extend(said);
+        figure.entry("seconds").or_insert_with(|| json!(start.elapsed().as_secs_f64()));
+    }
+    Ok(figure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_names_and_flags() {
+        let (names, options) = read(&["R6", "--seed", "7", "--short"]).unwrap();
+        assert_eq!((names.as_slice(), options.seed, options.is_short), (["R6"].as_slice(), Some(7), true));
+        assert_eq!(read(&["--seed", "x"]).unwrap_err(), "--seed wants a decimal number");
+        assert_eq!(read(&["--long"]).unwrap_err(), "'--long' is no flag of `bar`: --seed N, --short");
+        assert!(named(&["R6000"]).unwrap_err().starts_with("there is no bar 'R6000'; there are:\n  R"));
+        assert_eq!(named(&["r6"]).unwrap()[0].name, "R6");
+    }
+
+    #[test]
+    fn each_bar_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<_> = BARS.iter().map(|bar| bar.name).collect();
+        assert_eq!(names.len(), BARS.len());
+    }
+}

@@ -24,6 +24,7 @@ pub mod keyring;
 mod libraries;
 mod local;
 mod lock;
+pub mod look;
 mod lower;
 mod machines;
 mod missing;

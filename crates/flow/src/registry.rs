@@ -54,7 +54,7 @@ pub struct Pulled {
     pub there: (usize, u64),
 }
 
-fn registry<'w>(world: &World<'w>, options: &'w RegistryOptions) -> Registry<'w> {
+pub(crate) fn registry<'w>(world: &World<'w>, options: &'w RegistryOptions) -> Registry<'w> {
     Registry { client: world.client, keychain: world.auth, plain: &options.plain }
 }
 
@@ -109,8 +109,12 @@ fn closure(root: &Descriptor, world: &World<'_>) -> Result<Closure, Report> {
 }
 
 fn describe(image: &Digest, world: &World<'_>) -> Result<Descriptor, Report> {
-    let bytes = world.store.bytes(image)?;
-    let media_type = match (Manifest::parse(&bytes), Index::parse(&bytes)) {
+    describe_bytes(image, &world.store.bytes(image)?)
+}
+
+/// The descriptor of a manifest or index, by what it says of itself.
+pub(crate) fn describe_bytes(image: &Digest, bytes: &[u8]) -> Result<Descriptor, Report> {
+    let media_type = match (Manifest::parse(bytes), Index::parse(bytes)) {
         (Ok(manifest), _) => manifest.media_type.map_or_else(|| MediaType::MANIFEST.to_owned(), |found| found.0),
         (_, Ok(index)) => index.media_type.map_or_else(|| MediaType::INDEX.to_owned(), |found| found.0),
         (Err(error), _) => return Err(Failure::input(format!("{image} is no image: {error}")).into()),
@@ -197,7 +201,8 @@ fn pull_referrers(remote: &Remote<'_>, documents: &[Digest], world: &World<'_>) 
     Ok(())
 }
 
-fn fetch(remote: &Remote<'_>, blobs: &[Descriptor], world: &World<'_>) -> Result<(), Report> {
+/// Brings blobs to the store, each checked by its digest.
+pub(crate) fn fetch(remote: &Remote<'_>, blobs: &[Descriptor], world: &World<'_>) -> Result<(), Report> {
     let downloads: Vec<Download> = blobs
         .iter()
         .map(|blob| Download {

@@ -214,8 +214,15 @@ pub(crate) fn loopback_up() -> io::Result<()> {
     check(libc::c_long::from(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) }))
 }
 
+/// What a limit is of: the C libraries do not agree on its type.
+#[cfg(target_env = "musl")]
+pub(crate) type Resource = libc::c_int;
+/// What a limit is of: the C libraries do not agree on its type.
+#[cfg(not(target_env = "musl"))]
+pub(crate) type Resource = libc::__rlimit_resource_t;
+
 /// setrlimit(2), soft and hard.
-pub(crate) fn limit(resource: u32, value: u64) -> io::Result<()> {
+pub(crate) fn limit(resource: Resource, value: u64) -> io::Result<()> {
     let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
     // SAFETY: `limit` outlives the call.
     check(libc::c_long::from(unsafe { libc::setrlimit(resource as _, &raw const limit) }))

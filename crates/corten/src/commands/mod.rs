@@ -3,9 +3,12 @@
 mod base;
 mod build;
 mod check;
+mod diff;
 mod explain;
+mod history;
 mod images;
 mod init;
+mod inspect;
 mod lock;
 mod login;
 mod plan;
@@ -15,6 +18,7 @@ mod resolve;
 mod sbom;
 mod ship;
 mod store;
+mod tag;
 
 use clap::ArgMatches;
 use corten_diagnostic::{Failure, Report};
@@ -59,6 +63,10 @@ pub fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Report> {
         Command::Resolve(resolve) => resolve::run(resolve, format, &world),
         Command::Login(login) => login::run(login, &world),
         Command::Logout(logout) => login::forget(logout, &world),
+        Command::Inspect(inspect) => inspect::run(inspect, format, &world),
+        Command::History(history) => history::run(history, format, &world),
+        Command::Diff(diff) => diff::run(diff, format, &world),
+        Command::Tag(tag) => tag::run(tag, format, &world),
         Command::Images => images::run(format, &world),
         Command::Store(store) => store::run(store, format, &world),
         Command::Schema => Ok(0),

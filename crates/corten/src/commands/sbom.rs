@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use corten_diagnostic::{Failure, Report};
-use corten_flow::{World, bom};
-use corten_oci::{Architecture, Digest, PlatformError, Reference};
+use corten_flow::{World, bom, look};
+use corten_oci::{Architecture, Digest, PlatformError};
 
 use crate::args;
 
@@ -24,27 +24,5 @@ fn platform(arguments: &args::Sbom) -> Result<Option<Architecture>, Failure> {
 
 /// An image by digest, name and tag, or name alone if it has one image only.
 pub fn find(text: &str, world: &World<'_>) -> Result<Digest, Report> {
-    if let Ok(digest) = text.parse() {
-        return Ok(digest);
-    }
-    let reference: Reference =
-        text.parse().map_err(|error| Failure::usage(format!("'{text}' names no image: {error}")))?;
-    if let Some(digest) = world.store.image(&reference)? {
-        return Ok(digest);
-    }
-    let images = world.store.images()?;
-    let same = images.iter().filter(|(name, _)| name.repository == reference.repository);
-    let names: Vec<String> = same.clone().map(|(name, _)| name.to_string()).collect();
-    let mut digests: Vec<Digest> = same.map(|(_, digest)| *digest).collect();
-    digests.sort();
-    digests.dedup();
-    if let (None, [digest]) = (&reference.tag, digests.as_slice()) {
-        return Ok(*digest);
-    }
-    let failure = Failure::input(format!("there is no image '{text}' in the store"));
-    Err(match names.is_empty() {
-        true => failure.hint("`corten images` lists what is there"),
-        false => failure.hint(format!("there are: {}", names.join(", "))),
-    }
-    .into())
+    look::digest_in_store(text, world)
 }

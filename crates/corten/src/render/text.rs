@@ -17,6 +17,50 @@ pub fn seconds(seconds: f64) -> String {
     if seconds < 0.1 { format!("{:.0} ms", seconds * 1000.0) } else { format!("{seconds:.2} s") }
 }
 
+/// Nanoseconds as people say them: `10 s`, `1.5 s`, `2 min`.
+pub fn span(nanoseconds: u64) -> String {
+    const SECOND: u64 = 1_000_000_000;
+    match nanoseconds {
+        whole if whole >= 60 * SECOND && whole.is_multiple_of(60 * SECOND) => format!("{} min", whole / SECOND / 60),
+        whole if whole.is_multiple_of(SECOND) => format!("{} s", whole / SECOND),
+        other => format!("{} s", other as f64 / SECOND as f64),
+    }
+}
+
+/// How wide the terminal is; 100 where nobody says.
+pub fn width() -> usize {
+    terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
+}
+
+fn styled(text: &str, code: &str) -> String {
+    format!("\u{1b}[{code}m{text}\u{1b}[0m")
+}
+
+/// For titles. As all styles, it vanishes where stdout is no terminal, and under `NO_COLOR`.
+pub fn bold(text: &str) -> String {
+    styled(text, "1")
+}
+
+/// For what matters less.
+pub fn dim(text: &str) -> String {
+    styled(text, "2")
+}
+
+/// For what is gone, or bad.
+pub fn red(text: &str) -> String {
+    styled(text, "31")
+}
+
+/// For what is new, or good.
+pub fn green(text: &str) -> String {
+    styled(text, "32")
+}
+
+/// For what has changed, or is doubtful.
+pub fn yellow(text: &str) -> String {
+    styled(text, "33")
+}
+
 /// Text from files and servers without control characters, so that it cannot drive the terminal.
 pub fn safe(text: &str) -> String {
     text.chars()

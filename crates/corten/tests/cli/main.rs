@@ -20,6 +20,7 @@ mod hostile;
 mod images;
 mod indexes;
 mod init;
+mod look;
 mod modes;
 mod oci;
 mod outputs;

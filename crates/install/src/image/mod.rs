@@ -125,6 +125,19 @@ pub fn look(image: &Image<'_>) -> Result<Facts, ImageError> {
     Ok(Facts { python, glibc, suite, packages: packages.into_iter().chain(found).collect(), in_venv, accounts })
 }
 
+/// All packages that an image's own databases name, each with the layer that it came with; whatever else the image is.
+///
+/// # Errors
+/// Where its layers do not make a tree, or its databases cannot be read.
+pub fn packages(image: &Image<'_>) -> Result<Vec<(DiffId, Package)>, ImageError> {
+    let tree = Tree::new(image.layers.iter().copied())?;
+    let files = Files { tree: &tree, read: image.read };
+    let (id, suite) = distribution(&files)?;
+    let debian = packages::debian(image, &files, &id, &suite)?;
+    let python = packages::distributions(&tree).map(|(node, _, package)| (node.layer, package));
+    Ok(debian.into_iter().chain(python).collect())
+}
+
 /// Finds an image's Python alone.
 ///
 /// # Errors

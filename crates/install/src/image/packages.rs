@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use corten_layer::tree::{Node, Tree};
-use corten_oci::{DiffId, Entry, Kind};
+use corten_oci::{DiffId, Entry, Kind, LayerPath};
 use corten_package::{PackageName, Purl, PurlParts};
 
 use super::python::Interpreter;
@@ -103,20 +103,26 @@ fn stanzas(text: &str) -> impl Iterator<Item = (String, (String, String))> + '_ 
 pub(super) fn python(tree: &Tree, prefix: &str, python: &Interpreter) -> (Vec<(DiffId, Package)>, Vec<InVenv>) {
     let ours = format!("{prefix}/lib/python{}.{}/site-packages", python.version.0, python.version.1);
     let (mut all, mut in_venv, mut seen) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    for (path, node) in tree.iter() {
-        let is_metadata = path.name() == b"METADATA" && node.entry.kind == Kind::File;
-        let Some(folder) = path.parent().filter(|_| is_metadata) else { continue };
-        let Some((name, version)) = folder.as_str().and_then(dist_info) else { continue };
-        let purl = Purl::pypi(&name, &version).to_string();
-        let packages = folder.parent().unwrap_or_default();
+    for (node, packages, package) in distributions(tree) {
         if packages.as_str() == Some(&ours) {
-            in_venv.insert(InVenv { name: name.as_str().to_owned(), version: version.clone() });
+            in_venv.insert(InVenv { name: package.name.clone(), version: package.version.clone() });
         }
-        if seen.insert(purl.clone()) {
-            all.push((node.layer, Package { purl, name: name.as_str().to_owned(), version }));
+        if seen.insert(package.purl.clone()) {
+            all.push((node.layer, package));
         }
     }
     (all, in_venv.into_iter().collect())
+}
+
+/// Every `*.dist-info` with its metadata, and the folder that it lies in.
+pub(super) fn distributions(tree: &Tree) -> impl Iterator<Item = (&Node, LayerPath, Package)> {
+    tree.iter().filter_map(|(path, node)| {
+        let is_metadata = path.name() == b"METADATA" && node.entry.kind == Kind::File;
+        let folder = path.parent().filter(|_| is_metadata)?;
+        let (name, version) = folder.as_str().and_then(dist_info)?;
+        let purl = Purl::pypi(&name, &version).to_string();
+        Some((node, folder.parent().unwrap_or_default(), Package { purl, name: name.as_str().to_owned(), version }))
+    })
 }
 
 /// `…/site-packages/numpy-2.4.6.dist-info` → numpy, 2.4.6.

@@ -26,7 +26,7 @@ use corten_oci::{Architecture, Digest, ImageConfig, Reference};
 use crate::{Store, StoreError};
 
 use take::Layer;
-pub use take::Taken;
+pub use take::{Taken, look_into};
 
 /// Layers that an image may have: Docker takes 127, and some are put on top.
 pub const MOST_LAYERS: usize = 100;

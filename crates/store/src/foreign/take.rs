@@ -108,6 +108,28 @@ impl Found {
     }
 }
 
+/// What lies in a layer whose blob the store has: read once, checked, and kept.
+///
+/// # Errors
+/// A blob whose bytes are not those of its digest, whose tar is not that of the diff id, or is none.
+pub fn look_into(blob: &Descriptor, diff_id: &DiffId, store: &Store) -> Result<LayerIndex, ForeignError> {
+    let (file, path) = (store.file(&blob.digest)?, store.blob_path(&blob.digest));
+    let refuse = |why: String| ForeignError::Refused { place: path.display().to_string(), why };
+    let bytes = Bytes { file, path: path.clone(), part: None, size: blob.size, digest: Some(blob.digest) };
+    let batch = store.batch();
+    let layer = Layer { media_type: blob.media_type.clone(), bytes };
+    let taken = layer.take(&batch, store).map_err(|error| match error {
+        Wrong::Tar(why) => refuse(why),
+        Wrong::Store(error) => error.into(),
+    })?;
+    if taken.diff_id != *diff_id {
+        return Err(refuse(format!("its config says that it is {diff_id}, its tar is {}", taken.diff_id)));
+    }
+    batch.layer_index(diff_id, &taken.index)?;
+    batch.finish()?;
+    Ok(taken.index)
+}
+
 enum Wrong {
     Tar(String),
     Store(StoreError),

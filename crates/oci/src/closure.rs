@@ -134,3 +134,56 @@ impl Closure {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn index(children: &[Descriptor]) -> Vec<u8> {
+        let index = Index {
+            schema_version: 2,
+            media_type: None,
+            artifact_type: None,
+            manifests: children.to_vec(),
+            subject: None,
+            annotations: Default::default(),
+        };
+        serde_json::to_vec(&index).unwrap()
+    }
+
+    fn named(name: &str) -> Descriptor {
+        Descriptor::new(MediaType::INDEX, Digest::of(name), 2)
+    }
+
+    /// Walks where `fetch` makes up a document for every descriptor; how many were fetched.
+    fn walk(root: &str, fetch: &dyn Fn(&Descriptor) -> Vec<u8>) -> (Result<Closure, Unsuitable>, usize) {
+        let (mut closure, fetched) = (Closure::default(), Cell::new(0));
+        let done = closure.add::<Unsuitable>(&named(root), &|one| {
+            fetched.set(fetched.get() + 1);
+            Ok(fetch(one))
+        });
+        (done.map(|()| closure), fetched.get())
+    }
+
+    #[test]
+    fn b5_circles_nesting_and_fan_out_end() {
+        // One that names itself can only come from a store or registry that lies; it is visited once.
+        let (circle, fetched) = walk("a", &|_| index(&[named("a")]));
+        assert_eq!((circle.unwrap().documents.len(), fetched), (1, 1));
+        // Without an end.
+        let (endless, fetched) = walk("a", &|one| index(&[named(&one.digest.hex())]));
+        assert_eq!((endless.unwrap_err().why.as_str(), fetched), ("indexes are nested deeper than 8", 8));
+        // Eight levels of a thousand, all the same thousand: a thousand times a thousand … ways.
+        let thousand: Vec<Descriptor> = (0..1000).map(|number| named(&number.to_string())).collect();
+        let (fans, fetched) = walk("a", &|_| index(&thousand));
+        assert_eq!((fans.unwrap_err().why.as_str(), fetched), ("indexes are nested deeper than 8", 8));
+        let (fans, fetched) = walk("a", &|one| if *one == named("a") { index(&thousand) } else { index(&[]) });
+        assert_eq!((fans.unwrap().documents.len(), fetched), (1001, 1001));
+        // A hundred thousand platforms.
+        let many: Vec<Descriptor> = (0..100_000).map(|number| named(&number.to_string())).collect();
+        let (many, fetched) = walk("a", &|one| if *one == named("a") { index(&many) } else { index(&[]) });
+        assert_eq!((many.unwrap_err().why.as_str(), fetched), ("more than 10000 blobs belong together", 10_000));
+    }
+}

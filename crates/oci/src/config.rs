@@ -166,3 +166,43 @@ fn keys_with_empty_objects<S: serde::Serializer>(keys: &Option<Vec<String>>, ser
         keys.as_ref().map(|keys| keys.iter().map(|key| (key, BTreeMap::new())).collect());
     map.serialize(serializer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(config: &str, more: &str) -> Result<ImageConfig, DocumentError> {
+        let text = format!(
+            r#"{{"architecture":"amd64","os":"linux","config":{config},"rootfs":{{"type":"layers","diff_ids":[]}}{more}}}"#
+        );
+        ImageConfig::parse(text.as_bytes())
+    }
+
+    #[test]
+    fn b6_a_config_without_layers_is_refused() {
+        for text in [
+            "{}",
+            r#"{"architecture":"a","os":"b"}"#,
+            r#"{"architecture":"a","os":"b","rootfs":{"type":"x","diff_ids":[]}}"#,
+        ] {
+            assert!(ImageConfig::parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn b9_values_are_kept_as_they_are_or_refused() {
+        for user in ["4294967296", "-1", "0:0\\n", "2147483648", "../x"] {
+            let config = parse(&format!(r#"{{"User":"{user}"}}"#), "").unwrap();
+            assert_eq!(config.config.user, user.replace("\\n", "\n"), "data, for whoever runs it to judge");
+        }
+        let config =
+            parse(r#"{"WorkingDir":"/proc/self/fd/8","Volumes":{"/../..":{}},"Entrypoint":[""]}"#, "").unwrap();
+        assert_eq!(config.config.working_dir, "/proc/self/fd/8");
+        assert_eq!(config.config.volumes.unwrap(), ["/../.."]);
+        assert_eq!(config.config.entrypoint.unwrap(), [""]);
+        for env in ["A", "=b", ""] {
+            assert!(parse(&format!(r#"{{"Env":["{env}"]}}"#), "").is_err(), "{env}");
+        }
+        assert!(parse(r#"{"Env":["LD_PRELOAD=/x\ny"]}"#, "").is_ok());
+    }
+}

@@ -179,9 +179,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_is_refused() {
-        for text in ["", "sha256:", "md5:00", &EMPTY.to_uppercase(), &EMPTY[..70], "sha256:zz"] {
+    fn b3_what_is_no_digest_is_refused() {
+        let hex = &EMPTY[7..];
+        let sha512 = format!("sha512:{hex}{hex}");
+        let upper = format!("sha256:{}", hex.to_uppercase());
+        let climbs = format!("sha256:../../{}", &hex[6..]);
+        let others =
+            [format!("sha256:{hex}0"), format!("sha256:{hex}\n"), format!(" {EMPTY}"), format!("sha256+b64:{hex}")];
+        for text in
+            ["", "sha256", "sha256:", "sha256:../../x", "md5:00", hex, &EMPTY.to_uppercase(), &EMPTY[..70], "sha256:zz"]
+                .into_iter()
+                .chain([sha512.as_str(), &upper, &climbs])
+                .chain(others.iter().map(String::as_str))
+        {
             assert!(text.parse::<Digest>().is_err(), "{text}");
+            assert!(serde_json::from_value::<Digest>(text.into()).is_err(), "{text}");
         }
+        let refused = sha512.parse::<Digest>().unwrap_err().to_string();
+        assert!(refused.contains("sha512"), "the algorithm is named: {refused}");
     }
 }

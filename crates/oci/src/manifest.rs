@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_is_manifest_and_index_is_neither() {
+    fn b1_a_document_that_is_manifest_and_index_is_neither() {
         let both = format!(
             r#"{{"schemaVersion":2,"config":{0},"layers":[{0}],"manifests":[{0}]}}"#,
             descriptor(r#","size":0"#)
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_sizes_are_refused_before_anything_is_read() {
+    fn b2_absurd_sizes_are_refused_before_anything_is_read() {
         assert!(reads(r#","size":0"#));
         assert!(reads(r#","size":9223372036854775807"#));
         for size in ["-1", "9223372036854775808", "18446744073709551616", "1e3", "1.5", "\"1\"", "null"] {
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn embedded_data_has_the_size_that_is_said() {
+    fn b2_embedded_data_has_the_size_that_is_said() {
         assert!(reads(r#","size":5,"data":"aGVsbG8=""#));
         for (size, data) in [(4, "aGVsbG8="), (5, "aGVsbG8"), (5, "aGVs*G8="), (5, "aGVsbG8=\\n"), (3, "a===")] {
             assert!(!reads(&format!(r#","size":{size},"data":"{data}""#)), "{data}");
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn tricks_of_json_are_errors_and_never_panics() {
+    fn b4_tricks_of_json_are_errors_and_never_panics() {
         let deep = "[".repeat(100_000);
         let good = format!(r#"{{"schemaVersion":2,"config":{0},"layers":[{0}]}}"#, descriptor(r#","size":0"#));
         assert!(Manifest::parse(good.as_bytes()).is_ok());

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::inspect::{layer, place, wanted};
 use super::{registry_options, result};
 use crate::args::{self, Format};
-use crate::render::text::{bold, dim, green, red, safe, size, yellow};
+use crate::render::text::{bold, dim, green, one_line, red, size, yellow};
 
 /// How many files are named to people.
 const SHOWN_FILES: usize = 40;
@@ -70,7 +70,7 @@ fn file(change: &FileChange) -> Value {
 fn text(difference: &Difference) -> String {
     let side = |name: &str, side: &Side| {
         let sizes = format!("{} ({} unpacked)", size(side.size), size(side.unpacked));
-        format!("{name:<4}  {}  {}  {sizes}", bold(&safe(&side.name)), dim(&side.digest.to_string()))
+        format!("{name:<4}  {}  {}  {sizes}", bold(&one_line(&side.name)), dim(&side.digest.to_string()))
     };
     let (from, to) = (&difference.from, &difference.to);
     let by = format!("{} ({} unpacked)", growth(from.size, to.size), growth(from.unpacked, to.unpacked));
@@ -99,8 +99,8 @@ fn growth(from: u64, to: u64) -> String {
 }
 
 fn config(field: &Field) -> String {
-    let name = safe(&field.name);
-    let shown = |value: &Option<String>| value.as_deref().map(safe).unwrap_or_default();
+    let name = one_line(&field.name);
+    let shown = |value: &Option<String>| value.as_deref().map(one_line).unwrap_or_default();
     match (&field.from, &field.to) {
         (None, _) => green(&format!("+ {name}={}", shown(&field.to))),
         (_, None) => red(&format!("- {name}={}", shown(&field.from))),
@@ -109,8 +109,8 @@ fn config(field: &Field) -> String {
 }
 
 fn package(change: &PackageChange) -> String {
-    let name = format!("{} {}", change.kind, safe(&change.name));
-    let shown = |value: &Option<String>| value.as_deref().map(safe).unwrap_or_default();
+    let name = format!("{} {}", change.kind, one_line(&change.name));
+    let shown = |value: &Option<String>| value.as_deref().map(one_line).unwrap_or_default();
     match (&change.from, &change.to) {
         (None, _) => green(&format!("+ {name} {}", shown(&change.to))),
         (_, None) => red(&format!("- {name} {}", shown(&change.from))),
@@ -153,7 +153,7 @@ fn files(changes: &[FileChange]) -> Vec<String> {
 }
 
 fn file_line(change: &FileChange) -> String {
-    let path = safe(&format!("/{}", change.path));
+    let path = one_line(&format!("/{}", change.path));
     let bytes = |state: Option<FileState>| size(state.map_or(0, |state| state.size));
     match change.change {
         Change::Added => green(&format!("+ {:>9}  {path}", bytes(change.to))),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{registry_options, result};
 use crate::args::{self, Format};
-use crate::render::text::{bold, dim, safe, size, span, table};
+use crate::render::text::{bold, dim, one_line, size, span, table};
 
 /// How many packages of a layer are named to people.
 const SHOWN_PACKAGES: usize = 8;
@@ -142,14 +142,14 @@ fn text(inspection: &Inspection) -> String {
         Place::Store => "in the store",
         Place::Registry => "at its registry",
     };
-    let kind = inspection.artifact_type.iter().map(|kind| safe(&kind.0)).collect::<Vec<_>>();
+    let kind = inspection.artifact_type.iter().map(|kind| one_line(&kind.0)).collect::<Vec<_>>();
     let other = |name: &&String| **name != inspection.name;
-    let names: Vec<String> = inspection.names.iter().filter(other).map(|name| safe(name)).collect();
-    let annotations = inspection.annotations.iter().map(|(name, value)| safe(&format!("{name}={value}")));
+    let names: Vec<String> = inspection.names.iter().filter(other).map(|name| one_line(name)).collect();
+    let annotations = inspection.annotations.iter().map(|(name, value)| one_line(&format!("{name}={value}")));
     let fields = [
-        field("name", &[format!("{}  ({at})", bold(&safe(&inspection.name)))]),
+        field("name", &[format!("{}  ({at})", bold(&one_line(&inspection.name)))]),
         field("digest", &[inspection.digest.to_string()]),
-        field("type", &[safe(&inspection.media_type.0)]),
+        field("type", &[one_line(&inspection.media_type.0)]),
         field("artifact", &kind),
         field("also", &names),
         field("annotations", &annotations.collect::<Vec<_>>()),
@@ -161,7 +161,7 @@ fn text(inspection: &Inspection) -> String {
         None => head,
         Some(view) => {
             let several = inspection.platforms.len() > 1;
-            let title = view.platform().filter(|_| several).map(|platform| safe(&platform.to_string()));
+            let title = view.platform().filter(|_| several).map(|platform| one_line(&platform.to_string()));
             let title = title.map(|platform| format!("{}  {}\n", bold(&platform), view.digest)).unwrap_or_default();
             format!("{head}\n\n{title}{}", image_text(view))
         }
@@ -170,7 +170,7 @@ fn text(inspection: &Inspection) -> String {
 
 fn platforms(platforms: &[OfPlatform]) -> Vec<String> {
     let row = |one: &OfPlatform| {
-        let platform = one.platform.as_ref().map_or("-".to_owned(), |platform| safe(&platform.to_string()));
+        let platform = one.platform.as_ref().map_or("-".to_owned(), |platform| one_line(&platform.to_string()));
         let bytes = one.size.map_or("-".to_owned(), |(bytes, _)| size(bytes));
         vec![platform, bytes, one.digest.to_string()]
     };
@@ -180,7 +180,7 @@ fn platforms(platforms: &[OfPlatform]) -> Vec<String> {
 
 fn referrers(inspection: &Inspection) -> Vec<String> {
     let row = |one: &Referrer| {
-        let kind = one.artifact_type.as_ref().map_or("-".to_owned(), |kind| safe(&kind.0));
+        let kind = one.artifact_type.as_ref().map_or("-".to_owned(), |kind| one_line(&kind.0));
         vec![one.kind.name().to_owned(), one.digest.to_string(), kind]
     };
     let rows: Vec<_> = inspection.referrers.iter().map(row).collect();
@@ -196,12 +196,12 @@ fn image_text(view: &View) -> String {
     let sizes = format!("{}{unpacked}, {} layers", size(view.size()), view.layers.len());
     let mut fields = vec![field("size", &[sizes])];
     if let Some(config) = &view.config {
-        fields.push(field("created", &config.created.iter().map(|at| safe(at)).collect::<Vec<_>>()));
-        fields.push(field("author", &config.author.iter().map(|who| safe(who)).collect::<Vec<_>>()));
+        fields.push(field("created", &config.created.iter().map(|at| one_line(at)).collect::<Vec<_>>()));
+        fields.push(field("author", &config.author.iter().map(|who| one_line(who)).collect::<Vec<_>>()));
     }
     let base = view.base.as_ref().map(|base| {
         let words = [base.name.as_deref(), base.digest.as_deref()];
-        safe(&words.into_iter().flatten().collect::<Vec<_>>().join("  "))
+        one_line(&words.into_iter().flatten().collect::<Vec<_>>().join("  "))
     });
     fields.push(field("base", &base.into_iter().collect::<Vec<_>>()));
     if let Some(config) = &view.config {
@@ -212,10 +212,10 @@ fn image_text(view: &View) -> String {
 }
 
 fn container_fields(config: &ContainerConfig) -> Vec<Option<String>> {
-    let one = |text: &str| if text.is_empty() { Vec::new() } else { vec![safe(text)] };
-    let many = |texts: &Option<Vec<String>>| texts.iter().flatten().map(|text| safe(text)).collect::<Vec<_>>();
-    let words = |words: &Option<Vec<String>>| words.iter().map(|words| safe(&quoted(words))).collect::<Vec<_>>();
-    let labels = config.labels.iter().flatten().map(|(name, value)| safe(&format!("{name}={value}")));
+    let one = |text: &str| if text.is_empty() { Vec::new() } else { vec![one_line(text)] };
+    let many = |texts: &Option<Vec<String>>| texts.iter().flatten().map(|text| one_line(text)).collect::<Vec<_>>();
+    let words = |words: &Option<Vec<String>>| words.iter().map(|words| one_line(&quoted(words))).collect::<Vec<_>>();
+    let labels = config.labels.iter().flatten().map(|(name, value)| one_line(&format!("{name}={value}")));
     let joined = |texts: Vec<String>| if texts.is_empty() { texts } else { vec![texts.join(" ")] };
     vec![
         field("user", &one(&config.user)),
@@ -256,7 +256,7 @@ fn health(check: &Healthcheck) -> String {
     let times =
         [time("every", check.interval), time("at most", check.timeout), time("at first", check.start_period), retries];
     let times = times.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    safe(&if times.is_empty() { test } else { format!("{test}  ({times})") })
+    one_line(&if times.is_empty() { test } else { format!("{test}  ({times})") })
 }
 
 fn layers(view: &View) -> String {
@@ -289,7 +289,7 @@ fn packages(purls: &[String]) -> Option<String> {
     let short = |purl: &String| {
         let path = purl.split(['?', '#']).next().unwrap_or_default();
         let name = path.rsplit('/').next().unwrap_or_default();
-        safe(&name.replacen('@', " ", 1).replace("%2B", "+").replace("%3A", ":"))
+        one_line(&name.replacen('@', " ", 1).replace("%2B", "+").replace("%3A", ":"))
     };
     let more = purls.len().saturating_sub(SHOWN_PACKAGES);
     let first = purls.iter().take(SHOWN_PACKAGES).map(short).collect::<Vec<_>>().join(", ");

@@ -68,6 +68,11 @@ pub fn safe(text: &str) -> String {
         .collect()
 }
 
+/// The same on one line: a value with a line break in it cannot pass for another field.
+pub fn one_line(text: &str) -> String {
+    safe(text).replace('\n', "\\n")
+}
+
 /// Characters that make text read otherwise than it is stored.
 fn is_bidirectional_control(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')

@@ -2,6 +2,7 @@
 
 use corten_oci::Digest;
 use corten_testkit::command::{Corten, Ran};
+use corten_testkit::http::{Answer, Server};
 use corten_testkit::registry::{FakeRegistry, Fault, Habits, Kind};
 use serde_json::{Value, json};
 
@@ -386,4 +387,132 @@ hint: check the name; some registries say this also of what one may not see: `co
     refuses(&corten, &registry, &format!("push {name} REGISTRY/x:1"), 1, &expected);
     put(&registry, "other", "1", &Image::python());
     assert_eq!(json_of(&corten, &registry, &format!("inspect P/other:1@{digest}"))["found"], "registry");
+}
+
+#[test]
+fn b4_a_manifest_that_is_too_long_is_not_read() {
+    let registry = FakeRegistry::start(habits());
+    registry.fault(Kind::Manifest, 1, Fault::Answer(Answer::ok(vec![b' '; 5 << 20])));
+    let expected = "error: pulling REGISTRY/a:1: the answer is longer than 4194304 bytes
+hint: something on the way changes what is sent, or the registry is broken; nothing wrong was kept";
+    refuses(&corten(), &registry, "inspect REGISTRY/a:1", 3, expected);
+}
+
+#[test]
+fn b5_an_index_of_many_platforms_asks_for_few_of_them() {
+    let registry = FakeRegistry::start(habits());
+    let digest = put(&registry, "a", "1", &Image::python());
+    let size = Image::python().make().manifest.len();
+    let entry = |number: usize| json!({"mediaType": MANIFEST, "digest": digest, "size": size, "platform": {"os": "linux", "architecture": format!("a{number}")}});
+    let index =
+        json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": (0..10_000).map(entry).collect::<Vec<_>>()});
+    registry.add_manifest("a", "all", INDEX, index.to_string().as_bytes());
+    let told = json_of(&corten(), &registry, "inspect P/a:all");
+    assert_eq!(told["platforms"].as_array().unwrap().len(), 10_000);
+    assert!(registry.count(Kind::Manifest) < 80, "{}", registry.count(Kind::Manifest));
+    // An index in an index is no image.
+    let inner = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}).to_string();
+    let child = registry.add_manifest("a", "inner", INDEX, inner.as_bytes());
+    let entry = json!({"mediaType": INDEX, "digest": child, "size": inner.len(), "platform": {"os": "linux", "architecture": "amd64"}});
+    let outer = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]}).to_string();
+    registry.add_manifest("a", "outer", INDEX, outer.as_bytes());
+    let expected = format!("error: REGISTRY/a:outer: {child} cannot be used: an index in an index is no image");
+    refuses(&corten(), &registry, "inspect REGISTRY/a:outer", 3, &expected);
+}
+
+#[test]
+fn b8_addresses_of_foreign_layers_are_never_asked() {
+    let registry = FakeRegistry::start(habits());
+    let elsewhere = Server::start(|_| Answer::ok("bytes"));
+    let made = Image::python().make();
+    registry.add_blob("a", &made.config);
+    let mut manifest: Value = serde_json::from_slice(&made.manifest).unwrap();
+    for layer in manifest["layers"].as_array_mut().unwrap() {
+        layer["urls"] = json!([elsewhere.url("/layer"), "http://169.254.169.254/latest/meta-data"]);
+        layer["mediaType"] = json!("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip");
+    }
+    registry.add_manifest("a", "1", MANIFEST, manifest.to_string().as_bytes());
+    let corten = corten();
+    json_of(&corten, &registry, "inspect P/a:1");
+    for line in ["pull P/a:1", "diff P/a:1 P/a:1"] {
+        let ran = run(&corten, &line.replace("P/", &format!("{}/", registry.place())));
+        assert_eq!(ran.status, 3, "{}", ran.stderr);
+    }
+    assert_eq!(elsewhere.asked().len(), 0);
+}
+
+#[test]
+fn b9_hostile_configs_are_shown_as_what_they_are() {
+    let registry = FakeRegistry::start(habits());
+    let corten = corten();
+    let mut image = Image::python();
+    image.config = json!({
+        "User": "0:0\n",
+        "WorkingDir": "/proc/self/fd/8",
+        "Volumes": {"/../..": {}},
+        "Entrypoint": ["", "a b"],
+        "Env": ["LD_PRELOAD=/x\nuser         nobody"],
+        "Labels": {"io.containerd.x": "1\u{1b}]0;x\u{7}", "b": "\u{202e}c"},
+    });
+    put(&registry, "a", "1", &image);
+    let config = &json_of(&corten, &registry, "inspect P/a:1")["image"]["config"];
+    assert_eq!((&config["user"], &config["workdir"]), (&image.config["User"], &image.config["WorkingDir"]));
+    assert_eq!((&config["volumes"], &config["env"]), (&json!(["/../.."]), &image.config["Env"]));
+    assert_eq!((&config["entrypoint"], &config["labels"]), (&image.config["Entrypoint"], &image.config["Labels"]));
+    let text = run(&corten, &format!("inspect {}/a:1", registry.place())).expect(0).stdout;
+    let line = |name: &str| text.lines().filter(|line| line.starts_with(name)).collect::<Vec<_>>();
+    assert_eq!(line("user"), ["user         0:0\\n"]);
+    assert_eq!(line("env"), ["env          LD_PRELOAD=/x\\nuser         nobody"]);
+    assert_eq!(line("entrypoint"), ["entrypoint   '' 'a b'"]);
+    assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']));
+    image.config = json!({"Env": ["A"]});
+    put(&registry, "a", "2", &image);
+    let digest = Digest::of(image.make().config);
+    let expected = format!(
+        "error: REGISTRY/a:2: {digest} cannot be used: image config is not valid: 'A' in Env is not NAME=value"
+    );
+    refuses(&corten, &registry, "inspect REGISTRY/a:2", 3, &expected);
+}
+
+#[test]
+fn b11_of_many_and_lying_referrers_the_right_ones_are_kept() {
+    let registry = FakeRegistry::start(habits());
+    let corten = corten();
+    let image = put(&registry, "a", "1", &Image::python());
+    let size = Image::python().make().manifest.len();
+    let empty = registry.add_blob("a", b"{}");
+    let blob = json!({"mediaType": "application/spdx+json", "digest": empty, "size": 2, "annotations": {"org.opencontainers.image.title": "../../../etc/cron.d/x"}});
+    let artifact = |subject: &Digest, size: usize| {
+        let subject = json!({"mediaType": MANIFEST, "digest": subject, "size": size});
+        json!({"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": "application/spdx+json", "config": blob, "layers": [blob], "subject": subject}).to_string()
+    };
+    let right = artifact(&image, size);
+    let wrong = artifact(&Digest::of("another"), 7);
+    let entry = |text: &str| json!({"mediaType": MANIFEST, "digest": Digest::of(text), "size": text.len(), "artifactType": "application/spdx+json"});
+    let itself = json!({"mediaType": MANIFEST, "digest": image, "size": size});
+    for text in [&right, &wrong] {
+        registry.add_manifest("a", &format!("x{}", text.len()), MANIFEST, text.as_bytes());
+    }
+    let list = |entries: Vec<Value>| {
+        Answer::ok(json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).to_string())
+            .header("Content-Type", INDEX)
+    };
+    registry.fault(Kind::Referrers, 1, Fault::Answer(list(vec![itself.clone(), entry(&wrong), entry(&right)])));
+    run(&corten, &format!("pull {}/a:1", registry.place())).expect(0);
+    let told = json_of(&corten, &registry, "inspect P/a:1");
+    let kept: Vec<&Value> = told["referrers"].as_array().unwrap().iter().map(|it| &it["digest"]).collect();
+    assert_eq!(kept, [&json!(Digest::of(&right))]);
+    run(&corten, "store verify").expect(0);
+    assert!(!corten.home().join("etc").exists());
+
+    // As many as fit into the largest list.
+    let many = (0..12_000).map(|number: i32| entry(&number.to_string())).chain([itself]).collect();
+    registry.fault(Kind::Referrers, 1, Fault::Answer(list(many)));
+    let told = json_of(&corten, &registry, "inspect --remote P/a:1");
+    assert_eq!((told["referrers"].as_array().unwrap().len(), &told["more_referrers"]), (256, &json!(11_744)));
+    let before = registry.count(Kind::Manifest);
+    let many = (0..12_000).map(|number: i32| entry(&number.to_string())).collect();
+    registry.fault(Kind::Referrers, 1, Fault::Answer(list(many)));
+    let ran = run(&corten, &format!("pull {}/a:1", registry.place()));
+    assert!(registry.count(Kind::Manifest) - before < 40, "{} {}", ran.status, ran.stderr);
 }

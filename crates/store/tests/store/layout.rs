@@ -234,7 +234,7 @@ fn list(media_type: &str, children: &[Descriptor]) -> String {
 }
 
 #[test]
-fn every_damaged_blob_of_a_layout_is_refused() {
+fn b10_damaged_and_linked_blobs_of_a_layout_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (store, manifest) = filled(&folder.path().join("store"), "team/app:1.0");
     let tar = folder.path().join("image.tar");
@@ -261,7 +261,7 @@ fn every_damaged_blob_of_a_layout_is_refused() {
 }
 
 #[test]
-fn a_pipe_is_refused_and_nobody_waits() {
+fn b10_a_pipe_is_refused_and_nobody_waits() {
     let folder = tempfile::tempdir().unwrap();
     hostile(folder.path(), "", &[]);
     fs::remove_file(folder.path().join("index.json")).unwrap();
@@ -271,7 +271,7 @@ fn a_pipe_is_refused_and_nobody_waits() {
 }
 
 #[test]
-fn indexes_that_nest_too_deep_or_lie_about_their_type_are_refused() {
+fn b5_indexes_that_nest_too_deep_or_lie_about_their_type_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let leaf = list(MediaType::INDEX, &[]).into_bytes();
     let mut documents = vec![leaf];
@@ -295,7 +295,7 @@ fn indexes_that_nest_too_deep_or_lie_about_their_type_are_refused() {
 
 /// Ten thousand ways to the same document are walked once.
 #[test]
-fn an_index_that_fans_out_is_walked_once() {
+fn b5_an_index_that_fans_out_is_walked_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut below = list(MediaType::INDEX, &[]).into_bytes();
     let mut documents = vec![below.clone()];

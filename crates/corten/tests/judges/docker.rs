@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
-use crate::image::{Distroless, NAME};
+use crate::image::{Distroless, NAME, corten};
 use crate::place::{command, debian, done, ended, new_folder, path, running, said, until};
 use crate::service::{HeldModel, Service};
 
@@ -22,6 +22,7 @@ fn docker_loads_starts_and_finds_healthy() {
     done(image.build().arg("--load").env("DOCKER_HOST", daemon.host()));
     assert_eq!(daemon.inspect(NAME)["Id"], inspected["Id"], "loaded by --load and from a file");
     assert_eq!(inspected["Config"]["User"], "10001:10001");
+    has_our_history(&daemon, &image.digest);
     assert_eq!(inspected["Config"]["Healthcheck"]["Interval"], 10_000_000_000_u64, "ten seconds, by the settings");
 
     let model = HeldModel::new(&daemon.folder);
@@ -38,6 +39,23 @@ fn docker_loads_starts_and_finds_healthy() {
     let is_healthy = || container.state()["Health"]["Status"] == "healthy";
     let healthy = until("healthy", || Ok(is_healthy().then_some(())));
     healthy.unwrap_or_else(|wrong| panic!("{wrong}: {}\n{}", container.state(), container.logs()));
+}
+
+/// What docker says of how it came about, newest first, and how large each step is.
+fn has_our_history(daemon: &Daemon, digest: &str) {
+    let format = "{{.CreatedBy}}\t{{.Size}}";
+    let theirs = done(&mut daemon.docker(["history", "--no-trunc", "--human=false", "--format", format, NAME]));
+    let ours = done(&mut corten(["history", digest, "--format", "json"]));
+    let ours: Value = serde_json::from_str(&ours).unwrap();
+    let ours = ours["history"].as_array().unwrap();
+    assert_eq!(theirs.lines().count(), ours.len());
+    for (theirs, ours) in theirs.lines().zip(ours.iter().rev()) {
+        let (by, size) = theirs.split_once('\t').unwrap();
+        assert_eq!(ours["created_by"], by);
+        // Docker counts what links lead to as their content.
+        let links = size.parse::<u64>().unwrap() - ours["unpacked"].as_u64().unwrap();
+        assert!(links < 10_000, "{by}: {links}");
+    }
 }
 
 struct Daemon {

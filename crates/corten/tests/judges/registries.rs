@@ -59,12 +59,88 @@ fn there_and_back(registry: &Distribution, crane: &Path) {
     let bill = elsewhere(&["sbom", &name]);
     assert_eq!(serde_json::from_str::<Value>(&bill).unwrap(), image.bill);
 
+    let inspected: Value =
+        serde_json::from_str(&elsewhere(&["inspect", "--remote", &name, "--format", "json"])).unwrap();
+    let raw = elsewhere(&["inspect", "--remote", &name, "--raw"]);
+    agrees_with_crane(&inspected, &raw, &crane(&["manifest", &name]), &crane(&["config", &name]));
+    // Further names, as `crane tag` gives them.
+    elsewhere(&["tag", "--remote", &name, "stable"]);
+    let stable = format!("{}/team/classifier:stable", registry.address);
+    assert_eq!(crane(&["digest", &stable]).trim(), image.digest);
+    crane(&["tag", &copy, "by-crane"]);
+    let by_crane = format!("{}/team/copy:by-crane", registry.address);
+    assert_eq!(elsewhere(&["resolve", &by_crane]).trim(), image.digest);
+
     if let Some(skopeo) = debian("skopeo") {
+        let judge = ["inspect", "--tls-verify=false", "--authfile"];
+        let judged = done(command(&skopeo, judge).arg(own.join("config.json")).arg(format!("docker://{name}")));
+        agrees_with_skopeo(&inspected, &serde_json::from_str(&judged).unwrap());
         let there = format!("docker://{name}");
         let copy = ["--insecure-policy", "copy", "--quiet", "--preserve-digests", "--src-tls-verify=false"];
         let authentication = ["--authfile".to_owned(), own.join("config.json").display().to_string()];
         let layout = format!("oci:{}:1", own.join("layout").display());
         done(command(&skopeo, copy).args(authentication).args([&there, &layout]));
+    }
+}
+
+/// Field by field; what is absent is an empty text or list in ours.
+fn agrees_with_crane(ours: &Value, raw: &str, manifest: &str, config: &str) {
+    assert_eq!(raw, manifest, "to the byte");
+    let (manifest, config): (Value, Value) =
+        (serde_json::from_str(manifest).unwrap(), serde_json::from_str(config).unwrap());
+    let view = &ours["image"];
+    assert_eq!((&ours["media_type"], &view["config_digest"]), (&manifest["mediaType"], &manifest["config"]["digest"]));
+    let layers = view["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), manifest["layers"].as_array().unwrap().len());
+    for (at, layer) in layers.iter().enumerate() {
+        let theirs = &manifest["layers"][at];
+        assert_eq!((&layer["digest"], &layer["size"]), (&theirs["digest"], &theirs["size"]));
+        assert_eq!(
+            (&layer["media_type"], &layer["diff_id"]),
+            (&theirs["mediaType"], &config["rootfs"]["diff_ids"][at])
+        );
+    }
+    let inner = &config["config"];
+    let fields = [
+        ("user", "User"),
+        ("entrypoint", "Entrypoint"),
+        ("cmd", "Cmd"),
+        ("env", "Env"),
+        ("workdir", "WorkingDir"),
+        ("labels", "Labels"),
+        ("stop_signal", "StopSignal"),
+    ];
+    for (own, theirs) in fields {
+        assert_eq!(view["config"][own], inner[theirs], "{own}");
+    }
+    let ports: Vec<&String> = inner["ExposedPorts"].as_object().into_iter().flat_map(|ports| ports.keys()).collect();
+    assert_eq!(view["config"]["ports"], serde_json::json!(ports));
+    for (own, theirs) in [("test", "Test"), ("interval", "Interval"), ("timeout", "Timeout"), ("retries", "Retries")] {
+        assert_eq!(view["config"]["healthcheck"][own], inner["Healthcheck"][theirs], "{own}");
+    }
+    assert_eq!(view["created"], config["created"]);
+    let history = view["history"].as_array().unwrap();
+    assert_eq!(history.len(), config["history"].as_array().unwrap().len());
+    for (at, step) in history.iter().enumerate() {
+        let theirs = &config["history"][at];
+        assert_eq!((&step["created_by"], &step["created"]), (&theirs["created_by"], &theirs["created"]));
+        assert_eq!(step["layer"].is_null(), theirs["empty_layer"].as_bool().unwrap_or_default());
+    }
+}
+
+fn agrees_with_skopeo(ours: &Value, theirs: &Value) {
+    let view = &ours["image"];
+    assert_eq!(ours["digest"], theirs["Digest"]);
+    assert_eq!((&view["config"]["env"], &view["config"]["labels"]), (&theirs["Env"], &theirs["Labels"]));
+    let platform = format!("{}/{}", theirs["Os"].as_str().unwrap(), theirs["Architecture"].as_str().unwrap());
+    assert_eq!(view["platform"], platform);
+    let layers = view["layers"].as_array().unwrap();
+    let digests: Vec<&Value> = layers.iter().map(|layer| &layer["digest"]).collect();
+    assert_eq!(digests, theirs["Layers"].as_array().unwrap().iter().collect::<Vec<_>>());
+    // Debian's skopeo is too old to tell more of them.
+    for (own, theirs) in layers.iter().zip(theirs["LayersData"].as_array().into_iter().flatten()) {
+        let told = (&theirs["Digest"], &theirs["Size"], &theirs["MIMEType"]);
+        assert_eq!((&own["digest"], &own["size"], &own["media_type"]), told);
     }
 }
 

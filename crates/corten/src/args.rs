@@ -38,6 +38,9 @@ pub struct Global {
     /// Use the store alone; connect to nothing.
     #[arg(long, env = "CORTEN_OFFLINE", global = true, help_heading = "Global options")]
     pub offline: bool,
+    /// Trust these certificate authorities (PEM), too.
+    #[arg(long, env = "CORTEN_CA_FILE", global = true, value_name = "FILE", help_heading = "Global options")]
+    pub ca_file: Option<PathBuf>,
 }
 
 fn jobs(text: &str) -> Result<NonZeroUsize, &'static str> {

@@ -2,20 +2,27 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Read};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use corten_diagnostic::{Events, Failure, Report};
-use corten_flow::{Asker, AuthFiles, Client, Indexes, Login, Network, Store, World, netrc};
+use corten_flow::{Asker, AuthFiles, Client, Indexes, Login, Network, Store, Teller, World, netrc};
 
 use crate::args::Global;
 use crate::render::progress::listener;
 
 /// How long a server may stay silent.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// What no proxy is asked for, as Go's programs have it: this machine.
+const OWN: [&str; 3] = ["localhost", "127.0.0.0/8", "::1/128"];
+/// Bytes of a file of certificates.
+const LONGEST_CERTIFICATES: u64 = 4 << 20;
+
+/// How a certificate begins in PEM.
+const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// What a command works with, owned.
 pub struct Surroundings {
@@ -23,7 +30,7 @@ pub struct Surroundings {
     client: Client,
     indexes: Indexes,
     auth: AuthFiles,
-    events: Box<dyn Events>,
+    events: Arc<dyn Events + Send>,
     jobs: usize,
     now: i64,
     source_date_epoch: Option<i64>,
@@ -34,12 +41,13 @@ impl Surroundings {
     pub fn new(global: &Global) -> Result<Self, Report> {
         let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let events: Arc<dyn Events + Send> = Arc::from(listener(global.progress, draws()));
         Ok(Self {
             store: Store::open(home(global)?)?,
-            client: Client::new(network(global)),
+            client: Client::new(network(global, &events)?),
             indexes: Indexes::of(env::vars_os().filter_map(text)),
             auth: auth_files(),
-            events: listener(global.progress, draws()),
+            events,
             jobs: global.jobs.map_or(processors, NonZeroUsize::get),
             now: i64::try_from(now).unwrap_or(i64::MAX),
             source_date_epoch: source_date_epoch()?,
@@ -116,18 +124,48 @@ fn home(global: &Global) -> Result<PathBuf, Failure> {
     home.ok_or_else(|| Failure::usage("there is no place for the store: HOME is not set").hint("set CORTEN_HOME"))
 }
 
-fn network(global: &Global) -> Network {
+fn network(global: &Global, events: &Arc<dyn Events + Send>) -> Result<Network, Failure> {
     let either = |name: &str| variable(name).or_else(|| variable(&name.to_uppercase()));
     let no_proxy = either("no_proxy").unwrap_or_default();
-    Network {
+    let direct = no_proxy.split(',').map(str::trim).filter(|host| !host.is_empty());
+    let events = Arc::clone(events);
+    Ok(Network {
+        certificate_authorities: authorities(global)?,
+        host_certificates: host_certificates(),
         offline: global.offline,
         timeout: TIMEOUT,
-        proxy: either("https_proxy").or_else(|| either("all_proxy")).or_else(|| variable("http_proxy")),
-        no_proxy: no_proxy.split(',').map(str::trim).filter(|host| !host.is_empty()).map(str::to_owned).collect(),
+        proxy: either("https_proxy").or_else(|| either("all_proxy")),
+        // In capitals it may be a header of a request (CVE-2016-5385).
+        plain_proxy: variable("http_proxy").or_else(|| either("all_proxy")),
+        no_proxy: direct.chain(OWN).map(str::to_owned).collect(),
         logins: logins(),
         asker: asker(),
+        teller: Some(Teller(Arc::new(move |line| events.note(line)))),
         ..Network::default()
+    })
+}
+
+fn authorities(global: &Global) -> Result<Vec<u8>, Failure> {
+    let Some(file) = &global.ca_file else { return Ok(Vec::new()) };
+    let failed =
+        |why: String| Failure::usage(format!("reading the certificate authorities in {}: {why}", file.display()));
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(file).map_err(|error| failed(error.to_string()))?;
+    opened.take(LONGEST_CERTIFICATES).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
+    match bytes.windows(CERTIFICATE.len()).any(|part| part == CERTIFICATE) {
+        true => Ok(bytes),
+        false => Err(failed("there is no certificate in it".to_owned())
+            .hint("it begins with -----BEGIN CERTIFICATE-----; of DER it is made by `openssl x509 -inform der`")),
     }
+}
+
+/// Docker's and podman's folders of certificates of single registries, one's own first.
+fn host_certificates() -> Vec<PathBuf> {
+    let folder = |name: &str| variable(name).map(PathBuf::from);
+    let settings = folder("XDG_CONFIG_HOME").or_else(|| folder("HOME").map(|home| home.join(".config")));
+    let own =
+        ["containers/certs.d", "docker/certs.d"].into_iter().filter_map(|below| Some(settings.as_ref()?.join(below)));
+    own.chain(["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from)).collect()
 }
 
 /// <https://reproducible-builds.org/specs/source-date-epoch/>

@@ -53,7 +53,7 @@ mod world;
 
 pub use context::Ignored;
 pub use corten_engine::{SANDBOX_ARGUMENT, sandbox_init};
-pub use corten_net::{Asker, Client, Login, Settings as Network};
+pub use corten_net::{Asker, Client, Login, Settings as Network, Teller};
 pub use corten_store::Store;
 pub use credentials::AuthFiles;
 pub use git::Commit;

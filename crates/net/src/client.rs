@@ -1,14 +1,16 @@
 //! A blocking client. Settings are passed in; the environment is never read here.
 use std::io::{self, Read};
-use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ureq::http;
 
-use crate::error::{explain, explain_io, may_pass};
+use crate::agents::Agents;
+use crate::error::{explain, may_pass};
 use crate::logins::{Asker, Login, Logins};
-use crate::{NetError, Url, tls};
+use crate::pace::Body;
+use crate::pauses::{Pauses, Teller};
+use crate::{NetError, Url};
 
 /// How many redirects are followed.
 const REDIRECTS: u32 = 5;
@@ -20,6 +22,9 @@ const DRAINED: u64 = 64 * 1024;
 pub struct Settings {
     /// Further certificate authorities (PEM) to trust beside the system's.
     pub certificate_authorities: Vec<u8>,
+    /// Folders with what single hosts need, as Docker has them: `<host>[:<port>]/*.crt` are authorities to trust beside
+    /// the others, `NAME.cert` with `NAME.key` (PEM) is the certificate to show. The first that has the host counts.
+    pub host_certificates: Vec<PathBuf>,
     /// Never connect.
     pub offline: bool,
     /// How often a request is tried again after a failure that may pass.
@@ -28,10 +33,12 @@ pub struct Settings {
     pub pause: Duration,
     /// No pause is longer than this, whatever `Retry-After` says.
     pub longest_pause: Duration,
-    /// How long a server may stay silent.
+    /// How long a server may stay silent, or send next to nothing.
     pub timeout: Duration,
-    /// `http[s]://[user:password@]host:port` for all requests but those to `no_proxy`.
+    /// `http[s]://[user:password@]host:port` for all https requests but those to `no_proxy`.
     pub proxy: Option<String>,
+    /// The same for http requests.
+    pub plain_proxy: Option<String>,
     /// Reached directly: host names with all below them (`.example.com` too), `host:port`, addresses, networks
     /// (`10.0.0.0/8`), or `*`.
     pub no_proxy: Vec<String>,
@@ -39,21 +46,26 @@ pub struct Settings {
     pub logins: Vec<Login>,
     /// Is asked for a user and password once a server wants some that are not known.
     pub asker: Option<Asker>,
+    /// Is told what is waited for.
+    pub teller: Option<Teller>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             certificate_authorities: Vec::new(),
+            host_certificates: Vec::new(),
             offline: false,
             retries: 3,
             pause: Duration::from_millis(250),
             longest_pause: Duration::from_secs(30),
             timeout: Duration::from_secs(30),
             proxy: None,
+            plain_proxy: None,
             no_proxy: Vec::new(),
             logins: Vec::new(),
             asker: None,
+            teller: None,
         }
     }
 }
@@ -156,28 +168,12 @@ pub struct Exchange<'a> {
     pub payload: Payload<'a>,
 }
 
-/// A body on its way; ends with an error where the connection broke before `Content-Length`.
-pub struct Body {
-    reader: Box<dyn Read + Send>,
-    place: String,
-}
-
-impl Read for Body {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(buffer).map_err(|error| io::Error::new(error.kind(), explain_io(&error, &self.place)))
-    }
-}
-
 /// Shares connections; cheap to borrow from many threads.
 pub struct Client {
     settings: Settings,
     logins: Logins,
-    agents: OnceLock<Result<Agents, String>>,
-}
-
-struct Agents {
-    direct: ureq::Agent,
-    proxied: Option<ureq::Agent>,
+    pauses: Pauses,
+    agents: Agents,
 }
 
 /// One try: an answer, or why not and whether to try again (after how long, if the server says so).
@@ -194,7 +190,7 @@ impl Client {
 
     /// Nothing is read or connected before the first request.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, logins: Logins::default(), agents: OnceLock::new() }
+        Self { settings, logins: Logins::default(), pauses: Pauses::default(), agents: Agents::default() }
     }
 
     /// How this client reaches the world.
@@ -214,9 +210,10 @@ impl Client {
         }
     }
 
-    /// The pause before something is tried again: as long as asked, and no longer than the settings allow.
-    pub fn wait(&self, pause: Duration) {
-        std::thread::sleep(pause.min(self.settings.longest_pause));
+    /// The pause before something is tried again: as long as the server asks (then nobody asks it anything meanwhile), else
+    /// about as long as `pause`; never longer than the settings allow.
+    pub fn wait(&self, url: &Url, asked: Option<Duration>, pause: Duration) {
+        self.pauses.wait(url, asked, pause, &self.settings);
     }
 
     /// Sends a request; retries what may pass (429, 502, 503, 504, broken connections), with `Retry-After`.
@@ -233,7 +230,9 @@ impl Client {
                 return Err(error);
             }
             left -= 1;
-            self.wait(asked.unwrap_or(pause));
+            if let Ok(url) = Url::parse(request.url) {
+                self.wait(&url, asked, pause);
+            }
             pause = pause.saturating_mul(2);
         }
     }
@@ -249,7 +248,8 @@ impl Client {
         for (name, value) in &exchange.headers {
             builder = builder.header(*name, value);
         }
-        let agent = self.agent(url).map_err(|why| (transport(why), false))?;
+        let agent = self.agents.of(url, &self.settings).map_err(|why| (transport(why), false))?;
+        self.pauses.hold(url);
         let answer = match exchange.payload {
             Payload::Empty => builder.body(()).map(|ready| agent.run(ready)),
             Payload::Bytes(bytes) => builder.body(bytes).map(|ready| agent.run(ready)),
@@ -261,7 +261,7 @@ impl Client {
         let answer = answer.map_err(|error| (transport(error.to_string()), false))?;
         let answer =
             answer.map_err(|error| (transport(explain(&error, url, self.settings.timeout)), may_pass(&error)))?;
-        Ok(response(url.clone(), answer))
+        Ok(response(url.clone(), answer, self.settings.timeout))
     }
 
     /// A whole small document, at most `limit` bytes. A body that breaks off is asked for again.
@@ -335,7 +335,8 @@ impl Client {
         }
         let transport = |why| NetError::Transport { url: url.to_string(), why };
         let ready = builder.body(()).map_err(|error| Refused::Final(transport(error.to_string())))?;
-        let agent = self.agent(url).map_err(|why| Refused::Final(transport(why)))?;
+        let agent = self.agents.of(url, &self.settings).map_err(|why| Refused::Final(transport(why)))?;
+        self.pauses.hold(url);
         agent.run(ready).map_err(|error| {
             let failed = transport(explain(&error, url, self.settings.timeout));
             if may_pass(&error) { Refused::MayPass(failed, None) } else { Refused::Final(failed) }
@@ -350,63 +351,24 @@ impl Client {
 
     /// A 206 must begin where it was asked to: else bytes would be glued together that do not belong together.
     fn accept(&self, request: &Request<'_>, url: Url, answer: http::Response<ureq::Body>) -> Result<Response, Refused> {
-        let (status, response) = (answer.status().as_u16(), response(url, answer));
+        let (status, response) = (answer.status().as_u16(), response(url, answer, self.settings.timeout));
         if status == 206 && !response.starts_at(request.from) {
             let why = format!("asked for bytes from {} on, the server sent others", request.from);
             return Err(Refused::Final(NetError::Transport { url: response.url.to_string(), why }));
         }
         Ok(response)
     }
-
-    fn agent(&self, url: &Url) -> Result<&ureq::Agent, String> {
-        // Once, also where many threads send their first request at the same time: it reads hundreds of certificates.
-        let agents = self.agents.get_or_init(|| self.make_agents()).as_ref().map_err(String::clone)?;
-        Ok(match &agents.proxied {
-            Some(proxied) if !is_direct(&self.settings.no_proxy, url) => proxied,
-            _ => &agents.direct,
-        })
-    }
-
-    fn make_agents(&self) -> Result<Agents, String> {
-        let tls = tls::config(&self.settings.certificate_authorities);
-        let make = |proxy: Option<ureq::Proxy>| {
-            let timeout = Some(self.settings.timeout);
-            let config = ureq::Agent::config_builder()
-                .tls_config(tls.clone())
-                .proxy(proxy)
-                .http_status_as_error(false)
-                .max_redirects(0)
-                .max_redirects_will_error(false)
-                .user_agent(concat!("corten/", env!("CARGO_PKG_VERSION")))
-                .accept_encoding("identity")
-                .timeout_connect(timeout)
-                .timeout_recv_response(timeout)
-                .timeout_per_read(timeout)
-                .timeout_per_write(timeout)
-                .max_idle_connections_per_host(8)
-                .build();
-            ureq::Agent::new_with_config(config)
-        };
-        let proxied = match &self.settings.proxy {
-            Some(proxy) => {
-                let proxy = ureq::Proxy::new(proxy).map_err(|_| "the proxy's address in the settings is not valid")?;
-                Some(make(Some(proxy)))
-            }
-            None => None,
-        };
-        Ok(Agents { direct: make(None), proxied })
-    }
 }
 
-fn response(url: Url, answer: http::Response<ureq::Body>) -> Response {
+fn response(url: Url, answer: http::Response<ureq::Body>, timeout: Duration) -> Response {
     let headers: Vec<(String, String)> = answer
         .headers()
         .iter()
         .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
-    let (status, place) = (answer.status().as_u16(), format!("{}:{}", url.host(), url.port()));
-    let reader = Box::new(answer.into_body().into_with_config().limit(u64::MAX).reader());
-    Response { status, headers, url, body: Body { reader, place } }
+    let status = answer.status().as_u16();
+    let body = Body::new(answer.into_body(), format!("{}:{}", url.host(), url.port()), timeout);
+    Response { status, headers, url, body }
 }
 
 /// Where a redirect leads. Credentials in it are not used.
@@ -451,58 +413,9 @@ fn range_start(response: &Response) -> Option<u64> {
     range.split('-').next()?.trim().parse().ok()
 }
 
-/// Is the address one that the proxy is not for?
-fn is_direct(no_proxy: &[String], url: &Url) -> bool {
-    no_proxy.iter().any(|pattern| direct_by(pattern.trim(), url))
-}
-
-fn direct_by(pattern: &str, url: &Url) -> bool {
-    let host = url.host().trim_start_matches('[').trim_end_matches(']');
-    if pattern == "*" {
-        return true;
-    }
-    if let (Some((network, bits)), Ok(address)) = (pattern.split_once('/'), host.parse::<IpAddr>()) {
-        return in_network(address, network, bits);
-    }
-    let (name, port) = match pattern.rsplit_once(':') {
-        Some((name, port)) if !name.contains(':') => (name, port.parse::<u16>().ok()),
-        _ => (pattern, None),
-    };
-    let name = name.trim_start_matches("*.").trim_start_matches('.').to_ascii_lowercase();
-    let below = host.strip_suffix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    !name.is_empty() && below && port.is_none_or(|port| port == url.port())
-}
-
-fn in_network(address: IpAddr, network: &str, bits: &str) -> bool {
-    let (Ok(network), Ok(bits)) = (network.parse::<IpAddr>(), bits.parse::<u32>()) else { return false };
-    let (address, network, width) = match (address, network) {
-        (IpAddr::V4(address), IpAddr::V4(network)) => {
-            (u128::from(address.to_bits()), u128::from(network.to_bits()), 32)
-        }
-        (IpAddr::V6(address), IpAddr::V6(network)) => (address.to_bits(), network.to_bits(), 128),
-        _ => return false,
-    };
-    bits <= width && (address ^ network).checked_shr(width - bits).unwrap_or(0) == 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_proxy_takes_names_ports_and_networks() {
-        let direct = |pattern: &str, url: &str| direct_by(pattern, &Url::parse(url).unwrap());
-        assert!(direct("example.com", "http://a.example.com/"));
-        assert!(direct(".example.com", "http://example.com/"));
-        assert!(!direct("example.com", "http://badexample.com/"));
-        assert!(direct("example.com:8080", "http://example.com:8080/"));
-        assert!(!direct("example.com:8080", "http://example.com/"));
-        assert!(direct("10.0.0.0/8", "http://10.1.2.3/"));
-        assert!(!direct("10.0.0.0/8", "http://11.1.2.3/"));
-        assert!(direct("0.0.0.0/0", "http://11.1.2.3/"));
-        assert!(direct("::1/128", "http://[::1]/"));
-        assert!(direct("*", "http://anything/") && !direct("", "http://anything/"));
-    }
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {

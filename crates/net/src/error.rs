@@ -54,8 +54,11 @@ impl Diagnose for NetError {
             }
             Self::Status { status: 404 | 410, .. } => "check the address; what it named may have been removed",
             Self::Status { status: 429 | 500..=599, .. } => "the server is overloaded or broken: try again later",
+            Self::Transport { why, .. } if why.contains("(407)") => {
+                "give them in the proxy's address: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
+            }
             Self::Transport { why, .. } if why.contains("certificate") || why.contains("TLS") => {
-                "behind an inspecting proxy, pass its certificate authority (PEM) in the settings"
+                "is its certificate of an authority of your own? pass that one (PEM): --ca-file FILE, or CORTEN_CA_FILE"
             }
             Self::Transport { why, .. } if why.contains("redirect") => "use the address that it leads to",
             Self::Transport { .. } => {
@@ -88,6 +91,10 @@ pub(crate) fn explain(error: &ureq::Error, url: &Url, timeout: std::time::Durati
     let place = format!("{}:{}", url.host(), url.port());
     match error {
         ureq::Error::HostNotFound => format!("no address found for host {}", url.host()),
+        // The resolver's own words; it has no kind.
+        ureq::Error::Io(error) if error.to_string().starts_with("failed to lookup address information") => {
+            format!("no address found for host {}", url.host())
+        }
         ureq::Error::ConnectionFailed => format!("cannot connect to {place}"),
         ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => {
             format!("no connection to {place} within {} s", timeout.as_secs_f32())
@@ -95,16 +102,22 @@ pub(crate) fn explain(error: &ureq::Error, url: &Url, timeout: std::time::Durati
         ureq::Error::Timeout(_) => format!("{place} was silent for {} s", timeout.as_secs_f32()),
         ureq::Error::Rustls(error) => format!("TLS with {place} failed: {error}"),
         ureq::Error::Tls(error) => format!("TLS with {place} failed: {error}"),
-        ureq::Error::ConnectProxyFailed(why) => format!("the proxy did not connect to {place}: {why}"),
-        ureq::Error::Io(error) => explain_io(error, &place),
+        ureq::Error::ConnectProxyFailed(why) if wants_login(why) => {
+            format!("the proxy does not connect to {place}: it wants a user and a password (407)")
+        }
+        ureq::Error::ConnectProxyFailed(why) => format!("the proxy does not connect to {place}: {why}"),
+        ureq::Error::Io(error) => explain_io(error, &place, timeout),
         other => other.to_string(),
     }
 }
 
 /// What the system, or TLS behind it, has said.
-pub(crate) fn explain_io(error: &io::Error, place: &str) -> String {
+pub(crate) fn explain_io(error: &io::Error, place: &str, timeout: std::time::Duration) -> String {
     if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return format!("TLS with {place} failed: {tls}");
+    }
+    if let Some(ureq::Error::Timeout(_)) = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
+        return format!("{place} was silent for {} s", timeout.as_secs_f32());
     }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => format!("{place} refuses connections"),
@@ -112,9 +125,14 @@ pub(crate) fn explain_io(error: &io::Error, place: &str) -> String {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
             format!("the connection to {place} broke")
         }
-        io::ErrorKind::TimedOut => format!("{place} was silent for too long"),
+        io::ErrorKind::TimedOut => format!("{place} was silent for {} s", timeout.as_secs_f32()),
         _ => error.to_string(),
     }
+}
+
+/// What ureq says of a proxy's 407.
+fn wants_login(why: &str) -> bool {
+    why.contains(" 407")
 }
 
 /// May it pass when tried again?
@@ -124,6 +142,7 @@ pub(crate) fn may_pass(error: &ureq::Error) -> bool {
             error.kind() != io::ErrorKind::InvalidData
                 && error.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>())
         }
+        ureq::Error::ConnectProxyFailed(why) if wants_login(why) => false,
         ureq::Error::Timeout(_)
         | ureq::Error::HostNotFound
         | ureq::Error::ConnectionFailed

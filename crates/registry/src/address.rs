@@ -1,6 +1,6 @@
 //! Where a registry's API is, and which other places it may send us to.
 
-use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 
 use corten_net::Url;
 
@@ -60,44 +60,79 @@ fn literal(host: &str) -> Option<IpAddr> {
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
-/// Does the host have an address that only this machine or its network knows? Asks for the host's addresses.
-pub(crate) fn is_private(url: &Url) -> bool {
+/// Who may be reached at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    /// Everybody's.
+    World,
+    /// An organisation's own.
+    Network,
+    /// This machine.
+    Machine,
+    /// Nobody whom a registry may name: metadata of clouds, all at once, none.
+    Never,
+}
+
+/// May a registry send us there? To itself, to the world, and to what it is itself: from a network to that network, from
+/// this machine to this machine or its network; never to addresses that belong to the link. Asks for both hosts' addresses.
+pub(crate) fn may_lead_to(registry: &Url, to: &Url) -> bool {
+    if registry.host() == to.host() {
+        return true;
+    }
+    match reach_of(to) {
+        Reach::World => true,
+        Reach::Never => false,
+        there => there <= reach_of(registry),
+    }
+}
+
+/// Of several addresses the one that is least everybody's.
+fn reach_of(url: &Url) -> Reach {
     if let Some(address) = literal(url.host()) {
-        return is_private_address(address);
+        return reach(address);
     }
     let host = url.host().trim_start_matches('[').trim_end_matches(']');
     // One that cannot be found leads nowhere, and is told when it is connected to.
-    (host, url.port()).to_socket_addrs().is_ok_and(|mut found| found.any(|one| is_private_address(one.ip())))
+    let found = (host, url.port()).to_socket_addrs().ok();
+    found.and_then(|found| found.map(|one| reach(one.ip())).max()).unwrap_or(Reach::World)
 }
 
-fn is_private_address(address: IpAddr) -> bool {
-    match address {
+fn reach(address: IpAddr) -> Reach {
+    let address = match address {
+        IpAddr::V6(address) => match embedded(address) {
+            Some(embedded) => IpAddr::V4(embedded),
+            None => IpAddr::V6(address),
+        },
+        address => address,
+    };
+    let (network, never) = match address {
         IpAddr::V4(address) => {
             let [first, second, ..] = address.octets();
-            address.is_private()
-                || address.is_loopback()
-                || address.is_link_local()
-                || address.is_unspecified()
-                || address.is_broadcast()
-                || address.is_multicast()
-                || (first == 100 && (64..128).contains(&second)) // shared by carriers, RFC 6598
-                || first == 0
+            let carriers = first == 100 && (64..128).contains(&second); // RFC 6598
+            let never = address.is_link_local() || address.is_broadcast() || address.is_multicast() || first == 0;
+            (address.is_private() || carriers, never)
         }
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => is_private_address(IpAddr::V4(mapped)),
-            None => {
-                let [first, ..] = address.segments();
-                let translated = address.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0]
-                    && is_private_address(IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() as u32)));
-                address.is_loopback()
-                    || address.is_unspecified()
-                    || address.is_multicast()
-                    || first & 0xfe00 == 0xfc00
-                    || first & 0xffc0 == 0xfe80
-                    || translated
-            }
-        },
+        IpAddr::V6(address) => {
+            let [first, ..] = address.segments();
+            // AWS has its metadata among the addresses of networks.
+            let metadata = address == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+            let never = address.is_unspecified() || address.is_multicast() || first & 0xffc0 == 0xfe80 || metadata;
+            (first & 0xfe00 == 0xfc00, never)
+        }
+    };
+    match (address.is_loopback(), network, never) {
+        (_, _, true) => Reach::Never,
+        (true, ..) => Reach::Machine,
+        (_, true, _) => Reach::Network,
+        _ => Reach::World,
     }
+}
+
+/// The IPv4 address inside one of IPv6: mapped, or translated (RFC 6052).
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let translated = address.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0];
+    let own = || translated.then(|| Ipv4Addr::from_bits(address.to_bits() as u32));
+    address.to_ipv4_mapped().or_else(own)
 }
 
 #[cfg(test)]
@@ -145,28 +180,40 @@ mod tests {
     }
 
     #[test]
-    fn private_addresses_in_every_dress() {
+    fn c2_registries_lead_to_the_world_and_to_their_like() {
+        let of = |host: &str| reach_of(&url(&format!("https://{host}/")));
+        for host in ["127.0.0.1", "127.9.9.9", "[::1]", "[::ffff:127.0.0.1]", "localhost"] {
+            assert_eq!(of(host), Reach::Machine, "{host}");
+        }
+        for host in ["10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "[fd00::1]", "[64:ff9b::a00:1]"] {
+            assert_eq!(of(host), Reach::Network, "{host}");
+        }
         for host in [
-            "127.0.0.1",
-            "10.0.0.1",
-            "172.16.0.1",
-            "192.168.1.1",
             "169.254.169.254",
-            "100.64.0.1",
+            "[::ffff:169.254.169.254]",
+            "[64:ff9b::a9fe:a9fe]",
+            "[fd00:ec2::254]",
+            "[fe80::1]",
+            "[ff02::1]",
+            "[::]",
             "0.0.0.0",
             "0.1.2.3",
-            "[::1]",
-            "[::]",
-            "[fd00::1]",
-            "[fe80::1]",
-            "[::ffff:127.0.0.1]",
-            "[64:ff9b::a9fe:a9fe]",
-            "localhost",
+            "224.0.0.1",
+            "255.255.255.255",
         ] {
-            assert!(is_private(&url(&format!("https://{host}/"))), "{host}");
+            assert_eq!(of(host), Reach::Never, "{host}");
         }
         for host in ["8.8.8.8", "100.128.0.1", "[2606:4700::1111]", "[64:ff9b::808:808]"] {
-            assert!(!is_private(&url(&format!("https://{host}/"))), "{host}");
+            assert_eq!(of(host), Reach::World, "{host}");
         }
+        let may =
+            |from: &str, to: &str| may_lead_to(&url(&format!("https://{from}/")), &url(&format!("https://{to}/")));
+        assert!(may("127.0.0.1", "127.0.0.2") && may("127.0.0.1", "10.0.0.1") && may("127.0.0.1", "8.8.8.8"));
+        assert!(may("10.0.0.1", "10.0.0.2") && !may("10.0.0.1", "127.0.0.1") && may("10.0.0.1", "8.8.8.8"));
+        assert!(!may("8.8.8.8", "10.0.0.1") && !may("8.8.8.8", "127.0.0.1") && may("8.8.8.8", "9.9.9.9"));
+        for from in ["8.8.8.8", "10.0.0.1", "127.0.0.1"] {
+            assert!(!may(from, "169.254.169.254"), "{from}");
+        }
+        assert!(may("169.254.1.1", "169.254.1.1"), "one's own is no surprise");
     }
 }

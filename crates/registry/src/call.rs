@@ -81,7 +81,7 @@ impl Line<'_> {
                 Err((_, true)) => None,
             };
             left -= 1;
-            self.client.wait(asked.unwrap_or(pause));
+            self.client.wait(&self.base, asked, pause);
             pause = pause.saturating_mul(2);
         }
     }
@@ -131,7 +131,7 @@ impl Line<'_> {
         if from.secure() && !to.secure() {
             return Err(refuse(format!("{host} redirects from https to http ({})", without_query(&to))));
         }
-        if to.host() != self.base.host() && address::is_private(&to) && !address::is_private(&self.base) {
+        if !address::may_lead_to(&self.base, &to) {
             return Err(refuse(format!("{host} redirects to a private address ({})", without_query(&to))));
         }
         Ok(to)
@@ -155,6 +155,7 @@ impl Line<'_> {
                 };
                 RegistryError::Denied { doing, host, why, words }
             }
+            407 => RegistryError::Status { doing, host: format!("the proxy before {host}"), status, words },
             _ => RegistryError::Status { doing, host, status, words },
         }
     }

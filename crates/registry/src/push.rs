@@ -223,14 +223,21 @@ fn list_referrers(remote: &Remote<'_>, whole: &Whole) -> Result<(), RegistryErro
         }
         let entry = referrer(descriptor, document);
         let tag = Which::Tag(referrers_tag(&subject.digest)?);
-        for _ in 0..REFERRERS_TRIES {
+        let mut tries = 0;
+        loop {
             let mut listed = remote.referrers(&subject.digest)?;
             if listed.iter().any(|known| known.digest == entry.digest) {
                 break;
             }
+            if tries == REFERRERS_TRIES {
+                let doing = remote.doing("listing what hangs on ", &format!("@{}", subject.digest));
+                let why = "somebody else writes the list again and again, or the registry does not keep it";
+                return Err(RegistryError::Wrong { doing, why: why.to_owned() });
+            }
             listed.push(entry.clone());
             let bytes = index_of(listed)?;
             remote.put_manifest(&tag, MediaType::INDEX, &bytes)?;
+            tries += 1;
         }
     }
     Ok(())

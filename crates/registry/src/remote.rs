@@ -22,6 +22,8 @@ const MOST_PAGES: usize = 1000;
 const PAGE: usize = 1000;
 /// Bytes of a page.
 const LONGEST_PAGE: u64 = 4 << 20;
+/// Entries of a list, of all its pages.
+const MOST_ENTRIES: usize = 1_000_000;
 
 /// Reaches registries.
 pub struct Registry<'a> {
@@ -80,6 +82,15 @@ pub struct Fetched {
     pub descriptor: Descriptor,
     /// As they came.
     pub bytes: Vec<u8>,
+}
+
+/// A small document as it came.
+struct Page {
+    bytes: Vec<u8>,
+    /// `Content-Type`, without parameters.
+    kind: Option<String>,
+    /// Where the next one is, of a list with several.
+    next: Option<String>,
 }
 
 impl<'a> Registry<'a> {
@@ -145,26 +156,28 @@ impl Remote<'_> {
         }
     }
 
-    /// A manifest or index, at most 4 MiB. Of a digest: exactly that.
+    /// A manifest or index, at most 4 MiB. Of a digest: exactly that; what is something else is asked for once more, as
+    /// something on the way may have changed it.
     pub fn manifest(&self, which: &Which) -> Result<Fetched, RegistryError> {
+        match (self.manifest_once(which), which) {
+            (Err(RegistryError::Wrong { .. }), Which::Digest(_)) => self.manifest_once(which),
+            (fetched, _) => fetched,
+        }
+    }
+
+    fn manifest_once(&self, which: &Which) -> Result<Fetched, RegistryError> {
         let doing = self.doing("pulling ", &Named(which));
         let scopes = self.pull_scope();
         let mut call = Call::new("GET", self.url(&doing, &format!("manifests/{which}"))?, &scopes);
         call.headers.push(("accept", DOCUMENTS.join(", ")));
-        let answer = self.line.call(&doing, &call)?;
-        if answer.status != 200 {
-            return Err(self.line.refusal(&doing, answer));
-        }
-        let announced =
-            answer.header("content-type").map(|text| text.split(';').next().unwrap_or_default().trim().to_owned());
-        let bytes = self.small(&doing, answer, LARGEST_DOCUMENT)?;
+        let Page { bytes, kind, .. } = self.page(&doing, &call, LARGEST_DOCUMENT)?;
         let digest = Digest::of(&bytes);
         if let Which::Digest(wanted) = which
             && *wanted != digest
         {
             return Err(self.line.wrong(&doing, format!("what came has the digest {digest}")));
         }
-        let media_type = self.media_type(&doing, &bytes, announced)?;
+        let media_type = self.media_type(&doing, &bytes, kind)?;
         Ok(Fetched { descriptor: Descriptor::new(&media_type, digest, bytes.len() as u64), bytes })
     }
 
@@ -195,14 +208,68 @@ impl Remote<'_> {
         parsed.map_or(Ok(media_type), |error| Err(wrong(error.to_string())))
     }
 
-    fn small(&self, doing: &Doing, answer: Response, limit: u64) -> Result<Vec<u8>, RegistryError> {
-        let mut bytes = Vec::new();
-        let read = answer.body.take(limit + 1).read_to_end(&mut bytes);
-        read.map_err(|error| self.line.wrong(doing, format!("the answer broke off: {error}")))?;
-        match bytes.len() as u64 > limit {
-            true => Err(self.line.wrong(doing, format!("the answer is longer than {limit} bytes"))),
-            false => Ok(bytes),
+    /// A whole small document. One that breaks off is asked for again, as often as the client retries.
+    fn page(&self, doing: &Doing, call: &Call<'_>, limit: u64) -> Result<Page, RegistryError> {
+        let settings = self.line.client.settings();
+        let (mut left, mut pause) = (settings.retries, settings.pause);
+        loop {
+            let answer = self.line.call(doing, call)?;
+            if answer.status != 200 {
+                return Err(self.line.refusal(doing, answer));
+            }
+            let kind = answer.header("content-type");
+            let kind = kind.map(|text| text.split(';').next().unwrap_or_default().trim().to_owned());
+            let next = answer.header("link").and_then(next_page).map(str::to_owned);
+            let mut bytes = Vec::new();
+            match answer.body.take(limit + 1).read_to_end(&mut bytes) {
+                Ok(_) if bytes.len() as u64 > limit => {
+                    return Err(self.line.wrong(doing, format!("the answer is longer than {limit} bytes")));
+                }
+                Ok(_) => return Ok(Page { bytes, kind, next }),
+                Err(error) if left == 0 => {
+                    return Err(self.line.wrong(doing, format!("the answer broke off: {error}")));
+                }
+                Err(_) => left -= 1,
+            }
+            self.line.client.wait(&self.line.base, None, pause);
+            pause = pause.saturating_mul(2);
         }
+    }
+
+    /// The page that follows, never at another host.
+    fn next(&self, doing: &Doing, page: &Url, next: &str) -> Result<Url, RegistryError> {
+        let to = page.join(next).map_err(|error| self.line.wrong(doing, format!("the next page is at {error}")))?;
+        if !to.same_origin(&self.line.base) {
+            return Err(self.line.wrong(doing, format!("the next page would be at another host, {}", to.host())));
+        }
+        if to == *page {
+            return Err(self.line.wrong(doing, "a page is its own next one".to_owned()));
+        }
+        Ok(to)
+    }
+
+    /// All pages of a list, in order; `take` takes in one, and says how many entries it had.
+    fn pages(
+        &self,
+        doing: &Doing,
+        first: Url,
+        scopes: &[Scope],
+        mut take: impl FnMut(Page) -> Result<usize, String>,
+    ) -> Result<(), RegistryError> {
+        let (mut url, mut entries) = (first, 0);
+        for _ in 0..MOST_PAGES {
+            let mut page = self.page(doing, &Call::new("GET", url.clone(), scopes), LONGEST_PAGE)?;
+            let next = page.next.take();
+            entries += take(page).map_err(|why| self.line.wrong(doing, why))?;
+            if entries > MOST_ENTRIES {
+                return Err(self.line.wrong(doing, format!("the list has more than {MOST_ENTRIES} entries")));
+            }
+            match next {
+                Some(next) => url = self.next(doing, &url, &next)?,
+                None => return Ok(()),
+            }
+        }
+        Err(self.line.wrong(doing, format!("there are more than {MOST_PAGES} pages")))
     }
 
     /// Is the blob there, and of this size?
@@ -256,51 +323,56 @@ impl Remote<'_> {
     /// All tags, in the registry's order.
     pub fn tags(&self) -> Result<Vec<String>, RegistryError> {
         #[derive(Deserialize)]
-        struct Page {
+        struct List {
             tags: Option<Vec<String>>,
         }
         let doing = self.doing("listing the tags of ", &"");
-        let scopes = self.pull_scope();
-        let mut url = self.url(&doing, &format!("tags/list?n={PAGE}"))?;
+        let first = self.url(&doing, &format!("tags/list?n={PAGE}"))?;
         let mut tags = Vec::new();
-        for _ in 0..MOST_PAGES {
-            let answer = self.line.call(&doing, &Call::new("GET", url.clone(), &scopes))?;
-            if answer.status != 200 {
-                return Err(self.line.refusal(&doing, answer));
-            }
-            let next = answer.header("link").and_then(next_page).map(str::to_owned);
-            let bytes = self.small(&doing, answer, LONGEST_PAGE)?;
-            let page: Page = serde_json::from_slice(&bytes)
-                .map_err(|error| self.line.wrong(&doing, format!("the list cannot be read: {error}")))?;
-            tags.extend(page.tags.unwrap_or_default());
-            let Some(next) = next else { return Ok(tags) };
-            let to =
-                url.join(&next).map_err(|error| self.line.wrong(&doing, format!("the next page is at {error}")))?;
-            if !to.same_origin(&self.line.base) {
-                return Err(self.line.wrong(&doing, format!("the next page would be at another host, {}", to.host())));
-            }
-            if to == url {
-                return Err(self.line.wrong(&doing, "a page is its own next one".to_owned()));
-            }
-            url = to;
-        }
-        Err(self.line.wrong(&doing, format!("there are more than {MOST_PAGES} pages")))
+        self.pages(&doing, first, &self.pull_scope(), |page| {
+            let list: List =
+                serde_json::from_slice(&page.bytes).map_err(|error| format!("the list cannot be read: {error}"))?;
+            let more = list.tags.unwrap_or_default();
+            let count = more.len();
+            tags.extend(more);
+            Ok(count)
+        })?;
+        Ok(tags)
     }
 
     /// What hangs on a manifest: by the registry's list, else by the tag that stands for it (distribution
     /// specification, "Referrers Tag Schema").
     pub fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
+        match self.listed_referrers(subject)? {
+            Some(listed) => Ok(listed),
+            None => self.referrers_by_tag(subject),
+        }
+    }
+
+    /// By the registry's own list; none where it has none. What it says when it takes a manifest (`OCI-Subject`) is not
+    /// believed (sigstore-js#1183), nor a page that is no list.
+    fn listed_referrers(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, RegistryError> {
         let doing = self.doing("asking what hangs on ", &format!("@{subject}"));
-        let scopes = self.pull_scope();
-        let call = Call::new("GET", self.url(&doing, &format!("referrers/{subject}"))?, &scopes);
-        let answer = self.line.call(&doing, &call)?;
-        let bytes = match answer.status {
-            200 => self.small(&doing, answer, LARGEST_DOCUMENT)?,
-            404 | 405 | 400 => return self.referrers_by_tag(subject),
-            _ => return Err(self.line.refusal(&doing, answer)),
-        };
-        let index = Index::parse(&bytes).map_err(|error| self.line.wrong(&doing, error.to_string()))?;
-        Ok(index.manifests)
+        let mut listed = Some(Vec::new());
+        let first = self.url(&doing, &format!("referrers/{subject}"))?;
+        let walked = self.pages(&doing, first, &self.pull_scope(), |page| {
+            let known = page.kind.as_deref().is_none_or(|kind| kind == MediaType::INDEX);
+            let Some(all) = listed.as_mut().filter(|_| known) else {
+                listed = None;
+                return Ok(0);
+            };
+            let index = Index::parse(&page.bytes).map_err(|error| error.to_string())?;
+            let count = index.manifests.len();
+            all.extend(index.manifests);
+            Ok(count)
+        });
+        match walked {
+            Ok(()) => Ok(listed),
+            Err(RegistryError::NotFound { .. } | RegistryError::Status { status: 400 | 405 | 406 | 501, .. }) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn referrers_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
@@ -311,12 +383,9 @@ impl Remote<'_> {
         }
     }
 
-    /// Does the registry list referrers itself? What it says when it takes a manifest is not believed (sigstore-js#1183).
+    /// Does the registry list referrers itself?
     pub fn lists_referrers(&self, subject: &Digest) -> Result<bool, RegistryError> {
-        let doing = self.doing("asking what hangs on ", &format!("@{subject}"));
-        let scopes = self.pull_scope();
-        let call = Call::new("GET", self.url(&doing, &format!("referrers/{subject}"))?, &scopes);
-        Ok(self.line.call(&doing, &call)?.status == 200)
+        Ok(self.listed_referrers(subject)?.is_some())
     }
 }
 

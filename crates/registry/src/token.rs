@@ -140,7 +140,7 @@ fn checked_realm(visit: &Visit<'_>, realm: &str) -> Result<Url, RegistryError> {
     })?;
     let stays = address::may_know_credentials(visit.registry, &url);
     let secret = !matches!(visit.credentials, Credentials::Anonymous);
-    let hidden = !address::is_private(visit.registry) && address::is_private(&url);
+    let hidden = !address::may_lead_to(visit.registry, &url);
     if (visit.registry.secure() && !url.secure()) || hidden || (secret && !stays) {
         let why = format!("{host} wants its tokens fetched from {url}, which is not its own");
         return Err(unsafe_realm(why, format!("if {} may know the password, log in there", url.host())));

@@ -54,6 +54,21 @@ struct Session<'s> {
     offset: u64,
     /// The largest piece, once all at once was refused.
     piece: Option<u64>,
+    /// The registry takes no smaller one but the last (`OCI-Chunk-Min-Length`).
+    least: u64,
+}
+
+impl Session<'_> {
+    /// From now on in pieces.
+    fn cut(&mut self) {
+        self.piece = Some(SMALL_PIECE.max(self.least));
+    }
+}
+
+/// Where an upload is.
+struct Begun {
+    location: Url,
+    least: u64,
 }
 
 /// The largest blob that a registry is known to take.
@@ -91,11 +106,11 @@ impl Remote<'_> {
                 break;
             }
         }
-        let location = match location {
-            Some(location) => location,
+        let Begun { location, least } = match location {
+            Some(begun) => begun,
             None => self.begin(&doing, &scopes)?,
         };
-        let mut session = Session { blob, open, sent, doing, scopes, location, offset: 0, piece: None };
+        let mut session = Session { blob, open, sent, doing, scopes, location, offset: 0, piece: None, least };
         self.send_all(&mut session)?;
         Ok(Sent::Uploaded)
     }
@@ -108,18 +123,23 @@ impl Remote<'_> {
         let Ok(answer) = self.line.call(doing, &Call::new("POST", url, &scopes)) else { return Ok(Mount::Refused) };
         match answer.status {
             201 => Ok(Mount::Done),
-            202 => self.location(doing, &answer).map(Mount::Opened),
+            202 => self.begun(doing, &answer).map(Mount::Opened),
             _ => Ok(Mount::Refused),
         }
     }
 
-    fn begin(&self, doing: &Doing, scopes: &[Scope]) -> Result<Url, RegistryError> {
+    fn begin(&self, doing: &Doing, scopes: &[Scope]) -> Result<Begun, RegistryError> {
         let url = self.url(doing, "blobs/uploads/")?;
         let answer = self.line.call(doing, &Call::new("POST", url, scopes))?;
         match answer.status {
-            202 => self.location(doing, &answer),
+            202 => self.begun(doing, &answer),
             _ => Err(self.line.refusal(doing, answer)),
         }
+    }
+
+    fn begun(&self, doing: &Doing, answer: &Response) -> Result<Begun, RegistryError> {
+        let least = answer.header("oci-chunk-min-length").and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        Ok(Begun { location: self.location(doing, answer)?, least })
     }
 
     /// Where the upload goes on: never at another host.
@@ -129,15 +149,17 @@ impl Remote<'_> {
         };
         let to = answer.url.join(location);
         let to = to.map_err(|error| self.line.wrong(doing, format!("the registry wants it at {error}")))?;
-        match to.same_origin(&self.line.base) {
-            true => Ok(to.without_login()),
-            false => Err(RegistryError::Unsafe {
-                doing: doing.clone(),
-                why: format!("{} wants it sent to another host, {}", self.line.base.host(), to.host()),
-                hint: "the registry does not know its own address: it is set up wrongly, or something on the way changes it"
-                    .to_owned(),
-            }),
+        if to.same_origin(&self.line.base) {
+            return Ok(to.without_login());
         }
+        let own = self.line.base.host();
+        let why = match to.host() == own {
+            true => format!("{own} wants it sent to {}://{own}:{}, which is not where it is", to.scheme(), to.port()),
+            false => format!("{own} wants it sent to another host, {}", to.host()),
+        };
+        let hint = "the registry does not know its own address: let what stands before it pass on Host and \
+                    X-Forwarded-Proto, or let it answer with relative addresses";
+        Err(RegistryError::Unsafe { doing: doing.clone(), why, hint: hint.to_owned() })
     }
 
     /// Goes on as often as the client retries, counted anew whenever something has arrived.
@@ -161,7 +183,7 @@ impl Remote<'_> {
                 return Err(error);
             }
             left -= 1;
-            self.line.client.wait(asked.unwrap_or(pause));
+            self.line.client.wait(&self.line.base, asked, pause);
             pause = pause.saturating_mul(2);
             self.recover(session)?;
             if session.offset > before {
@@ -200,7 +222,7 @@ impl Remote<'_> {
                 }
             }
             413 if session.piece.is_none() && size > SMALL_PIECE => {
-                session.piece = Some(SMALL_PIECE);
+                session.cut();
                 Ok(Step::Further)
             }
             _ => self.otherwise(session, answer),
@@ -221,8 +243,8 @@ impl Remote<'_> {
                 session.location = self.location(&session.doing, &answer)?;
                 Ok(Step::Further)
             }
-            413 | 416 if size > SMALL_PIECE => {
-                session.piece = Some(SMALL_PIECE);
+            413 | 416 if size > SMALL_PIECE.max(session.least) => {
+                session.cut();
                 Ok(Step::Broken(self.line.refusal(&session.doing, answer), None))
             }
             _ => self.otherwise(session, answer),
@@ -283,7 +305,8 @@ impl Remote<'_> {
             }
             _ => {
                 session.offset = 0;
-                session.location = self.begin(&session.doing, &session.scopes)?;
+                let Begun { location, least } = self.begin(&session.doing, &session.scopes)?;
+                (session.location, session.least) = (location, least);
             }
         }
         Ok(())
@@ -301,7 +324,7 @@ impl Remote<'_> {
 
 enum Mount {
     Done,
-    Opened(Url),
+    Opened(Begun),
     Refused,
 }
 

@@ -47,12 +47,25 @@ pub struct Answer {
     pub cut: Option<usize>,
     /// Are ranges granted?
     pub ranges: bool,
+    /// How it goes wrong on its way.
+    pub trouble: Option<Trouble>,
+}
+
+/// How an answer goes wrong on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The connection is closed instead.
+    Gone,
+    /// After the head nothing more comes, and the connection stays.
+    Silence,
+    /// The body comes byte by byte, with this pause between them.
+    Trickle(Duration),
 }
 
 impl Answer {
     /// 200 with a body; ranges are granted.
     pub fn ok(body: impl Into<Vec<u8>>) -> Self {
-        Self { status: 200, headers: Vec::new(), body: body.into(), cut: None, ranges: true }
+        Self { status: 200, headers: Vec::new(), body: body.into(), cut: None, ranges: true, trouble: None }
     }
 
     /// A status without a body.
@@ -76,6 +89,13 @@ impl Answer {
     #[must_use]
     pub fn cut(mut self, bytes: usize) -> Self {
         self.cut = Some(bytes);
+        self
+    }
+
+    /// Goes wrong on its way.
+    #[must_use]
+    pub fn trouble(mut self, trouble: Trouble) -> Self {
+        self.trouble = Some(trouble);
         self
     }
 
@@ -118,7 +138,8 @@ impl Server {
         Self::start_at("127.0.0.1", Some(Arc::new(config)), handler)
     }
 
-    fn start_at(
+    /// On a free port of an address.
+    pub fn start_at(
         host: &str,
         tls: Option<Arc<rustls::ServerConfig>>,
         handler: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
@@ -155,7 +176,7 @@ impl Server {
         self.address.to_string()
     }
 
-    /// Asks of each request with a body after how many bytes to break the connection; the handler is told what came.
+    /// Asks of each request after how many bytes of its body to break the connection; the handler is told what came.
     pub fn hang_up(&self, after: impl Fn(&Asked) -> Option<u64> + Send + Sync + 'static) {
         *self.shared.hang_up.lock().unwrap() = Some(Box::new(after));
     }
@@ -234,9 +255,9 @@ fn read_request(stream: &mut dyn Stream, shared: &Host) -> io::Result<Option<Ask
         None => 0,
         Some(length) => length.parse::<u64>().unwrap(),
     };
-    let after = shared.hang_up.lock().unwrap().as_ref().filter(|_| length > 0).and_then(|after| after(&asked));
+    let after = shared.hang_up.lock().unwrap().as_ref().and_then(|after| after(&asked));
     reader.take(length.min(after.unwrap_or(length))).read_to_end(&mut asked.body)?;
-    asked.broken = (asked.body.len() as u64) < length;
+    asked.broken = (asked.body.len() as u64) < length || after.is_some_and(|after| after >= length);
     Ok(fine.then_some(asked))
 }
 
@@ -247,6 +268,9 @@ fn write_answer(stream: &mut dyn Stream, asked: &Asked, answer: &Answer) -> io::
         None => (answer.status, 0),
     };
     let body = answer.body.get(skipped..).unwrap_or_default();
+    if answer.trouble == Some(Trouble::Gone) {
+        return Ok(());
+    }
     let mut head = format!("HTTP/1.1 {status} Fake\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     if status == 206 {
         let (last, whole) = (answer.body.len() - 1, answer.body.len());
@@ -257,8 +281,21 @@ fn write_answer(stream: &mut dyn Stream, asked: &Asked, answer: &Answer) -> io::
     }
     head.push_str("\r\n");
     stream.write_all(head.as_bytes())?;
-    if asked.method != "HEAD" {
-        stream.write_all(&body[..answer.cut.unwrap_or(body.len()).min(body.len())])?;
+    let body = if asked.method == "HEAD" { &[] } else { &body[..answer.cut.unwrap_or(body.len()).min(body.len())] };
+    match answer.trouble {
+        Some(Trouble::Silence) => {
+            stream.flush()?;
+            // Until the client goes, or has had enough.
+            stream.read(&mut [0]).map(drop)
+        }
+        Some(Trouble::Trickle(pause)) => {
+            for byte in body {
+                stream.write_all(&[*byte])?;
+                stream.flush()?;
+                std::thread::sleep(pause);
+            }
+            Ok(())
+        }
+        _ => stream.write_all(body).and_then(|()| stream.flush()),
     }
-    stream.flush()
 }

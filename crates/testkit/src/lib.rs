@@ -8,6 +8,8 @@
 //! | [`wheel::WheelBuilder`] | small wheels, made in memory; and small hostile ones |
 //! | [`elf::library`] | small ELF files, made in memory |
 //! | [`registry::FakeRegistry`] | a registry that knows the rules, logs who breaks them, and fails on demand |
+//! | [`proxy::Proxy`] | a proxy that leads public names to servers of the test |
+//! | [`tls::server`] | TLS by an authority that exists for tests alone |
 //! | [`command::Corten`] | the program itself, with an empty home |
 //! | [`bar::Bar`] | no fake: a figure that a test measures, short or whole |
 //!
@@ -25,5 +27,7 @@ pub mod command;
 pub mod elf;
 pub mod http;
 pub mod index;
+pub mod proxy;
 pub mod registry;
+pub mod tls;
 pub mod wheel;

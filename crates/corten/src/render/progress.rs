@@ -25,7 +25,7 @@ pub enum Progress {
 }
 
 /// Makes the listener. `terminal`: is stderr one that can draw?
-pub fn listener(progress: Progress, terminal: bool) -> Box<dyn Events> {
+pub fn listener(progress: Progress, terminal: bool) -> Box<dyn Events + Send> {
     match progress {
         Progress::Auto if terminal => Box::new(Bars::new()),
         Progress::Auto | Progress::Plain => Box::new(Lines { quiet: false }),

@@ -1,9 +1,13 @@
 //! The client against a registry that knows the rules and breaks them on demand. Tests of a published rule are named
-//! after its section (distribution specification, token specification) or its recipe (`c1` …: attacks on clients).
+//! after its section (`s6_1` being let in, `s6_2` uploads, `s6_4` referrers, `s6_5` habits of known registries, `s6_6`
+//! limits) or its recipe (`c1` …: attacks on clients; `r12`: pushes that are cut).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod attacks;
 mod auth;
+mod interrupted;
+mod limits;
+mod referrers;
 mod uploads;
 
 use std::time::Duration;
@@ -49,7 +53,9 @@ fn tag(text: &str) -> Tag {
 
 /// Bytes that say whose they are.
 fn content(name: u8, size: usize) -> Vec<u8> {
-    (0..size).map(|at| name ^ (at % 251) as u8).collect()
+    let mut bytes = (0..251).map(|at| name ^ at).collect::<Vec<u8>>().repeat(size / 251 + 1);
+    bytes.truncate(size);
+    bytes
 }
 
 /// An image in memory.
@@ -60,6 +66,15 @@ struct Image {
 }
 
 fn image(layers: &[Vec<u8>]) -> Image {
+    let mut image = image_of(layers.iter().map(|layer| Descriptor::of(MediaType::LAYER_GZIP, layer)).collect());
+    for layer in layers {
+        image.blobs.insert(layer.clone());
+    }
+    image
+}
+
+/// An image of layers that are not there.
+fn image_of(layers: Vec<Descriptor>) -> Image {
     let mut blobs = MemoryBlobs::default();
     let mut add = |kind: &str, bytes: &[u8]| {
         blobs.insert(bytes.to_vec());
@@ -67,7 +82,6 @@ fn image(layers: &[Vec<u8>]) -> Image {
     };
     let config =
         add(MediaType::CONFIG, br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#);
-    let layers: Vec<Descriptor> = layers.iter().map(|layer| add(MediaType::LAYER_GZIP, layer)).collect();
     let manifest = Manifest {
         schema_version: 2,
         media_type: Some(MediaType::MANIFEST.into()),
@@ -137,18 +151,7 @@ fn what_goes_up_comes_back_and_nothing_goes_up_twice() {
 fn an_index_goes_up_after_its_images() {
     let (fake, client) = (FakeRegistry::start(Habits::default()), client());
     let to = remote(&client, &NoCredentials, &repository(&fake, "a"));
-    let mut image = small_image();
-    let index = Index {
-        schema_version: 2,
-        media_type: Some(MediaType::INDEX.into()),
-        artifact_type: None,
-        manifests: vec![image.root.clone()],
-        subject: None,
-        annotations: Default::default(),
-    };
-    let bytes = serde_json::to_vec(&index).unwrap();
-    image.root = Descriptor::of(MediaType::INDEX, &bytes);
-    image.blobs.insert(bytes);
+    let (_, image) = with_index(small_image());
     image.push(&to).unwrap();
     assert_whole(&fake, "a", &image);
     assert_eq!(to.manifest(&Which::Digest(image.root.digest)).unwrap().descriptor.media_type.0, MediaType::INDEX);
@@ -165,37 +168,24 @@ fn a_list_of_tags_has_pages() {
     assert_eq!(fake.count(Kind::Tags), 3);
 }
 
-/// Section 6.4 of the specification's "Listing Referrers", and its fallback.
-#[test]
-fn referrers_by_list_and_by_tag() {
-    for referrers in [true, false] {
-        let (fake, client) = (FakeRegistry::start(Habits { referrers, ..Habits::default() }), client());
-        let to = remote(&client, &NoCredentials, &repository(&fake, "a"));
-        let image = small_image();
-        image.push(&to).unwrap();
-        for name in [b'x', b'y'] {
-            let mut bill = self::image(&[content(name, 10)]);
-            let manifest = Manifest {
-                artifact_type: Some("application/spdx+json".into()),
-                subject: Some(image.root.clone()),
-                ..Manifest::parse(&read(&bill)).unwrap()
-            };
-            let bytes = serde_json::to_vec(&manifest).unwrap();
-            bill.root = Descriptor::of(MediaType::MANIFEST, &bytes);
-            bill.blobs.insert(bytes);
-            for _ in 0..2 {
-                push(&to, &bill.root, &[], &bill.blobs, &PushOptions::default(), &Silent).unwrap();
-            }
-            let found = to.referrers(&image.root.digest).unwrap();
-            let mine: Vec<_> = found.iter().filter(|one| one.digest == bill.root.digest).collect();
-            assert_eq!(mine.len(), 1);
-            assert_eq!(mine[0].artifact_type.as_ref().unwrap().0, "application/spdx+json");
-        }
-        assert_eq!(to.referrers(&image.root.digest).unwrap().len(), 2);
-        let listed = fake.tag("a", &image.root.digest.to_string().replace(':', "-"));
-        assert_eq!(listed.is_some(), !referrers);
-        assert_eq!(fake.breaches(), Vec::<String>::new());
-    }
+/// The image, and the same below an index.
+fn with_index(image: Image) -> (Image, Image) {
+    let index = Index {
+        schema_version: 2,
+        media_type: Some(MediaType::INDEX.into()),
+        artifact_type: None,
+        manifests: vec![image.root.clone()],
+        subject: None,
+        annotations: Default::default(),
+    };
+    let bytes = serde_json::to_vec(&index).unwrap();
+    let mut whole = Image {
+        root: Descriptor::of(MediaType::INDEX, &bytes),
+        blobs: image.blobs.clone(),
+        layers: image.layers.clone(),
+    };
+    whole.blobs.insert(bytes);
+    (image, whole)
 }
 
 fn read(image: &Image) -> Vec<u8> {

@@ -15,7 +15,7 @@ fn lengths(fake: &FakeRegistry, method: &str) -> Vec<u64> {
 }
 
 #[test]
-fn one_put_without_a_range_and_the_query_of_a_location_stays() {
+fn s6_2_one_put_without_a_range_and_the_query_of_a_location_stays() {
     for absolute in [true, false] {
         let (fake, client) = (FakeRegistry::start(Habits { absolute, ..Habits::default() }), client());
         let image = small_image();
@@ -26,7 +26,7 @@ fn one_put_without_a_range_and_the_query_of_a_location_stays() {
 }
 
 #[test]
-fn a_neighbours_blob_is_mounted_and_where_that_is_refused_sent() {
+fn s6_2_a_neighbours_blob_is_mounted_and_where_that_is_refused_sent() {
     for mounts in [true, false] {
         let (fake, client) = (FakeRegistry::start(Habits { mounts, ..Habits::default() }), client());
         let image = small_image();
@@ -51,7 +51,7 @@ fn a_neighbours_blob_is_mounted_and_where_that_is_refused_sent() {
 }
 
 #[test]
-fn a_broken_upload_goes_on_where_it_broke() {
+fn s6_2_a_broken_upload_goes_on_where_it_broke_also_where_patch_is_answered_with_201_and_an_old_range() {
     for stale_range in [false, true] {
         let (fake, client) = (FakeRegistry::start(Habits { stale_range, ..Habits::default() }), client());
         let image = image(&[content(b'x', 300_000)]);
@@ -67,7 +67,7 @@ fn a_broken_upload_goes_on_where_it_broke() {
 }
 
 #[test]
-fn a_forgotten_upload_begins_again() {
+fn s6_2_a_forgotten_upload_begins_again() {
     let (fake, client) = (FakeRegistry::start(Habits::default()), client());
     let image = image(&[content(b'x', 300_000)]);
     fake.fault(Kind::Finish, 1, Fault::HangUp(100_000));
@@ -77,7 +77,7 @@ fn a_forgotten_upload_begins_again() {
 }
 
 #[test]
-fn pieces_are_small_where_large_ones_are_refused() {
+fn s6_2_pieces_are_small_where_large_ones_are_refused() {
     let piece = Some(4 << 20);
     let (fake, client) = (FakeRegistry::start(Habits { largest_piece: piece, ..Habits::default() }), client());
     let image = image(&[content(b'x', 9 << 20)]);
@@ -106,7 +106,7 @@ fn what_may_pass_is_tried_again_and_what_may_not_is_told_with_the_registrys_word
 }
 
 #[test]
-fn a_registry_that_changes_what_it_takes_is_told() {
+fn s6_2_the_own_digest_is_compared_with_what_the_registry_calls_a_manifest() {
     let (fake, client) = (FakeRegistry::start(Habits::default()), client());
     let other = Digest::of(b"other").to_string();
     fake.fault(Kind::PutManifest, 1, Fault::Header("Docker-Content-Digest", other.clone()));
@@ -114,25 +114,105 @@ fn a_registry_that_changes_what_it_takes_is_told() {
     assert!(matches!(&error, RegistryError::Wrong { why, .. } if why.contains(&other)), "{error}");
 }
 
-/// R12: a push that is cut anywhere leaves no name without its blobs, and the next one completes it.
 #[test]
-fn r12_pushes_that_are_cut_leave_nothing_torn() {
-    let image = small_image();
-    for at in 0..40 {
-        let (fake, client) = (FakeRegistry::start(Habits::default()), client());
-        let to = remote(&client, &NoCredentials, &repository(&fake, "a"));
-        let kinds = [Kind::HasBlob, Kind::Begin, Kind::Finish, Kind::PutManifest];
-        let kind = kinds[at % kinds.len()];
-        let fault = match at % 3 {
-            0 => Fault::Answer(Answer::status(403)),
-            1 => Fault::Answer(Answer::status(500).cut(0)),
-            _ => Fault::HangUp(7 * at as u64),
-        };
-        fake.fault(kind, 99, fault);
-        let first = image.push_with(&to, &PushOptions { jobs: 1 + at % 3, ..PushOptions::default() });
-        assert_eq!(fake.torn(), vec![], "{at}: {first:?}");
-        fake.heal();
-        image.push(&to).unwrap();
+fn s6_2_pieces_are_as_large_as_the_registry_wants_them() {
+    let smallest_piece = Some(6 << 20);
+    let habits = Habits { smallest_piece, largest_piece: Some(8 << 20), ..Habits::default() };
+    let (fake, client) = (FakeRegistry::start(habits), client());
+    let image = image(&[content(b'x', 13 << 20)]);
+    image.push(&remote(&client, &NoCredentials, &repository(&fake, "a"))).unwrap();
+    assert_whole(&fake, "a", &image);
+    assert_eq!(lengths(&fake, "PATCH"), [6 << 20, 6 << 20, 1 << 20]);
+    let nonsense = ["-1", "x", "99999999999999999999999"];
+    for least in nonsense {
+        let fake = FakeRegistry::start(Habits { largest_piece: Some(4 << 20), ..Habits::default() });
+        fake.fault(Kind::Begin, 9, Fault::Header("OCI-Chunk-Min-Length", least.to_owned()));
+        image.push(&remote(&client, &NoCredentials, &repository(&fake, "a"))).unwrap();
         assert_whole(&fake, "a", &image);
     }
+}
+
+/// Aliyun says how much of a piece has arrived, not how much of all (regclient#627).
+#[test]
+fn s6_2_ranges_that_are_relative_to_a_piece_mislead_nobody() {
+    let habits = Habits { relative_range: true, largest_piece: Some(4 << 20), ..Habits::default() };
+    let (fake, client) = (FakeRegistry::start(habits), client());
+    let image = image(&[content(b'x', 9 << 20)]);
+    image.push(&remote(&client, &NoCredentials, &repository(&fake, "a"))).unwrap();
+    assert_whole(&fake, "a", &image);
+}
+
+#[test]
+fn s6_2_an_upload_ends_with_201_or_204() {
+    for no_content in [true, false] {
+        let (fake, client) = (FakeRegistry::start(Habits { no_content, ..Habits::default() }), client());
+        let image = small_image();
+        image.push(&remote(&client, &NoCredentials, &repository(&fake, "a"))).unwrap();
+        assert_whole(&fake, "a", &image);
+    }
+    let (fake, client) = (FakeRegistry::start(Habits::default()), client());
+    fake.fault(Kind::Finish, 9, Fault::Answer(Answer::status(202)));
+    let error = small_image().push(&remote(&client, &NoCredentials, &repository(&fake, "a"))).unwrap_err();
+    assert!(error.to_string().ends_with("127.0.0.1 answered 202"), "{error}");
+}
+
+/// Harbor says 401 of a repository that is not there, others 404, 405 or 400; Artifactory never mounts.
+#[test]
+fn s6_2_every_refusal_of_a_mount_means_to_send_it() {
+    for status in [400, 401, 403, 404, 405, 500] {
+        let (fake, client) =
+            (FakeRegistry::start(Habits { refuses_mounts: Some(status), ..Habits::default() }), client());
+        let image = small_image();
+        let neighbours = [(image.layers[1].digest, vec![repository(&fake, "nobodys")])].into();
+        let to = remote(&client, &NoCredentials, &repository(&fake, "a"));
+        let pushed = image.push_with(&to, &PushOptions { jobs: 1, neighbours }).unwrap();
+        assert_eq!((pushed.mounted.0, pushed.sent.0), (0, 3), "{status}");
+        assert_whole(&fake, "a", &image);
+    }
+}
+
+#[test]
+fn s6_2_after_4xx_and_5xx_an_upload_goes_on_where_the_registry_is() {
+    for status in [404, 408, 416, 429, 500, 502, 503, 504] {
+        let (fake, client) =
+            (FakeRegistry::start(Habits { largest_piece: Some(4 << 20), ..Habits::default() }), client());
+        let image = image(&[content(b'x', 9 << 20)]);
+        // Taken, and answered as if it were not.
+        fake.fault(Kind::Piece, 1, Fault::Status(status));
+        image.push(&remote(&client, &NoCredentials, &repository(&fake, "a"))).unwrap();
+        assert_whole(&fake, "a", &image);
+        assert_eq!(lengths(&fake, "PATCH"), [4 << 20, 4 << 20, 1 << 20], "{status}: no byte twice");
+    }
+}
+
+#[test]
+fn s6_2_config_and_layers_then_manifests_then_the_index_then_the_tag() {
+    let (fake, client) = (FakeRegistry::start(Habits::default()), client());
+    let to = remote(&client, &NoCredentials, &repository(&fake, "a"));
+    let (image, index) = super::with_index(small_image());
+    super::push(
+        &to,
+        &index.root,
+        &[super::tag("1")],
+        &index.blobs,
+        &PushOptions { jobs: 3, ..Default::default() },
+        &super::Silent,
+    )
+    .unwrap();
+    let asked = fake.server().asked();
+    let puts: Vec<&str> =
+        asked.iter().filter(|asked| asked.method == "PUT").map(|asked| asked.path.split('?').next().unwrap()).collect();
+    assert!(puts[..3].iter().all(|path| path.contains("/blobs/uploads/")), "{puts:?}");
+    assert_eq!(puts[3..], [format!("/v2/a/manifests/{}", image.root.digest), "/v2/a/manifests/1".to_owned()]);
+    assert_eq!(fake.tag("a", "1"), Some(index.root.digest));
+}
+
+#[test]
+fn s6_2_a_blob_that_arrives_as_another_is_no_success() {
+    let (fake, client) = (FakeRegistry::start(Habits::default()), client());
+    let other = Digest::of(b"other").to_string();
+    fake.fault(Kind::Finish, 9, Fault::Header("Docker-Content-Digest", other.clone()));
+    let error = small_image().push(&remote(&client, &NoCredentials, &repository(&fake, "a"))).unwrap_err();
+    assert!(matches!(&error, RegistryError::Wrong { why, .. } if why.contains(&other)), "{error}");
+    assert_eq!(fake.count(Kind::PutManifest), 0);
 }

@@ -10,97 +10,11 @@ use base64::Engine as _;
 use corten_oci::Digest;
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Asked, Server};
+use crate::http::{Answer, Asked, Server, Trouble};
 
-/// What a request is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// HEAD of a blob.
-    HasBlob,
-    /// GET of a blob.
-    Blob,
-    /// POST of an upload, without a mount.
-    Begin,
-    /// POST of an upload, with one.
-    Mount,
-    /// PATCH of an upload.
-    Piece,
-    /// PUT of an upload.
-    Finish,
-    /// GET of an upload.
-    Progress,
-    /// HEAD of a manifest.
-    HasManifest,
-    /// GET of a manifest.
-    Manifest,
-    /// PUT of a manifest.
-    PutManifest,
-    /// GET of the tags.
-    Tags,
-    /// GET of referrers.
-    Referrers,
-    /// GET or POST of a token.
-    Token,
-}
+mod habits;
 
-/// How a request goes wrong.
-#[derive(Debug, Clone)]
-pub enum Fault {
-    /// This answer instead.
-    Answer(Answer),
-    /// The connection breaks after so many bytes of the answer's body.
-    Cut(usize),
-    /// The connection breaks after so many bytes of the request's body, which are kept.
-    HangUp(u64),
-    /// One byte of the answer's body is another.
-    Flip,
-    /// The right answer with this header set anew.
-    Header(&'static str, String),
-    /// The upload is forgotten, then 404.
-    Forget,
-}
-
-/// Who may come in.
-#[derive(Debug, Clone, Default)]
-pub enum Lock {
-    /// Everybody.
-    #[default]
-    Open,
-    /// With this user and password.
-    Basic(&'static str, &'static str),
-    /// With a token from this realm, which is given for this user and password, or this identity token.
-    Bearer {
-        /// The address; the registry's own `/token` where it is empty.
-        realm: String,
-        /// User and password.
-        user: (&'static str, &'static str),
-        /// Identity token.
-        identity: &'static str,
-        /// After so many uses a token is no longer taken.
-        lasts: usize,
-    },
-}
-
-/// How it differs from others.
-#[derive(Debug, Clone, Default)]
-pub struct Habits {
-    /// Who may come in.
-    pub lock: Lock,
-    /// Lists referrers itself.
-    pub referrers: bool,
-    /// Mounts.
-    pub mounts: bool,
-    /// Locations are whole addresses.
-    pub absolute: bool,
-    /// Answers PATCH with 201 and an old range (ECR).
-    pub stale_range: bool,
-    /// The largest PATCH, and no larger PUT.
-    pub largest_piece: Option<usize>,
-    /// Does not say digests.
-    pub silent: bool,
-    /// Tags of a page.
-    pub page: Option<usize>,
-}
+pub use habits::{Fault, Habits, Kind, Lock, known};
 
 #[derive(Default)]
 struct State {
@@ -108,10 +22,15 @@ struct State {
     manifests: BTreeMap<(String, Digest), (String, Vec<u8>)>,
     tags: BTreeMap<(String, String), Digest>,
     uploads: BTreeMap<u64, Vec<u8>>,
+    /// Those whose last piece was smaller than any but the last may be.
+    short: std::collections::BTreeSet<u64>,
     next: u64,
     tokens: BTreeMap<String, (String, usize)>,
     faults: Vec<(Kind, usize, Fault)>,
     breaches: Vec<String>,
+    /// Requests, and bytes of their bodies, until it dies.
+    lives: Option<(usize, u64)>,
+    lost_tags: usize,
 }
 
 /// A registry that lives as long as the value.
@@ -123,9 +42,24 @@ pub struct FakeRegistry {
 impl FakeRegistry {
     /// On a free port of 127.0.0.1.
     pub fn start(habits: Habits) -> Self {
+        Self::start_at("127.0.0.1", None, habits)
+    }
+
+    /// With TLS, on a free port of localhost.
+    pub fn start_tls(habits: Habits) -> Self {
+        Self::start_at("127.0.0.1", Some(Arc::new(crate::tls::server())), habits)
+    }
+
+    /// With TLS, for those who show a certificate of the same authority.
+    pub fn start_tls_for_known_clients(habits: Habits) -> Self {
+        Self::start_at("127.0.0.1", Some(Arc::new(crate::tls::server_for_known_clients())), habits)
+    }
+
+    /// On a free port of an address.
+    pub fn start_at(host: &str, tls: Option<Arc<rustls::ServerConfig>>, habits: Habits) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let own = Arc::clone(&state);
-        let server = Server::start(move |asked| own.lock().unwrap().answer(asked, &habits));
+        let server = Server::start_at(host, tls, move |asked| own.lock().unwrap().answer(asked, &habits));
         let faults = Arc::clone(&state);
         server.hang_up(move |asked| faults.lock().unwrap().hang_up(asked));
         Self { server, state }
@@ -146,9 +80,21 @@ impl FakeRegistry {
         self.state.lock().unwrap().faults.push((kind, times, fault));
     }
 
+    /// After so many requests, and so many bytes of their bodies, it answers nothing more.
+    pub fn dies_after(&self, requests: usize, bytes: u64) {
+        self.state.lock().unwrap().lives = Some((requests, bytes));
+    }
+
+    /// So many times somebody else writes a tag right after us: ours is lost.
+    pub fn lose_tags(&self, times: usize) {
+        self.state.lock().unwrap().lost_tags = times;
+    }
+
     /// No more of that.
     pub fn heal(&self) {
-        self.state.lock().unwrap().faults.clear();
+        let mut state = self.state.lock().unwrap();
+        state.faults.clear();
+        state.lives = None;
     }
 
     /// What clients did that they must not.
@@ -161,6 +107,11 @@ impl FakeRegistry {
         let digest = Digest::of(bytes);
         self.state.lock().unwrap().blobs.insert((repository.to_owned(), digest), bytes.to_vec());
         digest
+    }
+
+    /// What a manifest is, and its bytes.
+    pub fn manifest(&self, repository: &str, digest: &Digest) -> Option<(String, Vec<u8>)> {
+        self.state.lock().unwrap().manifests.get(&(repository.to_owned(), *digest)).cloned()
     }
 
     /// Puts a manifest there, whatever it says.
@@ -243,16 +194,28 @@ fn refusal(status: u16, code: &str) -> Answer {
 impl State {
     fn take_fault(&mut self, kind: Kind, hangs_up: bool) -> Option<Fault> {
         let at = self.faults.iter().position(|(known, times, fault)| {
-            *known == kind && *times > 0 && matches!(fault, Fault::HangUp(_)) == hangs_up
+            *known == kind && *times > 0 && matches!(fault, Fault::HangUp(_) | Fault::Gone) == hangs_up
         })?;
         self.faults[at].1 -= 1;
         Some(self.faults[at].2.clone())
     }
 
     fn hang_up(&mut self, asked: &Asked) -> Option<u64> {
+        if let Some((requests, bytes)) = &mut self.lives {
+            if *requests == 0 {
+                return Some(0);
+            }
+            *requests -= 1;
+            let length = asked.header("content-length").map_or(0, |length| length.parse().unwrap());
+            if length > *bytes {
+                *requests = 0;
+                return Some(*bytes);
+            }
+            *bytes -= length;
+        }
         match self.take_fault(kind_of(asked)?.0, true)? {
             Fault::HangUp(bytes) => Some(bytes),
-            _ => None,
+            _ => Some(0),
         }
     }
 
@@ -261,6 +224,10 @@ impl State {
         let fault = self.take_fault(kind, false);
         if let Some(Fault::Answer(answer)) = fault {
             return answer;
+        }
+        // Of what breaks off, only the bytes of an upload are kept.
+        if asked.broken && !matches!(kind, Kind::Piece | Kind::Finish) {
+            return Answer::status(500);
         }
         if kind != Kind::Token
             && let Some(refused) = self.refuse(asked, habits, kind, &repository)
@@ -271,8 +238,15 @@ impl State {
             self.uploads.clear();
             return refusal(404, "BLOB_UPLOAD_UNKNOWN");
         }
+        if let Some(Fault::Lost) = fault {
+            return Answer::status(201);
+        }
         let mut answer = self.right(asked, habits, kind, &repository, &name);
         match fault {
+            Some(Fault::Status(status)) => answer.status = status,
+            Some(Fault::Body(body)) => answer.body = body,
+            Some(Fault::Unanswered) => answer.trouble = Some(Trouble::Gone),
+            Some(Fault::Trouble(trouble)) => answer.trouble = Some(trouble),
             Some(Fault::Cut(bytes)) => answer.cut = Some(bytes),
             Some(Fault::Flip) => {
                 if let Some(byte) = answer.body.last_mut() {
@@ -316,11 +290,15 @@ impl State {
                     _ => "pull",
                 };
                 let token = sent.and_then(|sent| sent.strip_prefix("Bearer ")).unwrap_or_default();
+                let source = parameter(asked, "from").filter(|_| kind == Kind::Mount);
                 let may = self.tokens.get_mut(token).is_some_and(|(scopes, used)| {
                     *used += 1;
-                    let mine =
-                        scopes.split(' ').filter_map(|scope| scope.strip_prefix(&format!("repository:{repository}:")));
-                    *used <= *lasts && mine.flat_map(|may| may.split(',')).any(|may| may == wanted)
+                    let allows = |repository: &str, wanted: &str| {
+                        let beginning = format!("repository:{repository}:");
+                        let mine = scopes.split(' ').filter_map(|scope| scope.strip_prefix(&beginning));
+                        repository.is_empty() || mine.flat_map(|may| may.split(',')).any(|may| may == wanted)
+                    };
+                    *used <= *lasts && allows(repository, wanted) && source.is_none_or(|source| allows(source, "pull"))
                 });
                 let host = asked.header("host").unwrap_or_default();
                 let realm = if realm.is_empty() { format!("http://{host}/token") } else { realm.clone() };
@@ -346,10 +324,10 @@ impl State {
             Kind::Mount => self.mount(asked, habits, repository),
             Kind::Piece | Kind::Finish | Kind::Progress => self.upload(asked, habits, kind, repository, name),
             Kind::HasManifest | Kind::Manifest => self.manifest(habits, repository, name),
-            Kind::PutManifest => self.put_manifest(asked, repository, name),
+            Kind::PutManifest => self.put_manifest(asked, habits, repository, name),
             Kind::Tags => self.list(asked, habits, repository),
-            Kind::Referrers if habits.referrers => self.referrers(repository, name),
-            Kind::Referrers => refusal(404, "NOT_FOUND"),
+            Kind::Referrers if habits.referrers => self.referrers(asked, habits, repository, name),
+            Kind::Referrers => habits.unlisted.clone().unwrap_or_else(|| refusal(404, "NOT_FOUND")),
             Kind::Token => self.token(asked, habits),
         }
     }
@@ -365,10 +343,17 @@ impl State {
     fn begin(&mut self, asked: &Asked, habits: &Habits, repository: &str) -> Answer {
         self.next += 1;
         self.uploads.insert(self.next, Vec::new());
-        Answer::status(202).header("Location", &self.location(asked, habits, repository, self.next))
+        let answer = Answer::status(202).header("Location", &self.location(asked, habits, repository, self.next));
+        match habits.smallest_piece {
+            Some(smallest) => answer.header("OCI-Chunk-Min-Length", &smallest.to_string()),
+            None => answer,
+        }
     }
 
     fn mount(&mut self, asked: &Asked, habits: &Habits, repository: &str) -> Answer {
+        if let Some(status) = habits.refuses_mounts {
+            return refusal(status, "UNSUPPORTED");
+        }
         let digest: Option<Digest> = parameter(asked, "mount").and_then(|digest| digest.parse().ok());
         let from = parameter(asked, "from").unwrap_or_default().to_owned();
         let found = digest.and_then(|digest| Some((digest, self.blobs.get(&(from, digest))?.clone())));
@@ -393,6 +378,14 @@ impl State {
         if habits.largest_piece.is_some_and(|largest| asked.body.len() > largest) {
             return refusal(if kind == Kind::Piece { 416 } else { 413 }, "SIZE_INVALID");
         }
+        if kind == Kind::Piece {
+            if self.short.contains(&number) {
+                self.breaches.push("a small piece that is not the last".to_owned());
+            }
+            if !asked.broken && habits.smallest_piece.is_some_and(|smallest| asked.body.len() < smallest) {
+                self.short.insert(number);
+            }
+        }
         let range = |held: &[u8]| format!("0-{}", held.len().saturating_sub(1));
         let begins = asked.header("content-range").map(|range| range.split('-').next().map(str::parse::<usize>));
         match kind {
@@ -404,6 +397,10 @@ impl State {
                 let before = range(held);
                 held.extend(&asked.body);
                 Answer::status(201).header("Location", &location).header("Range", &before)
+            }
+            Kind::Piece if habits.relative_range => {
+                held.extend(&asked.body);
+                Answer::status(202).header("Location", &location).header("Range", &range(&asked.body))
             }
             Kind::Piece => {
                 held.extend(&asked.body);
@@ -422,7 +419,8 @@ impl State {
                 match digest.filter(|digest| *digest == Digest::of(&bytes)) {
                     Some(digest) => {
                         self.blobs.insert((repository.to_owned(), digest), bytes);
-                        Answer::status(201).header("Docker-Content-Digest", &digest.to_string())
+                        let status = if habits.no_content { 204 } else { 201 };
+                        Answer::status(status).header("Docker-Content-Digest", &digest.to_string())
                     }
                     None => refusal(400, "DIGEST_INVALID"),
                 }
@@ -453,10 +451,7 @@ impl State {
         no_blob.or(no_manifest).map(|digest| digest.to_string())
     }
 
-    fn put_manifest(&mut self, asked: &Asked, repository: &str, name: &str) -> Answer {
-        if asked.broken {
-            return Answer::status(500);
-        }
+    fn put_manifest(&mut self, asked: &Asked, habits: &Habits, repository: &str, name: &str) -> Answer {
         let digest = Digest::of(&asked.body);
         if name.starts_with("sha256:") && name != digest.to_string() {
             return refusal(400, "DIGEST_INVALID");
@@ -470,10 +465,13 @@ impl State {
         }
         let media_type = asked.header("content-type").unwrap_or_default().to_owned();
         self.manifests.insert((repository.to_owned(), digest), (media_type, asked.body.clone()));
-        if name.parse::<Digest>().is_err() {
+        if name.parse::<Digest>().is_err() && self.lost_tags > 0 {
+            self.lost_tags -= 1;
+        } else if name.parse::<Digest>().is_err() {
             self.tags.insert((repository.to_owned(), name.to_owned()), digest);
         }
-        Answer::status(201).header("Docker-Content-Digest", &digest.to_string())
+        let answer = Answer::status(201).header("Docker-Content-Digest", &digest.to_string());
+        if habits.pretends_subjects { answer.header("OCI-Subject", &digest.to_string()) } else { answer }
     }
 
     fn list(&self, asked: &Asked, habits: &Habits, repository: &str) -> Answer {
@@ -492,7 +490,7 @@ impl State {
         }
     }
 
-    fn referrers(&self, repository: &str, subject: &str) -> Answer {
+    fn referrers(&self, asked: &Asked, habits: &Habits, repository: &str, subject: &str) -> Answer {
         let of = |(digest, (media_type, bytes)): (&Digest, &(String, Vec<u8>))| {
             let document: Value = serde_json::from_slice(bytes).ok()?;
             let kind = document["artifactType"].as_str().or(document["config"]["mediaType"].as_str())?;
@@ -502,9 +500,21 @@ impl State {
         };
         let mine = self.manifests.iter().filter(|((known, _), _)| known == repository);
         let found: Vec<Value> = mine.filter_map(|((_, digest), manifest)| of((digest, manifest))).collect();
-        let index =
-            json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": found});
-        Answer::ok(index.to_string()).header("Content-Type", "application/vnd.oci.image.index.v1+json")
+        let from = parameter(asked, "from").map_or(0, |from| from.parse().unwrap()).min(found.len());
+        let page = habits.page.unwrap_or(usize::MAX).min(found.len() - from);
+        let index = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": found[from..from + page],
+        });
+        let answer = Answer::ok(index.to_string()).header("Content-Type", "application/vnd.oci.image.index.v1+json");
+        match from + page < found.len() {
+            true => {
+                let next = format!("</v2/{repository}/referrers/{subject}?from={}>; rel=\"next\"", from + page);
+                answer.header("Link", &next)
+            }
+            false => answer,
+        }
     }
 
     fn token(&mut self, asked: &Asked, habits: &Habits) -> Answer {
@@ -524,6 +534,10 @@ impl State {
         let scopes = match of_form("scope") {
             Some(scope) => scope.replace("%20", " "),
             None => scopes.join(" "),
+        };
+        let scopes = match habits.first_scope {
+            true => scopes.split(' ').next().unwrap_or_default().to_owned(),
+            false => scopes,
         };
         self.next += 1;
         let token = format!("token-{}", self.next);

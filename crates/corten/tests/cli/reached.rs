@@ -1,0 +1,173 @@
+//! How registries are reached: proxies, certificates, mirrors. The registry has a public name that a proxy of the tests
+//! knows, and a certificate by an authority of the tests.
+
+use std::fs;
+use std::path::PathBuf;
+
+use corten_oci::Digest;
+use corten_testkit::command::{Corten, Ran};
+use corten_testkit::proxy::Proxy;
+use corten_testkit::registry::{FakeRegistry, Habits, Lock};
+use corten_testkit::tls;
+use serde_json::json;
+
+use crate::service::corten;
+
+const KIND: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// An image of one layer at the registry.
+pub fn add_image(registry: &FakeRegistry, repository: &str, tag: &str) -> Digest {
+    let config = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
+    let blob = |bytes: &[u8], kind: &str| {
+        let digest = registry.add_blob(repository, bytes).to_string();
+        json!({"mediaType": format!("application/vnd.oci.image.{kind}"), "digest": digest, "size": bytes.len()})
+    };
+    let layer = blob(&b"no layer, but nobody looks".repeat(1000), "layer.v1.tar");
+    let config = blob(config, "config.v1+json");
+    let manifest = json!({"schemaVersion": 2, "mediaType": KIND, "config": config, "layers": [layer]}).to_string();
+    registry.add_manifest(repository, tag, KIND, manifest.as_bytes())
+}
+
+fn secure(habits: Habits) -> FakeRegistry {
+    let registry = FakeRegistry::start_tls(habits);
+    add_image(&registry, "team/a", "1");
+    registry
+}
+
+/// The program, by way of the proxy.
+fn by(proxy: &str) -> Corten {
+    corten().env("HTTPS_PROXY", proxy)
+}
+
+fn authority(corten: &Corten) -> PathBuf {
+    let file = corten.home().join("authority.pem");
+    fs::write(&file, tls::AUTHORITY).unwrap();
+    file
+}
+
+fn run(corten: &Corten, line: &str) -> Ran {
+    corten.run(corten.home(), line.split(' '))
+}
+
+#[track_caller]
+fn says(ran: &Ran, status: i32, expected: &str) {
+    assert_eq!((ran.status, ran.stderr.trim()), (status, expected));
+}
+
+#[test]
+fn a_registry_is_pulled_from_and_pushed_to_by_way_of_a_proxy_that_wants_a_login() {
+    let registry = secure(Habits { lock: Lock::Basic("me", "pass"), ..Habits::default() });
+    let proxy = Proxy::start(&[("registry.test", &registry.place())], Some(("somebody", "p@ss")));
+    let corten = by(&proxy.url_with("somebody", "p%40ss"));
+    let authority = authority(&corten).display().to_string();
+    let config = json!({"auths": {"registry.test": {"auth": "bWU6cGFzcw=="}}}).to_string();
+    fs::create_dir(corten.home().join(".docker")).unwrap();
+    fs::write(corten.home().join(".docker/config.json"), config).unwrap();
+    run(&corten, &format!("pull registry.test/team/a:1 --ca-file {authority}")).expect(0);
+    run(&corten, &format!("push registry.test/team/a:1 registry.test/team/b:2 --ca-file {authority}")).expect(0);
+    assert_eq!(registry.tag("team/b", "2"), registry.tag("team/a", "1"));
+    assert_eq!((registry.torn(), registry.breaches()), (vec![], vec![]));
+    let asked = proxy.asked();
+    assert!(asked.iter().all(|asked| asked == "registry.test:443") && !asked.is_empty(), "{asked:?}");
+    let sent = registry.server().asked();
+    assert!(sent.iter().all(|asked| asked.header("proxy-authorization").is_none()));
+
+    for proxy in [proxy.url(), proxy.url_with("somebody", "wrong")] {
+        let corten = by(&proxy);
+        let ran = run(&corten, &format!("resolve registry.test/team/a:1 --ca-file {authority}"));
+        says(
+            &ran,
+            3,
+            "error: asking for registry.test/team/a:1: fetching https://registry.test/v2/team/a/manifests/1: the proxy does not connect to registry.test:443: it wants a user and a password (407)
+hint: give them in the proxy's address: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT",
+        );
+        assert!(!ran.stderr.contains("wrong"));
+    }
+}
+
+#[test]
+fn what_is_on_this_machine_or_in_no_proxy_is_reached_directly() {
+    let registry = FakeRegistry::start(Habits::default());
+    let digest = add_image(&registry, "a", "1");
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let corten = by(&format!("http://{gone}")).env("http_proxy", &format!("http://{gone}"));
+    let ran = run(&corten, &format!("resolve {}/a:1", registry.place())).expect(0);
+    assert_eq!(ran.stdout.trim(), digest.to_string());
+    let corten = by(&format!("http://{gone}")).env("NO_PROXY", "other.test, .test");
+    let ran = run(&corten, "resolve registry.test/a:1");
+    let text = "fetching https://registry.test/v2/a/manifests/1: no address found for host registry.test";
+    assert!(ran.status == 3 && ran.stderr.contains(text), "{}", ran.stderr);
+}
+
+#[test]
+fn an_authority_of_ones_own_is_trusted_once_it_is_named() {
+    let registry = secure(Habits::default());
+    let proxy = Proxy::start(&[("registry.test", &registry.place())], None);
+    let fresh = || by(&proxy.url());
+    let corten = fresh();
+    says(
+        &run(&corten, "pull registry.test/team/a:1"),
+        3,
+        "error: pulling registry.test/team/a:1: fetching https://registry.test/v2/team/a/manifests/1: TLS with registry.test:443 failed: invalid peer certificate: UnknownIssuer
+hint: is its certificate of an authority of your own? pass that one (PEM): --ca-file FILE, or CORTEN_CA_FILE",
+    );
+    let authority = authority(&corten).display().to_string();
+    run(&corten, &format!("--ca-file {authority} pull registry.test/team/a:1")).expect(0);
+    run(&fresh().env("CORTEN_CA_FILE", &authority), "pull registry.test/team/a:1").expect(0);
+    run(&fresh().env("SSL_CERT_FILE", &authority), "pull registry.test/team/a:1").expect(0);
+    // As docker and podman have it, for this registry alone.
+    for below in ["containers", "docker"] {
+        let corten = fresh();
+        let folder = corten.home().join(format!(".config/{below}/certs.d/registry.test"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("ca.crt"), tls::AUTHORITY).unwrap();
+        run(&corten, "pull registry.test/team/a:1").expect(0);
+    }
+    let corten = fresh();
+    let folder = corten.home().join(".config/containers/certs.d/other.test");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("ca.crt"), tls::AUTHORITY).unwrap();
+    assert!(run(&corten, "pull registry.test/team/a:1").expect(3).stderr.contains("UnknownIssuer"));
+}
+
+#[test]
+fn a_registry_that_wants_to_see_a_certificate_is_shown_one() {
+    let registry = FakeRegistry::start_tls_for_known_clients(Habits::default());
+    add_image(&registry, "team/a", "1");
+    let proxy = Proxy::start(&[("registry.test", &registry.place())], None);
+    let corten = by(&proxy.url());
+    let folder = corten.home().join(".config/containers/certs.d/registry.test");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("ca.crt"), tls::AUTHORITY).unwrap();
+    let ran = run(&corten, "pull registry.test/team/a:1").expect(3);
+    assert!(ran.stderr.contains("TLS with registry.test:443 failed: received fatal alert"), "{}", ran.stderr);
+    fs::write(folder.join("client.cert"), tls::CLIENT).unwrap();
+    let ran = run(&corten, "pull registry.test/team/a:1").expect(3);
+    assert!(ran.stderr.contains("registry.test/client.key: No such file or directory"), "{}", ran.stderr);
+    fs::write(folder.join("client.key"), tls::CLIENT_KEY).unwrap();
+    run(&corten, "pull registry.test/team/a:1").expect(0);
+    fs::write(folder.join("more.crt"), "nothing").unwrap();
+    let ran = run(&corten, "pull registry.test/team/a:1").expect(3);
+    assert!(ran.stderr.contains("registry.test/more.crt: there is no certificate (PEM) in it"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_file_that_holds_no_certificate_is_told() {
+    let corten = corten();
+    let file = corten.home().join("ca.der");
+    fs::write(&file, [0x30, 0x82]).unwrap();
+    says(
+        &run(&corten, &format!("images --ca-file {}", file.display())),
+        2,
+        &format!(
+            "error: reading the certificate authorities in {}: there is no certificate in it
+hint: it begins with -----BEGIN CERTIFICATE-----; of DER it is made by `openssl x509 -inform der`",
+            file.display()
+        ),
+    );
+    says(
+        &run(&corten, "images --ca-file /nowhere.pem"),
+        2,
+        "error: reading the certificate authorities in /nowhere.pem: No such file or directory (os error 2)",
+    );
+}

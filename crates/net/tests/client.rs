@@ -181,7 +181,7 @@ fn a_certificate_is_trusted_only_when_its_authority_is() {
     assert!(plain.asked().is_empty());
     let error = failure(&client(), &server.url("/"));
     assert!(error.to_string().contains("TLS with localhost"), "{error}");
-    assert!(error.hints()[0].contains("certificate authority"), "{:?}", error.hints());
+    assert!(error.hints()[0].contains("--ca-file"), "{:?}", error.hints());
 }
 
 #[test]
@@ -206,10 +206,17 @@ fn errors_say_what_cannot_be_reached_and_what_to_try() {
 fn a_proxy_is_used_but_for_the_hosts_that_are_reached_directly() {
     let server = Server::start(|_| Answer::ok("direct"));
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let proxied =
-        |no_proxy: Vec<String>| Settings { proxy: Some(format!("http://{gone}")), no_proxy, retries: 0, ..settings() };
+    let proxied = |no_proxy: Vec<String>| Settings {
+        plain_proxy: Some(format!("http://{gone}")),
+        no_proxy,
+        retries: 0,
+        ..settings()
+    };
     let direct = Client::new(proxied(vec!["127.0.0.0/8".to_owned()]));
     assert_eq!(direct.bytes(&Request::get(&server.url("/")), 100).unwrap(), b"direct");
     failure(&Client::new(proxied(Vec::new())), &server.url("/"));
-    assert_eq!(server.count("/"), 1);
+    // A proxy is for its scheme.
+    let other = Settings { plain_proxy: None, proxy: Some(format!("http://{gone}")), ..proxied(Vec::new()) };
+    assert_eq!(Client::new(other).bytes(&Request::get(&server.url("/")), 100).unwrap(), b"direct");
+    assert_eq!(server.count("/"), 2);
 }

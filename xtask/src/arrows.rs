@@ -63,17 +63,18 @@ const IMPURE: [&str; 7] =
     ["std::fs", "std::net", "std::env", "std::process", "std::thread", "SystemTime::now", "Instant::now"];
 
 /// Heavy crates of others, and the only ones of ours that carry them.
-const CARRIERS: [(&str, &[&str]); 11] = [
+const CARRIERS: [(&str, &[&str]); 12] = [
     ("clap", &["corten"]),
     ("indicatif", &["corten"]),
     ("annotate-snippets", &["corten"]),
     ("ureq", &["net"]),
-    ("rustls", &["net"]),
+    ("rustls", &["net", "serve"]),
     ("pgp", &["install"]),
     ("liblzma", &["layer"]),
     ("zstd", &["layer"]),
     ("libdeflater", &["layer"]),
     ("tokio", &["serve", "buildkit"]),
+    ("hyper", &["serve"]),
     ("rustix", &["store", "sandbox", "flow", "run"]),
 ];
 

@@ -1,5 +1,6 @@
 //! The command line as it is typed. What it means is decided in `commands`.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -96,6 +97,8 @@ pub enum Command {
     Login(Login),
     /// Forget user and password for a registry.
     Logout(Logout),
+    /// Be a registry: others pull from this store, and push to it.
+    Registry(Registry),
     /// Print the JSON Schema of the settings, for editors.
     Schema,
     /// Look after the store.
@@ -415,6 +418,64 @@ pub struct Tag {
     pub remote: bool,
     #[command(flatten)]
     pub registry: RegistryArguments,
+}
+
+/// `corten registry`.
+#[derive(Debug, Args)]
+pub struct Registry {
+    #[command(subcommand)]
+    pub command: RegistryCommand,
+}
+
+/// What can be done as a registry.
+#[derive(Debug, Subcommand)]
+pub enum RegistryCommand {
+    /// Serve the images of the store, and take others, until interrupted.
+    Serve(Serve),
+}
+
+/// `corten registry serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where to listen; port 0 means any that is free.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000")]
+    pub listen: SocketAddr,
+    /// Let in these users alone; a file that `htpasswd -B` made.
+    #[arg(long, value_name = "FILE")]
+    pub htpasswd: Option<PathBuf>,
+    /// Speak TLS with this certificate chain (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Refuse pushes and deletes.
+    #[arg(long)]
+    pub read_only: bool,
+    /// Listen where others can reach it, although it has no users or no TLS.
+    #[arg(long)]
+    pub insecure_listen: bool,
+    /// Refuse larger blobs than this: 20GB, 500MB, bytes [default: 256 GiB].
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub largest_blob: Option<u64>,
+    /// Print a line about each request on stderr.
+    #[arg(long)]
+    pub log_requests: bool,
+}
+
+/// A size in bytes, kB, MB, GB or TB.
+fn bytes(text: &str) -> Result<u64, &'static str> {
+    const WRONG: &str = "expected a size, as 20GB or 500MB";
+    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+    let unit: u64 = match text[digits.len()..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" => 1_000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "t" | "tb" => 1_000_000_000_000,
+        _ => return Err(WRONG),
+    };
+    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or(WRONG)
 }
 
 /// How registries are reached.

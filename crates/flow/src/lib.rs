@@ -41,6 +41,7 @@ mod remote;
 mod repository;
 mod requirements;
 mod sdists;
+pub mod serve;
 pub mod ship;
 mod stale;
 mod standalone;

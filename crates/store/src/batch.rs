@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use corten_oci::{Descriptor, DiffId, Digest, Digester, LayerIndex, Reference};
+use corten_oci::{Descriptor, DiffId, Digest, Digester, LayerIndex, Reference, Repository};
 
 use crate::disk::{self, SYNCED_SINGLY};
 use crate::{Key, Store, StoreError, index_file, pointer};
@@ -33,12 +33,12 @@ struct Staged {
 }
 
 /// A file without its name yet. It is removed with this value.
-struct Temporary {
-    path: PathBuf,
-    place: PathBuf,
-    size: u64,
+pub(crate) struct Temporary {
+    pub(crate) path: PathBuf,
+    pub(crate) place: PathBuf,
+    pub(crate) size: u64,
     /// Kept open while there are few: errors of writing back are told to those who had the file open.
-    file: Option<File>,
+    pub(crate) file: Option<File>,
 }
 
 impl Drop for Temporary {
@@ -52,10 +52,13 @@ impl<'store> Batch<'store> {
         Self { store, staged: Mutex::default() }
     }
 
+    pub(crate) fn store(&self) -> &'store Store {
+        self.store
+    }
+
     /// Begins a blob. Many may be under way at once.
     pub fn blob(&self) -> Result<BlobWriter<'_>, StoreError> {
-        let (path, file) = self.temporary()?;
-        let temporary = Temporary { path, place: PathBuf::new(), size: 0, file: Some(file) };
+        let temporary = Temporary::new(self.store)?;
         Ok(BlobWriter { batch: self, temporary, digester: Digester::new(), pending: Vec::new(), failed: false })
     }
 
@@ -64,8 +67,8 @@ impl<'store> Batch<'store> {
         let digest = Digest::of(bytes);
         let place = self.store.blob_path(&digest);
         if !holds(&place, bytes) {
-            let (path, file) = self.temporary()?;
-            let mut temporary = Temporary { path, place, size: 0, file: Some(file) };
+            let mut temporary = Temporary::new(self.store)?;
+            temporary.place = place;
             temporary.append(bytes)?;
             self.stage_blob(temporary)?;
         }
@@ -93,6 +96,12 @@ impl<'store> Batch<'store> {
         self.lock().wanted.push(referrer.digest);
         let place = self.store.referrers_folder(subject).join(referrer.digest.hex());
         self.point(place, &pointer::encode_referrer(referrer))
+    }
+
+    /// Lets a repository keep a manifest (of the store or of this batch) by its digest, whatever its tags are.
+    pub fn hold(&self, repository: &Repository, digest: &Digest) -> Result<(), StoreError> {
+        self.lock().wanted.push(*digest);
+        self.point(self.store.held_path(repository, digest), &pointer::encode_image(digest))
     }
 
     /// Makes everything durable, blobs first, then pointers. A pointer to a blob that is neither in the store nor in
@@ -157,8 +166,8 @@ impl<'store> Batch<'store> {
         if holds(&place, bytes) && !self.lock().pointers.iter().any(|staged| staged.place == place) {
             return Ok(());
         }
-        let (path, file) = self.temporary()?;
-        let mut temporary = Temporary { path, place, size: 0, file: Some(file) };
+        let mut temporary = Temporary::new(self.store)?;
+        temporary.place = place;
         temporary.append(bytes)?;
         let mut staged = self.lock();
         if staged.blobs.len() + staged.pointers.len() >= SYNCED_SINGLY {
@@ -169,7 +178,7 @@ impl<'store> Batch<'store> {
         Ok(())
     }
 
-    fn stage_blob(&self, mut temporary: Temporary) -> Result<(), StoreError> {
+    pub(crate) fn stage_blob(&self, mut temporary: Temporary) -> Result<(), StoreError> {
         if let Some(file) = &temporary.file {
             disk::set_mode(file, 0o444).map_err(|error| StoreError::disk("writing", &temporary.path, 0, error))?;
         }
@@ -184,13 +193,6 @@ impl<'store> Batch<'store> {
         Ok(())
     }
 
-    fn temporary(&self) -> Result<(PathBuf, File), StoreError> {
-        let path = self.store.scratch_path()?;
-        let file = OpenOptions::new().write(true).create_new(true).open(&path);
-        let file = file.map_err(|error| StoreError::disk("writing", &path, 1, error))?;
-        Ok((path, file))
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, Staged> {
         self.staged.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -203,7 +205,14 @@ fn holds(path: &Path, bytes: &[u8]) -> bool {
 }
 
 impl Temporary {
-    fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn new(store: &Store) -> Result<Self, StoreError> {
+        let path = store.scratch_path()?;
+        let file = OpenOptions::new().write(true).create_new(true).open(&path);
+        let file = file.map_err(|error| StoreError::disk("writing", &path, 1, error))?;
+        Ok(Self { path, place: PathBuf::new(), size: 0, file: Some(file) })
+    }
+
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         let Some(file) = &mut self.file else { return Ok(()) };
         match file.write_all(bytes) {
             Ok(()) => self.size += bytes.len() as u64,

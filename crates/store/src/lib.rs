@@ -11,8 +11,10 @@ mod index_file;
 mod names;
 mod partial;
 mod pointer;
+mod repository;
 mod scratch;
 mod store;
+mod upload;
 mod verified;
 mod verify;
 
@@ -25,4 +27,5 @@ pub use error::{StoreError, hints};
 pub use partial::Partial;
 pub use scratch::ScratchFolder;
 pub use store::{Key, Store};
+pub use upload::Upload;
 pub use verify::Problem;

@@ -13,11 +13,11 @@ use corten_oci::{DiffId, Digest, Reference, Repository, Tag};
 use crate::store::Key;
 use crate::{Store, StoreError};
 
-const TAGS: &str = "_tags";
+pub(crate) const TAGS: &str = "_tags";
 /// As docker: what a reference means that says neither tag nor digest.
 const DEFAULT_TAG: &str = "latest";
 /// Repositories are at most 255 bytes long, so they have at most so many components, with the host.
-const DEEPEST: usize = 130;
+pub(crate) const DEEPEST: usize = 130;
 
 impl Store {
     pub(crate) fn folder(&self, name: &str) -> PathBuf {

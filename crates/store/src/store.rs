@@ -5,6 +5,7 @@
 //! | `blobs/sha256/<hex>` | content, read-only | downloaded or made again |
 //! | `layers/<diffid>/index` | what lies in a layer | made again from the blob |
 //! | `images/<repository>/_tags/<tag>` | the digest of a manifest | the name is lost |
+//! | `images/<repository>/_manifests/<hex>` | a manifest that was pushed there, whatever its tags | it has to be pushed again |
 //! | `referrers/<subject>/<referrer>` | which artifacts are about a manifest | made again |
 //! | `cache/<key>` | a remembered result | made again |
 //! | `downloads/<hex>.partial` | a download under way | begun again |
@@ -107,7 +108,7 @@ impl Store {
         }
     }
 
-    fn reader(&self, file: File, size: u64, digest: &Digest) -> VerifiedReader {
+    pub(crate) fn reader(&self, file: File, size: u64, digest: &Digest) -> VerifiedReader {
         let trash = self.folder("trash").join(format!("{}-{}", digest.hex(), std::process::id()));
         VerifiedReader::new(file, self.blob_path(digest), size, *digest).setting_aside(trash)
     }
@@ -126,7 +127,7 @@ impl Store {
         }
     }
 
-    fn sized(&self, digest: &Digest) -> Result<(File, u64), StoreError> {
+    pub(crate) fn sized(&self, digest: &Digest) -> Result<(File, u64), StoreError> {
         let file = self.file(digest)?;
         let found =
             file.metadata().map_err(|error| StoreError::disk("looking at", &self.blob_path(digest), 0, error))?;
@@ -208,7 +209,7 @@ impl Store {
     }
 
     /// Describes a manifest, an index or any other document of the store by its own media type.
-    pub(crate) fn describe(&self, digest: &Digest, bytes: &[u8]) -> Result<Descriptor, StoreError> {
+    pub fn describe(&self, digest: &Digest, bytes: &[u8]) -> Result<Descriptor, StoreError> {
         #[derive(serde::Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Shape {

@@ -10,6 +10,8 @@
 //! | [`registry::FakeRegistry`] | a registry that knows the rules, logs who breaks them, and fails on demand |
 //! | [`proxy::Proxy`] | a proxy that leads public names to servers of the test |
 //! | [`tls::server`] | TLS by an authority that exists for tests alone |
+//! | [`client`] | a client that sends exactly these bytes |
+//! | [`conformance`] | what any registry must do, endpoint by endpoint |
 //! | [`command::Corten`] | the program itself, with an empty home |
 //! | [`bar::Bar`] | no fake: a figure that a test measures, short or whole |
 //!
@@ -23,7 +25,9 @@
 
 pub mod archive;
 pub mod bar;
+pub mod client;
 pub mod command;
+pub mod conformance;
 pub mod elf;
 pub mod http;
 pub mod index;

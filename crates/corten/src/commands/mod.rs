@@ -14,6 +14,7 @@ mod login;
 mod plan;
 mod pull;
 mod push;
+mod registry;
 mod resolve;
 mod sbom;
 mod ship;
@@ -67,6 +68,7 @@ pub fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Report> {
         Command::History(history) => history::run(history, format, &world),
         Command::Diff(diff) => diff::run(diff, format, &world),
         Command::Tag(tag) => tag::run(tag, format, &world),
+        Command::Registry(registry) => registry::run(registry, format, &world),
         Command::Images => images::run(format, &world),
         Command::Store(store) => store::run(store, format, &world),
         Command::Schema => Ok(0),

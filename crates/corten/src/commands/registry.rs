@@ -1,0 +1,57 @@
+//! `corten registry serve`.
+
+use std::fmt::Write;
+
+use corten_diagnostic::{Failure, Report};
+use corten_flow::World;
+use corten_flow::serve::{Asked, ServeOptions, serve};
+use serde::Serialize;
+
+use super::result;
+use crate::args::{self, Format, RegistryCommand};
+use crate::render::say;
+
+/// What `--format json` prints first: documented in README.md.
+#[derive(Serialize)]
+struct Shape<'a> {
+    address: &'a str,
+}
+
+/// Serves the store until it is interrupted.
+pub fn run(arguments: &args::Registry, format: Format, world: &World<'_>) -> Result<u8, Report> {
+    let RegistryCommand::Serve(arguments) = &arguments.command;
+    let options = ServeOptions {
+        listen: arguments.listen,
+        users: arguments.htpasswd.clone(),
+        tls: arguments.tls_cert.clone().zip(arguments.tls_key.clone()),
+        read_only: arguments.read_only,
+        insecure: arguments.insecure_listen,
+        largest_blob: arguments.largest_blob,
+    };
+    let ready = |address: &str| -> Result<(), Failure> {
+        let who = if options.users.is_some() { "the users of the file" } else { "everybody who reaches it" };
+        let what = if options.read_only { "pull" } else { "pull, push and delete" };
+        world.events.note(&format!("{} is served: {who} can {what}; Ctrl-C ends it", world.store.root().display()));
+        result(format, &Shape { address }, || address.to_owned())
+    };
+    let every = arguments.log_requests;
+    let log = move |asked: &Asked| {
+        if every || asked.trouble.is_some() {
+            say(&line(asked));
+        }
+    };
+    serve(&options, &ready, Box::new(log), world)?;
+    Ok(0)
+}
+
+/// One request, on one line, whatever it holds.
+fn line(asked: &Asked) -> String {
+    let user = asked.user.as_deref().unwrap_or("-");
+    let mut line = String::new();
+    let parts = [user, &asked.method, &asked.target].map(|text| text.escape_debug().to_string());
+    let _ = write!(line, "{} {} {} {}", asked.peer, parts.join(" "), asked.status, asked.bytes);
+    if let Some(trouble) = &asked.trouble {
+        let _ = write!(line, " ({})", trouble.escape_debug());
+    }
+    line
+}

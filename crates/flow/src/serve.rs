@@ -1,0 +1,53 @@
+//! The store as a registry for others.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use corten_diagnostic::{Failure, Report};
+pub use corten_serve::Asked;
+use corten_serve::{Access, Exposed, Limits, Options, Server};
+use corten_store::Store;
+
+use crate::world::World;
+
+/// How the store is served.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// Where.
+    pub listen: SocketAddr,
+    /// A file of users, as `htpasswd -B` writes it.
+    pub users: Option<PathBuf>,
+    /// Certificate chain and key, PEM.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Pull alone.
+    pub read_only: bool,
+    /// Others may reach it without users or TLS.
+    pub insecure: bool,
+    /// Bytes of one blob, where the usual limit is not meant.
+    pub largest_blob: Option<u64>,
+}
+
+/// Serves until SIGINT or SIGTERM. `ready` is told where, `log` of each request.
+pub fn serve(
+    options: &ServeOptions,
+    ready: &dyn Fn(&str) -> Result<(), Failure>,
+    log: Box<dyn Fn(&Asked) + Send + Sync>,
+    world: &World<'_>,
+) -> Result<(), Report> {
+    let usual = Limits::default();
+    let tls = options.tls.as_ref().map(|(chain, key)| corten_serve::tls(chain, key)).transpose()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let options = Options {
+        listen: options.listen,
+        users: options.users.as_deref().map(corten_serve::users).transpose()?,
+        tls,
+        access: if options.read_only { Access::ReadOnly } else { Access::ReadAndWrite },
+        exposed: if options.insecure { Exposed::Meant } else { Exposed::Refused },
+        limits: Limits { largest_blob: options.largest_blob.unwrap_or(usual.largest_blob), ..usual },
+    };
+    let server = Server::bind(Store::open(world.store.root())?, options, log)?;
+    server.stop_on_signals()?;
+    ready(&format!("{scheme}://{}", server.address()))?;
+    server.run();
+    Ok(())
+}

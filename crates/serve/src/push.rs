@@ -1,0 +1,174 @@
+//! What is written: manifests and their names, and taking both away (distribution specification 1.1, "Push" and "Content
+//! Management"). A manifest is taken when everything that it names is in its repository; blobs and names become durable
+//! in one batch of the store, blobs first.
+
+use std::collections::BTreeSet;
+
+use corten_oci::{Descriptor, Digest, Document, MediaType, Reference, Repository};
+
+use crate::answer::{Answer, Code, Refusal};
+use crate::holdings::{Holdings, Kind};
+use crate::pull;
+use crate::route::Which;
+
+/// Artifacts about one manifest: the store gives no image away that has more.
+const MOST_REFERRERS: usize = 1000;
+/// Bytes of annotations that a list of referrers repeats; longer ones stand in the artifact alone.
+const LONGEST_ANNOTATIONS: usize = 16 << 10;
+
+const DOCUMENTS: [&str; 4] =
+    [MediaType::MANIFEST, MediaType::INDEX, MediaType::DOCKER_MANIFEST, MediaType::DOCKER_INDEX];
+
+/// end-7.
+pub(crate) fn put(
+    holdings: &Holdings,
+    repository: &Repository,
+    which: &Which,
+    content_type: Option<&str>,
+    bytes: &[u8],
+) -> Result<Answer, Refusal> {
+    let invalid = |why: String| Refusal::new(Code::ManifestInvalid, why);
+    let digest = Digest::of(bytes);
+    if let Which::Digest(named) = which
+        && *named != digest
+    {
+        let why = format!("the manifest that came has the digest {digest}");
+        return Err(Refusal::new(Code::DigestInvalid, why));
+    }
+    let media_type = media_type(content_type, bytes)?;
+    let described = Descriptor::new(media_type, digest, bytes.len() as u64);
+    let document = Document::parse(&described, bytes).map_err(invalid)?;
+    require_children(holdings, repository, &document)?;
+
+    let store = &holdings.store;
+    let batch = store.batch();
+    batch.put(bytes)?;
+    batch.hold(repository, &digest)?;
+    if let Which::Tag(tag) = which {
+        let name = holdings.tag(repository, tag)?.map(|(name, _)| name);
+        let plain = || Reference { repository: repository.clone(), tag: Some(tag.clone()), digest: None };
+        batch.image(&name.unwrap_or_else(plain), &digest)?;
+    }
+    if let Some(subject) = document.subject() {
+        if store.referrer_digests(&subject.digest)?.len() >= MOST_REFERRERS {
+            let why = format!("{MOST_REFERRERS} artifacts are about {} already", subject.digest);
+            return Err(Refusal::new(Code::Denied, why));
+        }
+        batch.referrer(&subject.digest, &as_referrer(described, &document))?;
+    }
+    batch.finish()?;
+    let answer = Answer::new(201)
+        .header("location", format!("/v2/{repository}/manifests/{digest}"))
+        .header("docker-content-digest", digest.to_string());
+    Ok(match document.subject() {
+        Some(subject) => answer.header("oci-subject", subject.digest.to_string()),
+        None => answer,
+    })
+}
+
+/// What a manifest is: as the request says, and as it says itself (CVE-2021-41190).
+fn media_type<'a>(content_type: Option<&'a str>, bytes: &[u8]) -> Result<&'a str, Refusal> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Own {
+        media_type: Option<String>,
+    }
+    let invalid = |why: String| Refusal::new(Code::ManifestInvalid, why);
+    let said = content_type.map(|text| text.split(';').next().unwrap_or_default().trim()).unwrap_or_default();
+    let own: Own = serde_json::from_slice(bytes).map_err(|error| invalid(format!("it is no manifest: {error}")))?;
+    let Some(known) = DOCUMENTS.iter().find(|known| **known == said) else {
+        return Err(invalid(format!("Content-Type '{said}' is of no manifest that is taken here")));
+    };
+    let is_dockers = said.starts_with("application/vnd.docker.");
+    match own.media_type {
+        // Its digest does not cover the header: who reads it from the store would take it for an OCI one.
+        None if is_dockers => Err(invalid("it does not say its own mediaType".to_owned())),
+        Some(own) if own != *known => Err(invalid(format!("Content-Type is {said}, its own mediaType {own}"))),
+        _ => Ok(known),
+    }
+}
+
+fn require_children(holdings: &Holdings, repository: &Repository, document: &Document) -> Result<(), Refusal> {
+    let here = holdings.all(repository)?;
+    for child in document.children() {
+        let kind = if Document::is_document(&child.media_type) { Kind::Document } else { Kind::Blob };
+        let size = holdings.store.size(&child.digest)?.filter(|_| here.contains(&(child.digest, kind)));
+        match size {
+            Some(size) if size == child.size => {}
+            Some(size) => {
+                let why = format!("{} has {size} bytes, the manifest says {}", child.digest, child.size);
+                return Err(Refusal::new(Code::ManifestInvalid, why));
+            }
+            None => {
+                let why = format!("{repository} does not have {}, which the manifest names", child.digest);
+                return Err(Refusal::new(Code::ManifestBlobUnknown, why));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// As lists of referrers show it (distribution specification, "Listing Referrers").
+fn as_referrer(described: Descriptor, document: &Document) -> Descriptor {
+    let (artifact_type, annotations) = match document {
+        Document::Manifest(manifest) => {
+            let untold = || manifest.config.media_type.clone();
+            (Some(manifest.artifact_type.clone().unwrap_or_else(untold)), &manifest.annotations)
+        }
+        Document::Index(index) => (index.artifact_type.clone(), &index.annotations),
+    };
+    let length: usize = annotations.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let annotations = if length > LONGEST_ANNOTATIONS { Default::default() } else { annotations.clone() };
+    Descriptor { artifact_type, annotations, ..described }
+}
+
+/// end-9.
+pub(crate) fn delete(holdings: &Holdings, repository: &Repository, which: &Which) -> Result<Answer, Refusal> {
+    match which {
+        Which::Tag(tag) => {
+            let unknown = || Refusal::new(Code::ManifestUnknown, format!("{repository} has no tag {tag}"));
+            let (name, digest) = holdings.tag(repository, tag)?.ok_or_else(unknown)?;
+            // As other registries have it, the manifest stays, and goes by its digest.
+            let batch = holdings.store.batch();
+            batch.hold(repository, &digest)?;
+            batch.finish()?;
+            holdings.store.forget(&name)?;
+            // Another name of the same repository may have been hidden by this one.
+            while let Some((name, _)) = holdings.tag(repository, tag)? {
+                holdings.store.forget(&name)?;
+            }
+        }
+        Which::Digest(_) => {
+            let digest = pull::resolve(holdings, repository, which)?;
+            delete_manifest(holdings, repository, &digest)?;
+        }
+    }
+    Ok(Answer::new(202))
+}
+
+fn delete_manifest(holdings: &Holdings, repository: &Repository, digest: &Digest) -> Result<(), Refusal> {
+    for (document, kind) in holdings.all(repository)? {
+        let children = if kind == Kind::Document { holdings.children(&document)? } else { None };
+        if children.is_some_and(|children| children.iter().any(|child| child.digest == *digest)) {
+            let why = format!("{document}, which {repository} has, names it: delete that first");
+            return Err(Refusal::new(Code::Denied, why));
+        }
+    }
+    let bytes = holdings.store.bytes(digest)?;
+    let described = holdings.store.describe(digest, &bytes)?;
+    let subject = Document::parse(&described, &bytes).ok().and_then(|document| Some(document.subject()?.digest));
+    let tags: BTreeSet<_> =
+        holdings.tags(repository)?.into_iter().filter(|(_, named)| named == digest).map(|(tag, _)| tag).collect();
+    for tag in tags {
+        while let Some((name, named)) = holdings.tag(repository, &tag)?
+            && named == *digest
+        {
+            holdings.store.forget(&name)?;
+        }
+    }
+    holdings.store.release(repository, digest)?;
+    if let Some(subject) = subject {
+        holdings.store.forget_referrer(&subject, digest)?;
+    }
+    Ok(())
+}

@@ -147,8 +147,12 @@ pub(crate) fn delete(holdings: &Holdings, repository: &Repository, which: &Which
 }
 
 fn delete_manifest(holdings: &Holdings, repository: &Repository, digest: &Digest) -> Result<(), Refusal> {
-    for (document, kind) in holdings.all(repository)? {
-        let children = if kind == Kind::Document { holdings.children(&document)? } else { None };
+    let all = holdings.all(repository)?.into_iter();
+    let documents: Vec<Digest> =
+        all.filter(|(_, kind)| *kind == Kind::Document).map(|(document, _)| document).collect();
+    let about = |subject: &Digest| holdings.store.referrer_digests(subject).is_ok_and(|all| all.contains(digest));
+    for document in &documents {
+        let children = holdings.children(document)?;
         if children.is_some_and(|children| children.iter().any(|child| child.digest == *digest)) {
             let why = format!("{document}, which {repository} has, names it: delete that first");
             return Err(Refusal::new(Code::Denied, why));
@@ -156,7 +160,8 @@ fn delete_manifest(holdings: &Holdings, repository: &Repository, digest: &Digest
     }
     let bytes = holdings.store.bytes(digest)?;
     let described = holdings.store.describe(digest, &bytes)?;
-    let subject = Document::parse(&described, &bytes).ok().and_then(|document| Some(document.subject()?.digest));
+    let mut subjects = documents.iter().filter(|one| about(one)).copied().collect::<Vec<_>>();
+    subjects.extend(Document::parse(&described, &bytes).ok().and_then(|document| Some(document.subject()?.digest)));
     let tags: BTreeSet<_> =
         holdings.tags(repository)?.into_iter().filter(|(_, named)| named == digest).map(|(tag, _)| tag).collect();
     for tag in tags {
@@ -167,7 +172,7 @@ fn delete_manifest(holdings: &Holdings, repository: &Repository, digest: &Digest
         }
     }
     holdings.store.release(repository, digest)?;
-    if let Some(subject) = subject {
+    for subject in subjects {
         holdings.store.forget_referrer(&subject, digest)?;
     }
     Ok(())

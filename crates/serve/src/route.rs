@@ -71,7 +71,16 @@ fn nowhere() -> Refusal {
 
 /// A repository by its whole name; the grammar is the specification's, so no name can climb out of a folder.
 pub(crate) fn repository_of(text: &str) -> Result<Repository, Refusal> {
-    text.parse().map_err(|error: corten_oci::ReferenceError| Refusal::new(Code::NameInvalid, error.to_string()))
+    // A reference may begin with a host and its port; the name of a repository may not.
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-/".contains(&byte);
+    match text.parse() {
+        Ok(name) if text.bytes().all(is_name) => Ok(name),
+        Ok(_) => Err(Refusal::new(Code::NameInvalid, format!("'{text}' is no name of a repository"))),
+        Err(error) => {
+            let error: corten_oci::ReferenceError = error;
+            Err(Refusal::new(Code::NameInvalid, error.to_string()))
+        }
+    }
 }
 
 fn repository(parts: &[&str]) -> Result<Repository, Refusal> {
@@ -189,6 +198,9 @@ mod tests {
             "é",
             "a b",
             "a:5000",
+            "a:5000/b",
+            "[::1]/b",
+            "A/b",
             "a/%2e%2e/b",
             long.as_str(),
         ] {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use corten_oci::{Digest, LARGEST_DOCUMENT, Repository};
 use corten_store::Upload;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HeaderValue};
+use hyper::header::{AUTHORIZATION, EXPECT, HeaderValue};
 use hyper::{HeaderMap, Request, Response};
 use tokio::sync::Semaphore;
 
@@ -67,7 +67,10 @@ impl Service {
                 user.clone_from(&known);
                 Arc::clone(&self).route(request, known).await
             }
-            Err(refusal) => Err(refusal),
+            Err(refusal) => {
+                self.refuse_body(request).await;
+                Err(refusal)
+            }
         };
         let mut trouble = None;
         let answer = outcome.unwrap_or_else(|mut refusal| {
@@ -100,14 +103,33 @@ impl Service {
         }
     }
 
-    async fn route(self: Arc<Self>, request: Request<Incoming>, user: Option<String>) -> Result<Answer, Refusal> {
-        let route = Route::of(request.uri().path())?;
-        let query = Query::of(request.uri().query())?;
-        let method = request.method().as_str().to_owned();
-        let writes = !matches!(method.as_str(), "GET" | "HEAD");
-        if writes && self.access == Access::ReadOnly {
-            return Err(Refusal::new(Code::Unsupported, "this registry is read-only"));
+    /// Who waits to be asked for his body (`Expect`) is not asked.
+    async fn refuse_body(&self, request: Request<Incoming>) {
+        if !request.headers().contains_key(EXPECT) {
+            uploads::drain(&mut request.into_body(), &self.limits).await;
         }
+    }
+
+    /// What is asked for, if it may be done here.
+    fn meant(&self, request: &Request<Incoming>) -> Result<(Route, Query), Refusal> {
+        let (route, query) = (Route::of(request.uri().path())?, Query::of(request.uri().query())?);
+        match self.access {
+            Access::ReadOnly if !matches!(request.method().as_str(), "GET" | "HEAD") => {
+                Err(Refusal::new(Code::Unsupported, "this registry is read-only"))
+            }
+            _ => Ok((route, query)),
+        }
+    }
+
+    async fn route(self: Arc<Self>, request: Request<Incoming>, user: Option<String>) -> Result<Answer, Refusal> {
+        let (route, query) = match self.meant(&request) {
+            Ok(meant) => meant,
+            Err(refusal) => {
+                self.refuse_body(request).await;
+                return Err(refusal);
+            }
+        };
+        let method = request.method().as_str().to_owned();
         let reading = if method == "HEAD" { Method::Head } else { Method::Get };
         match (route, method.as_str()) {
             (Route::Base, "GET" | "HEAD") => Ok(Answer::new(200).json(&serde_json::json!({}))),

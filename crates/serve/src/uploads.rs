@@ -21,6 +21,10 @@ use crate::options::Limits;
 
 /// Bytes that are collected before they are hashed and written.
 const CHUNK: usize = 256 << 10;
+/// Bytes of a refused body that are read all the same.
+const MOST_DRAINED: usize = 8 << 20;
+/// How long they may take to come.
+const DRAINED_FOR: Duration = Duration::from_secs(2);
 /// A session without a request for so long is over.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -166,7 +170,9 @@ pub(crate) async fn receive(
             total += bytes.len() as u64;
             if total > limits.largest_blob {
                 let why = format!("a blob may have {} bytes here", limits.largest_blob);
-                refusal = Some(Refusal::new(Code::SizeInvalid, why).with_status(413));
+                refusal =
+                    Some(Refusal::new(Code::SizeInvalid, why).with_status(413).with_header("connection", "close"));
+                drain(&mut body, limits).await;
                 break;
             }
             pending.extend_from_slice(&bytes);
@@ -270,14 +276,27 @@ pub(crate) async fn receive_small(mut body: Incoming, limit: u64, limits: &Limit
         Refusal::new(Code::SizeInvalid, why).with_status(413).with_header("connection", "close")
     };
     if body.size_hint().lower() > limit {
+        drain(&mut body, limits).await;
         return Err(too_large());
     }
     let (mut pace, mut bytes) = (Pace::new(limits.patience), Vec::new());
     while let Some(came) = pace.next(&mut body).await? {
         if (bytes.len() + came.len()) as u64 > limit {
+            drain(&mut body, limits).await;
             return Err(too_large());
         }
         bytes.extend_from_slice(&came);
     }
     Ok(bytes)
+}
+
+/// Takes some more of a body that is refused: who is still sending when the connection is closed never reads why.
+pub(crate) async fn drain(body: &mut Incoming, limits: &Limits) {
+    let (mut pace, mut left) = (Pace::new(limits.patience.min(DRAINED_FOR)), MOST_DRAINED);
+    while let Ok(Some(bytes)) = pace.next(body).await {
+        match left.checked_sub(bytes.len()) {
+            Some(less) => left = less,
+            None => return,
+        }
+    }
 }

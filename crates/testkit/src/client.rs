@@ -72,7 +72,8 @@ fn parse(mut all: &[u8]) -> Got {
         if status == 100 {
             continue;
         }
-        let headers = lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let headers =
+            lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned()));
         return Got { status, headers: headers.collect(), body: all.to_vec() };
     }
 }

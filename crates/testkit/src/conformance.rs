@@ -169,7 +169,9 @@ fn blob(to: &Target) -> Checked {
 fn part(to: &Target) -> Checked {
     let digest = to.push_blob("part", b"0123456789")?;
     let path = to.path("part", &format!("blobs/{digest}"));
-    for (range, expected, bytes) in [("2-4", "bytes 2-4/10", "234"), ("7-", "bytes 7-9/10", "789"), ("-1", "bytes 9-9/10", "9")] {
+    for (range, expected, bytes) in
+        [("2-4", "bytes 2-4/10", "234"), ("7-", "bytes 7-9/10", "789"), ("-1", "bytes 9-9/10", "9")]
+    {
         let got = to.send("GET", &path, &[("range", &format!("bytes={range}"))], b"");
         same("the status", got.status, 206)?;
         same("the body", got.body.as_slice(), bytes.as_bytes())?;
@@ -416,8 +418,12 @@ fn referrers(to: &Target) -> Checked {
     let path = to.path("referrers", &format!("referrers/{subject}"));
     same("the type", to.ask("GET", &path).header("content-type"), Some(MediaType::INDEX))?;
     let (body, _) = to.listed(&path)?;
-    let found: Vec<(Value, Value, Value)> = body["manifests"].as_array().into_iter().flatten()
-        .map(|it| (it["digest"].clone(), it["artifactType"].clone(), it["annotations"]["kind"].clone())).collect();
+    let found: Vec<(Value, Value, Value)> = body["manifests"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|it| (it["digest"].clone(), it["artifactType"].clone(), it["annotations"]["kind"].clone()))
+        .collect();
     for (digest, kind) in artifacts.iter().zip(["application/vnd.first", "application/vnd.second"]) {
         same("the artifact", found.contains(&(json!(digest), json!(kind), json!(kind))), true)?;
     }
@@ -431,7 +437,11 @@ fn filtered(to: &Target) -> Checked {
     let got = to.ask("GET", &to.path("filtered", &format!("referrers/{subject}?artifactType=application/vnd.second")));
     let body: Value = serde_json::from_slice(&got.body).map_err(|error| error.to_string())?;
     same("the filters", got.header("oci-filters-applied"), Some("artifactType"))?;
-    same("the list", (body["manifests"][0]["digest"].clone(), body["manifests"][1].clone()), (json!(artifacts[1]), Value::Null))
+    same(
+        "the list",
+        (body["manifests"][0]["digest"].clone(), body["manifests"][1].clone()),
+        (json!(artifacts[1]), Value::Null),
+    )
 }
 
 fn status(to: &Target) -> Checked {

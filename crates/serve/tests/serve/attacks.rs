@@ -1,0 +1,516 @@
+//! Hostile clients: recipes K1 to K20 of the catalogue of attacks, by their ids. What can be judged without a socket is
+//! beside the code (names, digests, ranges, pages, headers, users); what cannot is here.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use corten_oci::{Digest, MediaType};
+use corten_serve::{Access, Exposed, Server, Users};
+use corten_store::Store;
+use corten_testkit::client;
+use serde_json::json;
+
+use crate::{Served, basic, manifest, options};
+
+/// `htpasswd -nbB me secret` and `htpasswd -nbBC 4 you other`, of Apache's utilities.
+const USERS: &str = "me:$2y$05$53xYf9qR9mXrMuQBRNaxOOqQnv4MAmhH5dJK7x848q7qEc1wCU7Km\n\
+                     you:$2y$05$53xYf9qR9mXrMuQBRNaxOOqQnv4MAmhH5dJK7x848q7qEc1wCU7Km\n";
+
+fn locked() -> Served {
+    Served::new(|options| options.users = Some(Users::parse(USERS, [1; 32]).unwrap()))
+}
+
+#[test]
+fn k1_names_that_climb_touch_nothing() {
+    let served = Served::new(|_| {});
+    for name in ["..", "%2e%2e", "a/%2e%2e/%2e%2e", "a//b", "_uploads", "a%2fb", "a%00", "A", &"a".repeat(10_000)] {
+        for (method, below) in [("GET", "tags/list"), ("PUT", "manifests/1"), ("POST", "blobs/uploads/")] {
+            let got = served.ask(method, &format!("/v2/{name}/{below}"));
+            assert!(got.status == 400 && ["NAME_INVALID", ""].contains(&got.code().as_str()), "{name} {below} {got:?}");
+        }
+    }
+    assert!(served.store().repositories().unwrap().is_empty());
+    served.assert_nothing_is_left();
+}
+
+#[test]
+fn k2_a_digest_that_lies_commits_nothing() {
+    let served = Served::new(|_| {});
+    let right = Digest::of("bytes");
+    let upper = format!("sha256:{}", right.hex().to_uppercase());
+    let sha512 = format!("sha512:{}", "0".repeat(128));
+    for (digest, code) in [
+        (Digest::of("other").to_string(), "DIGEST_INVALID"),
+        ("md5:4b3a6218bb3e3a7303e8a171a60fcf92".into(), "DIGEST_INVALID"),
+        ("sha256:../../../etc/passwd".into(), "DIGEST_INVALID"),
+        (upper, "DIGEST_INVALID"),
+        (String::new(), "DIGEST_INVALID"),
+        (sha512, "UNSUPPORTED"),
+    ] {
+        for target in
+            [format!("{}?digest={digest}", served.begin("a")), format!("/v2/a/blobs/uploads/?digest={digest}")]
+        {
+            let method = if target.contains("/uploads/?") { "POST" } else { "PUT" };
+            let got = served.send(method, &target, &[], b"bytes");
+            assert_eq!((got.status, got.code().as_str()), (400, code), "{method} {target}");
+        }
+    }
+    assert_eq!(served.store().size(&right).unwrap(), None);
+    let got = served.ask("POST", "/v2/a/blobs/uploads/?digest-algorithm=sha512");
+    assert_eq!((got.status, got.code().as_str()), (400, "UNSUPPORTED"));
+}
+
+#[test]
+fn k3_manifests_that_say_one_thing_and_are_another() {
+    let served = Served::new(|_| {});
+    let (config, layer) = (served.push_blob("a", b"{}"), served.push_blob("a", b"layer"));
+    let good = manifest(b"{}", b"layer");
+    let text = String::from_utf8(good.clone()).unwrap();
+    let both = text.replacen('{', "{\"manifests\":[],", 1);
+    let wrong_size = text.replace("\"size\":5", "\"size\":6");
+    let elsewhere = served.push_blob("elsewhere", b"only there");
+    let foreign = text.replace(&layer.to_string(), &elsewhere.to_string()).replace("\"size\":5", "\"size\":10");
+    let sha512 = text.replace(&layer.to_string(), &format!("sha512:{}", "0".repeat(128)));
+    let bare = text.replace(&format!("\"mediaType\":\"{}\",", MediaType::MANIFEST), "");
+    let bare = bare.replace(&format!(",\"mediaType\":\"{}\"", MediaType::MANIFEST), "");
+    let oci = Some(MediaType::MANIFEST);
+    for (what, content_type, bytes, expected) in [
+        ("an index by its header", Some(MediaType::INDEX), text.as_str(), (400, "MANIFEST_INVALID")),
+        ("Docker's by its header", Some(MediaType::DOCKER_MANIFEST), &text, (400, "MANIFEST_INVALID")),
+        ("Docker's, which does not say so", Some(MediaType::DOCKER_MANIFEST), &bare, (400, "MANIFEST_INVALID")),
+        ("of another type", Some("application/json"), &text, (400, "MANIFEST_INVALID")),
+        ("of no type", None, &text, (400, "MANIFEST_INVALID")),
+        ("a manifest and an index", oci, &both, (400, "MANIFEST_INVALID")),
+        ("with a wrong size", oci, &wrong_size, (400, "MANIFEST_INVALID")),
+        ("with a blob by sha512", oci, &sha512, (400, "MANIFEST_INVALID")),
+        ("with another repository's blob", oci, &foreign, (404, "MANIFEST_BLOB_UNKNOWN")),
+        ("no JSON", oci, "no", (400, "MANIFEST_INVALID")),
+        ("deep", oci, &"[".repeat(1 << 20), (400, "MANIFEST_INVALID")),
+        ("too large", oci, &" ".repeat((4 << 20) + 1), (413, "SIZE_INVALID")),
+    ] {
+        let headers: Vec<_> = content_type.map(|it| ("content-type", it)).into_iter().collect();
+        let got = served.send("PUT", "/v2/a/manifests/1", &headers, bytes.as_bytes());
+        assert_eq!((got.status, got.code().as_str()), expected, "{what}: {}", String::from_utf8_lossy(&got.body));
+        assert_eq!(served.ask("GET", "/v2/a/manifests/1").status, 404, "{what}");
+    }
+    // Without a length, it is counted as it comes.
+    let head = "PUT /v2/a/manifests/1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/vnd.oci.image.manifest.v1+json\r\ntransfer-encoding: chunked\r\n\r\n";
+    let piece = format!("100000\r\n{}\r\n", " ".repeat(1 << 20));
+    assert_eq!(client::send(&served.place, format!("{head}{}0\r\n\r\n", piece.repeat(5)).as_bytes()).status, 413);
+    assert_eq!(served.put_manifest("a", "1", &good).status, 201);
+    assert!(served.store().size(&config).unwrap().is_some());
+}
+
+#[test]
+fn k4_sessions_are_of_one_user_one_repository_one_writer_at_a_time() {
+    let served = locked();
+    let me = basic("me", "secret");
+    let as_me = [("authorization", me.as_str())];
+    let you = basic("you", "secret");
+    let begun = served.send("POST", "/v2/a/blobs/uploads/", &as_me, b"");
+    let location = begun.header("location").unwrap().to_owned();
+    let id = location.rsplit('/').next().unwrap();
+    assert_eq!(id.len(), 32, "128 bits that nobody guesses");
+    for (target, user) in [
+        (location.clone(), &you),
+        (format!("/v2/b/blobs/uploads/{id}"), &me),
+        (format!("/v2/a/blobs/uploads/{}", "0".repeat(32)), &me),
+        ("/v2/a/blobs/uploads/../x".to_owned(), &me),
+    ] {
+        for method in ["PATCH", "PUT", "GET", "DELETE"] {
+            let target = if method == "PUT" { format!("{target}?digest={}", Digest::of("")) } else { target.clone() };
+            let got = served.send(method, &target, &[("authorization", user.as_str())], b"");
+            assert!([404, 400].contains(&got.status), "{method} {target} {}", got.status);
+        }
+    }
+    // Gap, overlap, and what is no range.
+    let patch = |range: &str, bytes: &[u8]| {
+        served.send("PATCH", &location, &[as_me[0], ("content-range", range)], bytes).status
+    };
+    assert_eq!(patch("0-4", b"01234"), 202);
+    for (range, expected) in [
+        ("6-9", 416),
+        ("4-8", 416),
+        ("0-4", 416),
+        ("5-9/10", 400),
+        ("5-18446744073709551615", 400),
+        ("9-5", 400),
+        ("x", 400),
+        ("-5", 400),
+    ] {
+        assert_eq!(patch(range, b"5678"), expected, "{range}");
+    }
+    assert_eq!(patch("bytes 5-8/9", b"5678"), 202);
+
+    // While one writes, another one is told where things stand.
+    let mut slow = TcpStream::connect(&served.place).unwrap();
+    let head = format!("PATCH {location} HTTP/1.1\r\nhost: x\r\nauthorization: {me}\r\ncontent-length: 100\r\n\r\n9");
+    slow.write_all(head.as_bytes()).unwrap();
+    loop {
+        let got = served.send("PATCH", &location, &[as_me[0], ("content-range", "0-0")], b"9");
+        assert_eq!((got.status, got.header("range")), (416, Some("0-8")));
+        if String::from_utf8_lossy(&got.body).contains("another connection is writing") {
+            break;
+        }
+    }
+    drop(slow);
+    // What it wrote before it broke off is there, and somebody goes on.
+    let finish = |range: &str, bytes: &[u8]| {
+        let target = format!("{location}?digest={}", Digest::of("0123456789"));
+        served.send("PUT", &target, &[as_me[0], ("content-range", range)], bytes)
+    };
+    loop {
+        let got = served.send("GET", &location, &as_me, b"");
+        if got.header("range") == Some("0-9") {
+            break;
+        }
+    }
+    let target = format!("{location}?digest={}", Digest::of("0123456789"));
+    let mut got = served.send("PUT", &target, &as_me, b"");
+    while got.status == 416 {
+        got = served.send("PUT", &target, &as_me, b"");
+    }
+    assert_eq!(got.status, 201, "{got:?}");
+    assert_eq!(finish("0-0", b"0").status, 404, "it is closed");
+    served.assert_nothing_is_left();
+}
+
+#[test]
+fn k4_sessions_are_not_without_end() {
+    let served = Served::new(|options| options.limits.uploads = 3);
+    let begun: Vec<String> = (0..3).map(|_| served.begin("a")).collect();
+    let got = served.ask("POST", "/v2/a/blobs/uploads/");
+    assert_eq!((got.status, got.code().as_str(), got.header("retry-after")), (429, "TOOMANYREQUESTS", Some("60")));
+    assert_eq!(served.ask("DELETE", &begun[0]).status, 204);
+    served.begin("a");
+}
+
+#[test]
+fn k5_a_blob_above_the_limit_leaves_nothing() {
+    let served = Served::new(|options| {
+        options.limits.largest_blob = 1000;
+        options.limits.patience = Duration::from_millis(200);
+    });
+    let large = vec![b'x'; 1001];
+    let location = served.begin("a");
+    let got = served.send("PATCH", &location, &[], &large);
+    assert_eq!((got.status, got.code().as_str()), (413, "SIZE_INVALID"));
+    let got = served.send("POST", &format!("/v2/a/blobs/uploads/?digest={}", Digest::of(&large)), &[], &large);
+    assert_eq!(got.status, 413);
+    let endless = format!(
+        "PATCH {location} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n7d0\r\n{}\r\n",
+        "x".repeat(2000)
+    );
+    assert_eq!(client::send(&served.place, endless.as_bytes()).status, 413);
+    assert_eq!(served.ask("DELETE", &location).status, 204);
+    served.assert_nothing_is_left();
+    served.push_blob("a", &large[1..]);
+}
+
+/// Opens a connection, says that, and waits until the other side closes it.
+fn outlasted(place: &str, said: &[u8]) {
+    let mut stream = TcpStream::connect(place).unwrap();
+    stream.write_all(said).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut rest = Vec::new();
+    match stream.read_to_end(&mut rest) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+    }
+}
+
+#[test]
+fn k6_slow_clients_are_outlasted() {
+    let served = Served::new(|options| {
+        options.limits.header = Duration::from_millis(200);
+        options.limits.patience = Duration::from_millis(200);
+    });
+    let place = &served.place;
+    outlasted(place, b"");
+    outlasted(place, b"GET /v2/ HTTP/1.1\r\nhost: x\r\nx-slow");
+    // After an answer, too.
+    outlasted(place, b"GET /v2/ HTTP/1.1\r\nhost: x\r\n\r\n");
+    let location = served.begin("a");
+    let slow = format!("PATCH {location} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nx");
+    assert_eq!(client::send(place, slow.as_bytes()).status, 408);
+    let slow = "PUT /v2/a/manifests/1 HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nx";
+    assert_eq!(client::send(place, slow.as_bytes()).status, 408);
+    // One who takes nothing of what he asked for.
+    let layer = vec![b'x'; 32 << 20];
+    let digest = served.push_blob("a", &layer);
+    let mut idle = TcpStream::connect(place).unwrap();
+    idle.write_all(format!("GET /v2/a/blobs/{digest} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).unwrap();
+    let open = || {
+        std::fs::read_dir("/proc/self/fd")
+            .unwrap()
+            .filter(|entry| {
+                let path = std::fs::read_link(entry.as_ref().unwrap().path());
+                path.is_ok_and(|path| path.ends_with(digest.hex()))
+            })
+            .count()
+    };
+    while open() == 0 {}
+    while open() > 0 {}
+}
+
+#[test]
+fn k6_those_who_wait_make_room_for_those_who_ask() {
+    let served = Served::new(|options| options.limits.connections = 8);
+    served.push("a:1", b"layer");
+    let waiting: Vec<TcpStream> = (0..200)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&served.place).unwrap();
+            // Those who were closed meanwhile cannot write.
+            drop(stream.write_all(b"GET /v2/ HTTP/1.1\r\nx: "));
+            stream
+        })
+        .collect();
+    for _ in 0..20 {
+        assert_eq!(served.ask("GET", "/v2/a/manifests/1").status, 200);
+    }
+    drop(waiting);
+}
+
+#[test]
+fn k8_many_ranges_are_the_whole() {
+    let served = Served::new(|_| {});
+    let digest = served.push_blob("a", b"0123456789");
+    let many = format!("bytes={}", vec!["0-0"; 1000].join(","));
+    let got = served.send("GET", &format!("/v2/a/blobs/{digest}"), &[("range", &many)], b"");
+    assert_eq!((got.status, got.body.as_slice()), (200, b"0123456789".as_slice()));
+    let got = served.send("GET", &format!("/v2/a/blobs/{digest}"), &[("range", "bytes=99-")], b"");
+    assert_eq!((got.status, got.header("content-range")), (416, Some("bytes */10")));
+}
+
+#[test]
+fn k9_nobody_comes_in_without_the_right_password() {
+    let served = locked();
+    let (right, wrong, unknown) = (basic("me", "secret"), basic("me", "wrong"), basic("them", "secret"));
+    let nul = basic("me\0", "secret");
+    for (header, expected) in [
+        (None, 401),
+        (Some(right.as_str()), 200),
+        (Some(wrong.as_str()), 401),
+        (Some(unknown.as_str()), 401),
+        (Some(nul.as_str()), 401),
+        (Some("Basic"), 401),
+        (Some("Bearer eyJhbGciOiJub25lIn0.eyJhY2Nlc3MiOltdfQ."), 401),
+        (Some(right.as_str()), 200),
+    ] {
+        let headers: Vec<_> = header.map(|it| ("authorization", it)).into_iter().collect();
+        for target in ["/v2/", "/v2/_catalog", "/v2/../x", "/elsewhere"] {
+            let got = served.send("GET", target, &headers, b"");
+            let expected = if expected == 200 && !target.ends_with('/') && target != "/v2/_catalog" {
+                [400, 404]
+            } else {
+                [expected; 2]
+            };
+            assert!(expected.contains(&got.status), "{header:?} {target} {}", got.status);
+            if got.status == 401 {
+                assert_eq!(got.header("www-authenticate"), Some("Basic realm=\"corten\", charset=\"UTF-8\""));
+                assert_eq!(got.code(), "UNAUTHORIZED");
+            }
+        }
+    }
+    let users: Vec<Option<String>> =
+        served.log.lock().unwrap().iter().filter(|it| it.status == 200).map(|it| it.user.clone()).collect();
+    assert!(users.len() == 4 && users.iter().all(|user| user.as_deref() == Some("me")));
+}
+
+#[test]
+fn k10_a_mount_or_a_digest_opens_nothing_of_the_store() {
+    let served = Served::new(|_| {});
+    // What the store has for itself: a wheel, a package.
+    let store = served.store();
+    let batch = store.batch();
+    let private = batch.put(b"a wheel of a private index").unwrap();
+    batch.finish().unwrap();
+    served.push("a:1", b"layer");
+    let ask = |method: &str, target: &str| served.ask(method, &target.replace("DIGEST", &private.to_string())).status;
+    assert_eq!(ask("HEAD", "/v2/a/blobs/DIGEST"), 404);
+    assert_eq!(ask("GET", "/v2/a/manifests/DIGEST"), 404);
+    assert_eq!(ask("POST", "/v2/b/blobs/uploads/?mount=DIGEST&from=a"), 202);
+    assert_eq!(ask("POST", "/v2/b/blobs/uploads/?mount=DIGEST"), 202);
+    assert_eq!(ask("POST", "/v2/b/blobs/uploads/?mount=DIGEST&from=../.."), 400);
+    let stolen = manifest(b"{}", b"a wheel of a private index");
+    served.push_blob("b", b"{}");
+    assert_eq!(served.put_manifest("b", "1", &stolen).code(), "MANIFEST_BLOB_UNKNOWN");
+    assert_eq!(ask("HEAD", "/v2/b/blobs/DIGEST"), 404);
+}
+
+#[test]
+fn k11_a_registry_that_is_read_only_changes_nothing() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let digest = Served::of(Arc::clone(&folder), |_| {}).push("a:1", b"layer");
+    let served = Served::of(folder, |options| options.access = Access::ReadOnly);
+    let layer = Digest::of(b"layer");
+    for (method, target) in [
+        ("PUT", "/v2/a/manifests/1".to_owned()),
+        ("PUT", format!("/v2/a/manifests/{digest}")),
+        ("DELETE", "/v2/a/manifests/1".to_owned()),
+        ("DELETE", format!("/v2/a/manifests/{digest}")),
+        ("DELETE", format!("/v2/a/blobs/{layer}")),
+        ("POST", "/v2/a/blobs/uploads/".to_owned()),
+        ("POST", format!("/v2/b/blobs/uploads/?mount={layer}&from=a")),
+        ("PATCH", "/v2/a/blobs/uploads/1".to_owned()),
+        ("TRACE", "/v2/".to_owned()),
+    ] {
+        let got = served.send(method, &target, &[], b"");
+        assert_eq!((got.status, got.code().as_str()), (405, "UNSUPPORTED"), "{method} {target}");
+    }
+    for target in ["manifests/1".to_owned(), format!("manifests/{digest}"), format!("blobs/{layer}")] {
+        assert_eq!(served.ask("GET", &format!("/v2/a/{target}")).status, 200, "{target}");
+    }
+}
+
+#[test]
+fn k12_what_is_deleted_is_gone_at_once() {
+    let served = Served::new(|_| {});
+    let digest = served.push("a:1", b"layer of a");
+    served.push("a:2", b"layer of b");
+    let layer = Digest::of("layer of a");
+    let store = served.store();
+    assert_eq!(served.ask("HEAD", &format!("/v2/a/manifests/{digest}")).status, 200);
+    assert_eq!(served.ask("DELETE", &format!("/v2/a/manifests/{digest}")).status, 202);
+    for target in ["manifests/1".to_owned(), format!("manifests/{digest}"), format!("referrers/{digest}")] {
+        let got = served.ask("GET", &format!("/v2/a/{target}"));
+        assert!(got.status == 404 || !String::from_utf8_lossy(&got.body).contains("sha256"), "{target}");
+    }
+    assert_eq!(store.tags(&"a".parse().unwrap()).unwrap().len(), 1);
+    // A name that another process takes away, too.
+    assert!(store.forget(&"a:2".parse().unwrap()).unwrap());
+    assert_eq!(served.ask("GET", "/v2/a/manifests/2").status, 404);
+    let _ = layer;
+}
+
+#[test]
+fn k16_a_pull_under_way_ends_well_when_its_blob_is_deleted() {
+    let served = Served::new(|_| {});
+    let layer: Vec<u8> = (0..8_u32 << 20).map(|byte| (byte % 251) as u8).collect();
+    let digest = served.push("a:1", &layer);
+    let blob = Digest::of(&layer);
+    let mut stream = TcpStream::connect(&served.place).unwrap();
+    stream
+        .write_all(format!("GET /v2/a/blobs/{blob} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
+        .unwrap();
+    let mut first = [0; 1];
+    stream.read_exact(&mut first).unwrap();
+    assert_eq!(served.ask("DELETE", &format!("/v2/a/manifests/{digest}")).status, 202);
+    std::fs::remove_file(served.store().blob_path(&blob)).unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert!(rest.ends_with(&layer));
+}
+
+#[test]
+fn k17_referrers_are_of_the_repository_and_few() {
+    let served = Served::new(|_| {});
+    let subject = served.push("a:1", b"layer");
+    served.push_blob("b", b"{}");
+    let artifact = |kind: &str, about: &Digest| {
+        let text = json!({
+            "schemaVersion": 2, "mediaType": MediaType::MANIFEST, "artifactType": kind, "layers": [],
+            "config": {"mediaType": MediaType::EMPTY, "digest": Digest::of("{}"), "size": 2},
+            "subject": {"mediaType": MediaType::MANIFEST, "digest": about, "size": 1},
+            "annotations": {"long": "x".repeat(20_000)},
+        });
+        text.to_string().into_bytes()
+    };
+    let listed = |repository: &str, subject: &Digest| {
+        let got = served.ask("GET", &format!("/v2/{repository}/referrers/{subject}"));
+        let body: serde_json::Value = serde_json::from_slice(&got.body).unwrap();
+        assert!(got.body.len() < 4096 && got.status == 200, "annotations are not repeated without bound");
+        body["manifests"].as_array().unwrap().len()
+    };
+    let missing = Digest::of("not there yet");
+    let bytes = artifact("application/x", &missing);
+    assert_eq!(served.put_manifest("b", &Digest::of(&bytes).to_string(), &bytes).status, 201);
+    assert_eq!((listed("b", &missing), listed("a", &missing)), (1, 0), "another repository's are not listed");
+    // A thousand about one subject, as if they had come before.
+    let store = served.store();
+    let folder = store.root().join("referrers").join(subject.hex());
+    std::fs::create_dir_all(&folder).unwrap();
+    for number in 0..1000 {
+        std::fs::write(folder.join(Digest::of(number.to_string()).hex()), "torn").unwrap();
+    }
+    served.push_blob("a", b"{}");
+    let bytes = artifact("application/x", &subject);
+    let got = served.put_manifest("a", "more", &bytes);
+    assert_eq!((got.status, got.code().as_str()), (403, "DENIED"));
+    assert_eq!(listed("a", &subject), 0, "torn entries count as absent");
+}
+
+#[test]
+fn k18_nothing_that_is_echoed_can_be_taken_for_a_page() {
+    let served = Served::new(|_| {});
+    for target in ["/v2/<script>alert(1)</script>/tags/list", "/v2/a/manifests/<b>", "/v2/a/blobs/sha256:<b>"] {
+        let got = served.ask("GET", target);
+        assert!(got.status >= 400, "{target}");
+        if got.status != 400 || got.header("content-type").is_some() {
+            assert_eq!(got.header("content-type"), Some("application/json"), "{target}");
+            assert_eq!(got.header("x-content-type-options"), Some("nosniff"), "{target}");
+        }
+    }
+}
+
+#[test]
+fn k19_requests_that_two_readers_would_split_differently_are_refused() {
+    let served = Served::new(|_| {});
+    let smuggled = "GET /v2/_catalog HTTP/1.1\r\nhost: x\r\n\r\n";
+    let long = "x".repeat(1 << 20);
+    for (what, head) in [
+        (
+            "two lengths",
+            format!(
+                "POST /v2/a/blobs/uploads/ HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\ncontent-length: {}\r\n\r\n{smuggled}",
+                smuggled.len()
+            ),
+        ),
+        ("a length that is none", "GET /v2/ HTTP/1.1\r\nhost: x\r\ncontent-length: +5\r\n\r\n".into()),
+        (
+            "an unknown coding",
+            "POST /v2/a/blobs/uploads/ HTTP/1.1\r\nhost: x\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n".into(),
+        ),
+        ("a folded header", "GET /v2/ HTTP/1.1\r\nhost: x\r\nx: a\r\n b\r\n\r\n".into()),
+        ("a space before the colon", "GET /v2/ HTTP/1.1\r\nhost: x\r\ncontent-length : 5\r\n\r\n".into()),
+        ("a header of a megabyte", format!("GET /v2/ HTTP/1.1\r\nhost: x\r\nx: {long}\r\n\r\n")),
+        ("a path of a megabyte", format!("GET /v2/{long} HTTP/1.1\r\nhost: x\r\n\r\n")),
+        ("too many headers", format!("GET /v2/ HTTP/1.1\r\nhost: x\r\n{}\r\n", "x: y\r\n".repeat(100))),
+        ("HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into()),
+    ] {
+        let got = client::send(&served.place, head.as_bytes());
+        assert!(got.status >= 400 || got.status == 0, "{what}: {}", got.status);
+        assert!(!String::from_utf8_lossy(&got.body).contains("repositories"), "{what}");
+    }
+    // Length and coding at once: the coding counts, and what follows is not read as a request.
+    let both = format!(
+        "POST /v2/a/blobs/uploads/ HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}"
+    );
+    let got = client::send(&served.place, both.as_bytes());
+    let answers = String::from_utf8_lossy(&got.body).matches("HTTP/1.1 ").count();
+    assert!(got.status == 400 || answers <= 1, "{got:?}");
+}
+
+#[test]
+fn k20_nobody_else_reaches_a_registry_without_users_and_tls() {
+    let bind = |listen: &str, users: bool, exposed: Exposed| {
+        let mut options = options();
+        options.listen = listen.parse().unwrap();
+        options.users = users.then(|| Users::parse(USERS, [1; 32]).unwrap());
+        options.exposed = exposed;
+        let folder = tempfile::tempdir().unwrap();
+        Server::bind(Store::open(folder.path()).unwrap(), options, Box::new(|_| ())).map(drop)
+    };
+    for (listen, users, lacks) in [
+        ("0.0.0.0:0", false, "without TLS and without users"),
+        ("[::]:0", false, "without TLS and without users"),
+        ("0.0.0.0:0", true, "without TLS, so that passwords could be read on the way"),
+    ] {
+        let refused = bind(listen, users, Exposed::Refused).unwrap_err();
+        assert_eq!(refused.to_string(), format!("listening on {listen}: others could reach this registry {lacks}"));
+        bind(listen, users, Exposed::Meant).unwrap();
+    }
+    bind("127.0.0.1:0", false, Exposed::Refused).unwrap();
+}

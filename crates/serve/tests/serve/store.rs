@@ -1,0 +1,170 @@
+//! What the store and the registry see of each other: names, uploads that were given up, damage, several processes.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use corten_oci::{Descriptor, Digest, MediaType, Reference};
+
+use crate::{Served, manifest};
+
+/// Puts an image into the store as `corten build` would: its digest.
+fn put(served: &Served, name: &str, layer: &[u8]) -> Digest {
+    let store = served.store();
+    let batch = store.batch();
+    batch.put(b"{}").unwrap();
+    batch.put(layer).unwrap();
+    let digest = batch.put(&manifest(b"{}", layer)).unwrap();
+    batch.image(&name.parse().unwrap(), &digest).unwrap();
+    batch.finish().unwrap();
+    digest
+}
+
+fn digest(served: &Served, name: &str) -> Option<String> {
+    let (repository, tag) = name.split_once(':').unwrap();
+    let got = served.ask("HEAD", &format!("/v2/{repository}/manifests/{tag}"));
+    got.header("docker-content-digest").map(str::to_owned)
+}
+
+#[test]
+fn a_name_of_the_store_is_served_letter_for_letter() {
+    let served = Served::new(|_| {});
+    let own = format!("localhost:{}", served.place.rsplit(':').next().unwrap());
+    let plain = put(&served, "team/a:1", b"plain");
+    let other = put(&served, "docker.io/library/python:3", b"python");
+    put(&served, "registry.example:5000/x:1", b"elsewhere");
+    assert_eq!(digest(&served, "team/a:1"), Some(plain.to_string()));
+    assert_eq!(digest(&served, "docker.io/library/python:3"), Some(other.to_string()));
+    assert_eq!(digest(&served, "library/python:3"), None);
+    // This registry's own address goes first, and a push goes where the name is.
+    let mine = put(&served, &format!("{own}/team/a:1"), b"mine");
+    let second = put(&served, &format!("{own}/team/a:2"), b"second");
+    assert_eq!(digest(&served, "team/a:1"), Some(mine.to_string()));
+    assert_eq!(digest(&served, "team/a:2"), Some(second.to_string()));
+    let pushed = served.push("team/a:1", b"pushed");
+    assert_eq!(digest(&served, "team/a:1"), Some(pushed.to_string()));
+    let named = |name: &str| served.store().image(&name.parse::<Reference>().unwrap()).unwrap();
+    assert_eq!((named("team/a:1"), named(&format!("{own}/team/a:1"))), (Some(plain), Some(pushed)));
+    let body = |target: &str| String::from_utf8(served.ask("GET", target).body).unwrap();
+    assert_eq!(body("/v2/_catalog"), r#"{"repositories":["docker.io/library/python","team/a"]}"#);
+    assert_eq!(body("/v2/team/a/tags/list"), r#"{"name":"team/a","tags":["1","2"]}"#);
+    assert_eq!(body("/v2/_catalog?n=1&last=docker.io/library/python"), r#"{"repositories":["team/a"]}"#);
+    let first = served.ask("GET", "/v2/_catalog?n=1");
+    assert_eq!(first.header("link"), Some("</v2/_catalog?n=1&last=docker.io/library/python>; rel=\"next\""));
+    assert_eq!(served.ask("DELETE", "/v2/team/a/manifests/1").status, 202);
+    assert_eq!((digest(&served, "team/a:1"), named("team/a:1")), (None, None));
+}
+
+#[test]
+fn what_hangs_on_an_image_of_the_store_is_served_with_it() {
+    let served = Served::new(|_| {});
+    let subject = put(&served, "a:1", b"layer");
+    let store = served.store();
+    let batch = store.batch();
+    let bill = batch.put(&manifest(b"{}", b"a bill of materials")).unwrap();
+    batch.put(b"a bill of materials").unwrap();
+    let mut described = Descriptor::new(MediaType::MANIFEST, bill, store.size(&bill).unwrap().unwrap_or(0));
+    described.artifact_type = Some("application/spdx+json".into());
+    batch.referrer(&subject, &described).unwrap();
+    batch.finish().unwrap();
+    let listed = served.ask("GET", &format!("/v2/a/referrers/{subject}"));
+    assert!(String::from_utf8_lossy(&listed.body).contains(&bill.to_string()));
+    let blob = Digest::of("a bill of materials");
+    for target in [format!("manifests/{bill}"), format!("blobs/{blob}")] {
+        assert_eq!(served.ask("GET", &format!("/v2/a/{target}")).status, 200, "{target}");
+        assert_eq!(served.ask("GET", &format!("/v2/b/{target}")).status, 404, "{target}");
+    }
+    // What is a part of something else goes with it, and what is about it goes alone.
+    assert_eq!(served.ask("DELETE", &format!("/v2/a/manifests/{bill}")).status, 202);
+    let listed = served.ask("GET", &format!("/v2/a/referrers/{subject}"));
+    assert!(!String::from_utf8_lossy(&listed.body).contains(&bill.to_string()));
+}
+
+#[test]
+fn a_manifest_of_an_index_is_not_deleted_under_it() {
+    let served = Served::new(|_| {});
+    let child = served.push("a:child", b"layer");
+    let size = served.store().size(&child).unwrap().unwrap();
+    let index = serde_json::json!({
+        "schemaVersion": 2, "mediaType": MediaType::INDEX,
+        "manifests": [{"mediaType": MediaType::MANIFEST, "digest": child, "size": size}],
+    });
+    let put =
+        served.send("PUT", "/v2/a/manifests/all", &[("content-type", MediaType::INDEX)], index.to_string().as_bytes());
+    assert_eq!(put.status, 201);
+    let got = served.ask("DELETE", &format!("/v2/a/manifests/{child}"));
+    assert_eq!((got.status, got.code().as_str()), (403, "DENIED"));
+    assert_eq!(served.ask("DELETE", &format!("/v2/a/manifests/{}", Digest::of(index.to_string()))).status, 202);
+    assert_eq!(served.ask("DELETE", &format!("/v2/a/manifests/{child}")).status, 202);
+}
+
+#[test]
+fn a_damaged_blob_is_never_served_whole() {
+    let served = Served::new(|_| {});
+    let layer = vec![b'x'; 1 << 20];
+    served.push("a:1", &layer);
+    let store = served.store();
+    let path = store.blob_path(&Digest::of(&layer));
+    let mut damaged = layer.clone();
+    damaged[1000] = b'y';
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, &damaged).unwrap();
+    let target = format!("/v2/a/blobs/{}", Digest::of(&layer));
+    let got = served.ask("GET", &target);
+    assert!(got.body.len() < layer.len(), "the last bytes come when they are right");
+    assert_eq!(served.ask("GET", &target).status, 404, "set aside, it has to be pushed again");
+    served.push("a:1", &layer);
+    assert_eq!(served.ask("GET", &target).body, layer);
+}
+
+#[test]
+fn uploads_that_break_off_are_gone_on_with_or_go() {
+    let served = Served::new(|_| {});
+    let bytes: Vec<u8> = (0..3_u32 << 20).map(|byte| (byte % 253) as u8).collect();
+    let location = served.begin("a");
+    let mut stream = TcpStream::connect(&served.place).unwrap();
+    stream
+        .write_all(
+            format!("PATCH {location} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", bytes.len()).as_bytes(),
+        )
+        .unwrap();
+    stream.write_all(&bytes[..2 << 20]).unwrap();
+    stream.shutdown(std::net::Shutdown::Both).unwrap();
+    let so_far = loop {
+        let range = served.ask("GET", &location).header("range").unwrap().to_owned();
+        let last: usize = range.strip_prefix("0-").unwrap().parse().unwrap();
+        // Whoever goes on while the rest is written is sent back, and asks again.
+        let piece = format!("{}-{}", last + 1, bytes.len() - 1);
+        if last > 0 && served.send("PATCH", &location, &[("content-range", &piece)], &bytes[last + 1..]).status == 202 {
+            break last + 1;
+        }
+    };
+    assert!(so_far <= 2 << 20);
+    let got = served.send("PUT", &format!("{location}?digest={}", Digest::of(&bytes)), &[], b"");
+    assert_eq!(got.status, 201);
+    served.begin("a");
+    let folder = Arc::clone(&served.folder);
+    assert_eq!(crate::scratch_files(folder.path()).len(), 1);
+    served.stop();
+    assert_eq!(crate::scratch_files(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn requests_that_are_under_way_end_well_when_the_server_is_stopped() {
+    let served = Served::new(|_| {});
+    let location = served.begin("a");
+    let mut stream = TcpStream::connect(&served.place).unwrap();
+    let target = format!("{location}?digest={}", Digest::of("0123456789"));
+    stream
+        .write_all(format!("PUT {target} HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n01234").as_bytes())
+        .unwrap();
+    // The server has begun with it, once another one may not write.
+    let other = || served.send("PATCH", &location, &[("content-range", "9-9")], b"9");
+    while !String::from_utf8_lossy(&other().body).contains("another connection") {}
+    served.ask_to_stop();
+    while TcpStream::connect(&served.place).is_ok() {}
+    stream.write_all(b"56789").unwrap();
+    let got = corten_testkit::client::read(&mut stream);
+    assert_eq!((got.status, got.header("connection")), (201, Some("close")));
+    assert!(served.store().size(&Digest::of("0123456789")).unwrap().is_some());
+}

@@ -162,7 +162,7 @@ impl Answer {
     }
 
     /// Exactly `size` bytes of a blob.
-    pub(crate) fn blob(mut self, content: Box<dyn Read + Send>, size: u64) -> Self {
+    pub(crate) fn blob(mut self, content: Content, size: u64) -> Self {
         self.body = Payload::Blob(Blob { state: State::Idle(content), left: size });
         self
     }
@@ -189,9 +189,13 @@ pub(crate) struct Blob {
     left: u64,
 }
 
+type Content = Box<dyn Read + Send>;
+/// What reading has given; the content comes back.
+type Chunk = (Content, std::io::Result<Vec<u8>>);
+
 enum State {
-    Idle(Box<dyn Read + Send>),
-    Reading(JoinHandle<(Box<dyn Read + Send>, std::io::Result<Vec<u8>>)>),
+    Idle(Content),
+    Reading(JoinHandle<Chunk>),
     Done,
 }
 
@@ -243,7 +247,7 @@ impl Blob {
 }
 
 /// At least one byte, at most `wanted`; fewer are there than were promised is an error.
-fn read(mut content: Box<dyn Read + Send>, wanted: usize) -> (Box<dyn Read + Send>, std::io::Result<Vec<u8>>) {
+fn read(mut content: Content, wanted: usize) -> Chunk {
     let mut bytes = vec![0; wanted];
     let got = content.read(&mut bytes).and_then(|got| match got {
         0 => Err(std::io::ErrorKind::UnexpectedEof.into()),

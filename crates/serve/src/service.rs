@@ -168,7 +168,11 @@ impl Service {
                 let session = self.uploads.get(&name, &id, user.as_deref())?;
                 let upload = session.take()?.take();
                 self.uploads.end(&session);
-                self.blocking(move |_| Ok(drop(upload))).await?;
+                self.blocking(move |_| {
+                    drop(upload);
+                    Ok(())
+                })
+                .await?;
                 Ok(Answer::new(204))
             }
             (_, method) => Err(Refusal::new(Code::Unsupported, format!("{method} is not done here"))),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::quantities;
 use crate::render::progress::Progress;
 
 /// From a machine-learning project to a small, reproducible, published container image.
@@ -42,6 +43,9 @@ pub struct Global {
     /// Trust these certificate authorities (PEM), too.
     #[arg(long, env = "CORTEN_CA_FILE", global = true, value_name = "FILE", help_heading = "Global options")]
     pub ca_file: Option<PathBuf>,
+    /// Keep the store below this size: after a build, remove what no image needs, least recently used first.
+    #[arg(long, env = "CORTEN_STORE_KEEP", global = true, value_name = "SIZE", value_parser = quantities::size, help_heading = "Global options")]
+    pub store_keep: Option<u64>,
 }
 
 fn jobs(text: &str) -> Result<NonZeroUsize, &'static str> {
@@ -77,8 +81,8 @@ pub enum Command {
     Check(Check),
     /// Print the bill of materials of an image.
     Sbom(Sbom),
-    /// List the images of the store.
-    Images,
+    /// List the images of the store, or take names away.
+    Images(Images),
     /// Show all that an image says of itself: platforms, config, layers, what hangs on it.
     Inspect(Inspect),
     /// Show how an image came about, newest first.
@@ -87,6 +91,8 @@ pub enum Command {
     Diff(Diff),
     /// Give an image further names.
     Tag(Tag),
+    /// Free space: remove what no image needs, least recently used first.
+    Prune(Prune),
     /// Bring an image of the store to a registry, with all that hangs on it.
     Push(Push),
     /// Bring an image of a registry to the store.
@@ -106,6 +112,20 @@ pub enum Command {
 }
 
 impl Command {
+    /// Does the store grow by it?
+    pub fn fills(&self) -> bool {
+        matches!(
+            self,
+            Self::Ship(_)
+                | Self::Build(_)
+                | Self::Check(_)
+                | Self::Plan(_)
+                | Self::Lock(_)
+                | Self::Base(_)
+                | Self::Pull(_)
+        )
+    }
+
     /// Which project, where there is one that settings are read of.
     pub fn project(&self) -> Option<&ProjectArguments> {
         match self {
@@ -296,6 +316,49 @@ pub struct Store {
 pub enum StoreCommand {
     /// Read every byte of the store and compare it with its name.
     Verify,
+    /// Say what holds how much: each image with and without what it shares, and everything else by kind.
+    Size,
+}
+
+/// `corten images`.
+#[derive(Debug, Args)]
+pub struct Images {
+    #[command(subcommand)]
+    pub command: Option<ImagesCommand>,
+}
+
+/// What can be done with names.
+#[derive(Debug, Subcommand)]
+pub enum ImagesCommand {
+    /// Take names away; what nothing else needs is freed by `corten prune`.
+    Rm {
+        /// Names of images of the store [default tag: latest].
+        #[arg(required = true, value_name = "NAME[:TAG]")]
+        names: Vec<String>,
+    },
+}
+
+/// `corten prune`.
+///
+/// Without options everything goes that no named image needs: wheels, Debian packages, layers and results that make
+/// the next build fast. What running commands use always stays.
+#[derive(Debug, Args)]
+pub struct Prune {
+    /// Remove no more than is needed for the store to have this size.
+    #[arg(long, value_name = "SIZE", value_parser = quantities::size, alias = "reserved-space")]
+    pub keep_storage: Option<u64>,
+    /// Remove only what nobody used for this long: until=720h (may be given several times).
+    #[arg(long, value_name = "until=TIME")]
+    pub filter: Vec<String>,
+    /// Remove named images, too, and the layouts that `ship` wrote.
+    #[arg(long, short)]
+    pub all: bool,
+    /// Remove nothing; say what would go.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long, short, visible_alias = "force", visible_short_alias = 'f')]
+    pub yes: bool,
 }
 
 /// `corten push`.

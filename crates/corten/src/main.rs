@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod quantities;
 mod render;
 mod surroundings;
 

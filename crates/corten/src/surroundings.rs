@@ -34,16 +34,18 @@ pub struct Surroundings {
     jobs: usize,
     now: i64,
     source_date_epoch: Option<i64>,
+    store_cap: Option<u64>,
 }
 
 impl Surroundings {
     /// Reads flags and environment, opens the store.
     pub fn new(global: &Global) -> Result<Self, Report> {
         let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let time = SystemTime::now();
+        let now = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let events: Arc<dyn Events + Send> = Arc::from(listener(global.progress, draws()));
         Ok(Self {
-            store: Store::open(home(global)?)?,
+            store: Store::open(home(global)?)?.marking(time),
             client: Client::new(network(global, &events)?),
             indexes: Indexes::of(env::vars_os().filter_map(text)),
             auth: auth_files(),
@@ -51,6 +53,7 @@ impl Surroundings {
             jobs: global.jobs.map_or(processors, NonZeroUsize::get),
             now: i64::try_from(now).unwrap_or(i64::MAX),
             source_date_epoch: source_date_epoch()?,
+            store_cap: global.store_keep,
         })
     }
 
@@ -65,6 +68,7 @@ impl Surroundings {
             jobs: self.jobs,
             now: self.now,
             source_date_epoch: self.source_date_epoch,
+            store_cap: self.store_cap,
             tool: concat!("corten ", env!("CARGO_PKG_VERSION")),
         }
     }

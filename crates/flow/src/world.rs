@@ -27,6 +27,8 @@ pub struct World<'a> {
     pub now: i64,
     /// `SOURCE_DATE_EPOCH`: overrides the commit's time.
     pub source_date_epoch: Option<i64>,
+    /// Bytes above which the store removes what nothing needs, after a build.
+    pub store_cap: Option<u64>,
     /// Version of this program, as the release names it.
     pub tool: &'a str,
 }

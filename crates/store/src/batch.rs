@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use corten_oci::{Descriptor, DiffId, Digest, Digester, LayerIndex, Reference, Repository};
 
 use crate::disk::{self, SYNCED_SINGLY};
+use crate::lease::{self, Noted};
 use crate::{Key, Store, StoreError, index_file, pointer};
 
 /// Bytes that are collected before they are hashed and written.
@@ -65,6 +66,7 @@ impl<'store> Batch<'store> {
     /// A small blob that is in hand.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
         let digest = Digest::of(bytes);
+        self.store.note([Noted::Blob(digest)])?;
         let place = self.store.blob_path(&digest);
         if !holds(&place, bytes) {
             let mut temporary = Temporary::new(self.store)?;
@@ -77,6 +79,7 @@ impl<'store> Batch<'store> {
 
     /// What lies in a layer.
     pub fn layer_index(&self, diff_id: &DiffId, index: &LayerIndex) -> Result<(), StoreError> {
+        self.store.note([Noted::Layer(*diff_id)])?;
         self.point(self.store.index_path(diff_id), &index_file::encode(diff_id, index))
     }
 
@@ -93,6 +96,7 @@ impl<'store> Batch<'store> {
 
     /// Remembers that the artifact `referrer` (of the store or of this batch) is about `subject`.
     pub fn referrer(&self, subject: &Digest, referrer: &Descriptor) -> Result<(), StoreError> {
+        self.store.note([Noted::Blob(*subject)])?;
         self.lock().wanted.push(referrer.digest);
         let place = self.store.referrers_folder(subject).join(referrer.digest.hex());
         self.point(place, &pointer::encode_referrer(referrer))
@@ -148,6 +152,9 @@ impl<'store> Batch<'store> {
 
     fn place_pointers(&self, pointers: &[Temporary]) -> Result<(), StoreError> {
         let mut changed = Vec::new();
+        // A sweep removes folders that are empty, and names.
+        let leases = self.store.folder(lease::FOLDER);
+        let _gate = lease::share(&leases).map_err(|error| StoreError::disk("locking", &leases, 0, error))?;
         for Temporary { path, place, .. } in pointers {
             if let Some(folder) = place.parent() {
                 disk::make_folder(folder, &mut changed)?;

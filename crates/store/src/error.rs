@@ -46,6 +46,16 @@ pub enum StoreError {
         /// How.
         why: String,
     },
+    /// The store is of a version that this program does not know.
+    #[error("the store at {path} is of format {found}; this program knows up to {known}")]
+    Newer {
+        /// The store.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The latest that is known.
+        known: u32,
+    },
     /// A document that is what its digest says, but not what was asked of it.
     #[error(transparent)]
     Unsuitable(#[from] corten_oci::Unsuitable),
@@ -81,6 +91,7 @@ impl StoreError {
             Self::Full { .. } | Self::Crowded { .. } => io::ErrorKind::StorageFull,
             Self::Damaged { .. } | Self::Unsuitable(_) => io::ErrorKind::InvalidData,
             Self::Missing(_) => io::ErrorKind::NotFound,
+            Self::Newer { .. } => io::ErrorKind::Unsupported,
         };
         io::Error::new(kind, self)
     }
@@ -95,7 +106,7 @@ impl StoreError {
 }
 
 /// Bytes and files that this user may still write there. A file system that does not count files has room for them.
-fn free(path: &Path) -> (u64, u64) {
+pub(crate) fn free(path: &Path) -> (u64, u64) {
     let folder = path.ancestors().find(|folder| folder.is_dir()).unwrap_or(path);
     let Ok(found) = rustix::fs::statvfs(folder) else { return (0, u64::MAX) };
     let files = if found.f_files == 0 { u64::MAX } else { found.f_favail };
@@ -115,6 +126,9 @@ impl Diagnose for StoreError {
             Self::Full { .. } => hints(io::ErrorKind::StorageFull),
             Self::Disk { source, .. } => hints(source.kind()),
             Self::Damaged { .. } => vec!["`corten store verify` lists everything that is damaged".into()],
+            Self::Newer { .. } => {
+                vec!["a newer corten wrote it: take that one, or set CORTEN_HOME to another folder".into()]
+            }
             _ => Vec::new(),
         }
     }

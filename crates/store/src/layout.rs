@@ -12,12 +12,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use corten_oci::{Closure, Descriptor, Digest, Index, LARGEST_DOCUMENT, MediaType, Reference, Unsuitable};
+use corten_oci::{Closure, Descriptor, Digest, Index, LARGEST_DOCUMENT, MediaType, Reference, Tag, Unsuitable};
 
 use crate::archive::Archive;
 use crate::contents::{Contents, NAME, subject_of_name, to_json};
 use crate::verified::VerifiedReader;
-use crate::{Batch, Store, StoreError, disk};
+use crate::{Batch, Store, StoreError, disk, scratch, tidy};
 
 pub(crate) const MARKER: &str = "oci-layout";
 const MARKER_BYTES: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -70,6 +70,17 @@ pub fn export_tar(
     write().map_err(|error| StoreError::from_io("writing", Path::new("the OCI archive"), error))
 }
 
+/// Takes a tag out of a layout, with what was about its image; the blobs stay until the store is pruned.
+pub(crate) fn forget(root: &Path, tags: &[Tag]) -> Result<(), StoreError> {
+    let folder = Folder::open(root)?;
+    let before = folder.entries()?;
+    let kept = tidy::without(root, before.clone(), tags);
+    match kept == before {
+        true => Ok(()),
+        false => folder.finish(&to_json(&index_of(kept), &Digest::of([]))?),
+    }
+}
+
 pub(crate) fn index_of(manifests: Vec<Descriptor>) -> Index {
     let media_type = Some(MediaType::INDEX.into());
     Index { schema_version: 2, media_type, artifact_type: None, manifests, subject: None, annotations: BTreeMap::new() }
@@ -104,17 +115,15 @@ struct Folder {
 impl Folder {
     fn open(root: &Path) -> Result<Self, StoreError> {
         let mut changed = Vec::new();
-        disk::make_folder(&root.join(BLOBS), &mut changed)?;
         let marker = root.join(MARKER);
-        let open = || {
-            let file = match OpenOptions::new().read(true).append(true).create(true).open(&marker) {
-                // There may be nothing to write.
-                Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(&marker),
-                other => other,
-            }?;
-            file.lock().map(|()| file)
+        let mut lock = loop {
+            disk::make_folder(&root.join(BLOBS), &mut changed)?;
+            let lock = lock(&marker).map_err(|error| StoreError::disk("locking", &marker, 0, error))?;
+            // Meanwhile somebody may have removed the layout.
+            if scratch::is_still(&lock, &marker) {
+                break lock;
+            }
         };
-        let mut lock = open().map_err(|error| StoreError::disk("locking", &marker, 0, error))?;
         if disk::read_small(&marker, LARGEST_DOCUMENT)?.is_some_and(|bytes| bytes.is_empty()) {
             lock.write_all(MARKER_BYTES)
                 .and_then(|()| disk::set_mode(&lock, 0o644))
@@ -139,16 +148,10 @@ impl Folder {
         for entry in before {
             let subject = entry.annotations.get(NAME).and_then(|name| subject_of_name(name));
             let Some(ours) = subject.and_then(|subject| contents.referrers.get_mut(&subject)) else { continue };
-            ours.extend(self.listed(entry));
+            ours.extend(listed(&self.root, entry));
             ours.sort_by_key(|referrer| referrer.digest);
             ours.dedup_by_key(|referrer| referrer.digest);
         }
-    }
-
-    /// What a fallback index lists; nothing where it cannot be read.
-    fn listed(&self, fallback: &Descriptor) -> Vec<Descriptor> {
-        let bytes = disk::read_small(&self.blob(&fallback.digest), LARGEST_DOCUMENT).ok().flatten();
-        bytes.and_then(|bytes| Index::parse(&bytes).ok()).map_or_else(Vec::new, |index| index.manifests)
     }
 
     /// The entries with those of `contents`. Who lost a name and has no other goes, with what was about it.
@@ -166,19 +169,7 @@ impl Folder {
             None => !digests.contains(&entry.digest),
         };
         let (mut kept, replaced): (Vec<_>, Vec<_>) = before.into_iter().partition(stays);
-        let mut gone: Vec<Digest> = replaced.iter().map(|entry| entry.digest).collect();
-        while let Some(digest) = gone.pop() {
-            if digests.contains(&digest) || kept.iter().any(|entry| entry.digest == digest) {
-                continue;
-            }
-            let is_about =
-                |entry: &Descriptor| entry.annotations.get(NAME).and_then(|name| subject_of_name(name)) == Some(digest);
-            let fallbacks: Vec<_> = kept.extract_if(.., |entry| is_about(entry)).collect();
-            let orphans: BTreeSet<_> =
-                fallbacks.iter().flat_map(|entry| self.listed(entry)).map(|entry| entry.digest).collect();
-            kept.retain(|entry| entry.annotations.contains_key(NAME) || !orphans.contains(&entry.digest));
-            gone.extend(orphans);
-        }
+        drop_orphans(&self.root, &mut kept, &replaced, &digests);
         kept.extend(new);
         in_order(kept)
     }
@@ -252,6 +243,40 @@ impl Folder {
             false => disk::sync_folders(&mut self.changed),
         }
     }
+}
+
+/// A layout's marker, made where it is absent, and locked.
+fn lock(marker: &Path) -> io::Result<File> {
+    let file = match OpenOptions::new().read(true).append(true).create(true).open(marker) {
+        // There may be nothing to write.
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(marker),
+        other => other,
+    }?;
+    file.lock().map(|()| file)
+}
+
+/// Of those that lost a name: who has no other goes, with what was about it. `new`: what comes in their place.
+pub(crate) fn drop_orphans(root: &Path, kept: &mut Vec<Descriptor>, replaced: &[Descriptor], new: &BTreeSet<Digest>) {
+    let mut gone: Vec<Digest> = replaced.iter().map(|entry| entry.digest).collect();
+    while let Some(digest) = gone.pop() {
+        if new.contains(&digest) || kept.iter().any(|entry| entry.digest == digest) {
+            continue;
+        }
+        let is_about =
+            |entry: &Descriptor| entry.annotations.get(NAME).and_then(|name| subject_of_name(name)) == Some(digest);
+        let fallbacks: Vec<_> = kept.extract_if(.., |entry| is_about(entry)).collect();
+        let orphans: BTreeSet<_> =
+            fallbacks.iter().flat_map(|entry| listed(root, entry)).map(|entry| entry.digest).collect();
+        kept.retain(|entry| entry.annotations.contains_key(NAME) || !orphans.contains(&entry.digest));
+        gone.extend(orphans);
+    }
+}
+
+/// What a fallback index lists; nothing where it cannot be read.
+fn listed(root: &Path, fallback: &Descriptor) -> Vec<Descriptor> {
+    let path = root.join(BLOBS).join(fallback.digest.hex());
+    let bytes = disk::read_small(&path, LARGEST_DOCUMENT).ok().flatten();
+    bytes.and_then(|bytes| Index::parse(&bytes).ok()).map_or_else(Vec::new, |index| index.manifests)
 }
 
 /// Is `to` another name of the store's blob? Where it is a file of its own, it must have the same bytes: a damaged one

@@ -1,20 +1,27 @@
 //! Bytes on disk and nothing else: what is stored where, how it becomes durable, how it is checked.
 //!
-//! [`Store`] reads, [`Batch`] writes, [`Store::verify`] checks; [`layout`] and [`docker_archive`] are how images leave and come.
+//! [`Store`] reads, [`Batch`] writes, [`Store::verify`] checks, [`Store::prune`] frees; [`layout`] and [`docker_archive`] are how images leave and come.
 
 mod archive;
 mod batch;
 mod contents;
 mod disk;
 mod error;
+mod format;
+mod ground;
 mod index_file;
+mod lease;
 mod names;
 mod partial;
 mod pointer;
+mod prune;
 mod repository;
 mod scratch;
+mod size;
 mod store;
+mod tidy;
 mod upload;
+mod usage;
 mod verified;
 mod verify;
 
@@ -24,8 +31,11 @@ pub mod layout;
 
 pub use batch::{Batch, BlobWriter};
 pub use error::{StoreError, hints};
+pub use ground::Ground;
 pub use partial::Partial;
+pub use prune::{Item, Kind, PruneOptions, Pruning, Untagged};
 pub use scratch::ScratchFolder;
+pub use size::{Class, ImageSize, StoreSize, classes};
 pub use store::{Key, Store};
 pub use upload::Upload;
 pub use verify::Problem;

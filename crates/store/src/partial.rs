@@ -36,7 +36,7 @@ pub(crate) fn clean(store: &Store) {
         let digest = name.strip_suffix(".partial").and_then(|hex| crate::names::digest_of_name(hex.as_ref()));
         let Some(digest) = digest else { continue };
         let path = folder.join(&name);
-        if !store.size(&digest).is_ok_and(|size| size.is_some()) {
+        if !store.size_now(&digest).is_ok_and(|size| size.is_some()) {
             continue;
         }
         let Ok(file) = disk::open_regular(&path) else { continue };
@@ -53,6 +53,7 @@ impl Store {
     /// Waits while somebody else downloads the same. The caller owes: ask [`Store::size`] again afterwards, and where
     /// the blob is there now, drop or [discard](Self::discard) the partial.
     pub fn partial(&self, digest: &Digest) -> Result<Partial, StoreError> {
+        self.note([crate::lease::Noted::Blob(*digest)])?;
         let path = self.partial_path(digest);
         let open = || OpenOptions::new().read(true).append(true).create(true).open(&path);
         loop {

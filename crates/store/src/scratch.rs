@@ -97,7 +97,7 @@ fn remove(folder: &Path, lock_path: &Path) {
 }
 
 /// A new lock file, locked; none where somebody has the name, or cleaned it away before it was locked.
-fn take(path: &Path) -> io::Result<Option<File>> {
+pub(crate) fn take(path: &Path) -> io::Result<Option<File>> {
     let lock = match File::create_new(path) {
         Ok(lock) => lock,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),

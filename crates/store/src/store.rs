@@ -9,8 +9,10 @@
 //! | `referrers/<subject>/<referrer>` | which artifacts are about a manifest | made again |
 //! | `cache/<key>` | a remembered result | made again |
 //! | `downloads/<hex>.partial` | a download under way | begun again |
+//! | `leases/` | what running commands rely on; see `lease.rs` | nothing, when none runs |
 //! | `tmp/` | files that have no name yet | nothing |
-//! | `trash/` | damaged blobs, set aside | nothing |
+//! | `trash/` | damaged blobs, set aside; what is being removed | nothing |
+//! | `format` | the version of all this; see `format.rs` | it counts as today's |
 //!
 //! A name is given only after the bytes behind it are durable, and a pointer only after what it points to; see
 //! [`crate::Batch`]. So after a crash or a power cut each name is either there, whole, or not there.
@@ -19,12 +21,14 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use corten_oci::{Blobs, Descriptor, DiffId, Digest, LayerIndex, Reference, Unsuitable};
 
+use crate::lease::{self, Lease, Noted};
 use crate::scratch::{self, Scratch, ScratchFolder};
 use crate::verified::VerifiedReader;
-use crate::{StoreError, disk, index_file, names, partial, pointer};
+use crate::{StoreError, disk, format, ground, index_file, names, partial, pointer, usage};
 
 /// A whole blob that is asked for in memory (a manifest, a config, a bill of materials) may be so large.
 const LARGEST_IN_MEMORY: u64 = 1 << 30;
@@ -33,6 +37,9 @@ const LARGEST_IN_MEMORY: u64 = 1 << 30;
 pub struct Store {
     root: PathBuf,
     scratch: OnceLock<Scratch>,
+    pub(crate) lease: Lease,
+    /// The time that uses are marked with; none are without it.
+    pub(crate) now: Option<SystemTime>,
 }
 
 /// The name of a remembered result: the digest of everything that decides it.
@@ -42,18 +49,62 @@ pub struct Key(pub Digest);
 impl Store {
     /// Opens the store at `root`, makes its folders where they are absent, and removes what dead processes left. A
     /// store that is there may be on a read-only disk: reading works.
+    ///
+    /// # Errors
+    /// A disk that says no, and a store of a version that this program does not know.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let store = Self { root: root.into(), scratch: OnceLock::new() };
+        let root = root.into();
+        format::check(&root)?;
+        let store = Self { scratch: OnceLock::new(), lease: Lease::new(&root), now: None, root };
         let mut changed = Vec::new();
         for name in ["blobs/sha256", "layers", "images", "referrers", "cache", "downloads", "tmp", "trash"] {
             disk::make_folder(&store.folder(name), &mut changed)?;
         }
+        store.make_younger(&mut changed)?;
         if !changed.is_empty() {
             disk::sync_folders(&mut changed)?;
         }
         scratch::clean(&store.folder("tmp"));
+        scratch::clean(&store.folder("trash"));
         partial::clean(&store);
+        let leases = store.folder(lease::FOLDER);
+        lease::clean(&leases, ground::of(&leases).is_doubtful());
         Ok(store)
+    }
+
+    /// What the first stores had not. One that nobody may write, does without.
+    fn make_younger(&self, changed: &mut Vec<PathBuf>) -> Result<(), StoreError> {
+        let leases = self.folder(lease::FOLDER);
+        let mut make = || -> Result<(), StoreError> {
+            let mut new = Vec::new();
+            disk::make_folder(&leases, &mut new)?;
+            lease::make_gate(&leases).map_err(|error| StoreError::disk("writing", &leases, 1, error))?;
+            new.extend(format::write(&self.root)?);
+            changed.extend(new);
+            Ok(())
+        };
+        match make() {
+            Err(StoreError::Disk { source, .. })
+                if matches!(source.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) =>
+            {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Marks what is used from now on with this time, so that what is used least can be removed first.
+    #[must_use]
+    pub fn marking(self, now: SystemTime) -> Self {
+        Self { now: Some(now), ..self }
+    }
+
+    /// Writes down, before it is looked for or named, that this command relies on something; see `lease.rs`.
+    pub(crate) fn note(&self, things: impl IntoIterator<Item = Noted>) -> Result<(), StoreError> {
+        for new in self.lease.note(things)? {
+            usage::mark(self, &new);
+        }
+        Ok(())
     }
 
     /// The folder.
@@ -61,8 +112,14 @@ impl Store {
         &self.root
     }
 
-    /// Size of a blob in bytes, if it is there.
+    /// Size of a blob in bytes, if it is there. Then it stays as long as this store is open.
     pub fn size(&self, digest: &Digest) -> Result<Option<u64>, StoreError> {
+        self.note([Noted::Blob(*digest)])?;
+        self.size_now(digest)
+    }
+
+    /// The same for those who rely on nothing.
+    pub(crate) fn size_now(&self, digest: &Digest) -> Result<Option<u64>, StoreError> {
         let path = self.blob_path(digest);
         match fs::symlink_metadata(&path) {
             // An empty file under another name is what a power cut leaves on a disk that lies about syncing.
@@ -73,13 +130,15 @@ impl Store {
         }
     }
 
-    /// Where a blob lies (for handing to other programs and for links). It may not be there.
+    /// Where a blob lies (for handing to other programs and for links). It may not be there, nor stay: ask
+    /// [`Store::size`] before.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.blobs_folder().join(digest.hex())
     }
 
     /// Opens a blob as a file for random access. It is a regular file; its hash is not checked.
     pub fn file(&self, digest: &Digest) -> Result<File, StoreError> {
+        self.note([Noted::Blob(*digest)])?;
         let path = self.blob_path(digest);
         disk::open_regular(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => StoreError::Missing(digest.to_string()),
@@ -136,19 +195,22 @@ impl Store {
 
     /// A remembered result (`cache/<key>`); none where it is absent or torn.
     pub fn record(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
-        let bytes = disk::read_small(&self.record_path(key), pointer::LARGEST_RECORD)?;
+        let path = self.record_path(key);
+        let bytes = disk::read_small(&path, pointer::LARGEST_RECORD)?;
+        usage::mark_path(self, &path);
         Ok(bytes.and_then(|bytes| pointer::decode_record(&bytes)))
     }
 
     /// What lies in a layer (`layers/<diffid>/index`); none where it is absent, torn or of another version.
     pub fn layer_index(&self, diff_id: &DiffId) -> Result<Option<LayerIndex>, StoreError> {
+        self.note([Noted::Layer(*diff_id)])?;
         let bytes = disk::read_small(&self.index_path(diff_id), LARGEST_IN_MEMORY)?;
         Ok(bytes.and_then(|bytes| index_file::decode(diff_id, &bytes)))
     }
 
     /// Is an index of the layer there? Whether it is whole shows when it is read.
     pub fn has_layer_index(&self, diff_id: &DiffId) -> bool {
-        self.index_path(diff_id).is_file()
+        self.note([Noted::Layer(*diff_id)]).is_ok() && self.index_path(diff_id).is_file()
     }
 
     /// The digest that a name points to (`images/<repository>/_tags/<tag>`). Without tag and digest, `latest` is
@@ -157,10 +219,16 @@ impl Store {
         if let Some(digest) = reference.digest {
             return Ok(self.size(&digest)?.map(|_| digest));
         }
-        self.pointed(&self.image_path(reference))
+        let path = self.image_path(reference);
+        let digest = self.pointed(&path)?;
+        if let Some(digest) = digest {
+            self.note([Noted::Blob(digest)])?;
+            usage::mark_path(self, &path);
+        }
+        Ok(digest)
     }
 
-    fn pointed(&self, path: &Path) -> Result<Option<Digest>, StoreError> {
+    pub(crate) fn pointed(&self, path: &Path) -> Result<Option<Digest>, StoreError> {
         let Some(bytes) = disk::read_small(path, pointer::LARGEST)? else { return Ok(None) };
         match pointer::decode_image(&bytes) {
             Some(digest) => Ok(Some(digest)),

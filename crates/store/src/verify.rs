@@ -11,7 +11,7 @@ use corten_oci::{Closure, Descriptor, DiffId, Digest, Document, ImageConfig, Uns
 
 use crate::contents::is_image_config;
 use crate::verified::VerifiedReader;
-use crate::{Store, StoreError, disk, index_file, layout, names, pointer};
+use crate::{Store, StoreError, disk, format, index_file, layout, names, pointer};
 
 /// More do not make a disk faster.
 const MOST_THREADS: usize = 8;
@@ -36,6 +36,10 @@ impl Store {
         self.verify_referrers(&mut problems)?;
         self.verify_records(&mut problems)?;
         self.verify_layouts(&mut problems)?;
+        if format::is_torn(self.root()) {
+            let why = "it is torn: the store counts as one of version 1".into();
+            problems.push(Problem { path: self.root().join(format::FILE), why });
+        }
         problems.sort();
         Ok(problems)
     }
@@ -114,7 +118,7 @@ impl Store {
         closure.add(root, &fetch).map_err(|error| error.to_string())?;
         let documents = closure.documents.iter().map(|(descriptor, _)| descriptor);
         for Descriptor { digest, size, .. } in documents.chain(&closure.blobs) {
-            match self.size(digest).map_err(|error| error.to_string())? {
+            match self.size_now(digest).map_err(|error| error.to_string())? {
                 Some(found) if found == *size => {}
                 Some(found) => return Err(format!("blob {digest} has {found} bytes, not {size}")),
                 None => return Err(format!("blob {digest} is missing")),

@@ -1,11 +1,11 @@
 //! `corten images`.
 
-use corten_diagnostic::Report;
+use corten_diagnostic::{Failure, Report};
 use corten_flow::{World, look};
 use serde::Serialize;
 
-use super::result;
-use crate::args::Format;
+use super::{reference, result};
+use crate::args::{Format, Images, ImagesCommand};
 use crate::render::text::{safe, size, table};
 
 #[derive(Serialize)]
@@ -18,8 +18,15 @@ struct Shape {
     size: Option<u64>,
 }
 
-/// Lists the names of the store.
-pub fn run(format: Format, world: &World<'_>) -> Result<u8, Report> {
+/// Lists the names of the store, or takes some away.
+pub fn run(arguments: &Images, format: Format, world: &World<'_>) -> Result<u8, Report> {
+    match &arguments.command {
+        Some(ImagesCommand::Rm { names }) => untag(names, format, world),
+        None => list(format, world),
+    }
+}
+
+fn list(format: Format, world: &World<'_>) -> Result<u8, Report> {
     let mut images = Vec::new();
     for (reference, digest) in world.store.images()? {
         let (platforms, size) = look::summary(&digest, world)?;
@@ -34,4 +41,48 @@ pub fn run(format: Format, world: &World<'_>) -> Result<u8, Report> {
         table(&std::iter::once(head).chain(images.iter().map(row)).collect::<Vec<_>>(), &[2])
     })?;
     Ok(0)
+}
+
+/// One that is taken away.
+#[derive(Serialize)]
+struct Removed {
+    reference: String,
+    /// None where the name was torn.
+    digest: Option<String>,
+    /// Names that the image still has.
+    others: Vec<String>,
+}
+
+/// All names are understood before one is taken away.
+fn untag(names: &[String], format: Format, world: &World<'_>) -> Result<u8, Report> {
+    let mut references = Vec::new();
+    for name in names {
+        let reference = reference(name)?;
+        if reference.digest.is_some() {
+            let failure = Failure::usage(format!("'{name}' is a digest: names are taken away, not images"));
+            return Err(failure.hint("`corten images` lists the names; `corten prune` removes what has none").into());
+        }
+        references.push(reference);
+    }
+    let mut removed = Vec::new();
+    for reference in references {
+        let Some(untagged) = world.store.untag(&reference)? else {
+            let failure = Failure::input(format!("the store has no image {reference}"));
+            return Err(failure.hint("`corten images` lists what it has").into());
+        };
+        removed.push(Removed {
+            reference: untagged.name.to_string(),
+            digest: untagged.digest.map(|digest| digest.to_string()),
+            others: untagged.others.iter().map(ToString::to_string).collect(),
+        });
+    }
+    result(format, &removed, || removed.iter().map(told).collect::<Vec<_>>().join("\n"))?;
+    Ok(0)
+}
+
+fn told(removed: &Removed) -> String {
+    match removed.others.as_slice() {
+        [] => format!("untagged {}; `corten prune` frees what nothing else needs of it", removed.reference),
+        others => format!("untagged {}; its image is also {}", removed.reference, others.join(", ")),
+    }
 }

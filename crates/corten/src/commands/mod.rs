@@ -12,6 +12,7 @@ mod inspect;
 mod lock;
 mod login;
 mod plan;
+mod prune;
 mod pull;
 mod push;
 mod registry;
@@ -23,9 +24,9 @@ mod tag;
 
 use clap::ArgMatches;
 use corten_diagnostic::{Failure, Report};
-use corten_flow::ProjectOptions;
 use corten_flow::plan::PlanOptions;
 use corten_flow::registry::RegistryOptions;
+use corten_flow::{ProjectOptions, World};
 use corten_frontend::settings::Frontend;
 use corten_oci::{Architecture, Reference};
 use serde::Serialize;
@@ -50,27 +51,36 @@ pub fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Report> {
         }
         return explain::run(project, explain::flags(&arguments.global, project, of_command), format, &world);
     }
-    match &arguments.command {
-        Command::Ship(ship) => ship::run(ship, format, &world),
-        Command::Build(build) => build::run(build, format, &world),
-        Command::Plan(plan) => plan::run(plan, format, &world),
-        Command::Init(init) => init::run(init, format, &world),
-        Command::Base(base) => base::run(base, format, &world),
-        Command::Lock(lock) => lock::run(lock, format, &world),
-        Command::Check(check) => check::run(check, format, &world),
-        Command::Sbom(sbom) => sbom::run(sbom, &world),
-        Command::Push(push) => push::run(push, format, &world),
-        Command::Pull(pull) => pull::run(pull, format, &world),
-        Command::Resolve(resolve) => resolve::run(resolve, format, &world),
-        Command::Login(login) => login::run(login, &world),
-        Command::Logout(logout) => login::forget(logout, &world),
-        Command::Inspect(inspect) => inspect::run(inspect, format, &world),
-        Command::History(history) => history::run(history, format, &world),
-        Command::Diff(diff) => diff::run(diff, format, &world),
-        Command::Tag(tag) => tag::run(tag, format, &world),
-        Command::Registry(registry) => registry::run(registry, format, &world),
-        Command::Images => images::run(format, &world),
-        Command::Store(store) => store::run(store, format, &world),
+    let status = dispatch(&arguments.command, format, &world)?;
+    if arguments.command.fills() {
+        corten_flow::prune::cap(&world);
+    }
+    Ok(status)
+}
+
+fn dispatch(command: &Command, format: Format, world: &World<'_>) -> Result<u8, Report> {
+    match command {
+        Command::Ship(ship) => ship::run(ship, format, world),
+        Command::Build(build) => build::run(build, format, world),
+        Command::Plan(plan) => plan::run(plan, format, world),
+        Command::Init(init) => init::run(init, format, world),
+        Command::Base(base) => base::run(base, format, world),
+        Command::Lock(lock) => lock::run(lock, format, world),
+        Command::Check(check) => check::run(check, format, world),
+        Command::Sbom(sbom) => sbom::run(sbom, world),
+        Command::Push(push) => push::run(push, format, world),
+        Command::Pull(pull) => pull::run(pull, format, world),
+        Command::Resolve(resolve) => resolve::run(resolve, format, world),
+        Command::Login(login) => login::run(login, world),
+        Command::Logout(logout) => login::forget(logout, world),
+        Command::Inspect(inspect) => inspect::run(inspect, format, world),
+        Command::History(history) => history::run(history, format, world),
+        Command::Diff(diff) => diff::run(diff, format, world),
+        Command::Tag(tag) => tag::run(tag, format, world),
+        Command::Registry(registry) => registry::run(registry, format, world),
+        Command::Images(images) => images::run(images, format, world),
+        Command::Prune(prune) => prune::run(prune, format, world),
+        Command::Store(store) => store::run(store, format, world),
         Command::Schema => Ok(0),
     }
 }

@@ -49,14 +49,14 @@ pub fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files.map(|path| (path.clone(), fs::read(folder.join(&path)).unwrap())).collect()
 }
 
-/// Everything below a folder with its inode and times: whoever writes changes it.
+/// Everything below a folder with its inode and times: whoever writes changes it. Leases come and go.
 pub fn stamps(folder: &Path) -> BTreeMap<PathBuf, (u64, u64, i64, i64, i64, i64)> {
     let stamp = |path: PathBuf| {
         let found = fs::symlink_metadata(folder.join(&path)).unwrap();
         let (modified, changed) = ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()));
         (path, (found.ino(), found.size(), modified.0, modified.1, changed.0, changed.1))
     };
-    paths(folder).into_iter().map(stamp).collect()
+    paths(folder).into_iter().filter(|path| !path.starts_with("leases")).map(stamp).collect()
 }
 
 /// A service and a store that can be emptied.
@@ -85,7 +85,10 @@ impl Ground {
     /// The same for a store elsewhere.
     pub fn forget(&self, home: &Path) {
         for entry in fs::read_dir(home).unwrap().map(Result::unwrap) {
-            fs::remove_dir_all(entry.path()).unwrap();
+            match entry.file_type().unwrap().is_dir() {
+                true => fs::remove_dir_all(entry.path()).unwrap(),
+                false => fs::remove_file(entry.path()).unwrap(),
+            }
         }
         drop(fs::remove_file(self.service.folder().join("corten.lock")));
     }
@@ -114,6 +117,7 @@ pub fn assert_swept(home: &Path, project: &Path) {
     for name in ["tmp", "downloads", "trash"] {
         assert_eq!(paths(&home.join(name)), [] as [PathBuf; 0], "{name} is not empty");
     }
+    assert_eq!(paths(&home.join("leases")), [PathBuf::from("gate")], "leases of the dead");
     let incomplete = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     let left: Vec<_> = paths(home).into_iter().chain(paths(project)).filter(incomplete).collect();
     assert_eq!(left, [] as [PathBuf; 0]);

@@ -26,6 +26,7 @@ mod oci;
 mod outputs;
 mod platforms;
 mod project;
+mod prune;
 mod reached;
 mod real;
 mod registries;

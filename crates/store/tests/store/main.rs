@@ -11,4 +11,5 @@ mod batch;
 mod crash;
 mod damage;
 mod layout;
+mod prune;
 mod support;

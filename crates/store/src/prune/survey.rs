@@ -1,0 +1,110 @@
+//! What lies in the store: every file that can be removed by itself, with its size and when it was used last.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use corten_oci::{DiffId, Digest};
+
+use crate::{Store, StoreError, disk, layout, names};
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Something that is named by its digest: a layer, a document, a wheel, a .deb.
+    Blob(Digest),
+    /// What lies in a layer.
+    Index(DiffId),
+    /// A remembered result.
+    Record,
+    /// A download under way.
+    Download,
+    /// An artifact about a manifest.
+    Referrer {
+        /// The manifest.
+        subject: Digest,
+        /// The artifact.
+        artifact: Digest,
+    },
+    /// A blob of an OCI layout in the store; a link to one of the store's, as a rule.
+    Layout,
+    /// What was set aside because it was damaged.
+    Trash,
+}
+
+/// A file of the store.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Bytes that it takes, counted once for all its names.
+    pub size: u64,
+    /// When it was used last, to the hour.
+    pub used: SystemTime,
+}
+
+/// Every file of the store but names, leases and what is being written.
+pub(crate) fn survey(store: &Store) -> Result<Vec<Item>, StoreError> {
+    let mut survey = Survey::default();
+    survey.folder(&store.blobs_folder(), |name| names::digest_of_name(name.as_ref()).map(Kind::Blob))?;
+    for name in names::names_in(&store.folder("layers"))? {
+        if let Some(digest) = names::digest_of_name(name.as_ref()) {
+            survey.file(&store.folder("layers").join(name).join("index"), Kind::Index(DiffId(digest)))?;
+        }
+    }
+    survey.folder(&store.folder("cache"), |_| Some(Kind::Record))?;
+    survey.folder(&store.folder("downloads"), |_| Some(Kind::Download))?;
+    for name in names::names_in(&store.folder("referrers"))? {
+        let Some(subject) = names::digest_of_name(name.as_ref()) else { continue };
+        survey.folder(&store.folder("referrers").join(&name), |name| {
+            names::digest_of_name(name.as_ref()).map(|artifact| Kind::Referrer { subject, artifact })
+        })?;
+    }
+    for name in names::names_in(&store.folder("layouts"))? {
+        survey.folder(&layout::blobs(&store.folder("layouts").join(name)), |_| Some(Kind::Layout))?;
+    }
+    survey.folder(&store.folder("trash"), |name| (!is_being_emptied(name)).then_some(Kind::Trash))?;
+    Ok(survey.items)
+}
+
+/// `<pid>-<n>` and its lock: another process is removing what is in it.
+fn is_being_emptied(name: &str) -> bool {
+    let name = name.strip_suffix(".lock").unwrap_or(name);
+    name.split_once('-').is_some_and(|(pid, number)| pid.parse::<u32>().is_ok() && number.parse::<u64>().is_ok())
+}
+
+#[derive(Default)]
+struct Survey {
+    items: Vec<Item>,
+    /// Files with several names, by device and inode.
+    seen: HashSet<(u64, u64)>,
+}
+
+impl Survey {
+    fn folder(&mut self, folder: &Path, kind: impl Fn(&str) -> Option<Kind>) -> Result<(), StoreError> {
+        for name in names::names_in(folder)? {
+            if let Some(kind) = kind(&name) {
+                self.file(&folder.join(name), kind)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: &Path, kind: Kind) -> Result<(), StoreError> {
+        let found = match fs::symlink_metadata(path) {
+            Ok(found) if !found.is_dir() => found,
+            Ok(_) => return Ok(()),
+            Err(error) if disk::is_absent(&error) => return Ok(()),
+            Err(error) => return Err(StoreError::disk("looking at", path, 0, error)),
+        };
+        let is_first = found.nlink() < 2 || self.seen.insert((found.dev(), found.ino()));
+        let used = found.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        let size = if is_first { found.len() } else { 0 };
+        self.items.push(Item { kind, path: path.to_owned(), size, used });
+        Ok(())
+    }
+}

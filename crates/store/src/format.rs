@@ -11,6 +11,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::scratch::Scratch;
 use crate::{StoreError, disk, pointer};
 
 /// What this program reads and writes.
@@ -60,16 +61,15 @@ pub(crate) fn write(root: &Path) -> Result<Option<PathBuf>, StoreError> {
 
 pub(crate) fn write_anew(root: &Path) -> Result<PathBuf, StoreError> {
     let bytes = encode(VERSION);
-    let new = root.join("tmp").join(format!("{FILE}-{}", std::process::id()));
+    // Whoever is killed leaves nothing that the next one does not remove.
+    let scratch = Scratch::new(&root.join("tmp"))?;
+    let new = scratch.path();
     let write = || {
         let mut file = fs::File::create(&new)?;
         file.write_all(&bytes)?;
         file.sync_data()?;
         fs::rename(&new, root.join(FILE))
     };
-    write().map_err(|error| {
-        drop(fs::remove_file(&new));
-        StoreError::disk("writing", &root.join(FILE), bytes.len() as u64, error)
-    })?;
+    write().map_err(|error| StoreError::disk("writing", &root.join(FILE), bytes.len() as u64, error))?;
     Ok(root.to_owned())
 }

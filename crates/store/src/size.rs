@@ -86,7 +86,7 @@ impl Store {
         let items = survey(self)?;
         let mut marker = Marker::new(self);
         let mut by_image: BTreeMap<Digest, (Vec<Reference>, Kept)> = BTreeMap::new();
-        for (name, digest) in self.images()? {
+        for (name, digest) in self.roots()? {
             if let Some((names, _)) = by_image.get_mut(&digest) {
                 names.push(name);
                 continue;

@@ -188,7 +188,8 @@ fn damage_is_named_and_healed() {
     let shipped = digest(&ground.run("ship --format json"));
     let store = contents(ground.home.path());
     let mut removed = 0;
-    for (path, bytes) in &store {
+    // What the gate holds does not matter.
+    for (path, bytes) in store.iter().filter(|(path, _)| !path.starts_with("leases")) {
         let at = ground.home.path().join(path);
         // Most blobs of the layout are other names of the store's.
         if path.starts_with("layouts") && fs::metadata(&at).unwrap().nlink() > 1 {

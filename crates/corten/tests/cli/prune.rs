@@ -60,7 +60,7 @@ fn r10_prune_all_leaves_nothing() {
             "pull PLACE/a/service:1",
             "base build --name stones",
         ],
-        &["build --platform linux/amd64", "images rm service", "check", "lock"],
+        &["build --platform linux/amd64", "images rm service:1.3.0 service:sha-local", "check", "lock"],
     ] {
         let service = Service::filled();
         for line in lines {
@@ -136,7 +136,7 @@ fn a_cap_is_kept_quietly_after_a_build() {
     let quiet = service.run("build --store-keep 1GB").expect(0);
     assert_eq!(total(&service), before, "below the cap nothing goes");
     let capped = service.run("build --store-keep 1kB").expect(0);
-    assert_eq!((capped.stdout, capped.stderr), (quiet.stdout, quiet.stderr));
+    assert_eq!(capped.stderr, quiet.stderr);
     assert!(total(&service) < before - 1_000_000, "{} of {before}", total(&service));
     service.run("store verify").expect(0);
     assert_eq!(service.digest("build --offline"), built);

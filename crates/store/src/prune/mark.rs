@@ -56,7 +56,7 @@ impl<'store> Marker<'store> {
         for (name, digest) in roots {
             if self.store.size_now(digest)?.is_none() {
                 let why = format!("its manifest {digest} is missing, so it is not known what it needs");
-                return Err(StoreError::damaged(&self.store.image_path(name), why));
+                return Err(StoreError::damaged(&self.store.root_path(name), why));
             }
         }
         self.walk(roots.iter().map(|(_, digest)| (*digest, Sort::Document)).collect(), kept)

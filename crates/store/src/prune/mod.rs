@@ -137,7 +137,7 @@ impl Store {
             Err(error) => return Err(error),
         };
         self.remove_name(name)?;
-        let names = self.images_that_can_be_read()?.into_iter();
+        let names = self.roots_that_can_be_read()?.into_iter();
         let others = names.filter(|(_, found)| Some(*found) == digest).map(|(name, _)| name).collect();
         Ok(Some(Untagged { name: name.clone(), digest, others }))
     }
@@ -146,12 +146,12 @@ impl Store {
         let items = survey(self)?;
         let total: u64 = items.iter().map(|item| item.size).sum();
         let mut names = match options.all {
-            true => self.images_that_can_be_read()?,
-            false => self.images()?,
+            true => self.roots_that_can_be_read()?,
+            false => self.roots()?,
         };
         let mut gone = Vec::new();
         if options.all && options.keep.is_none() {
-            (gone, names) = names.into_iter().partition(|(name, _)| self.is_old(&self.image_path(name), options));
+            (gone, names) = names.into_iter().partition(|(name, _)| self.is_old(&self.root_path(name), options));
         }
         let mut chosen = self.unneeded(&items, &names, &gone, options, marker)?;
         while options.all
@@ -234,7 +234,7 @@ impl Store {
     fn oldest(&self, names: &[(Reference, Digest)]) -> Option<Digest> {
         let mut latest: BTreeMap<Digest, SystemTime> = BTreeMap::new();
         for (name, digest) in names {
-            let used = fs::symlink_metadata(self.image_path(name)).and_then(|found| found.modified());
+            let used = fs::symlink_metadata(self.root_path(name)).and_then(|found| found.modified());
             let used = used.unwrap_or(SystemTime::UNIX_EPOCH);
             let known = latest.entry(*digest).or_insert(used);
             *known = used.max(*known);
@@ -242,10 +242,37 @@ impl Store {
         latest.into_iter().min_by_key(|(_, used)| *used).map(|(digest, _)| digest)
     }
 
-    /// All names but those whose pointers are torn.
-    pub(crate) fn images_that_can_be_read(&self) -> Result<Vec<(Reference, Digest)>, StoreError> {
+    /// All names, and as names with digests what repositories keep without a tag.
+    pub(crate) fn roots(&self) -> Result<Vec<(Reference, Digest)>, StoreError> {
+        let mut roots = self.images()?;
+        roots.extend(self.kept_without_tags()?);
+        Ok(roots)
+    }
+
+    /// The same but for names whose pointers are torn.
+    pub(crate) fn roots_that_can_be_read(&self) -> Result<Vec<(Reference, Digest)>, StoreError> {
         let read = |(name, path): (Reference, PathBuf)| self.pointed(&path).ok().flatten().map(|digest| (name, digest));
-        Ok(self.image_paths()?.into_iter().filter_map(read).collect())
+        let mut roots: Vec<_> = self.image_paths()?.into_iter().filter_map(read).collect();
+        roots.extend(self.kept_without_tags()?);
+        Ok(roots)
+    }
+
+    fn kept_without_tags(&self) -> Result<Vec<(Reference, Digest)>, StoreError> {
+        let mut kept = Vec::new();
+        for repository in self.repositories()? {
+            for digest in self.held(&repository)? {
+                kept.push((Reference { repository: repository.clone(), tag: None, digest: Some(digest) }, digest));
+            }
+        }
+        Ok(kept)
+    }
+
+    /// The pointer of such a name.
+    pub(crate) fn root_path(&self, name: &Reference) -> PathBuf {
+        match (&name.tag, &name.digest) {
+            (None, Some(digest)) => self.held_path(&name.repository, digest),
+            _ => self.image_path(name),
+        }
     }
 
     fn layouts(&self) -> Result<Vec<PathBuf>, StoreError> {
@@ -255,7 +282,7 @@ impl Store {
 
     /// With the gate shut: looks again, removes pointers durably, renames the rest away; then opens the gate and frees.
     fn sweep(&self, chosen: Pruning, gate: fs::File) -> Result<Pruning, StoreError> {
-        let (mut names, mut done) = (self.images_that_can_be_read()?, Pruning::default());
+        let (mut names, mut done) = (self.roots_that_can_be_read()?, Pruning::default());
         let going: BTreeSet<&(Reference, Digest)> = chosen.names.iter().collect();
         done.names = names.extract_if(.., |name| going.contains(name)).collect();
         done.layouts = chosen.layouts && names.is_empty();
@@ -321,7 +348,7 @@ impl Store {
 
     fn remove_pointers(&self, names: &[(Reference, Digest)], pointers: &[Item]) -> Result<(), StoreError> {
         let mut changed = Vec::new();
-        for path in names.iter().map(|(name, _)| self.image_path(name)).chain(pointers.iter().map(|it| it.path.clone()))
+        for path in names.iter().map(|(name, _)| self.root_path(name)).chain(pointers.iter().map(|it| it.path.clone()))
         {
             remove(&path)?;
             changed.extend(path.parent().map(PathBuf::from));

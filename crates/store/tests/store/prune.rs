@@ -366,3 +366,31 @@ fn layouts_lose_what_their_index_does_not_reach() {
     assert_clean(&store);
     assert_eq!(layout::import(&Store::open(folder.path().join("again")).unwrap(), &to).unwrap(), [second.digest]);
 }
+
+/// What a registry's client pushed by digest alone stays until it is deleted there, or all goes.
+#[test]
+fn what_a_repository_keeps_without_a_tag_stays() {
+    let folder = folder();
+    let store = Store::open(folder.path()).unwrap();
+    let repository: corten_oci::Repository = "host.example/team/app".parse().unwrap();
+    let batch = store.batch();
+    let image = stage(&batch, &[noise(1, 9000)]);
+    batch.hold(&repository, &image.digest).unwrap();
+    batch.finish().unwrap();
+    drop(store);
+    let store = Store::open(folder.path()).unwrap();
+    assert!(store.prunable(&options()).unwrap().is_empty());
+    assert_eq!(store.sizes().unwrap().images.len(), 1);
+    assert!(store.release(&repository, &image.digest).unwrap());
+    prune(&store, &options());
+    assert_eq!(files(&store, &["blobs", "layers"]), BTreeSet::new());
+    let batch = store.batch();
+    let image = stage(&batch, &[noise(1, 9000)]);
+    batch.hold(&repository, &image.digest).unwrap();
+    batch.finish().unwrap();
+    drop(store);
+    let store = Store::open(folder.path()).unwrap();
+    prune(&store, &PruneOptions { all: true, ..options() });
+    assert_eq!(files(&store, &CONTENT), BTreeSet::new());
+    assert!(store.repositories().unwrap().is_empty());
+}

@@ -53,6 +53,7 @@ fn real_projects_get_settings_that_are_taken() {
         jobs: 1,
         now: 0,
         source_date_epoch: None,
+        store_cap: None,
         tool: "test",
     };
     let mut seen = (0, 0, 0);

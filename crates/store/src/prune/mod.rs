@@ -182,7 +182,7 @@ impl Store {
         let kept = self.kept(names, gone, options.all && names.is_empty(), marker)?;
         let mut unneeded: Vec<Item> = items
             .iter()
-            .filter(|item| !is_kept(item, &kept) && !(item.kind == Kind::Record && marker.is_about(item, &kept)))
+            .filter(|item| !(is_kept(item, &kept) || item.kind == Kind::Record && marker.is_about(item, &kept)))
             .filter(|item| item.kind == Kind::Trash || age(item.used, options.now) >= options.unused_for)
             .cloned()
             .collect();

@@ -167,6 +167,8 @@ pub struct ProjectArguments {
     /// Only say what each setting is, where that comes from, and what it does.
     #[arg(long)]
     pub explain_settings: bool,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 /// Which way to build.
@@ -195,8 +197,6 @@ pub struct Ship {
     /// Bring the image, its bill of materials and its release to the repository of `[publish]`.
     #[arg(long)]
     pub push: bool,
-    #[command(flatten)]
-    pub registry: RegistryArguments,
 }
 
 /// `corten build`.
@@ -231,7 +231,7 @@ pub enum BaseCommand {
     /// Say which bases there are: Python, size, what is in them, when to use them.
     List,
     /// Make a base of what the project stands on and packages of its lock, without the project itself.
-    Build(BaseBuild),
+    Build(Box<BaseBuild>),
 }
 
 /// `corten base build`.

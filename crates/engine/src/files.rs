@@ -3,26 +3,26 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use corten_diagnostic::Failure;
+use corten_diagnostic::{Failure, Report};
 use corten_layer::write::{LayerWriter, Written};
 use corten_oci::{Entry, Kind, LayerPath};
 use corten_plan::{GeneratedFile, GeneratedKind};
 
 /// Reads a file of the layers below, by its path.
-pub type Below<'a> = dyn Fn(&LayerPath) -> Result<Vec<u8>, Failure> + 'a;
+pub type Below<'a> = dyn Fn(&LayerPath) -> Result<Vec<u8>, Report> + 'a;
 
 /// Writes generated files; `below` gives what an appended file begins with.
 pub fn write<W: Write>(
     files: &[GeneratedFile],
     below: &Below<'_>,
     mut layer: LayerWriter<W>,
-) -> Result<(W, Written), Failure> {
+) -> Result<(W, Written), Report> {
     let mut parents = Parents::default();
     for file in files {
         parents.before(&file.path, &mut layer)?;
         write_one(file, below, &mut parents, &mut layer)?;
     }
-    written(layer.finish())
+    Ok(written(layer.finish())?)
 }
 
 fn write_one<W: Write>(
@@ -30,7 +30,7 @@ fn write_one<W: Write>(
     below: &Below<'_>,
     parents: &mut Parents,
     layer: &mut LayerWriter<W>,
-) -> Result<(), Failure> {
+) -> Result<(), Report> {
     let owned = |kind| {
         let entry = entry(&file.path, kind, file.mode)?;
         Ok::<_, Failure>(Entry { uid: file.uid, gid: file.gid, ..entry })
@@ -38,19 +38,20 @@ fn write_one<W: Write>(
     match &file.kind {
         GeneratedKind::Directory => {
             parents.seen(&file.path)?;
-            written(layer.bare(owned(Kind::Directory)?))
+            written(layer.bare(owned(Kind::Directory)?))?;
         }
-        GeneratedKind::Symlink(target) => written(layer.bare(owned(Kind::Symlink(target.clone()))?)),
-        GeneratedKind::File(text) => content(layer, owned(Kind::File)?, text.as_bytes()),
+        GeneratedKind::Symlink(target) => written(layer.bare(owned(Kind::Symlink(target.clone()))?))?,
+        GeneratedKind::File(text) => content(layer, owned(Kind::File)?, text.as_bytes())?,
         GeneratedKind::Append(more) => {
             let mut bytes = below(&path(&file.path)?)?;
             if bytes.last().is_some_and(|last| *last != b'\n') {
                 bytes.push(b'\n');
             }
             bytes.extend_from_slice(more.as_bytes());
-            content(layer, owned(Kind::File)?, &bytes)
+            content(layer, owned(Kind::File)?, &bytes)?;
         }
     }
+    Ok(())
 }
 
 fn content<W: Write>(layer: &mut LayerWriter<W>, entry: Entry, mut bytes: &[u8]) -> Result<(), Failure> {

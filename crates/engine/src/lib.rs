@@ -25,7 +25,7 @@ mod solve;
 
 pub use base::RunProgram;
 pub use corten_sandbox::{ARGUMENT as SANDBOX_ARGUMENT, init as sandbox_init};
-pub use make::Capabilities;
+pub use make::{Bring, Capabilities};
 pub use missing::PackageOf;
 pub use sdist::{Build, limits as build_limits, run as run_build};
 pub use solve::LocalEngine;

@@ -8,7 +8,7 @@ use corten_install::fetch::{Download, fetch_all};
 use corten_install::python::{Conflict, InstallTarget, MTIME, WheelReport, WheelSource, convert_into};
 use corten_layer::write::Written;
 use corten_net::Client;
-use corten_oci::{Descriptor, Digest, Kind, LayerIndex, LayerPath, SetId};
+use corten_oci::{Descriptor, Digest, Entry, Kind, LayerIndex, LayerPath, SetId};
 use corten_package::licence::{self, Stated};
 use corten_package::{PackageName, Purl};
 use corten_plan::{Bytecode, Installed, LockedWheel, Op, OwnWheels, Sdist, Sources, Wheels};
@@ -24,6 +24,9 @@ use crate::{app, convert as words, files, own, packages, sdist};
 /// Writes to a blob are gathered to this many bytes.
 const BUFFER: usize = 1 << 18;
 
+/// Brings blobs to the store that it has not; told who needs them.
+pub type Bring<'a> = dyn Fn(&[Descriptor], &str) -> Result<(), Report> + Sync + 'a;
+
 /// What the engine may use.
 #[derive(Clone, Copy)]
 pub struct Capabilities<'a> {
@@ -37,6 +40,8 @@ pub struct Capabilities<'a> {
     pub run_program: &'a RunProgram,
     /// Names the package of something that a build lacks.
     pub package_of: &'a PackageOf<'a>,
+    /// Brings blobs to the store that it has not.
+    pub bring: &'a Bring<'a>,
     /// Who listens.
     pub events: &'a dyn Events,
     /// How many threads may work.
@@ -120,7 +125,7 @@ pub fn make_layer(
             finish(sink, written, encoding, installed)
         }
         Op::Files { files } => {
-            let read = |path: &LayerPath| read_below(path, &means.below, capabilities.store);
+            let read = |path: &LayerPath| read_below(path, &means.below, capabilities);
             let (sink, written) = files::write(files, &read, encoding.writer(sink, MTIME))?;
             finish(sink, written, encoding, Vec::new())
         }
@@ -262,27 +267,24 @@ fn installed(report: &WheelReport, digest: Digest) -> Installed {
 }
 
 /// A small file of the layers below, the topmost that has it.
-fn read_below(path: &LayerPath, below: &[&Made], store: &Store) -> Result<Vec<u8>, Failure> {
+fn read_below(path: &LayerPath, below: &[&Made], capabilities: &Capabilities<'_>) -> Result<Vec<u8>, Report> {
     for made in below.iter().rev() {
-        if let Some(bytes) = read_from(path, made, store)
-            .map_err(|error| Failure::world(format!("reading /{path} of layer {}: {error}", made.diff_id)))?
-        {
-            return Ok(bytes);
-        }
+        let index = capabilities.store.layer_index(&made.diff_id)?.unwrap_or_default();
+        let found = index.entries.into_iter().find(|entry| entry.path == *path && entry.kind == Kind::File);
+        let Some(entry) = found else { continue };
+        (capabilities.bring)(std::slice::from_ref(&made.blob), &format!("reading /{path}"))?;
+        let read = read_from(&entry, made, capabilities.store);
+        return Ok(read.map_err(|error| Failure::world(format!("reading /{path} of layer {}: {error}", made.diff_id)))?);
     }
-    Err(Failure::bug(format!("no layer below has /{path}")))
+    Err(Failure::bug(format!("no layer below has /{path}")).into())
 }
 
-fn read_from(path: &LayerPath, made: &Made, store: &Store) -> std::io::Result<Option<Vec<u8>>> {
+fn read_from(entry: &Entry, made: &Made, store: &Store) -> std::io::Result<Vec<u8>> {
     let other = std::io::Error::other::<corten_store::StoreError>;
-    let index = store.layer_index(&made.diff_id).map_err(other)?.unwrap_or_default();
-    let Some(entry) = index.entries.into_iter().find(|entry| entry.path == *path && entry.kind == Kind::File) else {
-        return Ok(None);
-    };
     let blob = store.read(&made.blob.digest).map_err(other)?;
     let mut tar = corten_layer::gzip::reader(&made.blob.media_type, blob)?;
     std::io::copy(&mut tar.by_ref().take(entry.offset), &mut std::io::sink())?;
     let mut bytes = Vec::new();
     tar.take(entry.size).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
+    Ok(bytes)
 }

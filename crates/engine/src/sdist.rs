@@ -102,6 +102,8 @@ pub fn build(
     let what = format!("{} from {file}", format!("{name} {version}").trim_end());
     let preparing = |error: io::Error| Failure::world(format!("preparing to build {what}: {error}"));
     std::fs::create_dir(&folder).map_err(preparing)?;
+    let layers: Vec<_> = below.iter().map(|layer| layer.blob.clone()).collect();
+    (capabilities.bring)(&layers, &format!("building {what}"))?;
     for layer in below {
         root::unpack(&layer.blob.media_type, store.read(&layer.blob.digest)?, &folder).map_err(preparing)?;
     }

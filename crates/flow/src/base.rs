@@ -5,7 +5,7 @@ use std::path::Path;
 use corten_diagnostic::{Diagnose, Event, Failure, Report};
 use corten_engine::convert;
 use corten_frontend::python::refuse_broken;
-use corten_frontend::settings::{Base, Setting};
+use corten_frontend::settings::{Base, ImageKind, Setting};
 use corten_install::debian::{
     Archive, ArchiveError, BaseRequest, Keyring, Mirrors, lock_base, lock_base_without_python,
 };
@@ -15,6 +15,7 @@ use corten_plan::{ArchiveState, Compiler, LockedBase, LockedDeb, PythonTarget};
 use crate::images;
 use crate::plan::PlanOptions;
 use crate::project::Project;
+use crate::registry_base;
 use crate::remote;
 use crate::standalone;
 use crate::world::World;
@@ -28,6 +29,9 @@ pub fn choose(
 ) -> Result<LockedBase, Report> {
     if let Base::Image(image) = &setting.value {
         refuse_packages(project)?;
+        if image.kind == ImageKind::Registry {
+            return registry_base::choose(project, setting, image, options, world);
+        }
         return images::choose(project, setting, image, options.architecture, options.renews_base(), world);
     }
     let pinned = pinned(project, setting, options.architecture).filter(|_| !options.renews_base());

@@ -13,6 +13,7 @@ use corten_oci::{ContainerConfig, Reference};
 use corten_plan::{LockedBase, LockedWheel, Sdist};
 use corten_store::layout;
 
+use crate::blobs;
 use crate::build::{BuildOptions, Outcome, build};
 use crate::lower::Answers;
 use crate::project::Project;
@@ -128,6 +129,8 @@ pub fn build_base(folder: &Path, options: &BaseOptions, world: &World<'_>) -> Re
     let name: Reference = options.name.clone().map_or_else(usual, Ok)?;
     let names = std::slice::from_ref(&name);
     if let Some(layout) = &options.layout {
+        let what = format!("writing {}", layout.display());
+        blobs::bring_image(&outcome.root().digest, &what, &options.build.plan.registry, world)?;
         layout::export(world.store, &outcome.root().digest, names, layout)?;
     }
     outcome.name(names, world)?;

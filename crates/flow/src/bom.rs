@@ -12,7 +12,9 @@ use corten_plan::{Built, BuiltLayer, FetchedFile, Installed};
 use corten_store::{Key, Store};
 
 use crate::base::HOST;
+use crate::blobs;
 use crate::plan::Planned;
+use crate::registry::RegistryOptions;
 use crate::remote;
 use crate::sdists::Needed;
 use crate::world::World;
@@ -162,7 +164,7 @@ fn input(planned: &Planned, built: &Built, with_files: bool, world: &World<'_>) 
         created: built.image.config.created.clone(),
         tool_version: world.tool.trim_start_matches("corten ").to_owned(),
         packages: packages.chain(weights).collect(),
-        files: if with_files { Some(files(built, world)?) } else { None },
+        files: if with_files { Some(files(built, &planned.registry, world)?) } else { None },
     })
 }
 
@@ -215,7 +217,9 @@ fn kind(purl: &str, downloaded: bool) -> BomKind {
 }
 
 /// Every file of every layer, hashed while the layers are read once.
-fn files(built: &Built, world: &World<'_>) -> Result<Vec<BomFile>, Report> {
+fn files(built: &Built, options: &RegistryOptions, world: &World<'_>) -> Result<Vec<BomFile>, Report> {
+    let all: Vec<Descriptor> = built.layers.iter().map(|layer| layer.layer.blob.clone()).collect();
+    blobs::bring(&all, "listing every file", options, world)?;
     let layers = crate::packages::side_by_side(&built.layers, world.jobs, |layer| files_of(layer, world))?;
     Ok(layers.into_iter().flatten().collect())
 }

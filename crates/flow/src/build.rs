@@ -5,7 +5,7 @@ use std::path::Path;
 use corten_diagnostic::{Failure, Report};
 use corten_engine::{Capabilities, LocalEngine};
 use corten_install::debian::contents::Sought;
-use corten_oci::{Architecture, Descriptor, Digest, Index, MediaType, Platform, Reference, Repository, Tag};
+use corten_oci::{Descriptor, Digest, Index, MediaType, Platform, Reference, Repository, Tag};
 use corten_plan::{Built, CortenLock, Engine};
 
 use crate::base::{HOST, Sources};
@@ -13,7 +13,7 @@ use crate::once::Once;
 use crate::plan::{PlanOptions, Planned, plan};
 use crate::upgrade::{self, PackageChange};
 use crate::world::World;
-use crate::{builds, debs, lock, program, project, tags, unlocked};
+use crate::{blobs, builds, debs, lock, program, project, tags, unlocked};
 
 /// What is asked of a build.
 #[derive(Debug, Clone, Default)]
@@ -135,10 +135,13 @@ pub fn plan_each(folder: &Path, options: &PlanOptions, world: &World<'_>) -> Res
     let platforms = options.platforms();
     let once = Once::new(world.events);
     let world = &World { events: &once, ..*world };
-    let one = |&architecture: &Architecture| {
-        plan(folder, &PlanOptions { architecture, architectures: platforms.clone(), ..options.clone() }, world)
-    };
-    platforms.iter().map(one).collect()
+    let mut all: Vec<Planned> = Vec::new();
+    for &architecture in &platforms {
+        let siblings = all.iter().map(|planned| planned.base.clone()).collect();
+        let options = PlanOptions { architecture, architectures: platforms.clone(), siblings, ..options.clone() };
+        all.push(plan(folder, &options, world)?);
+    }
+    Ok(all)
 }
 
 /// corten.lock as the platforms together want it, where any of them wants a change.
@@ -210,12 +213,14 @@ fn index(parts: &[Part], world: &World<'_>) -> Result<Option<Descriptor>, Report
 fn solve(planned: &Planned, no_cache: bool, world: &World<'_>) -> Result<Built, Report> {
     let sources = Sources::of(&planned.project)?;
     let package_of = |sought: &Sought| builds::package_of(planned, sought, world);
+    let bring = |blobs: &[Descriptor], what: &str| blobs::bring(blobs, what, &planned.registry, world);
     let engine = LocalEngine::new(Capabilities {
         store: world.store,
         client: world.client,
         archive: sources.archive(world),
         run_program: &program::run,
         package_of: &package_of,
+        bring: &bring,
         events: world.events,
         jobs: world.jobs,
         reuse: !no_cache,

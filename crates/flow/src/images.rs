@@ -78,7 +78,8 @@ impl BaseImage {
         self.in_venv.iter().any(|(name, version)| *name == wheel.name && same_version(version, &wheel.version))
     }
 
-    fn locked(&self, reference: String, architecture: Architecture) -> LockedBase {
+    /// As corten.lock has it.
+    pub fn locked(&self, reference: String, architecture: Architecture) -> LockedBase {
         let created = self.config.created.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
         let epoch = created.and_then(|time| u64::try_from(time.as_second()).ok()).unwrap_or(0);
         LockedBase {
@@ -92,7 +93,7 @@ impl BaseImage {
             debs: Vec::new(),
             packages: None,
             interpreter: None,
-            image: Some(LockedImage { digest: self.digest, interpreter: self.interpreter.clone() }),
+            image: Some(LockedImage { digest: self.digest, interpreter: self.interpreter.clone(), place: None }),
         }
     }
 }
@@ -132,7 +133,7 @@ pub fn choose(
         return Err(placed(failure, setting).hint("`corten lock --upgrade-base` takes the one that is there").into());
     }
     let digest = found.digest;
-    let taken = take(found, architecture, world).map_err(|error| error.at(setting))?;
+    let taken = take(found, architecture, Needed::Bytes, world).map_err(|error| error.at(setting))?;
     let how = if pinned.is_some() { "pinned in corten.lock" } else { "as it is there now" };
     decide(&format!("{} layers, {how}: {}", taken.layers.len(), digest.short()));
     Ok(taken.locked(reference, architecture))
@@ -140,8 +141,9 @@ pub fn choose(
 
 /// What the store has of a base that is an image.
 pub fn open(base: &LockedBase, world: &World<'_>) -> Result<Option<BaseImage>, Report> {
-    let Some(LockedImage { digest, .. }) = &base.image else { return Ok(None) };
-    remembered(digest, base.architecture, world.store)?
+    let Some(LockedImage { digest, place, .. }) = &base.image else { return Ok(None) };
+    let needed = if place.is_some() { Needed::Indexes } else { Needed::Bytes };
+    remembered(digest, base.architecture, needed, world.store)?
         .map(Some)
         .ok_or_else(|| Failure::world(format!("the base {} ({digest}) is not in the store", base.reference)).into())
 }
@@ -223,17 +225,20 @@ pub fn origin(folder: &Path, image: &ImageBase) -> Result<Origin, Failure> {
             let reference = reference.map_err(|error| Failure::usage(format!("the base {}: {error}", image.path)))?;
             Origin::Store { reference }
         }
+        ImageKind::Registry => return Err(Failure::bug("an image of a registry has no path")),
     })
 }
 
-enum Untaken {
+/// Why an image was not taken.
+pub enum Untaken {
     Image(ForeignError),
     Facts(image::ImageError),
     Other(Report),
 }
 
 impl Untaken {
-    fn at(self, setting: &Setting<Base>) -> Report {
+    /// Where the settings name it.
+    pub fn at(self, setting: &Setting<Base>) -> Report {
         match self {
             Self::Image(error) => at_setting(&error, setting),
             Self::Facts(error) => {
@@ -245,10 +250,19 @@ impl Untaken {
     }
 }
 
+/// What of an image's layers has to be in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needed {
+    /// All: there may be no other place to have them from.
+    Bytes,
+    /// What lies in them: a registry has the bytes.
+    Indexes,
+}
+
 /// Takes an image's layers into the store, unless it has them, and looks at what it is.
-fn take(found: Found, architecture: Architecture, world: &World<'_>) -> Result<BaseImage, Untaken> {
+pub fn take(found: Found, architecture: Architecture, needed: Needed, world: &World<'_>) -> Result<BaseImage, Untaken> {
     let (digest, config) = (found.digest, found.config.clone());
-    if let Some(known) = remembered(&digest, architecture, world.store).map_err(Untaken::Other)? {
+    if let Some(known) = remembered(&digest, architecture, needed, world.store).map_err(Untaken::Other)? {
         return Ok(known);
     }
     let task = TaskId::fresh();
@@ -315,13 +329,18 @@ fn key(digest: &Digest, architecture: Architecture) -> Key {
     Key(Digest::of(serde_json::to_vec(&facts).unwrap_or_default()))
 }
 
-/// An image counts as taken while every layer of it is there.
-fn remembered(digest: &Digest, architecture: Architecture, store: &Store) -> Result<Option<BaseImage>, Report> {
+/// An image counts as taken while what is needed of every layer is there.
+pub fn remembered(
+    digest: &Digest,
+    architecture: Architecture,
+    needed: Needed,
+    store: &Store,
+) -> Result<Option<BaseImage>, Report> {
     let Some(record) = store.record(&key(digest, architecture))? else { return Ok(None) };
     let Ok(image) = serde_json::from_slice::<BaseImage>(&record) else { return Ok(None) };
     for layer in &image.layers {
-        let there = store.size(&layer.blob.digest)? == Some(layer.blob.size) && store.has_layer_index(&layer.diff_id);
-        if !there {
+        let has_bytes = needed == Needed::Indexes || store.size(&layer.blob.digest)? == Some(layer.blob.size);
+        if !has_bytes || !store.has_layer_index(&layer.diff_id) {
             return Ok(None);
         }
     }
@@ -361,7 +380,8 @@ pub fn read<'a>(
     Ok(contents)
 }
 
-fn failure(error: &dyn Diagnose, message: String) -> Failure {
+/// The same fault with the same hints, in other words.
+pub fn failure(error: &dyn Diagnose, message: String) -> Failure {
     let failure = match error.fault() {
         corten_diagnostic::Fault::Usage => Failure::usage(message),
         corten_diagnostic::Fault::World => Failure::world(message),
@@ -370,11 +390,13 @@ fn failure(error: &dyn Diagnose, message: String) -> Failure {
     error.hints().into_iter().fold(failure, Failure::hint)
 }
 
-fn at_setting(error: &ForeignError, setting: &Setting<Base>) -> Report {
+/// Where the settings name the base.
+pub fn at_setting(error: &ForeignError, setting: &Setting<Base>) -> Report {
     placed(failure(error, format!("the base {}: {error}", setting.value)), setting).into()
 }
 
-fn placed(failure: Failure, setting: &Setting<Base>) -> Failure {
+/// Where the settings name the base.
+pub fn placed(failure: Failure, setting: &Setting<Base>) -> Failure {
     match &setting.at {
         Some(at) => failure.at(at.clone()),
         None => failure,

@@ -6,6 +6,7 @@
 mod base;
 pub mod base_build;
 pub mod bases;
+mod blobs;
 pub mod bom;
 pub mod build;
 mod builds;
@@ -38,6 +39,7 @@ mod program;
 mod project;
 pub mod prune;
 pub mod registry;
+mod registry_base;
 mod remote;
 mod repository;
 mod requirements;

@@ -13,10 +13,12 @@ use corten_store::{Key, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::base::Sources;
+use crate::blobs;
 use crate::debs;
 use crate::machines::{self, ForeignProgram};
 use crate::packages::side_by_side;
 use crate::plan::Planned;
+use crate::registry::RegistryOptions;
 use crate::world::World;
 
 /// Raised when the answer for the same layers changes.
@@ -58,7 +60,7 @@ pub fn programs(planned: &Planned, built: &Built, world: &World<'_>) -> Result<P
     if unchanged && let Some(known) = world.store.record(&key)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
         return Ok(known);
     }
-    let layers = side_by_side(&built.layers, world.jobs, |layer| image_layer(layer, world.store))?;
+    let layers = side_by_side(&built.layers, world.jobs, |layer| image_layer(layer, &planned.registry, world))?;
     let found = libraries::missing(&layers, planned.base.architecture, &library_path(built));
     let foreign = built.layers.iter().zip(&layers).flat_map(|(built, layer)| machines::foreign(planned, built, layer));
     let mut programs = Programs { missing: found.into_iter().map(named).collect(), foreign: foreign.collect() };
@@ -118,15 +120,24 @@ fn name_debs(planned: &Planned, missing: &mut [MissingLibrary], world: &World<'_
     }
 }
 
-fn image_layer(built: &BuiltLayer, store: &Store) -> Result<ImageLayer, Report> {
-    let diff_id = built.layer.diff_id;
-    let index = store.layer_index(&diff_id)?.unwrap_or_default();
-    let key = libraries::key(&diff_id);
+fn image_layer(built: &BuiltLayer, options: &RegistryOptions, world: &World<'_>) -> Result<ImageLayer, Report> {
+    let (blob, diff_id) = (&built.layer.blob, &built.layer.diff_id);
+    if world.store.record(&libraries::key(diff_id))?.is_none() {
+        blobs::bring(std::slice::from_ref(blob), &format!("looking into {}", built.what), options, world)?;
+    }
+    of_layer(blob, diff_id, world)
+}
+
+/// What is known of a layer's programs; it is read where that was not done yet.
+pub fn of_layer(blob: &Descriptor, diff_id: &DiffId, world: &World<'_>) -> Result<ImageLayer, Report> {
+    let store = world.store;
+    let index = store.layer_index(diff_id)?.unwrap_or_default();
+    let key = libraries::key(diff_id);
     if let Some(programs) = store.record(&key)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
         return Ok(ImageLayer { index, programs });
     }
-    let programs = read(&built.layer.blob, &index, store)
-        .map_err(|error| Failure::world(format!("reading layer {diff_id}: {error}")))?;
+    let programs =
+        read(blob, &index, store).map_err(|error| Failure::world(format!("reading layer {diff_id}: {error}")))?;
     let bytes =
         serde_json::to_vec(&programs).map_err(|error| Failure::bug(format!("remembering programs: {error}")))?;
     let batch = store.batch();

@@ -10,6 +10,10 @@ use corten_diagnostic::{Failure, Report};
 use corten_oci::{Digest, Reference};
 use corten_store::{Store, StoreError, docker_archive, layout};
 
+use crate::blobs;
+use crate::registry::RegistryOptions;
+use crate::world::World;
+
 /// A file to write, as `docker buildx build --output` takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
@@ -67,7 +71,16 @@ pub fn writable(flag: &str, path: &Path) -> Result<(), Failure> {
 }
 
 /// Writes one output. A file that is there already is replaced once the new one is complete.
-pub fn write(output: &Output, store: &Store, image: &Digest, names: &[Reference]) -> Result<(), Report> {
+pub fn write(
+    output: &Output,
+    image: &Digest,
+    names: &[Reference],
+    options: &RegistryOptions,
+    world: &World<'_>,
+) -> Result<(), Report> {
+    let (Output::Oci(path) | Output::Docker(path)) = output;
+    blobs::bring_image(image, &format!("writing {}", path.display()), options, world)?;
+    let store = world.store;
     match output {
         Output::Oci(path) => replace(path, |to| Ok(layout::export_tar(store, image, names, to)?)),
         Output::Docker(path) => replace(path, |to| Ok(docker_archive::export(store, image, names, to)?)),
@@ -113,9 +126,15 @@ impl Write for Destination<'_> {
 }
 
 /// Loads the image into the docker of this machine, or where there is none, its podman. Says which.
-pub fn load(store: &Store, image: &Digest, names: &[Reference]) -> Result<&'static str, Report> {
+pub fn load(
+    image: &Digest,
+    names: &[Reference],
+    options: &RegistryOptions,
+    world: &World<'_>,
+) -> Result<&'static str, Report> {
+    blobs::bring_image(image, "loading the image", options, world)?;
     for program in ["docker", "podman"] {
-        if let Some(result) = load_with(program, store, image, names) {
+        if let Some(result) = load_with(program, world.store, image, names) {
             return result.map(|()| program);
         }
     }

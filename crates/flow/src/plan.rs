@@ -30,6 +30,7 @@ use crate::lower::{Answers, lower};
 use crate::own::{self, Own};
 use crate::packages::{Packages, Wish, packages};
 use crate::project::{Project, ProjectOptions};
+use crate::registry::RegistryOptions;
 use crate::standalone::{self, Standalone};
 use crate::tags::{Origin, rfc3339};
 use crate::world::World;
@@ -54,6 +55,10 @@ pub struct PlanOptions {
     pub base: Option<Contents>,
     /// Take the project's lock as it is, also where it is out of step with the manifest.
     pub frozen: bool,
+    /// How registries are reached.
+    pub registry: RegistryOptions,
+    /// The base for other platforms of the same image, as it was pinned a moment ago.
+    pub siblings: Vec<LockedBase>,
 }
 
 impl PlanOptions {
@@ -107,6 +112,8 @@ pub struct Planned {
     pub plan: Plan,
     /// The step that makes the image.
     pub image: StepId,
+    /// How registries are reached.
+    pub registry: RegistryOptions,
 }
 
 impl Planned {
@@ -313,6 +320,7 @@ fn assemble(
         plan,
         image,
         project,
+        registry: options.registry.clone(),
     })
 }
 
@@ -437,7 +445,7 @@ fn labels(
         ("source", project.and_then(|project| project.repository()).map(str::to_owned)),
         ("description", project.and_then(|project| project.description.clone())),
         ("licenses", project.and_then(|project| project.license.clone())),
-        ("base.name", Some(base.reference.clone())),
+        ("base.name", Some(base.whole_name())),
         ("base.digest", base.image.as_ref().map(|image| image.digest.to_string())),
     ];
     let known =

@@ -12,6 +12,7 @@ use corten_oci::{
 use corten_registry::{Credentials, Fetched, PushOptions, Pushed, Registry, RegistryError, Remote, Which};
 
 use crate::base::HOST;
+use crate::blobs::Everywhere;
 use crate::places;
 use crate::world::World;
 
@@ -54,7 +55,8 @@ pub struct Pulled {
     pub there: (usize, u64),
 }
 
-pub(crate) fn registry<'w>(world: &World<'w>, options: &'w RegistryOptions) -> Registry<'w> {
+/// The way to them.
+pub fn registry<'w>(world: &World<'w>, options: &'w RegistryOptions) -> Registry<'w> {
     Registry { client: world.client, keychain: world.auth, plain: &options.plain }
 }
 
@@ -71,15 +73,17 @@ pub fn push(
         by_repository.entry(&reference.repository).or_default().extend(reference.tag.clone());
     }
     let registry = registry(world, options);
+    let blobs = Everywhere { world, options };
     let mut all = Vec::new();
     for (repository, tags) in by_repository {
-        all.push((repository.clone(), push_whole(&registry.remote(repository)?, &root, &tags, world)?));
+        all.push((repository.clone(), push_whole(&registry.remote(repository)?, &root, &tags, &blobs)?));
     }
     Ok(all)
 }
 
 /// The image, then what hangs on it; names come last, so that whoever finds one finds the bill of materials, too.
-fn push_whole(remote: &Remote<'_>, root: &Descriptor, tags: &[Tag], world: &World<'_>) -> Result<Pushed, Report> {
+fn push_whole(remote: &Remote<'_>, root: &Descriptor, tags: &[Tag], blobs: &Everywhere<'_>) -> Result<Pushed, Report> {
+    let world = blobs.world;
     let mut pushed = Pushed::default();
     let mut roots = vec![root.clone()];
     let mut whole = closure(root, world)?;
@@ -92,7 +96,7 @@ fn push_whole(remote: &Remote<'_>, root: &Descriptor, tags: &[Tag], world: &Worl
     let neighbours = places::known(&remote.repository, &whole.blobs, world)?;
     let options = PushOptions { jobs: CONNECTIONS, neighbours };
     for root in &roots {
-        pushed += corten_registry::push(remote, root, &[], world.store, &options, world.events)?;
+        pushed += corten_registry::push(remote, root, &[], blobs, &options, world.events)?;
     }
     let bytes = world.store.bytes(&root.digest)?;
     for tag in tags {
@@ -108,7 +112,8 @@ fn closure(root: &Descriptor, world: &World<'_>) -> Result<Closure, Report> {
     Ok(closure)
 }
 
-fn describe(image: &Digest, world: &World<'_>) -> Result<Descriptor, Report> {
+/// The descriptor of an image of the store.
+pub fn describe(image: &Digest, world: &World<'_>) -> Result<Descriptor, Report> {
     describe_bytes(image, &world.store.bytes(image)?)
 }
 
@@ -201,8 +206,8 @@ fn pull_referrers(remote: &Remote<'_>, documents: &[Digest], world: &World<'_>) 
     Ok(())
 }
 
-/// Brings blobs to the store, each checked by its digest.
-pub(crate) fn fetch(remote: &Remote<'_>, blobs: &[Descriptor], world: &World<'_>) -> Result<(), Report> {
+/// Brings blobs to the store, several at a time, checked.
+pub fn fetch(remote: &Remote<'_>, blobs: &[Descriptor], world: &World<'_>) -> Result<(), Report> {
     let downloads: Vec<Download> = blobs
         .iter()
         .map(|blob| Download {

@@ -13,7 +13,7 @@ use crate::plan::Planned;
 use crate::project::{Project, ProjectOptions};
 use crate::registry::{self, RegistryOptions};
 use crate::world::World;
-use crate::{bom, check, outputs, tags};
+use crate::{blobs, bom, check, outputs, tags};
 
 /// What is asked of a shipment.
 #[derive(Debug, Clone, Default)]
@@ -38,8 +38,8 @@ pub struct Shipped {
     pub references: Vec<Reference>,
     /// Its names at the registry, where it was brought to one.
     pub published: Vec<Reference>,
-    /// The folder with the OCI layout.
-    pub layout: PathBuf,
+    /// The folder with the OCI layout; none where layers that a registry has were left there.
+    pub layout: Option<PathBuf>,
     /// The bill of materials, as a file.
     pub sbom: PathBuf,
     /// The release, as a file.
@@ -72,10 +72,9 @@ pub fn ship(
         bom::attach(&other.planned, &other.built, options.sbom_files, world)?;
     }
     let references = outcome.references(&outcome.repository()?);
-    let layout = world.store.root().join("layouts").join(&outcome.planned.project.settings.name.value);
     let release = release(&outcome, &sbom, world)?;
     let release_blob = record(&outcome, &release, world)?;
-    layout::export(world.store, &outcome.root().digest, &references, &layout)?;
+    let layout = write_layout(&outcome, &references, options, world)?;
     // Last: a name that can be deployed stands for everything above.
     outcome.name(&references, world)?;
     if let Some(path) = &options.release_file {
@@ -93,6 +92,28 @@ pub fn ship(
         published,
         layout,
     })
+}
+
+/// An image that goes to a registry leaves there what it has there: a layout would need all of it.
+fn write_layout(
+    outcome: &Outcome,
+    names: &[Reference],
+    options: &ShipOptions,
+    world: &World<'_>,
+) -> Result<Option<PathBuf>, Report> {
+    let image = outcome.root().digest;
+    let layout = world.store.root().join("layouts").join(&outcome.planned.project.settings.name.value);
+    let absent = blobs::absent(&image, world)?;
+    if let (Some(_), [first, ..]) = (&options.push, absent.as_slice()) {
+        let count = absent.len();
+        let text = format!("no OCI layout is written: {count} layers such as {} are at registries alone", first.digest);
+        world.events.note(&text);
+        return Ok(None);
+    }
+    let what = format!("writing {}", layout.display());
+    blobs::bring(&absent, &what, &options.build.plan.registry, world)?;
+    layout::export(world.store, &image, names, &layout)?;
+    Ok(Some(layout))
 }
 
 /// Is it said where to? Told before anything is built.
@@ -118,8 +139,8 @@ fn publish(outcome: &Outcome, options: &ShipOptions, world: &World<'_>) -> Resul
 
 fn unshipped(outcome: Outcome, verdict: corten_check::Verdict) -> Shipped {
     let nowhere = PathBuf::new();
-    let (layout, sbom, release) = (nowhere.clone(), nowhere.clone(), nowhere);
-    Shipped { outcome, verdict, references: Vec::new(), published: Vec::new(), layout, sbom, release }
+    let (sbom, release) = (nowhere.clone(), nowhere);
+    Shipped { outcome, verdict, references: Vec::new(), published: Vec::new(), layout: None, sbom, release }
 }
 
 fn release(outcome: &Outcome, sbom: &Descriptor, world: &World<'_>) -> Result<Release, Report> {

@@ -11,7 +11,7 @@ mod plan;
 pub use engine::{Built, BuiltLayer, Engine, Installed};
 pub use lock::{
     ArchiveState, CortenLock, LockedBase, LockedBuild, LockedBuilds, LockedDeb, LockedImage, LockedInterpreter,
-    LockedLock, LockedPackages, LockedWeight, Mirror,
+    LockedLock, LockedPackages, LockedPlace, LockedWeight, Mirror,
 };
 pub use plan::{
     AppFiles, Bytecode, Compiler, Compression, Debs, FetchedFile, GeneratedFile, GeneratedKind, GivenLayer, ImageSpec,

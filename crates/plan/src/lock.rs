@@ -39,6 +39,9 @@
 //! interpreter = "/usr/local/bin/python3.12"
 //! suite = "bookworm"              # where it is Debian
 //! epoch = 1763596800              # when it was made, seconds since 1970; 0 where it does not say
+//! repository = "docker.io/library/python"   # of an image of a registry: where
+//! tag = "3.12-slim"               # as it was called then: memory, never looked up
+//! index = "sha256:…"              # of the index that has its manifest, where there is one
 //!
 //! [base.interpreter]              # where the settings name one in place of Debian's Python
 //! url = "https://…/cpython-3.12.7-…-install_only.tar.gz"
@@ -66,7 +69,7 @@
 
 use std::fmt;
 
-use corten_oci::{Architecture, Digest};
+use corten_oci::{Architecture, Digest, Repository, Tag};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -229,6 +232,16 @@ impl LockedBase {
             None => format!("{} {}", self.reference, self.variant.name()),
         }
     }
+
+    /// For programs: of an image of a registry with host and tag (image specification, "Annotations").
+    pub fn whole_name(&self) -> String {
+        let place = self.image.as_ref().and_then(|image| image.place.as_ref());
+        match place.map(|place| (&place.repository, &place.tag)) {
+            Some((repository, Some(tag))) => format!("{repository}:{tag}"),
+            Some((repository, None)) => repository.to_string(),
+            None => self.reference.clone(),
+        }
+    }
 }
 
 /// An image that is a base, by content.
@@ -238,6 +251,19 @@ pub struct LockedImage {
     pub digest: Digest,
     /// Its Python, absolute, no link.
     pub interpreter: String,
+    /// Where it is, if that is a registry.
+    pub place: Option<LockedPlace>,
+}
+
+/// Where a registry has an image, and as what it was found there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedPlace {
+    /// With its host.
+    pub repository: Repository,
+    /// As it was called when it was pinned.
+    pub tag: Option<Tag>,
+    /// The index of all platforms that has it, where there is one.
+    pub index: Option<Digest>,
 }
 
 /// A base as corten.lock has it.
@@ -273,6 +299,25 @@ struct WrittenImage {
     suite: String,
     #[serde(default)]
     epoch: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    repository: Option<Repository>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tag: Option<Tag>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    index: Option<Digest>,
+}
+
+impl WrittenImage {
+    fn place(&self) -> Result<Option<LockedPlace>, String> {
+        let (tag, index) = (self.tag.clone(), self.index);
+        match &self.repository {
+            Some(repository) => Ok(Some(LockedPlace { repository: repository.clone(), tag, index })),
+            None if tag.is_some() || index.is_some() => {
+                Err("an image has a tag or index, and no repository".to_owned())
+            }
+            None => Ok(None),
+        }
+    }
 }
 
 impl TryFrom<WrittenBase> for LockedBase {
@@ -304,8 +349,9 @@ impl TryFrom<WrittenBase> for LockedBase {
         if bare.interpreter.is_some() || variant.is_some() || seeds.is_some() || archive.is_some() || debs.is_some() {
             return Err("an image has no interpreter, variant, seeds, archive or deb".to_owned());
         }
+        let place = image.place()?;
         let archive = ArchiveState { suite: image.suite, epoch: image.epoch };
-        let image = LockedImage { digest: image.digest, interpreter: image.interpreter };
+        let image = LockedImage { digest: image.digest, interpreter: image.interpreter, place };
         Ok(Self { archive, image: Some(image), ..bare })
     }
 }
@@ -328,9 +374,13 @@ impl From<LockedBase> for WrittenBase {
             packages,
         };
         match image {
-            Some(LockedImage { digest, interpreter }) => {
+            Some(LockedImage { digest, interpreter, place }) => {
                 let ArchiveState { suite, epoch } = archive;
-                Self { image: Some(WrittenImage { digest, interpreter, suite, epoch }), ..bare }
+                let (repository, tag, index) = match place {
+                    Some(place) => (Some(place.repository), place.tag, place.index),
+                    None => (None, None, None),
+                };
+                Self { image: Some(WrittenImage { digest, interpreter, suite, epoch, repository, tag, index }), ..bare }
             }
             None => {
                 Self { variant: Some(variant), seeds: Some(seeds), archive: Some(archive), debs: Some(debs), ..bare }

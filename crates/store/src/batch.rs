@@ -53,6 +53,7 @@ impl<'store> Batch<'store> {
         Self { store, staged: Mutex::default() }
     }
 
+    /// Which store it is for.
     pub(crate) fn store(&self) -> &'store Store {
         self.store
     }

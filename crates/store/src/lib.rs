@@ -12,6 +12,7 @@ mod ground;
 mod index_file;
 mod lease;
 mod names;
+mod origins;
 mod partial;
 mod pointer;
 mod prune;

@@ -103,7 +103,7 @@ impl Store {
         Ok(())
     }
 
-    /// Everything below a manifest is there, with the right sizes; the bytes were hashed before.
+    /// Everything below a manifest is there, with the right sizes, or at a registry; the bytes were hashed before.
     fn verify_image(&self, digest: &Digest) -> Result<(), String> {
         let root = self.plain(digest).and_then(|bytes| self.describe(digest, &bytes).map_err(|it| it.to_string()))?;
         self.verify_closure(&root)
@@ -120,6 +120,8 @@ impl Store {
         for Descriptor { digest, size, .. } in documents.chain(&closure.blobs) {
             match self.size_now(digest).map_err(|error| error.to_string())? {
                 Some(found) if found == *size => {}
+                // It is had from there when it is needed.
+                None if !self.origins(digest).map_err(|error| error.to_string())?.is_empty() => {}
                 Some(found) => return Err(format!("blob {digest} has {found} bytes, not {size}")),
                 None => return Err(format!("blob {digest} is missing")),
             }

@@ -74,10 +74,10 @@ pub fn run(arguments: &args::Build, format: Format, world: &World<'_>) -> Result
         } else {
             digest
         };
-        outputs::write(output, world.store, &image, &names)?;
+        outputs::write(output, &image, &names, &options.plan.registry, world)?;
     }
     if arguments.load {
-        let program = outputs::load(world.store, &loadable, &names)?;
+        let program = outputs::load(&loadable, &names, &options.plan.registry, world)?;
         world.events.note(&format!("loaded into {program}{alone}"));
     }
     let shape = Shape {

@@ -106,6 +106,8 @@ fn plan_options(arguments: &ProjectArguments) -> Result<PlanOptions, Failure> {
         base: None,
         locked: arguments.locked,
         frozen: arguments.frozen,
+        registry: registry_options(&arguments.registry),
+        siblings: Vec::new(),
     })
 }
 

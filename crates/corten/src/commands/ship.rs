@@ -27,7 +27,7 @@ struct Shape<'a> {
     platforms: Vec<PlatformShape<'a>>,
     sbom: &'a Path,
     release: &'a Path,
-    layout: &'a Path,
+    layout: Option<&'a Path>,
     findings: &'a [Finding],
     seconds: f64,
 }
@@ -39,7 +39,7 @@ pub fn run(arguments: &args::Ship, format: Format, world: &World<'_>) -> Result<
         build: BuildOptions { plan: plan_options(&arguments.project)?, no_cache: arguments.no_cache },
         release_file: arguments.release_file.clone(),
         sbom_files: arguments.sbom_files,
-        push: arguments.push.then(|| registry_options(&arguments.registry)),
+        push: arguments.push.then(|| registry_options(&arguments.project.registry)),
     };
     let shipped = ship(&arguments.project.folder, &options, world, &|| start.elapsed().as_secs_f64())?;
     shipped.verdict.findings().iter().for_each(|finding| say(&error::finding(finding)));
@@ -59,7 +59,7 @@ fn shape(shipped: &Shipped, seconds: f64) -> Shape<'_> {
         platforms: platform_shapes(&shipped.outcome),
         sbom: &shipped.sbom,
         release: &shipped.release,
-        layout: &shipped.layout,
+        layout: shipped.layout.as_deref(),
         findings: shipped.verdict.findings(),
         seconds,
     }
@@ -83,7 +83,7 @@ fn text(shipped: &Shipped, folder: &Path, shape: &Shape<'_>) -> String {
         rows.push(row(if at == 0 { "published" } else { "" }, reference.clone()));
     }
     rows.push(row("size", summary(&shipped.outcome, &seconds(shape.seconds))));
-    rows.push(row("layout", shape.layout.display().to_string()));
+    rows.extend(shape.layout.map(|layout| row("layout", layout.display().to_string())));
     rows.push(row("sbom", shape.sbom.display().to_string()));
     rows.push(row("release", shape.release.display().to_string()));
     rows.push(row("run", run_line(shipped, folder, &name)));

@@ -30,6 +30,7 @@ mod prune;
 mod reached;
 mod real;
 mod registries;
+mod registry_bases;
 mod repositories;
 mod sandbox;
 mod sdists;

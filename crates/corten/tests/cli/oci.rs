@@ -66,6 +66,20 @@ impl Image {
         Self { layers: vec![lowest, upper], config, architecture: "amd64", compression: Compression::Gzip }
     }
 
+    /// The same for another processor.
+    pub fn python_for_arm64() -> Self {
+        let mut image = Self { architecture: "arm64", ..Self::python() };
+        for (path, content) in image.layers.iter_mut().flatten() {
+            if *path == "lib/x86_64-linux-gnu/libc.so.6" {
+                *path = "lib/aarch64-linux-gnu/libc.so.6";
+            }
+            if path.ends_with("/python3.11") {
+                content[18] = 183; // EM_AARCH64
+            }
+        }
+        image
+    }
+
     /// With another file in its last layer.
     pub fn with(mut self, path: &'static str, content: &[u8]) -> Self {
         let last = self.layers.last_mut().unwrap();

@@ -168,15 +168,15 @@ error: setting 'port' is a string, expected a port from 1 to 65535
 "#,
     );
     refuses(
-        &with("base = \"alpine:3\""),
+        &with("base = \"alpine\""),
         "build",
         2,
         r#"
-error: setting 'base' is 'alpine:3', expected an archive's suite such as "debian:bookworm", or an image such as "oci-layout:FOLDER"
+error: setting 'base' is 'alpine', expected an archive's suite such as "debian:bookworm", an image of a registry such as "python:3.12-slim", or one that is here such as "oci-layout:FOLDER"; an image of that name is "alpine:latest"
  --> ./corten.toml:1:8
   |
-1 | base = "alpine:3"
-  |        ^^^^^^^^^^
+1 | base = "alpine"
+  |        ^^^^^^^^
 "#,
     );
     refuses(

@@ -105,9 +105,9 @@ pub static SETTINGS: [Key; 33] = [
     ),
     key(
         "base",
-        Form("^debian:[a-z]+$|^(oci-layout|oci-archive|docker-archive|store):.+$"),
+        Form("^debian:[a-z]+$|^(oci-layout|oci-archive|docker-archive|store):.+$|^(docker://)?[^/ ]+[:@/].+$"),
         Found("the one whose Python fits the project and its lock"),
-        "What the image stands on: debian:bookworm (Python 3.11), debian:trixie (3.13) or an image: oci-layout:FOLDER[:TAG], docker-archive:FILE[:NAME], store:NAME",
+        "What the image stands on: debian:bookworm (Python 3.11), debian:trixie (3.13) or an image: of a registry (python:3.12-slim), oci-layout:FOLDER[:TAG], docker-archive:FILE[:NAME], store:NAME",
     ),
     key(
         "variant",

@@ -6,6 +6,7 @@
 //! | [`Origin::Archive`] | the same as a tar | of the manifest |
 //! | [`Origin::Docker`] | what `docker save` writes: `manifest.json`, config, layers | of the config: Docker's image id |
 //! | [`Origin::Store`] | an image of the store itself | of the manifest |
+//! | [`Origin::Pulled`] | one of a registry, whose documents and layers were brought to the store | of the manifest |
 //!
 //! Layers keep their bytes, compressed as they are. Plain tars of a docker archive are compressed by
 //! [`Method::Gzip`](corten_layer::compress::Method::Gzip), whatever else an image is compressed with, so that a base is
@@ -27,6 +28,7 @@ use crate::{Store, StoreError};
 
 use take::Layer;
 pub use take::{Taken, look_into};
+pub use walk::{is_image, is_wanted};
 
 /// Layers that an image may have: Docker takes 127, and some are put on top.
 pub const MOST_LAYERS: usize = 100;
@@ -60,6 +62,11 @@ pub enum Origin {
         /// Its name; without a tag, `latest`.
         reference: Reference,
     },
+    /// An image of a registry, brought to the store; it is asked for by digest alone.
+    Pulled {
+        /// As people call it.
+        name: String,
+    },
 }
 
 impl Origin {
@@ -69,13 +76,14 @@ impl Origin {
             Self::Layout { folder, .. } => folder.display().to_string(),
             Self::Archive { file, .. } | Self::Docker { file, .. } => file.display().to_string(),
             Self::Store { .. } => "the store".to_owned(),
+            Self::Pulled { name } => name.clone(),
         }
     }
 
     fn name(&self) -> Option<&str> {
         match self {
             Self::Layout { name, .. } | Self::Archive { name, .. } | Self::Docker { name, .. } => name.as_deref(),
-            Self::Store { .. } => None,
+            Self::Store { .. } | Self::Pulled { .. } => None,
         }
     }
 }
@@ -207,6 +215,10 @@ pub fn find(
         }
         Origin::Store { reference } => {
             let named = walk::Named::of(store, reference, digest)?;
+            walk::find(&named, &Wish { name: None, digest, architecture })?
+        }
+        Origin::Pulled { name } => {
+            let named = walk::Named::pulled(store, name, digest)?;
             walk::find(&named, &Wish { name: None, digest, architecture })?
         }
     };

@@ -15,6 +15,18 @@ use crate::{Batch, BlobWriter, Store, StoreError};
 
 /// Bytes of one uncompressed layer: more is a bomb.
 const LARGEST_TAR: u64 = 256 << 30;
+/// A tar of this size may have any number of zeros; above it, it is at most so many times as large as its blob. Deflate
+/// ends at 1032 times, zstd does not end; layers of real images reach 20 times.
+const INNOCENT_TAR: u64 = 256 << 20;
+const MOST_TIMES: u64 = 256;
+
+/// The largest tar that a blob of `size` bytes may have.
+fn largest_tar(media_type: &MediaType, size: u64) -> u64 {
+    match media_type.is(MediaType::LAYER) {
+        true => LARGEST_TAR,
+        false => size.saturating_mul(MOST_TIMES).saturating_add(INNOCENT_TAR).min(LARGEST_TAR),
+    }
+}
 
 /// Where bytes are.
 pub(super) struct Bytes {
@@ -150,18 +162,19 @@ impl Layer {
         let blob = batch.blob()?;
         if digest.is_none() && media_type.is(MediaType::LAYER) {
             let mut sink = Compressor::new(BufWriter::new(blob), Method::Gzip);
-            let found = read_through(&MediaType::LAYER.into(), source, &mut sink, &path)?;
+            let found = read_through(&MediaType::LAYER.into(), source, &mut sink, (&path, LARGEST_TAR))?;
             let sink = sink.finish().map_err(reading)?;
             let blob = sink.into_inner().map_err(|error| reading(error.into_error()))?;
             return Ok(taken(MediaType::LAYER_GZIP, blob.finish()?, found));
         }
+        let limit = largest_tar(&media_type, size);
         let is_there = digest.map(|digest| store.size(&digest)).transpose()?.flatten() == Some(size);
         if let (Some(digest), true) = (digest, is_there) {
-            let found = read_through(&media_type, source, &mut io::sink(), &path)?;
+            let found = read_through(&media_type, source, &mut io::sink(), (&path, limit))?;
             return Ok(taken(&media_type.0, (digest, size), found));
         }
         let mut blob: BlobWriter<'_> = blob;
-        let found = read_through(&media_type, source, &mut blob, &path)?;
+        let found = read_through(&media_type, source, &mut blob, (&path, limit))?;
         Ok(taken(&media_type.0, blob.finish()?, found))
     }
 }
@@ -176,7 +189,7 @@ fn read_through(
     media_type: &MediaType,
     source: impl Read,
     sink: &mut dyn Write,
-    path: &Path,
+    (path, limit): (&Path, u64),
 ) -> Result<Indexed, Wrong> {
     let mut tee = Tee { source, sink };
     let wrong = |error: io::Error| match StoreError::from_io("reading", path, error) {
@@ -185,7 +198,7 @@ fn read_through(
     };
     let found = {
         let tar = gzip::reader(media_type, &mut tee).map_err(wrong)?;
-        index(Capped { source: tar, left: LARGEST_TAR })
+        index(Capped { source: tar, left: limit, limit })
     };
     let found = found.map_err(|error| match error {
         TarError::Read(error) => wrong(error),
@@ -219,6 +232,7 @@ impl<R: Read> Read for Tee<'_, R> {
 struct Capped<R> {
     source: R,
     left: u64,
+    limit: u64,
 }
 
 impl<R: Read> Read for Capped<R> {
@@ -229,7 +243,10 @@ impl<R: Read> Read for Capped<R> {
                 self.left = left;
                 Ok(got)
             }
-            None => Err(io::Error::new(io::ErrorKind::InvalidData, "it has more than 256 GiB")),
+            None => {
+                let why = format!("it has more than {} MiB uncompressed, which no layer has", self.limit >> 20);
+                Err(io::Error::new(io::ErrorKind::InvalidData, why))
+            }
         }
     }
 }

@@ -75,6 +75,7 @@ fn unopened(path: &Path, digest: &Digest, error: std::io::Error) -> ForeignError
 pub(super) struct Named<'a> {
     store: &'a Store,
     digest: Digest,
+    place: String,
 }
 
 impl<'a> Named<'a> {
@@ -89,13 +90,21 @@ impl<'a> Named<'a> {
             Some(digest) => format!("{digest} of the store"),
             None => format!("'{reference}' of the store"),
         };
-        named.map(|digest| Self { store, digest }).ok_or(ForeignError::Absent { place, hint })
+        let own = |digest| Self { store, digest, place: "the store".to_owned() };
+        named.map(own).ok_or(ForeignError::Absent { place, hint })
+    }
+
+    /// The image of that digest, which came from elsewhere.
+    pub(super) fn pulled(store: &'a Store, place: &str, digest: Option<&Digest>) -> Result<Self, ForeignError> {
+        let absent = || ForeignError::Absent { place: place.to_owned(), hint: "pull it again".to_owned() };
+        let digest = digest.copied().filter(|digest| store.size(digest).is_ok_and(|size| size.is_some()));
+        digest.map(|digest| Self { store, digest, place: place.to_owned() }).ok_or_else(absent)
     }
 }
 
 impl Layout for Named<'_> {
     fn place(&self) -> String {
-        "the store".to_owned()
+        self.place.clone()
     }
 
     fn index(&self) -> Result<Index, ForeignError> {
@@ -227,8 +236,7 @@ impl Walk<'_> {
     }
 
     fn manifest(&mut self, entry: &Descriptor, manifest: &Manifest) -> Result<(), ForeignError> {
-        let is_image = is_image_config(&manifest.config.media_type);
-        if !is_image || manifest.subject.is_some() || manifest.artifact_type.is_some() {
+        if !is_image(manifest) {
             return Ok(());
         }
         let bytes = small(self.layout, self.layout.blob(&manifest.config.digest, Some(manifest.config.size))?)?;
@@ -259,8 +267,14 @@ impl Walk<'_> {
     }
 }
 
-/// Without a variant, or with the one that every such processor has.
-pub(super) fn is_wanted(platform: &Platform, wanted: Architecture) -> bool {
+/// Is it an image, and no artifact?
+pub fn is_image(manifest: &Manifest) -> bool {
+    let has_config = is_image_config(&manifest.config.media_type);
+    has_config && manifest.subject.is_none() && manifest.artifact_type.is_none()
+}
+
+/// Of linux, without a variant, or with the one that every such processor has.
+pub fn is_wanted(platform: &Platform, wanted: Architecture) -> bool {
     let usual = match wanted {
         Architecture::Amd64 => "v1",
         Architecture::Arm64 => "v8",

@@ -122,6 +122,12 @@ impl FakeRegistry {
         digest
     }
 
+    /// Lets a manifest's digest stand for other bytes.
+    pub fn forge(&self, repository: &str, digest: Digest, media_type: &str, bytes: &[u8]) {
+        let manifest = (media_type.to_owned(), bytes.to_vec());
+        self.state.lock().unwrap().manifests.insert((repository.to_owned(), digest), manifest);
+    }
+
     /// A blob's bytes.
     pub fn blob(&self, repository: &str, digest: &Digest) -> Option<Vec<u8>> {
         self.state.lock().unwrap().blobs.get(&(repository.to_owned(), *digest)).cloned()

@@ -103,6 +103,10 @@ pub enum Command {
     Login(Login),
     /// Forget user and password for a registry.
     Logout(Logout),
+    /// Write images, with all that hangs on them, to one file that travels.
+    Save(Save),
+    /// Take the images of such a file, or of `docker save`, `podman save`, skopeo, into the store.
+    Load(Load),
     /// Be a registry: others pull from this store, and push to it.
     Registry(Registry),
     /// Print the JSON Schema of the settings, for editors.
@@ -481,6 +485,28 @@ pub struct Tag {
     pub remote: bool,
     #[command(flatten)]
     pub registry: RegistryArguments,
+}
+
+/// `corten save`.
+#[derive(Debug, Args)]
+pub struct Save {
+    /// Name, name and tag, or digest of an image of the store.
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<String>,
+    /// The file; `-` is standard output, as without it.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Of several platforms this one alone [default: all].
+    #[arg(long, value_name = "OS/ARCHITECTURE")]
+    pub platform: Option<String>,
+}
+
+/// `corten load`.
+#[derive(Debug, Args)]
+pub struct Load {
+    /// The file; `-` is standard input, as without it.
+    #[arg(long, short, value_name = "FILE")]
+    pub input: Option<PathBuf>,
 }
 
 /// `corten registry`.

@@ -10,6 +10,7 @@ mod blobs;
 pub mod bom;
 pub mod build;
 mod builds;
+pub mod carry;
 pub mod check;
 mod context;
 mod credentials;

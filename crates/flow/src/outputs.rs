@@ -87,7 +87,7 @@ pub fn write(
     }
 }
 
-fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Report>) -> Result<(), Report> {
+pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Report>) -> Result<(), Report> {
     let failed = |error: io::Error| StoreError::disk("writing", path, 0, error);
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.partial", std::process::id()));

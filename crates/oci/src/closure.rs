@@ -64,6 +64,23 @@ impl Document {
         }
     }
 
+    /// The document as lists of what is about its subject show it (distribution specification, "Listing Referrers"); long
+    /// annotations stand in the document alone.
+    pub fn as_referrer(&self, described: &Descriptor) -> Descriptor {
+        const LONGEST: usize = 16 << 10;
+        let (artifact_type, annotations) = match self {
+            Self::Manifest(manifest) => {
+                let untold = || manifest.config.media_type.clone();
+                (Some(manifest.artifact_type.clone().unwrap_or_else(untold)), &manifest.annotations)
+            }
+            Self::Index(index) => (index.artifact_type.clone(), &index.annotations),
+        };
+        let length: usize = annotations.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let annotations = if length > LONGEST { Default::default() } else { annotations.clone() };
+        let Descriptor { media_type, digest, size, .. } = described.clone();
+        Descriptor { artifact_type, annotations, ..Descriptor::new(&media_type.0, digest, size) }
+    }
+
     /// What it names: config and layers, or manifests.
     pub fn children(&self) -> Vec<&Descriptor> {
         match self {

@@ -13,8 +13,6 @@ use crate::route::Which;
 
 /// Artifacts about one manifest: the store gives no image away that has more.
 const MOST_REFERRERS: usize = 1000;
-/// Bytes of annotations that a list of referrers repeats; longer ones stand in the artifact alone.
-const LONGEST_ANNOTATIONS: usize = 16 << 10;
 
 const DOCUMENTS: [&str; 4] =
     [MediaType::MANIFEST, MediaType::INDEX, MediaType::DOCKER_MANIFEST, MediaType::DOCKER_INDEX];
@@ -54,7 +52,7 @@ pub(crate) fn put(
             let why = format!("{MOST_REFERRERS} artifacts are about {} already", subject.digest);
             return Err(Refusal::new(Code::Denied, why));
         }
-        batch.referrer(&subject.digest, &as_referrer(described, &document))?;
+        batch.referrer(&subject.digest, &document.as_referrer(&described))?;
     }
     batch.finish()?;
     let answer = Answer::new(201)
@@ -106,20 +104,6 @@ fn require_children(holdings: &Holdings, repository: &Repository, document: &Doc
         }
     }
     Ok(())
-}
-
-/// As lists of referrers show it (distribution specification, "Listing Referrers").
-fn as_referrer(described: Descriptor, document: &Document) -> Descriptor {
-    let (artifact_type, annotations) = match document {
-        Document::Manifest(manifest) => {
-            let untold = || manifest.config.media_type.clone();
-            (Some(manifest.artifact_type.clone().unwrap_or_else(untold)), &manifest.annotations)
-        }
-        Document::Index(index) => (index.artifact_type.clone(), &index.annotations),
-    };
-    let length: usize = annotations.iter().map(|(name, value)| name.len() + value.len()).sum();
-    let annotations = if length > LONGEST_ANNOTATIONS { Default::default() } else { annotations.clone() };
-    Descriptor { artifact_type, annotations, ..described }
 }
 
 /// end-9.

@@ -10,6 +10,8 @@ use crate::{Store, StoreError};
 
 /// The annotation that gives an entry of `index.json` its name.
 pub(crate) const NAME: &str = "org.opencontainers.image.ref.name";
+/// Where containerd writes an image's whole name.
+pub(crate) const WHOLE_NAME: &str = "io.containerd.image.name";
 /// Referrers may have referrers (a signature of a bill of materials), but not for ever.
 const MOST_REFERRERS: usize = 1000;
 

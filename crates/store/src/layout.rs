@@ -20,7 +20,7 @@ use crate::verified::VerifiedReader;
 use crate::{Batch, Store, StoreError, disk, scratch, tidy};
 
 pub(crate) const MARKER: &str = "oci-layout";
-const MARKER_BYTES: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+pub(crate) const MARKER_BYTES: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 pub(crate) const INDEX: &str = "index.json";
 pub(crate) const BLOBS: &str = "blobs/sha256";
 /// What a writer that was killed leaves; the next one overwrites it. There is one writer at a time.
@@ -95,7 +95,7 @@ fn new_entries(contents: &Contents, fallbacks: &[(Descriptor, Vec<u8>)]) -> Vec<
 }
 
 /// Images by name, then fallback tags, then what has no name: the same whatever came first.
-fn in_order(mut entries: Vec<Descriptor>) -> Vec<Descriptor> {
+pub(crate) fn in_order(mut entries: Vec<Descriptor>) -> Vec<Descriptor> {
     entries.sort_by_cached_key(|entry| {
         let name = entry.annotations.get(NAME).cloned();
         let class = name.as_deref().map_or(2, |name| u8::from(subject_of_name(name).is_some()));
@@ -305,15 +305,20 @@ pub(crate) fn check(root: &Path) -> Result<(), StoreError> {
 }
 
 pub(crate) fn check_marker(path: &Path) -> Result<(), StoreError> {
+    let Some(bytes) = disk::read_small(path, LARGEST_DOCUMENT)? else {
+        return Err(StoreError::damaged(path, "it is absent, so the folder is no OCI layout"));
+    };
+    check_marker_bytes(path, &bytes)
+}
+
+/// Is it a layout of a version that is known?
+pub(crate) fn check_marker_bytes(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Marker {
         image_layout_version: String,
     }
-    let Some(bytes) = disk::read_small(path, LARGEST_DOCUMENT)? else {
-        return Err(StoreError::damaged(path, "it is absent, so the folder is no OCI layout"));
-    };
-    match serde_json::from_slice::<Marker>(&bytes) {
+    match serde_json::from_slice::<Marker>(bytes) {
         Ok(marker) if marker.image_layout_version.starts_with("1.") => Ok(()),
         Ok(marker) => Err(StoreError::damaged(path, format!("version '{}' is unknown", marker.image_layout_version))),
         Err(error) => Err(StoreError::damaged(path, error.to_string())),
@@ -361,7 +366,7 @@ pub fn import(store: &Store, from: &Path) -> Result<Vec<Digest>, StoreError> {
 }
 
 /// The entries of an index, and in place of a fallback index, what it lists.
-fn roots(
+pub(crate) fn roots(
     index: &Index,
     fetch: &dyn Fn(&Descriptor) -> Result<Vec<u8>, StoreError>,
 ) -> Result<Vec<Descriptor>, StoreError> {

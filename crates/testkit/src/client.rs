@@ -33,21 +33,33 @@ impl Got {
 
 /// Sends a request with a body of its length, and reads the answer to the end.
 pub fn ask(place: &str, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Got {
+    try_ask(place, method, target, headers, body).unwrap()
+}
+
+/// As [`ask`], of a server that may be gone.
+///
+/// # Errors
+/// Nobody answers there.
+pub fn try_ask(place: &str, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<Got> {
     let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
     head += &format!("Content-Length: {}\r\n\r\n", body.len());
-    send(place, &[head.as_bytes(), body].concat())
+    try_send(place, &[head.as_bytes(), body].concat())
 }
 
 /// Sends bytes as they are, and reads until the other side closes.
 pub fn send(place: &str, bytes: &[u8]) -> Got {
-    let mut stream = TcpStream::connect(place).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    try_send(place, bytes).unwrap()
+}
+
+fn try_send(place: &str, bytes: &[u8]) -> std::io::Result<Got> {
+    let mut stream = TcpStream::connect(place)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     // Who is refused early may find the connection closed while he still sends; the answer is there all the same.
     drop(stream.write_all(bytes));
-    read(&mut stream)
+    Ok(read(&mut stream))
 }
 
 /// Reads an answer until the other side closes.

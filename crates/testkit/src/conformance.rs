@@ -79,7 +79,8 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Ch
 
 impl Target {
     fn ask(&self, method: &str, target: &str) -> Got {
-        self.send(method, target, &[], b"")
+        // Without, distribution says of an OCI manifest that there is none.
+        self.send(method, target, &[("accept", MediaType::MANIFEST)], b"")
     }
 
     fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Got {

@@ -17,6 +17,7 @@ mod pull;
 mod push;
 mod registry;
 mod resolve;
+mod save;
 mod sbom;
 mod ship;
 mod store;
@@ -77,6 +78,8 @@ fn dispatch(command: &Command, format: Format, world: &World<'_>) -> Result<u8, 
         Command::History(history) => history::run(history, format, world),
         Command::Diff(diff) => diff::run(diff, format, world),
         Command::Tag(tag) => tag::run(tag, format, world),
+        Command::Save(save) => save::save(save, format, world),
+        Command::Load(load) => save::load(load, format, world),
         Command::Registry(registry) => registry::run(registry, format, world),
         Command::Images(images) => images::run(images, format, world),
         Command::Prune(prune) => prune::run(prune, format, world),

@@ -13,7 +13,7 @@ use crate::service::{HeldModel, Service};
 
 #[test]
 fn docker_loads_starts_and_finds_healthy() {
-    let Some(daemon) = Daemon::start() else { return };
+    let Some(daemon) = Daemon::start("docker") else { return };
     let image = Distroless.image();
 
     done(daemon.docker(["load", "--input"]).arg(&image.archive));
@@ -58,7 +58,7 @@ fn has_our_history(daemon: &Daemon, digest: &str) {
     }
 }
 
-struct Daemon {
+pub struct Daemon {
     docker: PathBuf,
     folder: PathBuf,
     process: Child,
@@ -66,17 +66,22 @@ struct Daemon {
 
 impl Daemon {
     /// It touches nothing of the machine's own: no bridge, no firewall, no other daemon's folders.
-    fn start() -> Option<Self> {
+    pub fn start(name: &str) -> Option<Self> {
         let (dockerd, docker) = (debian("dockerd")?, debian("docker")?);
-        let folder = new_folder("docker");
+        let folder = new_folder(name);
         let below = folder.display().to_string();
         let at = |name: &str| format!("{below}/{name}");
         let log = File::create(at("log")).unwrap();
         let process = Command::new(dockerd)
             .args(["--storage-driver", "overlay2", "--iptables=false", "--ip6tables=false", "--bridge", "none"])
-            .args(["--containerd-namespace", "corten-judges", "--host", &format!("unix://{}", at("socket"))])
+            .args([
+                "--containerd-namespace",
+                &format!("corten-judges-{name}"),
+                "--host",
+                &format!("unix://{}", at("socket")),
+            ])
             .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile"])
-            .arg(running("docker"))
+            .arg(running(name))
             .env("PATH", path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -96,13 +101,13 @@ impl Daemon {
         format!("unix://{}/socket", self.folder.display())
     }
 
-    fn docker<const N: usize>(&self, arguments: [&str; N]) -> Command {
+    pub fn docker<const N: usize>(&self, arguments: [&str; N]) -> Command {
         let mut command = command(&self.docker, arguments);
         command.env("DOCKER_HOST", self.host()).env("DOCKER_CONFIG", &self.folder);
         command
     }
 
-    fn inspect(&self, name: &str) -> Value {
+    pub fn inspect(&self, name: &str) -> Value {
         let all: Value = serde_json::from_str(&done(&mut self.docker(["inspect", name]))).unwrap();
         all[0].clone()
     }

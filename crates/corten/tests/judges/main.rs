@@ -6,6 +6,8 @@
 //! | `crane` | every digest, size and diff id is true |
 //! | `skopeo`, a registry | the image is the same elsewhere |
 //! | `distribution` 3.1 and 2.8 | what Corten brings to a registry is what others read, and it reads what they bring |
+//! | `crane`, `regctl`, `skopeo`, `podman`, `docker`, `containerd`, BuildKit | `corten registry serve` is a registry to them; `distribution` 3.1 does what its table of endpoints says |
+//! | `skopeo`, `podman`, `docker`, `crane`, `regctl` | what `save` writes is read by others, `load` reads what they write; by file to a place without a network |
 //! | `skopeo`, `estargz` | layers in zstd and eStargz are read by others |
 //! | the image's Python | bytecode is taken |
 //! | `umoci` + `runc` | the examples that are jobs: their own tests inside the image; data in, results out; killed, they go on |
@@ -19,6 +21,7 @@
 
 mod bill;
 mod bundle;
+mod carry;
 mod copies;
 mod docker;
 mod files;
@@ -32,4 +35,5 @@ mod place;
 mod platforms;
 mod podman;
 mod registries;
+mod serve;
 mod service;

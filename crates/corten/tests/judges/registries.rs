@@ -145,19 +145,31 @@ fn agrees_with_skopeo(ours: &Value, theirs: &Value) {
 }
 
 /// A registry, at a free port, with a password.
-struct Distribution {
+pub struct Distribution {
     process: Child,
     name: String,
-    address: String,
+    pub address: String,
 }
 
 impl Distribution {
     fn start(program: &Path) -> Self {
         let name = program.file_name().unwrap().to_str().unwrap().to_owned();
         let at = new_folder(&format!("distribution-{name}"));
-        let (users, settings) = (at.join("htpasswd"), at.join("config.yml"));
+        let users = at.join("htpasswd");
         fs::write(&users, HTPASSWD).unwrap();
-        fs::write(&settings, configuration(&at, &users)).unwrap();
+        let users = format!("auth:\n  htpasswd:\n    realm: judged\n    path: {}\n", users.display());
+        Self::with(program, name, &at, &users)
+    }
+
+    /// For everybody; deletes are on.
+    pub fn open(program: &Path) -> Self {
+        let at = new_folder("distribution-open");
+        Self::with(program, "open".to_owned(), &at, "")
+    }
+
+    fn with(program: &Path, name: String, at: &Path, more: &str) -> Self {
+        let settings = at.join("config.yml");
+        fs::write(&settings, configuration(at, more)).unwrap();
         let log = fs::File::create(at.join("log")).unwrap();
         let mut command = Command::new(program);
         command.arg("serve").arg(&settings).env("PATH", path()).env("OTEL_TRACES_EXPORTER", "none");
@@ -174,11 +186,10 @@ impl Distribution {
     }
 }
 
-fn configuration(at: &Path, users: &Path) -> String {
+fn configuration(at: &Path, more: &str) -> String {
     format!(
-        "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\nauth:\n  htpasswd:\n    realm: judged\n    path: {}\n",
+        "version: 0.1\nstorage:\n  delete:\n    enabled: true\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\n{more}",
         at.join("data").display(),
-        users.display()
     )
 }
 

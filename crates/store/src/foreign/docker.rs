@@ -3,7 +3,7 @@
 //! What a layer must be is its diff id in the config, and what the config must be is its digest, which is Docker's image
 //! id; some writers name files by it.
 
-use corten_oci::{Digest, ImageConfig, MediaType, Platform};
+use corten_oci::{Digest, ImageConfig, MediaType, Platform, Reference};
 use serde::Deserialize;
 use std::io::Read;
 
@@ -46,6 +46,7 @@ struct Image<'a> {
     entry: &'a Entry,
     digest: Digest,
     config: ImageConfig,
+    bytes: Vec<u8>,
 }
 
 pub(super) fn find(members: &Members, wish: &Wish<'_>) -> Result<Found, ForeignError> {
@@ -82,6 +83,21 @@ pub(super) fn find(members: &Members, wish: &Wish<'_>) -> Result<Found, ForeignE
     }
 }
 
+/// All images with the bytes of their configs and their names.
+pub(super) fn all(members: &Members) -> Result<Vec<(Found, Vec<u8>, Vec<Reference>)>, ForeignError> {
+    let mut all = Vec::new();
+    for entry in &entries(members)? {
+        let Image { digest, config, bytes, .. } = image(members, entry)?;
+        let layers = entry.layers.iter().map(|name| layer(members, name)).collect::<Result<_, _>>()?;
+        let wrong = |tag: &String| refused(members.path(), format!("'{tag}' is no name of an image"));
+        let names = entry.repo_tags.iter().flatten().map(|tag| tag.parse().map_err(|_| wrong(tag)));
+        let names = names.collect::<Result<_, _>>()?;
+        let place = members.path().display().to_string();
+        all.push((Found { digest, config, layers, place }, bytes, names));
+    }
+    Ok(all)
+}
+
 fn entries(members: &Members) -> Result<Vec<Entry>, ForeignError> {
     let path = members.path();
     let absent = || refused(path, format!("it has no {MANIFEST}, so it is no docker archive"));
@@ -100,7 +116,7 @@ fn image<'a>(members: &Members, entry: &'a Entry) -> Result<Image<'a>, ForeignEr
         return Err(refused(path, format!("the config {} has the digest {digest}", entry.config)));
     }
     let config = ImageConfig::parse(&bytes).map_err(|error| refused(path, error.to_string()))?;
-    Ok(Image { entry, digest, config })
+    Ok(Image { entry, digest, config, bytes })
 }
 
 /// How a layer is compressed is told by its first bytes.

@@ -28,6 +28,11 @@ const COMPRESSED: [(&[u8], &str); 4] = [
     (b"BZh", "bzip2"),
 ];
 
+/// The compression of a file that begins so.
+pub(super) fn compression(head: &[u8]) -> Option<&'static str> {
+    COMPRESSED.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, name)| *name)
+}
+
 enum Member {
     File { offset: u64, size: u64 },
     Link(Vec<u8>),
@@ -52,7 +57,7 @@ impl Members {
         let reading = |error| StoreError::disk("reading", path, 0, error);
         let mut head = Vec::new();
         file.by_ref().take(6).read_to_end(&mut head).map_err(reading)?;
-        if let Some((_, name)) = COMPRESSED.iter().find(|(magic, _)| head.starts_with(magic)) {
+        if let Some(name) = compression(&head) {
             return Err(refused(path, format!("the tar is compressed with {name}: uncompress it first")));
         }
         let file = disk::open_regular(path).map_err(reading)?;

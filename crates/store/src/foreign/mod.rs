@@ -15,6 +15,7 @@
 //! Nothing of an image decides a path: blobs are found by their digests, members of a tar by offsets.
 
 mod docker;
+mod load;
 mod members;
 mod take;
 mod walk;
@@ -26,6 +27,7 @@ use corten_oci::{Architecture, Digest, ImageConfig, Reference};
 
 use crate::{Store, StoreError};
 
+pub use load::{Loaded, compression, load};
 use take::Layer;
 pub use take::{Taken, look_into};
 pub use walk::{is_image, is_wanted};

@@ -13,11 +13,9 @@ use corten_oci::{
 
 use super::take::{Bytes, Layer};
 use super::{ForeignError, Found, Wish, refused};
-use crate::contents::{NAME, is_image_config, subject_of_name};
+use crate::contents::{NAME, WHOLE_NAME, is_image_config, subject_of_name};
 use crate::{Store, StoreError, disk, layout};
 
-/// Where containerd writes an image's whole name.
-const WHOLE_NAME: &str = "io.containerd.image.name";
 const DEEPEST: usize = 8;
 const MOST: usize = 10_000;
 

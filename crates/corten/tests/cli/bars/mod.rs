@@ -1,5 +1,6 @@
 //! The scorecard's bars of the program: each in its short form here, whole under `cargo xtask bar`.
 
+mod served;
 mod syncs;
 
 use corten_testkit::registry::{FakeRegistry, Habits};

@@ -1,0 +1,146 @@
+//! `corten registry serve`: what it says, how it ends, and pull and push of the program itself against it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use corten_testkit::client;
+use corten_testkit::command::{Corten, Ran};
+use rustix::process::{Pid, Signal};
+
+use crate::service::{Service, corten};
+use crate::told::told;
+
+/// A server of a store.
+pub struct Server {
+    process: Child,
+    /// `127.0.0.1:port`.
+    pub place: String,
+}
+
+impl Server {
+    pub fn start(corten: &Corten, flags: &[&str]) -> Self {
+        let mut command = corten.command(corten.home());
+        command.args(["registry", "serve", "--listen", "127.0.0.1:0"]).args(flags);
+        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let place = line.trim().rsplit("//").next().unwrap().to_owned();
+        Self { process, place }
+    }
+
+    /// As `kill -9` would.
+    pub fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    fn ends(&mut self, signal: Signal) -> (i32, String) {
+        rustix::process::kill_process(Pid::from_child(&self.process), signal).unwrap();
+        let mut said = String::new();
+        self.process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        (self.process.wait().unwrap().code().unwrap(), said)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+#[test]
+fn what_is_built_is_pulled_at_once_and_a_push_is_an_image_of_the_store() {
+    let service = Service::filled();
+    let digest = service.digest("ship");
+    let mut server = Server::start(&service.corten, &["--log-requests"]);
+    let other = corten();
+    let run = |line: &str| other.run(other.home(), line.split(' '));
+    let name = format!("{}/service:1.3.0", server.place);
+    let pulled = run(&format!("pull {name} --format json")).expect(0).json();
+    assert_eq!(pulled["digest"], digest.to_string());
+    run("store verify").expect(0);
+    assert_eq!(run(&format!("sbom {name}")).expect(0).stdout, service.run(&format!("sbom {digest}")).stdout);
+    let pushed = run(&format!("push {name} {}/team/copy:2 --format json", server.place)).expect(0).json();
+    assert_eq!(pushed["pushed"][0]["sent"]["blobs"], 0, "all of it is mounted: {pushed}");
+    let images = service.run("images --format json").expect(0).json();
+    let copy = images.as_array().unwrap().iter().find(|image| image["reference"] == "team/copy:2").unwrap().clone();
+    assert_eq!(copy["digest"], digest.to_string());
+    assert_eq!(client::ask(&server.place, "GET", "/v2/%1b[31m/x", &[], b"").status, 404);
+    let (status, said) = server.ends(Signal::TERM);
+    assert_eq!(status, 0, "{said}");
+    let line = format!("- GET /v2/service/manifests/{digest} 200 ");
+    assert!(
+        said.contains(" - HEAD /v2/service/")
+            || said.contains(&line)
+            || said.contains("- GET /v2/service/manifests/1.3.0 200 "),
+        "{said}"
+    );
+    assert!(said.lines().any(|line| line.contains("everybody who reaches it can pull, push and delete")), "{said}");
+    assert!(!said.contains('\u{1b}'), "{said}");
+}
+
+#[test]
+fn an_interrupt_ends_it_well() {
+    let corten = corten();
+    let mut server = Server::start(&corten, &["--format", "json", "--read-only"]);
+    assert!(server.place.starts_with('{'), "{}", server.place);
+    let (status, said) = server.ends(Signal::INT);
+    assert_eq!((status, said.contains("everybody who reaches it can pull;")), (0, true), "{said}");
+}
+
+#[test]
+fn what_cannot_be_served_is_told() {
+    let service = Service::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let refuses = |flags: &str, status: i32, expected: &str| {
+        let flags = flags.replace("TAKEN", &taken.local_addr().unwrap().to_string());
+        let ran = service.run(&format!("registry serve {flags}"));
+        let stderr = ran.stderr.replace(&taken.local_addr().unwrap().to_string(), "TAKEN");
+        told(&service, &Ran { stderr, ..ran }, status, expected);
+    };
+    let write = |name: &str, text: &str| service.write(name, text);
+    write("users", "me:secret\n");
+    write("good", "me:$2y$05$53xYf9qR9mXrMuQBRNaxOOqQnv4MAmhH5dJK7x848q7qEc1wCU7Km\n");
+    write("empty", "");
+    refuses(
+        "--listen TAKEN",
+        3,
+        "error: listening on TAKEN: address already in use
+hint: another program has the port: --listen 127.0.0.1:0 takes a free one",
+    );
+    refuses(
+        "--listen 0.0.0.0:0",
+        2,
+        "error: listening on 0.0.0.0:0: others could reach this registry without TLS and without users
+hint: give --htpasswd, --tls-cert and --tls-key, or listen on 127.0.0.1
+hint: --insecure-listen does it all the same, for a network where everybody is trusted",
+    );
+    refuses(
+        "--listen 0.0.0.0:0 --htpasswd good",
+        2,
+        "error: listening on 0.0.0.0:0: others could reach this registry without TLS, so that passwords could be read on the way
+hint: give --htpasswd, --tls-cert and --tls-key, or listen on 127.0.0.1
+hint: --insecure-listen does it all the same, for a network where everybody is trusted",
+    );
+    refuses(
+        "--htpasswd users",
+        2,
+        "error: reading the users in users: line 1: the password of 'me' is not hashed with bcrypt
+hint: `htpasswd -cB FILE NAME` makes such a file",
+    );
+    refuses(
+        "--htpasswd absent",
+        2,
+        "error: reading the users in absent: no such file or directory
+hint: `htpasswd -cB FILE NAME` makes such a file",
+    );
+    refuses(
+        "--tls-cert empty --tls-key empty",
+        2,
+        "error: reading the certificate in empty: there is none
+hint: both are PEM files: BEGIN CERTIFICATE, the server's own first; BEGIN PRIVATE KEY",
+    );
+    assert!(Path::new(&service.corten.store()).join("blobs").exists());
+}

@@ -135,6 +135,9 @@ fn layout(index: &serde_json::Value, more: &[(&str, &[u8])]) -> Vec<u8> {
     tar(&members)
 }
 
+/// Members of a tar by name.
+type Owned = Vec<(String, Vec<u8>)>;
+
 #[test]
 fn b10_hostile_archives_are_refused_and_nothing_is_named() {
     let service = Service::new();
@@ -153,9 +156,8 @@ fn b10_hostile_archives_are_refused_and_nothing_is_named() {
     let index = json!({"schemaVersion": 2, "manifests": [entry]});
     let (at_manifest, at_config, at_layer) = (blob(&manifest), blob(config), blob(layer));
     let whole: Vec<(&str, &[u8])> = vec![(&at_manifest, &manifest), (&at_config, config), (&at_layer, layer)];
-    let with = |change: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
-        let mut members: Vec<(String, Vec<u8>)> =
-            whole.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
+    let with = |change: &dyn Fn(&mut Owned)| {
+        let mut members: Owned = whole.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
         change(&mut members);
         let members: Vec<(&str, &[u8])> =
             members.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();

@@ -83,8 +83,16 @@ pub(super) fn find(members: &Members, wish: &Wish<'_>) -> Result<Found, ForeignE
     }
 }
 
-/// All images with the bytes of their configs and their names.
-pub(super) fn all(members: &Members) -> Result<Vec<(Found, Vec<u8>, Vec<Reference>)>, ForeignError> {
+/// An image with all that the archive says of it.
+pub(super) struct Whole {
+    pub(super) found: Found,
+    /// The bytes of its config.
+    pub(super) config: Vec<u8>,
+    pub(super) names: Vec<Reference>,
+}
+
+/// All images.
+pub(super) fn all(members: &Members) -> Result<Vec<Whole>, ForeignError> {
     let mut all = Vec::new();
     for entry in &entries(members)? {
         let Image { digest, config, bytes, .. } = image(members, entry)?;
@@ -93,7 +101,7 @@ pub(super) fn all(members: &Members) -> Result<Vec<(Found, Vec<u8>, Vec<Referenc
         let names = entry.repo_tags.iter().flatten().map(|tag| tag.parse().map_err(|_| wrong(tag)));
         let names = names.collect::<Result<_, _>>()?;
         let place = members.path().display().to_string();
-        all.push((Found { digest, config, layers, place }, bytes, names));
+        all.push(Whole { found: Found { digest, config, layers, place }, config: bytes, names });
     }
     Ok(all)
 }

@@ -133,7 +133,7 @@ fn take(batch: &Batch<'_>, store: &Store, members: &Members, blob: &Descriptor) 
 
 fn load_docker(store: &Store, members: &Members) -> Result<Vec<Loaded>, ForeignError> {
     let mut loaded = Vec::new();
-    for (found, config, names) in docker::all(members)? {
+    for docker::Whole { found, config, names } in docker::all(members)? {
         let (layers, diff_ids) = (found.layers.len(), found.config.rootfs.diff_ids.len());
         if layers != diff_ids || layers > MOST_LAYERS {
             let why = format!("an image of {layers} layers, {diff_ids} in its config, cannot be taken");

@@ -5,10 +5,7 @@ use std::path::PathBuf;
 
 use corten_diagnostic::{Failure, Report};
 pub use corten_serve::Asked;
-use corten_serve::{Access, Exposed, Limits, Options, Server};
-use corten_store::Store;
-
-use crate::world::World;
+use corten_serve::{Access, Exposed, Limits, Logger, Opener, Options, Server};
 
 /// How the store is served.
 #[derive(Debug, Clone)]
@@ -27,12 +24,13 @@ pub struct ServeOptions {
     pub largest_blob: Option<u64>,
 }
 
-/// Serves until SIGINT or SIGTERM. `ready` is told where, `log` of each request.
+/// Serves until SIGINT or SIGTERM. `ready` is told where, `log` of each request; `open` opens the store, many times: what was
+/// looked at is not kept from being pruned for ever.
 pub fn serve(
     options: &ServeOptions,
     ready: &dyn Fn(&str) -> Result<(), Failure>,
-    log: Box<dyn Fn(&Asked) + Send + Sync>,
-    world: &World<'_>,
+    open: Opener,
+    log: Logger,
 ) -> Result<(), Report> {
     let usual = Limits::default();
     let tls = options.tls.as_ref().map(|(chain, key)| corten_serve::tls(chain, key)).transpose()?;
@@ -45,7 +43,7 @@ pub fn serve(
         exposed: if options.insecure { Exposed::Meant } else { Exposed::Refused },
         limits: Limits { largest_blob: options.largest_blob.unwrap_or(usual.largest_blob), ..usual },
     };
-    let server = Server::bind(Store::open(world.store.root())?, options, log)?;
+    let server = Server::bind(open, options, log)?;
     server.stop_on_signals()?;
     ready(&format!("{scheme}://{}", server.address()))?;
     server.run();

@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use corten_oci::{Descriptor, Digest, Document, LARGEST_DOCUMENT, Reference, Repository, Tag};
 use corten_store::{Store, StoreError};
@@ -23,12 +24,19 @@ use corten_store::{Store, StoreError};
 const MOST_KNOWN: usize = 10_000;
 /// Blobs without a manifest that are kept in mind.
 const MOST_RECENT: usize = 100_000;
+/// A blob that no manifest names for so long was given up.
+const LONGEST_PUSH: Duration = Duration::from_secs(24 * 3600);
 /// Manifests and blobs that one repository may have; the walk ends there.
 const MOST: usize = 1_000_000;
 
-/// The store as repositories.
+/// The store as repositories, for one request: what it finds stays as long as this value.
+#[derive(Clone)]
 pub(crate) struct Holdings {
-    pub(crate) store: Store,
+    pub(crate) store: Arc<Store>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     /// `host:port` of this registry itself.
     own: Vec<String>,
     known: Mutex<HashMap<Digest, Arc<Vec<Descriptor>>>>,
@@ -38,7 +46,15 @@ pub(crate) struct Holdings {
 #[derive(Default)]
 struct Recent {
     blobs: HashSet<(Repository, Digest)>,
-    order: VecDeque<(Repository, Digest)>,
+    order: VecDeque<(Instant, Repository, Digest)>,
+}
+
+impl Recent {
+    fn forget_oldest(&mut self) {
+        if let Some((_, repository, blob)) = self.order.pop_front() {
+            self.blobs.remove(&(repository, blob));
+        }
+    }
 }
 
 /// What a digest is in a repository.
@@ -50,20 +66,36 @@ pub(crate) enum Kind {
 
 impl Holdings {
     pub(crate) fn new(store: Store, own: Vec<String>) -> Self {
-        Self { store, own, known: Mutex::default(), recent: Mutex::default() }
+        let shared = Shared { own, known: Mutex::default(), recent: Mutex::default() };
+        Self { store: Arc::new(store), shared: Arc::new(shared) }
+    }
+
+    /// The same with the store opened anew. What requests have looked at stays no longer, once they are over; what was
+    /// pushed and has no manifest yet, stays.
+    pub(crate) fn renewed(&self, store: Store) -> Result<Self, StoreError> {
+        let mut recent = self.recent();
+        while recent.order.front().is_some_and(|(when, ..)| when.elapsed() > LONGEST_PUSH) {
+            recent.forget_oldest();
+        }
+        let blobs: Vec<Digest> = recent.blobs.iter().map(|(_, blob)| *blob).collect();
+        drop(recent);
+        for blob in blobs {
+            store.size(&blob)?;
+        }
+        Ok(Self { store: Arc::new(store), shared: Arc::clone(&self.shared) })
     }
 
     /// The names that a repository has in the store.
     fn names(&self, repository: &Repository) -> Vec<Repository> {
         let path = repository.to_string();
-        let own = self.own.iter().map(|host| Repository { host: Some(host.clone()), path: path.clone() });
+        let own = self.shared.own.iter().map(|host| Repository { host: Some(host.clone()), path: path.clone() });
         own.chain([repository.clone()]).collect()
     }
 
     /// All repositories, sorted.
     pub(crate) fn repositories(&self) -> Result<BTreeSet<String>, StoreError> {
         let served = |name: &Repository| {
-            let own = name.host.as_ref().is_some_and(|host| self.own.contains(host));
+            let own = name.host.as_ref().is_some_and(|host| self.shared.own.contains(host));
             let path = if own { name.path.clone() } else { name.to_string() };
             // A host with a port, or in capitals, is no part of a path.
             crate::route::Route::of(&format!("/v2/{path}/tags/list")).is_ok().then_some(path)
@@ -136,13 +168,21 @@ impl Holdings {
     pub(crate) fn remember(&self, repository: &Repository, blob: Digest) {
         let mut recent = self.recent();
         if recent.blobs.insert((repository.clone(), blob)) {
-            recent.order.push_back((repository.clone(), blob));
+            recent.order.push_back((Instant::now(), repository.clone(), blob));
         }
         while recent.order.len() > MOST_RECENT {
-            if let Some(oldest) = recent.order.pop_front() {
-                recent.blobs.remove(&oldest);
-            }
+            recent.forget_oldest();
         }
+    }
+
+    /// A manifest names them now: they stay with it, and go with it.
+    pub(crate) fn settle(&self, repository: &Repository, document: &Document) {
+        let mut recent = self.recent();
+        for child in document.children() {
+            recent.blobs.remove(&(repository.clone(), child.digest));
+        }
+        let Recent { blobs, order } = &mut *recent;
+        order.retain(|(_, repository, blob)| blobs.contains(&(repository.clone(), *blob)));
     }
 
     /// Calls `visit` with everything that hangs on a repository's names, until it says that it is enough.
@@ -172,7 +212,7 @@ impl Holdings {
 
     /// What a manifest or index names; none where it is not there, or is none.
     pub(crate) fn children(&self, document: &Digest) -> Result<Option<Arc<Vec<Descriptor>>>, StoreError> {
-        match self.store.size(document)? {
+        match self.store.size_now(document)? {
             Some(size) if size <= LARGEST_DOCUMENT => {}
             _ => return Ok(None),
         }
@@ -195,10 +235,10 @@ impl Holdings {
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Vec<Descriptor>>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn recent(&self) -> MutexGuard<'_, Recent> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

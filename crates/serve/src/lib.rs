@@ -24,6 +24,6 @@ mod uploads;
 mod users;
 
 pub use options::{Access, Exposed, Limits, Options, tls, users};
-pub use server::{Server, Stopper};
+pub use server::{Logger, Opener, Server, Stopper};
 pub use service::Asked;
 pub use users::Users;

@@ -55,6 +55,7 @@ pub(crate) fn put(
         batch.referrer(&subject.digest, &document.as_referrer(&described))?;
     }
     batch.finish()?;
+    holdings.settle(repository, &document);
     let answer = Answer::new(201)
         .header("location", format!("/v2/{repository}/manifests/{digest}"))
         .header("docker-content-digest", digest.to_string());

@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use corten_diagnostic::Failure;
-use corten_store::Store;
+use corten_diagnostic::{Failure, Report};
+use corten_store::{Store, StoreError};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -45,8 +45,13 @@ const LARGEST_HEADERS: usize = 64 << 10;
 const MOST_HEADERS: usize = 64;
 /// Bytes that a client must take in each span.
 const LEAST_TAKEN: usize = 4 << 10;
-/// How often abandoned uploads are looked for.
+/// How often abandoned uploads are looked for, and what was looked at is let go.
 const CLEANING: Duration = Duration::from_secs(60);
+
+/// Opens the store.
+pub type Opener = Box<dyn Fn() -> Result<Store, StoreError> + Send + Sync>;
+/// Is told of each request.
+pub type Logger = Box<dyn Fn(&Asked) + Send + Sync>;
 
 /// A registry that listens and does not answer yet.
 pub struct Server {
@@ -70,12 +75,13 @@ impl Stopper {
 }
 
 impl Server {
-    /// Listens. `log` is told of each request.
+    /// Listens. `open` opens the store, now and each time that what was looked at may go; `log` is told of each request.
     ///
     /// # Errors
     /// An address that cannot be listened on, or may not ([`crate::Exposed`]).
-    pub fn bind(store: Store, options: Options, log: Box<dyn Fn(&Asked) + Send + Sync>) -> Result<Self, Failure> {
+    pub fn bind(open: Opener, options: Options, log: Logger) -> Result<Self, Report> {
         options.check()?;
+        let store = open()?;
         let Options { listen, users, tls, access, limits, .. } = options;
         let failed = |error: io::Error| {
             let failure = Failure::world(format!("listening on {listen}: {}", plain(&error)));
@@ -99,7 +105,8 @@ impl Server {
         let own = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("{host}:{}", address.port()));
         let own = own.into_iter().chain([address.to_string()]).collect();
         let service = Arc::new(Service {
-            holdings: Holdings::new(store, own),
+            holdings: Mutex::new(Holdings::new(store, own)),
+            open,
             uploads: Uploads::default(),
             users,
             access,
@@ -113,6 +120,12 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Lets go of what requests have looked at, as it does each minute.
+    pub fn renewer(&self) -> impl Fn() + Send + Sync + use<> {
+        let (service, runtime) = (Arc::clone(&self.service), self.runtime.handle().clone());
+        move || runtime.block_on(service.renew())
     }
 
     /// Ends it.
@@ -173,6 +186,7 @@ async fn clean(service: Arc<Service>) {
     loop {
         tokio::time::sleep(CLEANING).await;
         service.uploads.clean();
+        service.renew().await;
     }
 }
 

@@ -2,10 +2,10 @@
 //! own.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use corten_oci::{Digest, LARGEST_DOCUMENT, Repository};
-use corten_store::Upload;
+use corten_store::{Store, StoreError, Upload};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, EXPECT, HeaderValue};
 use hyper::{HeaderMap, Request, Response};
@@ -17,7 +17,7 @@ use crate::options::{self, Access, Limits};
 use crate::pull::{self, Method};
 use crate::push;
 use crate::route::{self, Query, Route, Which};
-use crate::uploads::{self, Received, Session, Uploads};
+use crate::uploads::{self, Begun, Received, Session, Uploads};
 use crate::users::{self, Users};
 
 /// Passwords that are checked at a time: the rest of the processors is for others.
@@ -44,7 +44,10 @@ pub struct Asked {
 
 /// Everything that requests share.
 pub(crate) struct Service {
-    pub(crate) holdings: Holdings,
+    /// As they are opened now.
+    pub(crate) holdings: Mutex<Holdings>,
+    /// Opens the store anew.
+    pub(crate) open: Box<dyn Fn() -> Result<Store, StoreError> + Send + Sync>,
     pub(crate) uploads: Uploads,
     pub(crate) users: Option<Users>,
     pub(crate) access: Access,
@@ -179,13 +182,31 @@ impl Service {
         }
     }
 
+    fn holdings(&self) -> Holdings {
+        self.holdings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets go of what requests have looked at. Where the store cannot be opened now, it stays for another while.
+    pub(crate) async fn renew(self: &Arc<Self>) {
+        let service = Arc::clone(self);
+        let renew = move || -> Result<(), StoreError> {
+            let new = service.holdings().renewed((service.open)()?)?;
+            let mut holdings = service.holdings.lock().unwrap_or_else(PoisonError::into_inner);
+            let old = std::mem::replace(&mut *holdings, new);
+            drop(holdings);
+            drop(old);
+            Ok(())
+        };
+        drop(tokio::task::spawn_blocking(renew).await);
+    }
+
     /// Work that waits for the disk.
     async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Holdings) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let service = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || work(&service.holdings)).await;
+        let holdings = self.holdings();
+        let done = tokio::task::spawn_blocking(move || work(&holdings)).await;
         done.unwrap_or_else(|_| Err(Refusal::new(Code::Unknown, "a mistake of this registry")))
     }
 
@@ -215,19 +236,28 @@ impl Service {
         }
         if let (Some(wanted), Some(from)) = (query.get("mount"), query.get("from")) {
             let (wanted, from) = (route::digest(wanted)?, route::repository_of(from)?);
-            if self.blocking(move |it| Ok(it.has(&from, &wanted, Kind::Blob)?)).await? {
-                self.holdings.remember(&name, wanted);
+            let to = name.clone();
+            let mount = move |it: &Holdings| {
+                let is_there = it.has(&from, &wanted, Kind::Blob)?;
+                if is_there {
+                    it.remember(&to, wanted);
+                }
+                Ok(is_there)
+            };
+            if self.blocking(mount).await? {
                 return Ok(created(&name, &wanted));
             }
         }
         let digest = query.get("digest").map(route::digest).transpose()?;
-        let upload = self.blocking(|it| Ok(it.store.upload()?)).await?;
+        // An upload lies in the folder of the store that began it.
+        let (store, upload) = self.blocking(|it| Ok((Arc::clone(&it.store), it.store.upload()?))).await?;
         let Some(digest) = digest else {
-            let session = self.uploads.begin(id()?, &name, user, upload, self.limits.uploads)?;
+            let begun = Begun { repository: name, user, upload, store };
+            let session = self.uploads.begin(id()?, begun, self.limits.uploads)?;
             return Ok(progress(202, &session));
         };
         match uploads::receive(body, upload, &self.limits, None).await {
-            Received { upload: Some(upload), refusal: None } => self.keep(upload, name, digest).await,
+            Received { upload: Some(upload), refusal: None } => self.keep(upload, store, name, digest).await,
             Received { refusal, .. } => Err(refusal.unwrap_or_else(gone)),
         }
     }
@@ -266,7 +296,7 @@ impl Service {
             match received {
                 Received { upload: Some(upload), refusal: None } => {
                     self.uploads.end(&session);
-                    self.keep(upload, name, digest).await
+                    self.keep(upload, Arc::clone(&session.store), name, digest).await
                 }
                 Received { upload, refusal } => {
                     if upload.is_none() {
@@ -281,8 +311,15 @@ impl Service {
     }
 
     /// A complete upload becomes a blob of the store, durably, and one of the repository.
-    async fn keep(self: &Arc<Self>, upload: Upload, name: Repository, digest: Digest) -> Result<Answer, Refusal> {
+    async fn keep(
+        self: &Arc<Self>,
+        upload: Upload,
+        from: Arc<Store>,
+        name: Repository,
+        digest: Digest,
+    ) -> Result<Answer, Refusal> {
         self.blocking(move |it| {
+            let _its_folder = from;
             let batch = it.store.batch();
             batch.adopt(upload, &digest)?;
             batch.finish()?;

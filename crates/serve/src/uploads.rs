@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use corten_oci::Repository;
-use corten_store::{StoreError, Upload};
+use corten_store::{Store, StoreError, Upload};
 use hyper::body::{Body, Bytes, Incoming};
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
@@ -34,6 +34,8 @@ pub(crate) struct Session {
     repository: Repository,
     user: Option<String>,
     upload: Arc<tokio::sync::Mutex<Option<Upload>>>,
+    /// In whose folder it lies.
+    pub(crate) store: Arc<Store>,
     length: AtomicU64,
     touched: Mutex<Instant>,
 }
@@ -77,6 +79,16 @@ impl Session {
     }
 }
 
+/// An upload that gets an address.
+pub(crate) struct Begun {
+    pub(crate) repository: Repository,
+    /// Who may go on with it.
+    pub(crate) user: Option<String>,
+    pub(crate) upload: Upload,
+    /// In whose folder it lies.
+    pub(crate) store: Arc<Store>,
+}
+
 /// All sessions.
 #[derive(Default)]
 pub(crate) struct Uploads(Mutex<HashMap<String, Arc<Session>>>);
@@ -87,14 +99,8 @@ impl Uploads {
     }
 
     /// A new one.
-    pub(crate) fn begin(
-        &self,
-        id: String,
-        repository: &Repository,
-        user: Option<String>,
-        upload: Upload,
-        most: usize,
-    ) -> Result<Arc<Session>, Refusal> {
+    pub(crate) fn begin(&self, id: String, begun: Begun, most: usize) -> Result<Arc<Session>, Refusal> {
+        let Begun { repository, user, upload, store } = begun;
         let mut all = self.all();
         if all.len() >= most {
             all.retain(|_, session| !session.is_idle());
@@ -105,8 +111,9 @@ impl Uploads {
         }
         let session = Arc::new(Session {
             id: id.clone(),
-            repository: repository.clone(),
+            repository,
             user,
+            store,
             upload: Arc::new(tokio::sync::Mutex::new(Some(upload))),
             length: AtomicU64::new(0),
             touched: Mutex::new(Instant::now()),

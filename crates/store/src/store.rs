@@ -118,8 +118,8 @@ impl Store {
         self.size_now(digest)
     }
 
-    /// The same for those who rely on nothing.
-    pub(crate) fn size_now(&self, digest: &Digest) -> Result<Option<u64>, StoreError> {
+    /// The same for those who rely on nothing: it may be gone in the next moment.
+    pub fn size_now(&self, digest: &Digest) -> Result<Option<u64>, StoreError> {
         let path = self.blob_path(digest);
         match fs::symlink_metadata(&path) {
             // An empty file under another name is what a power cut leaves on a disk that lies about syncing.

@@ -1,10 +1,11 @@
 //! `corten registry serve`.
 
 use std::fmt::Write;
+use std::time::SystemTime;
 
 use corten_diagnostic::{Failure, Report};
-use corten_flow::World;
 use corten_flow::serve::{Asked, ServeOptions, serve};
+use corten_flow::{Store, World};
 use serde::Serialize;
 
 use super::result;
@@ -40,7 +41,9 @@ pub fn run(arguments: &args::Registry, format: Format, world: &World<'_>) -> Res
             say(&line(asked));
         }
     };
-    serve(&options, &ready, Box::new(log), world)?;
+    let root = world.store.root().to_owned();
+    let open = move || Store::open(&root).map(|store| store.marking(SystemTime::now()));
+    serve(&options, &ready, Box::new(open), Box::new(log))?;
     Ok(0)
 }
 

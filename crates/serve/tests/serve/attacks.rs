@@ -4,11 +4,11 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use corten_oci::{Digest, MediaType};
 use corten_serve::{Access, Exposed, Server, Users};
-use corten_store::Store;
+use corten_store::{PruneOptions, Store};
 use corten_testkit::client;
 use serde_json::json;
 
@@ -404,6 +404,43 @@ fn k16_a_pull_under_way_ends_well_when_its_blob_is_deleted() {
     assert!(rest.ends_with(&layer));
 }
 
+/// Frees what no image needs, as `corten prune` would: how many files.
+fn prune(served: &Served) -> usize {
+    let store = served.store();
+    let options = PruneOptions { keep: None, unused_for: Duration::ZERO, all: false, now: SystemTime::now() };
+    let chosen = store.prunable(&options).unwrap();
+    store.prune(chosen).unwrap().items.len()
+}
+
+#[test]
+fn k16_what_is_being_pushed_survives_a_sweep_and_what_was_deleted_does_not() {
+    let served = Served::new(|_| {});
+    let (config, layer) = (served.push_blob("a", b"{}"), served.push_blob("a", b"layer"));
+    let location = served.begin("a");
+    assert_eq!(served.send("PATCH", &location, &[], b"01234").status, 202);
+    (served.renew)();
+    prune(&served);
+    let size = |digest: &Digest| served.store().size(digest).unwrap();
+    assert_eq!((size(&config), size(&layer)), (Some(2), Some(5)), "no manifest names them yet");
+    let digest = Digest::of("0123456789");
+    assert_eq!(served.send("PUT", &format!("{location}?digest={digest}"), &[], b"56789").status, 201);
+    let manifest = manifest(b"{}", b"layer");
+    assert_eq!(served.put_manifest("a", "1", &manifest).status, 201);
+    (served.renew)();
+    prune(&served);
+    assert_eq!((size(&layer), size(&digest)), (Some(5), Some(10)));
+    // A tag that goes elsewhere leaves its manifest; a manifest that is deleted takes its blobs along.
+    assert_eq!(served.ask("DELETE", "/v2/a/manifests/1").status, 202);
+    (served.renew)();
+    prune(&served);
+    let target = format!("/v2/a/manifests/{}", Digest::of(&manifest));
+    assert_eq!((served.ask("GET", &target).status, size(&layer)), (200, Some(5)));
+    assert_eq!(served.ask("DELETE", &target).status, 202);
+    (served.renew)();
+    assert_eq!(prune(&served), 3, "manifest, config, layer");
+    assert_eq!((size(&layer), size(&digest)), (None, Some(10)));
+}
+
 #[test]
 fn k17_referrers_are_of_the_repository_and_few() {
     let served = Served::new(|_| {});
@@ -501,7 +538,8 @@ fn k20_nobody_else_reaches_a_registry_without_users_and_tls() {
         options.users = users.then(|| Users::parse(USERS, [1; 32]).unwrap());
         options.exposed = exposed;
         let folder = tempfile::tempdir().unwrap();
-        Server::bind(Store::open(folder.path()).unwrap(), options, Box::new(|_| ())).map(drop)
+        let root = folder.path().to_owned();
+        Server::bind(Box::new(move || Store::open(&root)), options, Box::new(|_| ())).map(drop)
     };
     for (listen, users, lacks) in [
         ("0.0.0.0:0", false, "without TLS and without users"),

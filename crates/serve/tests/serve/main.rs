@@ -28,6 +28,8 @@ pub(crate) struct Served {
     pub(crate) folder: Arc<tempfile::TempDir>,
     pub(crate) place: String,
     pub(crate) log: Arc<Mutex<Vec<Asked>>>,
+    /// Lets go of what requests have looked at.
+    pub(crate) renew: Box<dyn Fn()>,
     stopper: Stopper,
     thread: Option<JoinHandle<()>>,
 }
@@ -43,10 +45,12 @@ impl Served {
         let log = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&log);
         let log_request = Box::new(move |asked: &Asked| told.lock().unwrap().push(asked.clone()));
-        let server = Server::bind(Store::open(folder.path()).unwrap(), options, log_request).unwrap();
+        let root = folder.path().to_owned();
+        let server = Server::bind(Box::new(move || Store::open(&root)), options, log_request).unwrap();
         let (place, stopper) = (server.address().to_string(), server.stopper());
+        let renew = Box::new(server.renewer());
         let thread = Some(std::thread::spawn(move || server.run()));
-        Self { folder, place, log, stopper, thread }
+        Self { folder, place, log, renew, stopper, thread }
     }
 
     pub(crate) fn store(&self) -> Store {

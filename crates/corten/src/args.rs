@@ -499,6 +499,8 @@ pub struct Save {
     /// Of several platforms this one alone [default: all].
     #[arg(long, value_name = "OS/ARCHITECTURE")]
     pub platform: Option<String>,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 /// `corten load`.
@@ -550,6 +552,11 @@ pub struct Serve {
     /// Print a line about each request on stderr.
     #[arg(long)]
     pub log_requests: bool,
+    /// Fetch first what lies at other registries alone: layers of bases that nobody has needed yet.
+    #[arg(long)]
+    pub bring: bool,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 /// A size in bytes, kB, MB, GB or TB.

@@ -12,8 +12,9 @@ use corten_store::foreign::{self, ForeignError};
 
 pub use corten_store::foreign::Loaded;
 
+use crate::registry::RegistryOptions;
 use crate::world::World;
-use crate::{look, outputs};
+use crate::{blobs, look, outputs};
 
 /// Bytes of an archive once it is uncompressed: more is a bomb.
 const LARGEST: u64 = 256 << 30;
@@ -35,8 +36,12 @@ pub fn save(
     platform: Option<&str>,
     to: &Place,
     standard: &mut dyn Write,
+    options: &RegistryOptions,
     world: &World<'_>,
 ) -> Result<Vec<(Digest, Vec<Reference>)>, Report> {
+    if let Place::File(path) = to {
+        outputs::writable("--output", path)?;
+    }
     let mut images: Vec<(Digest, Vec<Reference>)> = Vec::new();
     for text in names {
         let root = look::digest_in_store(text, world)?;
@@ -52,9 +57,11 @@ pub fn save(
         names.dedup();
     }
     images.sort();
+    for (digest, _) in &images {
+        blobs::bring_image(digest, "saving the image", options, world)?;
+    }
     match to {
         Place::File(path) => {
-            outputs::writable("--output", path)?;
             outputs::replace(path, |to| Ok(corten_store::save(world.store, &images, to)?))?;
         }
         Place::Standard => {

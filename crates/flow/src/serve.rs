@@ -6,6 +6,11 @@ use std::path::PathBuf;
 use corten_diagnostic::{Failure, Report};
 pub use corten_serve::Asked;
 use corten_serve::{Access, Exposed, Limits, Logger, Opener, Options, Server};
+use corten_store::Store;
+
+use crate::blobs;
+use crate::registry::RegistryOptions;
+use crate::world::World;
 
 /// How the store is served.
 #[derive(Debug, Clone)]
@@ -22,6 +27,34 @@ pub struct ServeOptions {
     pub insecure: bool,
     /// Bytes of one blob, where the usual limit is not meant.
     pub largest_blob: Option<u64>,
+    /// Fetch what lies at other registries alone before anybody asks for it.
+    pub bring: bool,
+    /// How these are reached.
+    pub registry: RegistryOptions,
+}
+
+/// Images of the store may have layers that lie where their bases came from. Those are fetched, or said.
+pub fn prepare(options: &ServeOptions, world: &World<'_>) -> Result<(), Report> {
+    // What is looked at here is not relied on as long as the server runs: a store of its own lets go of it.
+    let store = Store::open(world.store.root())?;
+    let world = &World { store: &store, ..*world };
+    let mut lacking = Vec::new();
+    for (name, digest) in store.images()? {
+        match blobs::absent(&digest, world) {
+            Ok(absent) if absent.is_empty() => {}
+            Ok(_) if options.bring => {
+                blobs::bring_image(&digest, &format!("serving {name}"), &options.registry, world)?;
+            }
+            _ => lacking.push(name.to_string()),
+        }
+    }
+    if !lacking.is_empty() {
+        world.events.warning(&format!(
+            "the store lacks layers of {}, which cannot be pulled whole: --bring fetches those that lie at other registries",
+            lacking.join(", ")
+        ));
+    }
+    Ok(())
 }
 
 /// Serves until SIGINT or SIGTERM. `ready` is told where, `log` of each request; `open` opens the store, many times: what was

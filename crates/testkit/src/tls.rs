@@ -18,8 +18,10 @@ pub const AUTHORITY: &[u8] = include_bytes!("certificates/ca.pem");
 pub const CLIENT: &[u8] = include_bytes!("certificates/client.pem");
 /// PEM of its key.
 pub const CLIENT_KEY: &[u8] = include_bytes!("certificates/client.key");
-const SERVER: &[u8] = include_bytes!("certificates/server.pem");
-const SERVER_KEY: &[u8] = include_bytes!("certificates/server.key");
+/// PEM of a server's certificate.
+pub const SERVER: &[u8] = include_bytes!("certificates/server.pem");
+/// PEM of its key.
+pub const SERVER_KEY: &[u8] = include_bytes!("certificates/server.key");
 
 /// A server that lets everybody in.
 pub fn server() -> ServerConfig {

@@ -4,11 +4,11 @@ use std::fmt::Write;
 use std::time::SystemTime;
 
 use corten_diagnostic::{Failure, Report};
-use corten_flow::serve::{Asked, ServeOptions, serve};
+use corten_flow::serve::{Asked, ServeOptions, prepare, serve};
 use corten_flow::{Store, World};
 use serde::Serialize;
 
-use super::result;
+use super::{registry_options, result};
 use crate::args::{self, Format, RegistryCommand};
 use crate::render::say;
 
@@ -28,7 +28,10 @@ pub fn run(arguments: &args::Registry, format: Format, world: &World<'_>) -> Res
         read_only: arguments.read_only,
         insecure: arguments.insecure_listen,
         largest_blob: arguments.largest_blob,
+        bring: arguments.bring,
+        registry: registry_options(&arguments.registry),
     };
+    prepare(&options, world)?;
     let ready = |address: &str| -> Result<(), Failure> {
         let who = if options.users.is_some() { "the users of the file" } else { "everybody who reaches it" };
         let what = if options.read_only { "pull" } else { "pull, push and delete" };

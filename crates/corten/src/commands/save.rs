@@ -8,7 +8,7 @@ use corten_flow::World;
 use corten_flow::carry::{self, Place};
 use serde::Serialize;
 
-use super::result;
+use super::{registry_options, result};
 use crate::args::{self, Format};
 
 /// One image, as `--format json` prints it: documented in docs/json.md.
@@ -29,7 +29,8 @@ pub fn save(arguments: &args::Save, format: Format, world: &World<'_>) -> Result
             .hint("name a file: `corten save … -o FILE`, or a pipe")
             .into());
     }
-    let saved = carry::save(&arguments.images, arguments.platform.as_deref(), &to, &mut stdout, world)?;
+    let options = registry_options(&arguments.registry);
+    let saved = carry::save(&arguments.images, arguments.platform.as_deref(), &to, &mut stdout, &options, world)?;
     let shapes: Vec<Shape> = saved
         .iter()
         .map(|(digest, names)| Shape {

@@ -4,10 +4,16 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+use corten_oci::Digest;
 use corten_testkit::client;
 use corten_testkit::command::{Corten, Ran};
+use corten_testkit::registry::FakeRegistry;
 use rustix::process::{Pid, Signal};
+use serde_json::json;
 
+use crate::ground::{SmallDisk, corten_at, not_run};
+use crate::oci::Image;
+use crate::registry_bases;
 use crate::service::{Service, corten};
 use crate::told::told;
 
@@ -143,4 +149,75 @@ hint: `htpasswd -cB FILE NAME` makes such a file",
 hint: both are PEM files: BEGIN CERTIFICATE, the server's own first; BEGIN PRIVATE KEY",
     );
     assert!(Path::new(&service.corten.store()).join("blobs").exists());
+}
+
+#[test]
+fn k5_a_full_disk_is_told_and_nothing_is_lost() {
+    let Some(disk) = SmallDisk::new("size=6m") else { return not_run("mounting is not allowed") };
+    let corten = corten_at(disk.path());
+    let server = Server::start(&corten, &[]);
+    let ask = |method: &str, target: &str, body: &[u8]| {
+        client::ask(
+            &server.place,
+            method,
+            target,
+            &[("content-type", "application/vnd.oci.image.manifest.v1+json")],
+            body,
+        )
+    };
+    let push = |bytes: &[u8]| {
+        let location = ask("POST", "/v2/a/blobs/uploads/", b"").header("location").unwrap().to_owned();
+        (ask("PUT", &format!("{location}?digest={}", Digest::of(bytes)), bytes), location)
+    };
+    let layer = vec![b'x'; 1 << 20];
+    assert_eq!((push(&layer).0.status, push(b"{}").0.status), (201, 201));
+    let described =
+        |bytes: &[u8]| json!({"mediaType": "application/x", "digest": Digest::of(bytes), "size": bytes.len()});
+    let manifest = json!({"schemaVersion": 2, "config": described(b"{}"), "layers": [described(&layer)]}).to_string();
+    assert_eq!(ask("PUT", "/v2/a/manifests/1", manifest.as_bytes()).status, 201);
+
+    let (full, location) = push(&vec![b'y'; 8 << 20]);
+    assert_eq!((full.status, full.code().as_str()), (507, "UNKNOWN"));
+    assert!(String::from_utf8_lossy(&full.body).contains("the disk of this registry is full"));
+    assert_eq!(ask("GET", &location, b"").status, 404, "what is torn cannot be gone on with");
+    assert_eq!(ask("GET", "/v2/a/manifests/1", b"").body, manifest.as_bytes());
+    assert_eq!(ask("GET", &format!("/v2/a/blobs/{}", Digest::of(&layer)), b"").body, layer);
+    assert_eq!(push(&vec![b'z'; 1 << 20]).0.status, 201, "what was torn is gone");
+    corten.run(corten.home(), ["store", "verify"]).expect(0);
+}
+
+/// As with `FROM` of a registry, whose layers nobody has needed here.
+#[test]
+fn layers_that_lie_at_another_registry_are_told_and_brought() {
+    let registry = FakeRegistry::start(registry_bases::habits());
+    let made = Image::python().make();
+    registry_bases::put(&registry, "ml/python", "1", &made);
+    let service = registry_bases::based(&registry, &format!("{}/ml/python:1", registry.place()));
+    service.run("build --tag service:1").expect(0);
+    registry_bases::forget(&service, &made.blobs);
+    let layer = format!("/v2/service/blobs/{}", Digest::of(&made.blobs[0]));
+    let mut server = Server::start(&service.corten, &[]);
+    assert_eq!(client::ask(&server.place, "GET", &layer, &[], b"").status, 404);
+    let (_, said) = server.ends(Signal::TERM);
+    assert!(
+        said.contains("the store lacks layers of service:1, which cannot be pulled whole: --bring fetches"),
+        "{said}"
+    );
+    let mut server = Server::start(&service.corten, &["--bring"]);
+    assert_eq!(client::ask(&server.place, "GET", &layer, &[], b"").body, made.blobs[0]);
+    assert!(!server.ends(Signal::TERM).1.contains("lacks"));
+
+    registry_bases::forget(&service, &made.blobs);
+    service.run("save service:1 -o saved.tar").expect(0);
+    let other = corten();
+    other.run(other.home(), ["load", "-i", service.folder().join("saved.tar").to_str().unwrap()]).expect(0);
+    other.run(other.home(), ["store", "verify"]).expect(0);
+    registry_bases::forget(&service, &made.blobs);
+    let offline = service.run("save service:1 --offline -o again.tar");
+    assert_eq!(offline.status, 3, "{}", offline.stderr);
+    assert!(
+        offline.stderr.contains("error: saving the image: ") && offline.stderr.contains("not asked while offline"),
+        "{}",
+        offline.stderr
+    );
 }

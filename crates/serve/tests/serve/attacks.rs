@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime};
 use corten_oci::{Digest, MediaType};
 use corten_serve::{Access, Exposed, Server, Users};
 use corten_store::{PruneOptions, Store};
-use corten_testkit::client;
+use corten_testkit::{client, tls};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::json;
 
 use crate::{Served, basic, manifest, options};
@@ -551,4 +553,48 @@ fn k20_nobody_else_reaches_a_registry_without_users_and_tls() {
         bind(listen, users, Exposed::Meant).unwrap();
     }
     bind("127.0.0.1:0", false, Exposed::Refused).unwrap();
+}
+
+/// A client that trusts the tests' authority, and offers HTTP/2 first.
+fn tls_client(place: &str) -> StreamOwned<ClientConnection, TcpStream> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(tls::AUTHORITY).unwrap()).unwrap();
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let connection = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    StreamOwned::new(connection, TcpStream::connect(place).unwrap())
+}
+
+#[test]
+fn k7_http_1_1_alone_is_spoken_with_tls_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (chain, key) = (folder.path().join("chain.pem"), folder.path().join("key.pem"));
+    std::fs::write(&chain, tls::SERVER).unwrap();
+    std::fs::write(&key, tls::SERVER_KEY).unwrap();
+    let served = Served::new(|options| {
+        options.tls = Some(corten_serve::tls(&chain, &key).unwrap());
+        options.users = Some(Users::parse(USERS, [1; 32]).unwrap());
+        options.limits.header = Duration::from_millis(300);
+    });
+    let ask = |header: &str| {
+        let mut stream = tls_client(&served.place);
+        let head = format!("GET /v2/ HTTP/1.1\r\nhost: localhost\r\n{header}connection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        drop(stream.read_to_end(&mut answer));
+        assert_eq!(stream.conn.alpn_protocol(), Some(b"http/1.1".as_slice()));
+        String::from_utf8(answer).unwrap()
+    };
+    assert!(ask("").starts_with("HTTP/1.1 401 "));
+    assert!(ask(&format!("authorization: {}\r\n", basic("me", "secret"))).starts_with("HTTP/1.1 200 "));
+    // Without TLS, nothing is said; and who begins with it and goes no further is outlasted.
+    assert_eq!(served.ask("GET", "/v2/").status, 0);
+    outlasted(&served.place, b"");
+    outlasted(&served.place, b"\x16\x03\x01\x02\x00");
+    // The key of somebody else.
+    std::fs::write(&key, tls::CLIENT_KEY).unwrap();
+    let refused = corten_serve::tls(&chain, &key).unwrap_err().to_string();
+    assert!(refused.starts_with(&format!("reading the key in {}: ", key.display())), "{refused}");
 }

@@ -168,3 +168,16 @@ fn requests_that_are_under_way_end_well_when_the_server_is_stopped() {
     assert_eq!((got.status, got.header("connection")), (201, Some("close")));
     assert!(served.store().size(&Digest::of("0123456789")).unwrap().is_some());
 }
+
+#[test]
+fn a_manifest_without_a_tag_is_verified_too() {
+    let served = Served::new(|_| {});
+    let digest = served.push("a:1", b"layer");
+    assert_eq!(served.ask("DELETE", "/v2/a/manifests/1").status, 202);
+    let store = served.store();
+    let problems = || store.verify(&corten_diagnostic::Nobody).unwrap();
+    assert_eq!(problems(), []);
+    std::fs::remove_file(store.blob_path(&Digest::of("layer"))).unwrap();
+    let found = problems();
+    assert!(found.len() == 1 && found[0].path.ends_with(format!("images/a/_manifests/{}", digest.hex())), "{found:?}");
+}

@@ -236,6 +236,21 @@ pub enum BaseCommand {
     List,
     /// Make a base of what the project stands on and packages of its lock, without the project itself.
     Build(Box<BaseBuild>),
+    /// Bring a base to a registry, and say what other projects write as theirs.
+    Push(BasePush),
+}
+
+/// `corten base push`.
+#[derive(Debug, Args)]
+pub struct BasePush {
+    /// Name or digest of an image of the store, or the folder of an OCI layout.
+    #[arg(value_name = "NAME|FOLDER")]
+    pub base: String,
+    /// Where to: HOST/REPOSITORY:TAG.
+    #[arg(value_name = "REFERENCE")]
+    pub to: String,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 /// `corten base build`.

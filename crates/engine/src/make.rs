@@ -18,6 +18,7 @@ use crate::base::{self, RunProgram};
 use crate::bytecode::{self, Workshop};
 use crate::convert::Encoding;
 use crate::missing::PackageOf;
+use crate::publish::Publish;
 use crate::solve::Made;
 use crate::{app, convert as words, files, own, packages, sdist};
 
@@ -42,6 +43,8 @@ pub struct Capabilities<'a> {
     pub package_of: &'a PackageOf<'a>,
     /// Brings blobs to the store that it has not.
     pub bring: &'a Bring<'a>,
+    /// Who takes layers while others are made, if anybody does.
+    pub publish: Option<&'a dyn Publish>,
     /// Who listens.
     pub events: &'a dyn Events,
     /// How many threads may work.
@@ -50,8 +53,12 @@ pub struct Capabilities<'a> {
     pub reuse: bool,
 }
 
-/// Downloads what the steps need and the store lacks, several at a time.
-pub fn fetch_inputs<'p>(ops: impl Iterator<Item = &'p Op>, capabilities: &Capabilities<'_>) -> Result<(), Report> {
+/// Downloads what the steps need and the store lacks, so many at a time.
+pub fn fetch_inputs<'p>(
+    ops: impl Iterator<Item = &'p Op>,
+    capabilities: &Capabilities<'_>,
+    connections: usize,
+) -> Result<(), Report> {
     let mut downloads = Vec::new();
     for op in ops {
         match op {
@@ -77,8 +84,6 @@ pub fn fetch_inputs<'p>(ops: impl Iterator<Item = &'p Op>, capabilities: &Capabi
             Op::Own(_) | Op::Files { .. } | Op::Bytecode(_) | Op::Given(_) | Op::Image(_) => {}
         }
     }
-    // More connections than processors: they wait for the network.
-    let connections = capabilities.jobs.max(6);
     Ok(fetch_all(capabilities.client, capabilities.store, &downloads, connections, capabilities.events)?)
 }
 

@@ -20,9 +20,12 @@ use crate::convert::{self, Encoding};
 use crate::make::{Capabilities, Means, fetch_inputs, make_layer};
 use crate::{image, key};
 
+/// Connections at a time, at least: more than processors, they wait for the network.
+const CONNECTIONS: usize = 6;
+
 /// The engine of this machine.
 pub struct LocalEngine<'a> {
-    capabilities: Capabilities<'a>,
+    pub(crate) capabilities: Capabilities<'a>,
 }
 
 /// What the store remembers of a layer, under its key.
@@ -41,12 +44,14 @@ pub(crate) struct Made {
     pub reused: bool,
 }
 
-type Done = BTreeMap<StepId, Made>;
+pub(crate) type Done = BTreeMap<StepId, Made>;
 
 /// A layer that has to be made.
-struct Missing<'p> {
-    id: StepId,
-    step: &'p Step,
+pub(crate) struct Missing<'p> {
+    pub id: StepId,
+    pub step: &'p Step,
+    /// Is it a layer of the image, not only what others are made with?
+    pub is_of_image: bool,
     key: Key,
     compression: Compression,
     hidden: Vec<Conflict>,
@@ -58,27 +63,39 @@ impl<'a> LocalEngine<'a> {
         Self { capabilities }
     }
 
-    fn wave(&self, plan: &Plan, wave: &[StepId], done: &mut Done) -> Result<(), Report> {
+    fn wave(&self, plan: &Plan, wave: &[StepId], of_image: &[StepId], done: &mut Done) -> Result<(), Report> {
         let mut missing = Vec::new();
         let mut hidden = Hidden::default();
         for &id in wave {
             let step = step(plan, id)?;
+            let is_of_image = of_image.contains(&id);
             if let Op::Given(layer) = &step.op {
-                done.insert(id, self.given(layer)?);
+                let made = self.given(layer)?;
+                self.is_there(&made, is_of_image)?;
+                done.insert(id, made);
                 continue;
             }
             let hidden = hidden.of(plan, step, done, self.capabilities.store)?;
             let compression = convert::compression(plan, &step.op);
             let key = self.key(step, compression, &hidden, done)?;
             match self.remembered(&key)? {
-                Some(made) => drop(done.insert(id, made)),
-                None => missing.push(Missing { id, step, key, compression, hidden }),
+                Some(made) => {
+                    self.is_there(&made, is_of_image)?;
+                    done.insert(id, made);
+                }
+                None => missing.push(Missing { id, step, is_of_image, key, compression, hidden }),
             }
         }
         if missing.is_empty() {
             return Ok(());
         }
-        fetch_inputs(missing.iter().map(|missing| &missing.step.op), &self.capabilities)?;
+        if let Some(publish) = self.capabilities.publish {
+            let workshop = self.workshop(plan, &missing, done)?;
+            done.extend(self.one_by_one(&missing, done, workshop.as_ref(), publish)?);
+            return Ok(());
+        }
+        let connections = self.capabilities.jobs.max(CONNECTIONS);
+        fetch_inputs(missing.iter().map(|missing| &missing.step.op), &self.capabilities, connections)?;
         let workshop = self.workshop(plan, &missing, done)?;
         let batch = self.capabilities.store.batch();
         let made = self.side_by_side(&missing, done, workshop.as_ref(), &batch)?;
@@ -128,7 +145,15 @@ impl<'a> LocalEngine<'a> {
         })
     }
 
-    /// A remembered layer counts only while its blob and its index are there.
+    /// A layer that nobody had to make goes, too.
+    fn is_there(&self, made: &Made, is_of_image: bool) -> Result<(), Report> {
+        match self.capabilities.publish {
+            Some(publish) if is_of_image && !made.is_empty => publish.finished(&made.blob),
+            _ => Ok(()),
+        }
+    }
+
+    /// A remembered layer counts only while its index is there, and its blob, here or where it would go.
     fn remembered(&self, key: &Key) -> Result<Option<Made>, Report> {
         let store = self.capabilities.store;
         if !self.capabilities.reuse {
@@ -136,7 +161,14 @@ impl<'a> LocalEngine<'a> {
         }
         let Some(record) = store.record(key)? else { return Ok(None) };
         let Ok(made) = serde_json::from_slice::<Made>(&record) else { return Ok(None) };
-        let there = store.size(&made.blob.digest)? == Some(made.blob.size) && store.has_layer_index(&made.diff_id);
+        if !store.has_layer_index(&made.diff_id) {
+            return Ok(None);
+        }
+        let there = match (store.size(&made.blob.digest)?, self.capabilities.publish) {
+            (Some(size), _) => size == made.blob.size,
+            (None, Some(publish)) => publish.has(&made.blob)?,
+            (None, None) => false,
+        };
         Ok(there.then_some(Made { reused: true, ..made }))
     }
 
@@ -174,7 +206,7 @@ impl<'a> LocalEngine<'a> {
         results.into_iter().collect()
     }
 
-    fn make(&self, missing: &Missing<'_>, means: &Means<'_>, batch: &Batch<'_>) -> Result<Made, Report> {
+    pub(crate) fn make(&self, missing: &Missing<'_>, means: &Means<'_>, batch: &Batch<'_>) -> Result<Made, Report> {
         let step = missing.step;
         let task = TaskId::fresh();
         let events = self.capabilities.events;
@@ -201,7 +233,7 @@ impl Engine for LocalEngine<'_> {
         };
         let mut done = Done::new();
         for wave in waves(plan, &image_step.inputs)? {
-            self.wave(plan, &wave, &mut done)?;
+            self.wave(plan, &wave, &image_step.inputs, &mut done)?;
         }
         let layers = image_step.inputs.iter().map(|&id| built(plan, id, &done));
         let layers = layers.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
@@ -220,7 +252,7 @@ fn is_base(step: &Step) -> bool {
     matches!(step.op, Op::Debs(_) | Op::Given(_))
 }
 
-fn means<'a>(
+pub(crate) fn means<'a>(
     missing: &'a Missing<'_>,
     done: &'a Done,
     workshop: Option<&'a Workshop>,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use corten_diagnostic::{Failure, Report};
-use corten_engine::{Capabilities, LocalEngine};
+use corten_engine::{Capabilities, LocalEngine, Publish};
 use corten_install::debian::contents::Sought;
 use corten_oci::{Descriptor, Digest, Index, MediaType, Platform, Reference, Repository, Tag};
 use corten_plan::{Built, CortenLock, Engine};
@@ -168,6 +168,16 @@ fn whole_lock(planned: &[Planned]) -> Option<(CortenLock, Vec<String>)> {
 
 /// Builds the image of a folder into the store.
 pub fn build(folder: &Path, options: &BuildOptions, world: &World<'_>) -> Result<Outcome, Report> {
+    build_for(folder, options, None, world)
+}
+
+/// As [`build`]; finished layers go to `publish` while others are made.
+pub fn build_for(
+    folder: &Path,
+    options: &BuildOptions,
+    publish: Option<&dyn Publish>,
+    world: &World<'_>,
+) -> Result<Outcome, Report> {
     let planned = plan_each(folder, &options.plan, world)?;
     if let Some((lock, changes)) = whole_lock(&planned) {
         lock::write(folder, &lock)?;
@@ -175,7 +185,7 @@ pub fn build(folder: &Path, options: &BuildOptions, world: &World<'_>) -> Result
     }
     let mut parts = Vec::new();
     for planned in planned {
-        let built = solve(&planned, options.no_cache, world)?;
+        let built = solve(&planned, options.no_cache, publish, world)?;
         parts.push(Part { planned, built });
     }
     let index = index(&parts, world)?;
@@ -210,7 +220,7 @@ fn index(parts: &[Part], world: &World<'_>) -> Result<Option<Descriptor>, Report
     Ok(Some(Descriptor::of(MediaType::INDEX, &bytes)))
 }
 
-fn solve(planned: &Planned, no_cache: bool, world: &World<'_>) -> Result<Built, Report> {
+fn solve(planned: &Planned, no_cache: bool, publish: Option<&dyn Publish>, world: &World<'_>) -> Result<Built, Report> {
     let sources = Sources::of(&planned.project)?;
     let package_of = |sought: &Sought| builds::package_of(planned, sought, world);
     let bring = |blobs: &[Descriptor], what: &str| blobs::bring(blobs, what, &planned.registry, world);
@@ -221,6 +231,7 @@ fn solve(planned: &Planned, no_cache: bool, world: &World<'_>) -> Result<Built, 
         run_program: &program::run,
         package_of: &package_of,
         bring: &bring,
+        publish,
         events: world.events,
         jobs: world.jobs,
         reuse: !no_cache,

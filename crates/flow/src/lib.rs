@@ -5,6 +5,7 @@
 
 mod base;
 pub mod base_build;
+pub mod base_push;
 pub mod bases;
 mod blobs;
 pub mod bom;
@@ -39,6 +40,7 @@ pub mod plan;
 mod program;
 mod project;
 pub mod prune;
+mod publish;
 pub mod registry;
 mod registry_base;
 mod remote;
@@ -59,6 +61,7 @@ mod world;
 pub use context::Ignored;
 pub use corten_engine::{SANDBOX_ARGUMENT, sandbox_init};
 pub use corten_net::{Asker, Client, Login, Settings as Network, Teller};
+pub use corten_registry::Pushed;
 pub use corten_store::{Class, ImageSize, Pruning, Store, StoreSize, classes};
 pub use credentials::AuthFiles;
 pub use git::Commit;

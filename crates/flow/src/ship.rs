@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 
 use corten_attest::{RELEASE_TYPE, Release, ReleaseBase, ReleaseLayer, ReleaseWeights, Sizes, Times, referrer};
 use corten_diagnostic::{Failure, Report};
-use corten_oci::{Descriptor, Digest, Reference};
+use corten_engine::Publish;
+use corten_oci::{Descriptor, Digest, Reference, Repository};
 use corten_plan::{Built, BuiltLayer};
+use corten_registry::Pushed;
 use corten_store::layout;
 
-use crate::build::{BuildOptions, Outcome, build};
+use crate::build::{BuildOptions, Outcome, build_for};
 use crate::plan::Planned;
 use crate::project::{Project, ProjectOptions};
 use crate::registry::{self, RegistryOptions};
 use crate::world::World;
-use crate::{blobs, bom, check, outputs, tags};
+use crate::{blobs, bom, check, outputs, publish, tags};
 
 /// What is asked of a shipment.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +40,8 @@ pub struct Shipped {
     pub references: Vec<Reference>,
     /// Its names at the registry, where it was brought to one.
     pub published: Vec<Reference>,
+    /// What went there.
+    pub pushed: Option<Pushed>,
     /// The folder with the OCI layout; none where layers that a registry has were left there.
     pub layout: Option<PathBuf>,
     /// The bill of materials, as a file.
@@ -59,10 +63,26 @@ pub fn ship(
     if let Some(path) = &options.release_file {
         outputs::writable("--release-file", path)?;
     }
-    if options.push.is_some() {
-        publishable(folder, &options.build.plan.project, world)?;
+    let Some(registry) = &options.push else { return unpublished(folder, options, None, world, elapsed) };
+    let to = publishable(folder, &options.build.plan.project, world)?;
+    let build = |publish: &dyn Publish| unpublished(folder, options, Some(publish), world, elapsed);
+    let (shipped, early) = publish::while_building(&to, registry, world, build)?;
+    match shipped.verdict.passed() {
+        true => published(shipped, &to, &early, registry, world),
+        // Nothing names what has gone up.
+        false => Ok(shipped),
     }
-    let outcome = build(folder, &options.build, world)?;
+}
+
+/// All but the names at a registry; layers go to `publish` already.
+fn unpublished(
+    folder: &Path,
+    options: &ShipOptions,
+    publish: Option<&dyn Publish>,
+    world: &World<'_>,
+    elapsed: &dyn Fn() -> f64,
+) -> Result<Shipped, Report> {
+    let outcome = build_for(folder, &options.build, publish, world)?;
     let verdict = check::verdict(&outcome, world)?;
     if !verdict.passed() {
         return Ok(unshipped(outcome, verdict));
@@ -82,14 +102,14 @@ pub fn ship(
         write_file(path, &release.to_bytes_with(&times).map_err(unwritable)?)?;
     }
     let sbom_blob = artifact_content(world, &sbom.digest)?;
-    let published = publish(&outcome, options, world)?;
     Ok(Shipped {
         sbom: world.store.blob_path(&sbom_blob),
         release: world.store.blob_path(&release_blob),
         outcome,
         verdict,
         references,
-        published,
+        published: Vec::new(),
+        pushed: None,
         layout,
     })
 }
@@ -116,31 +136,51 @@ fn write_layout(
     Ok(Some(layout))
 }
 
-/// Is it said where to? Told before anything is built.
-fn publishable(folder: &Path, options: &ProjectOptions, world: &World<'_>) -> Result<(), Report> {
+/// Where to? Asked before anything is built.
+fn publishable(folder: &Path, options: &ProjectOptions, world: &World<'_>) -> Result<Repository, Report> {
     let settings = Project::open(folder, options, world.events)?.settings;
-    match settings.publish.repository.is_some_and(|repository| repository.value.host.is_some()) {
-        true => Ok(()),
-        false => Err(Failure::usage("publishing: the settings do not say where to")
+    match settings.publish.repository.filter(|repository| repository.value.host.is_some()) {
+        Some(repository) => Ok(repository.value),
+        None => Err(Failure::usage("publishing: the settings do not say where to")
             .hint("repository = \"HOST/PATH\" under [publish], or [tool.corten.publish] in pyproject.toml")
             .into()),
     }
 }
 
-/// Under the same tags at the registry.
-fn publish(outcome: &Outcome, options: &ShipOptions, world: &World<'_>) -> Result<Vec<Reference>, Report> {
-    let Some(registry) = &options.push else { return Ok(Vec::new()) };
-    let settings = &outcome.planned.project.settings;
-    let Some(repository) = &settings.publish.repository else { return Ok(Vec::new()) };
-    let names = outcome.references(&repository.value);
-    registry::push(&outcome.root().digest, &names, registry, world)?;
-    Ok(names)
+/// What is not there yet, then manifests and what hangs on them, then the tags. `early`: what has gone up before.
+fn published(
+    shipped: Shipped,
+    to: &Repository,
+    early: &Pushed,
+    options: &RegistryOptions,
+    world: &World<'_>,
+) -> Result<Shipped, Report> {
+    let names = shipped.outcome.references(to);
+    let mut pushed = *early;
+    pushed.there = (0, 0);
+    for (_, late) in registry::push(&shipped.outcome.root().digest, &names, options, world)? {
+        pushed += late;
+    }
+    // What went up early is there by now, and was counted.
+    for (blobs, bytes) in [early.sent, early.mounted] {
+        pushed.there = (pushed.there.0.saturating_sub(blobs), pushed.there.1.saturating_sub(bytes));
+    }
+    Ok(Shipped { published: names, pushed: Some(pushed), ..shipped })
 }
 
 fn unshipped(outcome: Outcome, verdict: corten_check::Verdict) -> Shipped {
     let nowhere = PathBuf::new();
     let (sbom, release) = (nowhere.clone(), nowhere);
-    Shipped { outcome, verdict, references: Vec::new(), published: Vec::new(), layout: None, sbom, release }
+    Shipped {
+        outcome,
+        verdict,
+        references: Vec::new(),
+        published: Vec::new(),
+        pushed: None,
+        layout: None,
+        sbom,
+        release,
+    }
 }
 
 fn release(outcome: &Outcome, sbom: &Descriptor, world: &World<'_>) -> Result<Release, Report> {

@@ -24,5 +24,5 @@ mod upload;
 
 pub use credentials::{AuthFile, Credentials, Found, Keychain, NoCredentials, helper_name};
 pub use error::{Doing, RegistryError};
-pub use push::{PushOptions, Pushed, push};
+pub use push::{PushOptions, Pushed, push, push_blob};
 pub use remote::{Fetched, Registry, Remote, Which};

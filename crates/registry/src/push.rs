@@ -57,7 +57,7 @@ pub fn push(
 ) -> Result<Pushed, RegistryError> {
     let doing = Doing(format!("pushing {}@{}", remote.repository, root.digest));
     let whole = Whole::read(root, blobs, &doing)?;
-    whole.fits(remote, &doing)?;
+    fit(remote, &whole.closure.blobs, &doing)?;
     let pushed = send_blobs(remote, &whole.closure.blobs, blobs, options, &doing, events)?;
     let (own, below): (Vec<_>, Vec<_>) =
         whole.closure.documents.iter().partition(|(descriptor, _)| descriptor.digest == root.digest);
@@ -70,6 +70,31 @@ pub fn push(
     }
     list_referrers(remote, &whole)?;
     Ok(pushed)
+}
+
+/// Brings one blob to a repository, before there is an image that names it.
+pub fn push_blob(
+    remote: &Remote<'_>,
+    blob: &Descriptor,
+    blobs: &dyn Blobs,
+    options: &PushOptions,
+    events: &dyn Events,
+) -> Result<Pushed, RegistryError> {
+    let doing = Doing(format!("pushing {} to {}", blob.digest, remote.repository));
+    fit(remote, std::slice::from_ref(blob), &doing)?;
+    let neighbours = options.neighbours.get(&blob.digest).map(Vec::as_slice).unwrap_or_default();
+    let pushed = Mutex::default();
+    count(&pushed, send_blob(remote, blob, neighbours, blobs, &doing, events)?, blob.size);
+    Ok(pushed.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Told before anything is sent.
+fn fit(remote: &Remote<'_>, blobs: &[Descriptor], doing: &Doing) -> Result<(), RegistryError> {
+    let host = remote.repository.normalised().host.unwrap_or_default();
+    let Some(limit) = largest(&host) else { return Ok(()) };
+    let Some(large) = blobs.iter().find(|blob| blob.size > limit) else { return Ok(()) };
+    let why = format!("{host} takes no layer above {limit} bytes, {} has {}", large.digest, large.size);
+    Err(RegistryError::TooLarge { doing: doing.clone(), why })
 }
 
 /// An image with its documents' bytes.
@@ -110,15 +135,6 @@ impl Whole {
 
     fn bytes(&self, digest: &Digest) -> &[u8] {
         self.documents.get(digest).map_or(&[], Vec::as_slice)
-    }
-
-    /// Told before anything is sent.
-    fn fits(&self, remote: &Remote<'_>, doing: &Doing) -> Result<(), RegistryError> {
-        let host = remote.repository.normalised().host.unwrap_or_default();
-        let Some(limit) = largest(&host) else { return Ok(()) };
-        let Some(large) = self.closure.blobs.iter().find(|blob| blob.size > limit) else { return Ok(()) };
-        let why = format!("{host} takes no layer above {limit} bytes, {} has {}", large.digest, large.size);
-        Err(RegistryError::TooLarge { doing: doing.clone(), why })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use crate::gate::Gate;
 use crate::http::{Answer, Asked, Server};
 
 /// What goes wrong with a path.
@@ -26,6 +27,7 @@ struct Files {
     faults: BTreeMap<String, Fault>,
     /// The `Authorization` that every request must have.
     demanded: Option<String>,
+    gates: BTreeMap<String, Gate>,
 }
 
 /// Files by path, served.
@@ -39,7 +41,11 @@ impl FileServer {
     pub fn start() -> Self {
         let files = Arc::new(Mutex::new(Files::default()));
         let own = Arc::clone(&files);
-        let server = Server::start(move |asked| answer(&mut own.lock().unwrap(), asked));
+        let server = Server::start(move |asked| {
+            let gate = own.lock().unwrap().gates.get(&asked.path).cloned();
+            gate.iter().for_each(Gate::wait);
+            answer(&mut own.lock().unwrap(), asked)
+        });
         Self { server, files }
     }
 
@@ -84,6 +90,11 @@ impl FileServer {
     /// Lets something go wrong with a path.
     pub fn fault(&self, path: &str, fault: Fault) {
         self.files.lock().unwrap().faults.insert(path.to_owned(), fault);
+    }
+
+    /// Answers nothing about a path until the gate is open.
+    pub fn hold(&self, path: &str, gate: &Gate) {
+        self.files.lock().unwrap().gates.insert(path.to_owned(), gate.clone());
     }
 
     /// From now on answers 401 unless a request has this user and password.

@@ -29,6 +29,7 @@ pub mod client;
 pub mod command;
 pub mod conformance;
 pub mod elf;
+pub mod gate;
 pub mod http;
 pub mod index;
 pub mod proxy;

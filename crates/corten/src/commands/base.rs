@@ -6,12 +6,14 @@ use std::time::Instant;
 use corten_diagnostic::Report;
 use corten_flow::World;
 use corten_flow::base_build::{BaseOptions, Contents, build_base};
+use corten_flow::base_push;
 use corten_flow::bases::{BASES, KnownBase, KnownVariant};
 use corten_flow::build::BuildOptions;
 use serde::Serialize;
 
 use super::build::{LayerShape, PlatformShape, layer_shape, layers, name, platform_shapes, summary};
-use super::{plan_options, result};
+use super::push::{self, WentShape};
+use super::{plan_options, registry_options, result};
 use crate::args::{self, BaseCommand, Format};
 use crate::render::text::{seconds, size, table};
 
@@ -47,7 +49,27 @@ pub fn run(arguments: &args::Base, format: Format, world: &World<'_>) -> Result<
     match &arguments.command {
         BaseCommand::List => list(format),
         BaseCommand::Build(build) => made(build, format, world),
+        BaseCommand::Push(push) => pushed(push, format, world),
     }
+}
+
+/// The object of `base push --format json`.
+#[derive(Serialize)]
+struct PushedShape {
+    base: String,
+    digest: String,
+    #[serde(flatten)]
+    went: WentShape,
+}
+
+fn pushed(arguments: &args::BasePush, format: Format, world: &World<'_>) -> Result<u8, Report> {
+    let to = push::target(&arguments.to, &format!("corten base push {}", arguments.base))?;
+    let pushed = base_push::push(&arguments.base, &to, &registry_options(&arguments.registry), world)?;
+    let digest = pushed.reference.digest.map(|digest| digest.to_string()).unwrap_or_default();
+    let went = WentShape::of(&pushed.pushed);
+    let shape = PushedShape { base: pushed.reference.to_string(), digest, went };
+    result(format, &shape, || format!("base = \"{}\"\n{}", shape.base, shape.went.text()))?;
+    Ok(0)
 }
 
 fn list(format: Format) -> Result<u8, Report> {

@@ -20,9 +20,30 @@ struct Shape {
 struct Pushed {
     repository: String,
     references: Vec<String>,
+    #[serde(flatten)]
+    went: WentShape,
+}
+
+/// What went to a repository.
+#[derive(Serialize)]
+pub struct WentShape {
     sent: Count,
     mounted: Count,
     there: Count,
+}
+
+impl WentShape {
+    /// For programs.
+    pub fn of(pushed: &corten_flow::Pushed) -> Self {
+        let count = |(blobs, bytes)| Count { blobs, bytes };
+        Self { sent: count(pushed.sent), mounted: count(pushed.mounted), there: count(pushed.there) }
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let of = |count: &Count| format!("{} ({} blobs)", size(count.bytes), count.blobs);
+        format!("sent {}, mounted {}, there already {}", of(&self.sent), of(&self.mounted), of(&self.there))
+    }
 }
 
 #[derive(Serialize)]
@@ -36,7 +57,6 @@ pub fn run(arguments: &args::Push, format: Format, world: &World<'_>) -> Result<
     let to = targets(arguments)?;
     let image = sbom::find(&arguments.image, world)?;
     let pushed = registry::push(&image, &to, &registry_options(&arguments.registry), world)?;
-    let count = |(blobs, bytes)| Count { blobs, bytes };
     let shape = Shape {
         digest: image.to_string(),
         pushed: pushed
@@ -44,9 +64,7 @@ pub fn run(arguments: &args::Push, format: Format, world: &World<'_>) -> Result<
             .map(|(repository, pushed)| Pushed {
                 references: named(&to, &image, &repository).map(|name| name.to_string()).collect(),
                 repository: repository.to_string(),
-                sent: count(pushed.sent),
-                mounted: count(pushed.mounted),
-                there: count(pushed.there),
+                went: WentShape::of(&pushed),
             })
             .collect(),
     };
@@ -58,15 +76,22 @@ pub fn run(arguments: &args::Push, format: Format, world: &World<'_>) -> Result<
 fn targets(arguments: &args::Push) -> Result<Vec<Reference>, Failure> {
     let own = [arguments.image.clone()];
     let to = if arguments.to.is_empty() { &own[..] } else { &arguments.to[..] };
-    let to = to.iter().map(|text| reference(text)).collect::<Result<Vec<_>, _>>()?;
-    match to.iter().find(|name| name.repository.host.is_none() || name.digest.is_some()) {
-        None => Ok(to),
-        Some(name) if name.digest.is_some() => {
+    to.iter().map(|text| target(text, &format!("corten push {}", arguments.image))).collect()
+}
+
+/// A name at a registry; `command` is what comes before it.
+pub fn target(text: &str, command: &str) -> Result<Reference, Failure> {
+    let name = reference(text)?;
+    match &name {
+        Reference { digest: Some(_), .. } => {
             Err(Failure::usage(format!("{name} has a digest: what is pushed has its own"))
                 .hint("say HOST/REPOSITORY:TAG"))
         }
-        Some(name) => Err(Failure::usage(format!("{name} names no registry"))
-            .hint(format!("say where to: `corten push {} HOST/{name}`", arguments.image))),
+        _ if name.repository.host.is_none() => {
+            Err(Failure::usage(format!("{name} names no registry"))
+                .hint(format!("say where to: `{command} HOST/{name}`")))
+        }
+        _ => Ok(name),
     }
 }
 
@@ -82,13 +107,7 @@ fn named<'a>(
 fn text(shape: &Shape) -> String {
     let one = |pushed: &Pushed| {
         let names = pushed.references.join("\n");
-        let of = |count: &Count| format!("{} ({} blobs)", size(count.bytes), count.blobs);
-        format!(
-            "{names}\nsent {}, mounted {}, there already {}",
-            of(&pushed.sent),
-            of(&pushed.mounted),
-            of(&pushed.there)
-        )
+        format!("{names}\n{}", pushed.went.text())
     };
     shape.pushed.iter().map(one).collect::<Vec<_>>().join("\n")
 }

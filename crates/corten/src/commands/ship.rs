@@ -11,6 +11,7 @@ use corten_oci::Reference;
 use serde::Serialize;
 
 use super::build::{LayerShape, PlatformShape, layer_shape, layers, platform_shapes, summary};
+use super::push::WentShape;
 use super::{plan_options, registry_options, result};
 use crate::args::{self, Format};
 use crate::render::text::{seconds, table};
@@ -22,6 +23,8 @@ struct Shape<'a> {
     digest: String,
     references: Vec<String>,
     published: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pushed: Option<WentShape>,
     layers: Vec<LayerShape<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     platforms: Vec<PlatformShape<'a>>,
@@ -55,6 +58,7 @@ fn shape(shipped: &Shipped, seconds: f64) -> Shape<'_> {
         digest: shipped.outcome.root().digest.to_string(),
         references: shipped.references.iter().map(ToString::to_string).collect(),
         published: published(shipped),
+        pushed: shipped.pushed.as_ref().map(WentShape::of),
         layers: built.layers.iter().map(layer_shape).collect(),
         platforms: platform_shapes(&shipped.outcome),
         sbom: &shipped.sbom,
@@ -82,6 +86,7 @@ fn text(shipped: &Shipped, folder: &Path, shape: &Shape<'_>) -> String {
     for (at, reference) in shape.published.iter().enumerate() {
         rows.push(row(if at == 0 { "published" } else { "" }, reference.clone()));
     }
+    rows.extend(shape.pushed.as_ref().map(|went| row("", went.text())));
     rows.push(row("size", summary(&shipped.outcome, &seconds(shape.seconds))));
     rows.extend(shape.layout.map(|layout| row("layout", layout.display().to_string())));
     rows.push(row("sbom", shape.sbom.display().to_string()));

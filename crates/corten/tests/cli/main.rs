@@ -28,6 +28,7 @@ mod outputs;
 mod platforms;
 mod project;
 mod prune;
+mod publishing;
 mod reached;
 mod real;
 mod registries;

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use corten_oci::Digest;
 use serde_json::{Value, json};
 
+use crate::gate::Gate;
 use crate::http::{Answer, Asked, Server, Trouble};
 
 mod habits;
@@ -31,6 +32,7 @@ struct State {
     /// Requests, and bytes of their bodies, until it dies.
     lives: Option<(usize, u64)>,
     lost_tags: usize,
+    gates: Vec<(Kind, Gate)>,
 }
 
 /// A registry that lives as long as the value.
@@ -73,6 +75,11 @@ impl FakeRegistry {
     /// For the log.
     pub fn server(&self) -> &Server {
         &self.server
+    }
+
+    /// The first request of a kind that goes well opens the gate.
+    pub fn opens(&self, kind: Kind, gate: &Gate) {
+        self.state.lock().unwrap().gates.push((kind, gate.clone()));
     }
 
     /// The next `times` requests of a kind go wrong.
@@ -248,6 +255,9 @@ impl State {
             return Answer::status(201);
         }
         let mut answer = self.right(asked, habits, kind, &repository, &name);
+        if answer.status < 300 {
+            self.gates.iter().filter(|(of, _)| *of == kind).for_each(|(_, gate)| gate.open());
+        }
         match fault {
             Some(Fault::Status(status)) => answer.status = status,
             Some(Fault::Body(body)) => answer.body = body,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use corten_attest::{RELEASE_TYPE, Release, ReleaseBase, ReleaseLayer, ReleaseWeights, Sizes, Times, referrer};
-use corten_diagnostic::{Failure, Report};
+use corten_diagnostic::{Failure, Nobody, Report};
 use corten_engine::Publish;
 use corten_oci::{Descriptor, Digest, Reference, Repository};
 use corten_plan::{Built, BuiltLayer};
@@ -64,7 +64,7 @@ pub fn ship(
         outputs::writable("--release-file", path)?;
     }
     let Some(registry) = &options.push else { return unpublished(folder, options, None, world, elapsed) };
-    let to = publishable(folder, &options.build.plan.project, world)?;
+    let to = publishable(folder, &options.build.plan.project)?;
     let build = |publish: &dyn Publish| unpublished(folder, options, Some(publish), world, elapsed);
     let (shipped, early) = publish::while_building(&to, registry, world, build)?;
     match shipped.verdict.passed() {
@@ -137,8 +137,9 @@ fn write_layout(
 }
 
 /// Where to? Asked before anything is built.
-fn publishable(folder: &Path, options: &ProjectOptions, world: &World<'_>) -> Result<Repository, Report> {
-    let settings = Project::open(folder, options, world.events)?.settings;
+fn publishable(folder: &Path, options: &ProjectOptions) -> Result<Repository, Report> {
+    // What is told of the project is told when it is planned.
+    let settings = Project::open(folder, options, &Nobody)?.settings;
     match settings.publish.repository.filter(|repository| repository.value.host.is_some()) {
         Some(repository) => Ok(repository.value),
         None => Err(Failure::usage("publishing: the settings do not say where to")

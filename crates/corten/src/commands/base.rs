@@ -103,7 +103,7 @@ fn text(bases: &[ListedShape]) -> String {
     let variants = BASES.iter().flat_map(|base| &base.variants).take(2);
     let how: Vec<String> = variants.map(|variant| format!("{}: {}", variant.name, variant.when)).collect();
     let when: Vec<String> = BASES.iter().map(when).chain(how).collect();
-    let others = "an image of yours: base = \"oci-layout:FOLDER\", \"oci-archive:FILE\", \"docker-archive:FILE\" or \"store:NAME\"";
+    let others = "an image of a registry: base = \"python:3.12-slim\", \"HOST/NAME:TAG\"\nan image of yours: base = \"oci-layout:FOLDER\", \"oci-archive:FILE\", \"docker-archive:FILE\" or \"store:NAME\"";
     format!("{}\n\n{}\n{others}", table(&rows, &[3, 4]), when.join("\n"))
 }
 

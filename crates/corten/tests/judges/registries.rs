@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::image::{Distroless, corten};
-use crate::place::{command, debian, done, new_folder, path, running, until};
+use crate::image::{Distroless, corten, example};
+use crate::place::{command, debian, done, folder, new_folder, path, running, until};
 
 const USER: &str = "me";
 const PASSWORD: &str = "secret";
@@ -23,7 +23,41 @@ fn an_image_goes_to_distribution_and_comes_back_the_same() {
         let Some(program) = xtask::peers::need(program) else { continue };
         let registry = Distribution::start(&program);
         there_and_back(&registry, &crane);
+        stands_on_what_is_there(&registry, &crane);
     }
+}
+
+/// After [`there_and_back`]: a project on the image that is there, in a store that has none of its layers when it ships.
+fn stands_on_what_is_there(registry: &Distribution, crane: &Path) {
+    let own = folder().join(format!("docker-{}", registry.name));
+    let home = new_folder(&format!("home-on-{}", registry.name));
+    let project = example(&format!("on-{}", registry.name), "");
+    let base = format!("{}/team/classifier:1", registry.address);
+    let settings = fs::read_to_string(project.join("pyproject.toml")).unwrap();
+    let settings = settings.replace("base = \"debian:bookworm\"", &format!("base = \"{base}\""));
+    let publish = format!("[tool.corten.publish]\nrepository = \"{}/team/app\"\n", registry.address);
+    fs::write(project.join("pyproject.toml"), format!("{settings}\n{publish}")).unwrap();
+    let run = |arguments: &[&str]| -> Value {
+        let mut command = corten(arguments);
+        let said =
+            done(command.args(["--format", "json"]).arg(&project).env("DOCKER_CONFIG", &own).env("CORTEN_HOME", &home));
+        serde_json::from_str(&said).unwrap()
+    };
+    let built = run(&["build"]);
+    for layer in built["layers"].as_array().unwrap() {
+        if layer["what"].as_str().unwrap().starts_with("base ") {
+            let name = layer["digest"].as_str().unwrap().trim_start_matches("sha256:");
+            fs::remove_file(home.join("blobs/sha256").join(name)).unwrap();
+        }
+    }
+    let shipped = run(&["ship", "--push"]);
+    assert_eq!(shipped["digest"], built["digest"]);
+    let bytes = |what: &str| shipped["pushed"][what]["bytes"].as_u64().unwrap();
+    assert!(bytes("sent") < 1_000_000 && bytes("mounted") > 50_000_000, "{}", shipped["pushed"]);
+    let name = shipped["published"][0].as_str().unwrap();
+    let crane = |arguments: &[&str]| done(command(crane, arguments).env("DOCKER_CONFIG", &own));
+    assert_eq!(crane(&["digest", name]).trim(), shipped["digest"].as_str().unwrap());
+    assert!(crane(&["validate", "--fast", "--remote", name]).starts_with("PASS"));
 }
 
 fn there_and_back(registry: &Distribution, crane: &Path) {

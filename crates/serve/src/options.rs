@@ -62,6 +62,8 @@ pub struct Limits {
     pub patience: Duration,
     /// Uploads that are begun and not ended.
     pub uploads: usize,
+    /// An upload that nobody has gone on with for so long is thrown away.
+    pub abandoned: Duration,
     /// Bytes of one blob.
     pub largest_blob: u64,
     /// How long requests that are under way may go on once the server is to end.
@@ -75,6 +77,7 @@ impl Default for Limits {
             header: Duration::from_secs(10),
             patience: Duration::from_secs(30),
             uploads: 1000,
+            abandoned: Duration::from_secs(3600),
             largest_blob: 256 << 30,
             grace: Duration::from_secs(10),
         }

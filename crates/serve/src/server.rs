@@ -122,10 +122,10 @@ impl Server {
         self.address
     }
 
-    /// Lets go of what requests have looked at, as it does each minute.
-    pub fn renewer(&self) -> impl Fn() + Send + Sync + use<> {
+    /// What it does each minute: throws away uploads that were given up, and lets go of what requests have looked at.
+    pub fn tidier(&self) -> impl Fn() + Send + Sync + use<> {
         let (service, runtime) = (Arc::clone(&self.service), self.runtime.handle().clone());
-        move || runtime.block_on(service.renew())
+        move || runtime.block_on(service.tidy())
     }
 
     /// Ends it.
@@ -185,8 +185,7 @@ async fn first<A, B>(mut one: Pin<&mut impl Future<Output = A>>, mut other: Pin<
 async fn clean(service: Arc<Service>) {
     loop {
         tokio::time::sleep(CLEANING).await;
-        service.uploads.clean();
-        service.renew().await;
+        service.tidy().await;
     }
 }
 

@@ -186,10 +186,11 @@ impl Service {
         self.holdings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Lets go of what requests have looked at. Where the store cannot be opened now, it stays for another while.
-    pub(crate) async fn renew(self: &Arc<Self>) {
+    /// Throws away uploads that nobody goes on with, lets go of what requests have looked at. Where the store cannot be opened now, it stays for another while.
+    pub(crate) async fn tidy(self: &Arc<Self>) {
         let service = Arc::clone(self);
-        let renew = move || -> Result<(), StoreError> {
+        let tidy = move || -> Result<(), StoreError> {
+            service.uploads.clean(&service.limits);
             let new = service.holdings().renewed((service.open)()?)?;
             let mut holdings = service.holdings.lock().unwrap_or_else(PoisonError::into_inner);
             let old = std::mem::replace(&mut *holdings, new);
@@ -197,7 +198,7 @@ impl Service {
             drop(old);
             Ok(())
         };
-        drop(tokio::task::spawn_blocking(renew).await);
+        drop(tokio::task::spawn_blocking(tidy).await);
     }
 
     /// Work that waits for the disk.
@@ -253,7 +254,7 @@ impl Service {
         let (store, upload) = self.blocking(|it| Ok((Arc::clone(&it.store), it.store.upload()?))).await?;
         let Some(digest) = digest else {
             let begun = Begun { repository: name, user, upload, store };
-            let session = self.uploads.begin(id()?, begun, self.limits.uploads)?;
+            let session = self.uploads.begin(id()?, begun, &self.limits)?;
             return Ok(progress(202, &session));
         };
         match uploads::receive(body, upload, &self.limits, None).await {

@@ -1,7 +1,7 @@
 //! Blobs that come in: sessions that outlive a connection, one writer at a time.
 //!
 //! What has come is in the store's scratch folder, hashed already. A session that nobody goes on with is thrown away
-//! after an hour, all of them with the process, however it ends.
+//! after a while, all of them with the process, however it ends.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -25,8 +25,6 @@ const CHUNK: usize = 256 << 10;
 const MOST_DRAINED: usize = 8 << 20;
 /// How long they may take to come.
 const DRAINED_FOR: Duration = Duration::from_secs(2);
-/// A session without a request for so long is over.
-const IDLE: Duration = Duration::from_secs(3600);
 
 /// An upload that has an address.
 pub(crate) struct Session {
@@ -73,9 +71,10 @@ impl Session {
         *self.touched.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    fn is_idle(&self) -> bool {
+    /// Nobody goes on with it.
+    fn is_abandoned(&self, after: Duration) -> bool {
         let touched = *self.touched.lock().unwrap_or_else(PoisonError::into_inner);
-        touched.elapsed() > IDLE && self.upload.try_lock().is_ok()
+        touched.elapsed() > after && self.upload.try_lock().is_ok()
     }
 }
 
@@ -99,11 +98,11 @@ impl Uploads {
     }
 
     /// A new one.
-    pub(crate) fn begin(&self, id: String, begun: Begun, most: usize) -> Result<Arc<Session>, Refusal> {
-        let Begun { repository, user, upload, store } = begun;
+    pub(crate) fn begin(&self, id: String, begun: Begun, limits: &Limits) -> Result<Arc<Session>, Refusal> {
+        let (Begun { repository, user, upload, store }, most) = (begun, limits.uploads);
         let mut all = self.all();
         if all.len() >= most {
-            all.retain(|_, session| !session.is_idle());
+            all.retain(|_, session| !session.is_abandoned(limits.abandoned));
         }
         if all.len() >= most {
             let why = format!("{most} uploads are under way; finish or delete some");
@@ -137,8 +136,8 @@ impl Uploads {
     }
 
     /// Throws away what nobody goes on with.
-    pub(crate) fn clean(&self) {
-        self.all().retain(|_, session| !session.is_idle());
+    pub(crate) fn clean(&self, limits: &Limits) {
+        self.all().retain(|_, session| !session.is_abandoned(limits.abandoned));
     }
 }
 

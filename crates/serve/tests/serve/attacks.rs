@@ -190,6 +190,20 @@ fn k4_sessions_are_not_without_end() {
 }
 
 #[test]
+fn k4_sessions_that_nobody_goes_on_with_are_thrown_away() {
+    let served = Served::new(|options| options.limits.abandoned = Duration::ZERO);
+    let location = served.begin("a");
+    assert_eq!(served.send("PATCH", &location, &[], b"01234").status, 202);
+    (served.tidy)();
+    assert_eq!(served.ask("GET", &location).status, 404);
+    served.assert_nothing_is_left();
+    let served = Served::new(|_| {});
+    let location = served.begin("a");
+    (served.tidy)();
+    assert_eq!(served.ask("GET", &location).status, 204, "an hour is not over");
+}
+
+#[test]
 fn k5_a_blob_above_the_limit_leaves_nothing() {
     let served = Served::new(|options| {
         options.limits.largest_blob = 1000;
@@ -420,7 +434,7 @@ fn k16_what_is_being_pushed_survives_a_sweep_and_what_was_deleted_does_not() {
     let (config, layer) = (served.push_blob("a", b"{}"), served.push_blob("a", b"layer"));
     let location = served.begin("a");
     assert_eq!(served.send("PATCH", &location, &[], b"01234").status, 202);
-    (served.renew)();
+    (served.tidy)();
     prune(&served);
     let size = |digest: &Digest| served.store().size(digest).unwrap();
     assert_eq!((size(&config), size(&layer)), (Some(2), Some(5)), "no manifest names them yet");
@@ -428,17 +442,17 @@ fn k16_what_is_being_pushed_survives_a_sweep_and_what_was_deleted_does_not() {
     assert_eq!(served.send("PUT", &format!("{location}?digest={digest}"), &[], b"56789").status, 201);
     let manifest = manifest(b"{}", b"layer");
     assert_eq!(served.put_manifest("a", "1", &manifest).status, 201);
-    (served.renew)();
+    (served.tidy)();
     prune(&served);
     assert_eq!((size(&layer), size(&digest)), (Some(5), Some(10)));
     // A tag that goes elsewhere leaves its manifest; a manifest that is deleted takes its blobs along.
     assert_eq!(served.ask("DELETE", "/v2/a/manifests/1").status, 202);
-    (served.renew)();
+    (served.tidy)();
     prune(&served);
     let target = format!("/v2/a/manifests/{}", Digest::of(&manifest));
     assert_eq!((served.ask("GET", &target).status, size(&layer)), (200, Some(5)));
     assert_eq!(served.ask("DELETE", &target).status, 202);
-    (served.renew)();
+    (served.tidy)();
     assert_eq!(prune(&served), 3, "manifest, config, layer");
     assert_eq!((size(&layer), size(&digest)), (None, Some(10)));
 }

@@ -28,8 +28,8 @@ pub(crate) struct Served {
     pub(crate) folder: Arc<tempfile::TempDir>,
     pub(crate) place: String,
     pub(crate) log: Arc<Mutex<Vec<Asked>>>,
-    /// Lets go of what requests have looked at.
-    pub(crate) renew: Box<dyn Fn()>,
+    /// What it does each minute.
+    pub(crate) tidy: Box<dyn Fn()>,
     stopper: Stopper,
     thread: Option<JoinHandle<()>>,
 }
@@ -48,9 +48,9 @@ impl Served {
         let root = folder.path().to_owned();
         let server = Server::bind(Box::new(move || Store::open(&root)), options, log_request).unwrap();
         let (place, stopper) = (server.address().to_string(), server.stopper());
-        let renew = Box::new(server.renewer());
+        let tidy = Box::new(server.tidier());
         let thread = Some(std::thread::spawn(move || server.run()));
-        Self { folder, place, log, renew, stopper, thread }
+        Self { folder, place, log, tidy, stopper, thread }
     }
 
     pub(crate) fn store(&self) -> Store {

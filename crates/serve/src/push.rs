@@ -4,7 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use corten_oci::{Descriptor, Digest, Document, MediaType, Reference, Repository};
+use corten_oci::{Closure, Descriptor, Digest, Document, MediaType, Reference, Repository};
+
+use corten_store::StoreError;
 
 use crate::answer::{Answer, Code, Refusal};
 use crate::holdings::{Holdings, Kind};
@@ -37,6 +39,7 @@ pub(crate) fn put(
     let described = Descriptor::new(media_type, digest, bytes.len() as u64);
     let document = Document::parse(&described, bytes).map_err(invalid)?;
     require_children(holdings, repository, &document)?;
+    require_bounds(holdings, &described, bytes)?;
 
     let store = &holdings.store;
     let batch = store.batch();
@@ -105,6 +108,20 @@ fn require_children(holdings: &Holdings, repository: &Repository, document: &Doc
         }
     }
     Ok(())
+}
+
+/// What this program could not read again, it does not take: indexes in indexes in indexes …
+fn require_bounds(holdings: &Holdings, described: &Descriptor, bytes: &[u8]) -> Result<(), Refusal> {
+    let fetch = |document: &Descriptor| -> Result<Vec<u8>, StoreError> {
+        match document.digest == described.digest {
+            true => Ok(bytes.to_vec()),
+            false => holdings.store.bytes(&document.digest),
+        }
+    };
+    Closure::default().add(described, &fetch).map_err(|error| match error {
+        StoreError::Unsuitable(error) => Refusal::new(Code::ManifestInvalid, error.to_string()),
+        other => other.into(),
+    })
 }
 
 /// end-9.

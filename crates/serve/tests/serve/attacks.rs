@@ -106,6 +106,27 @@ fn k3_manifests_that_say_one_thing_and_are_another() {
 }
 
 #[test]
+fn b5_indexes_are_not_nested_without_end() {
+    let served = Served::new(|_| {});
+    let mut below = served.push("a:0", b"layer");
+    let mut media_type = MediaType::MANIFEST;
+    let mut taken = 0;
+    let refused = loop {
+        let size = served.store().size(&below).unwrap();
+        let index =
+            json!({"schemaVersion": 2, "manifests": [{"mediaType": media_type, "digest": below, "size": size}]});
+        let index = index.to_string().into_bytes();
+        let got = served.send("PUT", "/v2/a/manifests/nested", &[("content-type", MediaType::INDEX)], &index);
+        if got.status != 201 {
+            break got;
+        }
+        (below, media_type, taken) = (Digest::of(&index), MediaType::INDEX, taken + 1);
+    };
+    assert_eq!((taken, refused.status, refused.code().as_str()), (7, 400, "MANIFEST_INVALID"));
+    assert!(String::from_utf8_lossy(&refused.body).contains("nested deeper than 8"));
+}
+
+#[test]
 fn k4_sessions_are_of_one_user_one_repository_one_writer_at_a_time() {
     let served = locked();
     let me = basic("me", "secret");

@@ -92,7 +92,8 @@ impl Store {
     }
 
     fn verify_images(&self, problems: &mut Vec<Problem>) -> Result<(), StoreError> {
-        for (_, path) in self.image_paths()? {
+        let tags = self.image_paths()?.into_iter().map(|(_, path)| path);
+        for path in tags.chain(self.held_paths()?) {
             let bytes = disk::read_small(&path, pointer::LARGEST);
             let why = match bytes.as_ref().map(|bytes| bytes.as_deref().and_then(pointer::decode_image)) {
                 Err(error) => Some(error.to_string()),
@@ -186,9 +187,11 @@ impl Store {
                 let bytes = disk::read_small(&path, pointer::LARGEST).ok().flatten();
                 let referrer = bytes.and_then(|bytes| pointer::decode_referrer(&bytes));
                 let name = path.file_name().and_then(names::digest_of_name);
-                let why = match referrer.filter(|referrer| Some(referrer.digest) == name) {
+                let subject = folder.file_name().and_then(names::digest_of_name);
+                let is_right = |subject: Digest, name: Digest| self.pointer_is_right(&subject, &name);
+                let why = match referrer.filter(|_| subject.zip(name).is_some_and(|(one, other)| is_right(one, other))) {
                     Some(referrer) => self.verify_closure(&referrer).err(),
-                    None => Some("it does not hold the descriptor that its name says".into()),
+                    None => Some("it does not hold the descriptor of the artifact that its name says".into()),
                 };
                 problems.extend(why.map(|why| Problem { path, why }));
             }

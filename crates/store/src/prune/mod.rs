@@ -267,6 +267,11 @@ impl Store {
         Ok(kept)
     }
 
+    /// Pointers of what repositories keep without a tag.
+    pub(crate) fn held_paths(&self) -> Result<Vec<PathBuf>, StoreError> {
+        Ok(self.kept_without_tags()?.iter().map(|(name, _)| self.root_path(name)).collect())
+    }
+
     /// The pointer of such a name.
     pub(crate) fn root_path(&self, name: &Reference) -> PathBuf {
         match (&name.tag, &name.digest) {

@@ -1,5 +1,9 @@
 //! The scorecard's bars of the program: each in its short form here, whole under `cargo xtask bar`.
 
+mod crowd;
+mod cuts;
+mod full;
+mod kills;
 mod served;
 mod syncs;
 
@@ -16,11 +20,16 @@ pub struct Published {
 impl Published {
     pub fn new() -> Self {
         let registry = FakeRegistry::start(Habits { referrers: true, mounts: true, ..Habits::default() });
-        let ground = Ground::new();
-        let settings = ground.service.settings("");
-        let publish = format!("{settings}\n[publish]\nrepository = \"{}/team/service\"\n", registry.place());
-        ground.service.write("corten.toml", publish);
-        Self { ground, registry }
+        let mut published = Self { ground: Ground::new(), registry };
+        published.repository("service");
+        published
+    }
+
+    /// Where it is published.
+    pub fn repository(&mut self, name: &str) {
+        let settings = self.ground.service.settings("");
+        let publish = format!("{settings}\n[publish]\nrepository = \"{}/team/{name}\"\n", self.registry.place());
+        self.ground.service.write("corten.toml", publish);
     }
 
     /// What a registry must never show: manifests without their blobs, and clients who break its rules.

@@ -335,6 +335,12 @@ pub struct Store {
 pub enum StoreCommand {
     /// Read every byte of the store and compare it with its name.
     Verify,
+    /// Take away what is damaged, and bring back what images lack: from registries that had it, else told with the command
+    /// that makes it.
+    Repair {
+        #[command(flatten)]
+        registry: RegistryArguments,
+    },
     /// Say what holds how much: each image with and without what it shares, and everything else by kind.
     Size,
 }

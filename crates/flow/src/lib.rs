@@ -44,6 +44,7 @@ mod publish;
 pub mod registry;
 mod registry_base;
 mod remote;
+pub mod repair;
 mod repository;
 mod requirements;
 mod sdists;

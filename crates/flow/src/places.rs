@@ -36,3 +36,11 @@ pub fn remember<'b>(
     }
     Ok(batch.finish()?)
 }
+
+/// Repositories that may have a blob of an image: where it was seen, and where the image's own name says.
+pub fn of(blob: &Descriptor, own: &Repository, world: &World<'_>) -> Result<Vec<Repository>, Report> {
+    let mut places = world.store.origins(&blob.digest)?;
+    let own = Some(own.normalised()).filter(|_| own.host.is_some());
+    places.extend(own.filter(|own| !places.contains(own)));
+    Ok(places)
+}

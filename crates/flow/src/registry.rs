@@ -230,6 +230,29 @@ pub fn fetch(remote: &Remote<'_>, blobs: &[Descriptor], world: &World<'_>) -> Re
     Ok(fetch_all_from(&open, retries, world.store, &downloads, CONNECTIONS, world.events)?)
 }
 
+/// Brings a manifest or an index to the store, by its digest.
+pub(crate) fn fetch_document(
+    from: &Repository,
+    digest: &Digest,
+    options: &RegistryOptions,
+    world: &World<'_>,
+) -> Result<(), Report> {
+    let found = registry(world, options).remote(from)?.manifest(&Which::Digest(*digest))?;
+    let batch = world.store.batch();
+    batch.put(&found.bytes)?;
+    Ok(batch.finish()?)
+}
+
+/// Brings a blob to the store.
+pub(crate) fn fetch_blob(
+    from: &Repository,
+    blob: &Descriptor,
+    options: &RegistryOptions,
+    world: &World<'_>,
+) -> Result<(), Report> {
+    fetch(&registry(world, options).remote(from)?, std::slice::from_ref(blob), world)
+}
+
 /// Of an index the wanted platform's image.
 fn choose(remote: &Remote<'_>, found: Fetched, platforms: Platforms, name: &Reference) -> Result<Fetched, Report> {
     let is_index = Index::parse(&found.bytes).ok();

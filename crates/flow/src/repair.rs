@@ -1,10 +1,10 @@
 //! Repairing the store: what is damaged is taken away, what images lack is fetched again from where it was seen, and what
 //! cannot be had is told with the command that makes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use corten_diagnostic::Report;
-use corten_oci::{Reference, Repository};
+use corten_oci::{Digest, Reference, Repository};
 use corten_store::{Problem, Wanting};
 
 use crate::places;
@@ -27,22 +27,25 @@ pub struct Repair {
 pub fn repair(options: &RegistryOptions, world: &World<'_>) -> Result<Repair, Report> {
     let mut repair = Repair::default();
     let told = |problem: Problem| (problem.path.display().to_string(), problem.why);
-    repair.mended.extend(world.store.mend(world.events)?.into_iter().map(told));
+    let mended = world.store.mend(world.events)?;
+    let digest = |problem: &Problem| format!("sha256:{}", problem.path.file_name()?.to_str()?).parse::<Digest>().ok();
+    let aside: BTreeSet<Digest> = mended.iter().filter_map(digest).collect();
+    repair.mended.extend(mended.into_iter().map(told));
     for _ in 0..ROUNDS {
-        let wanting = world.store.wanting()?;
+        let wanting = world.store.wanting(&aside)?;
         let before = wanting.len();
         for one in wanting {
             if let Some(place) = fetch(&one, options, world)? {
                 repair.mended.push((one.blob.digest.to_string(), format!("fetched again from {place}")));
             }
         }
-        if before == 0 || world.store.wanting()?.len() == before {
+        if before == 0 || world.store.wanting(&aside)?.len() == before {
             break;
         }
     }
     let layouts = world.store.mend_layouts(&world.store.verify(world.events)?)?;
     repair.mended.extend(layouts.iter().map(|path| (path.display().to_string(), "written anew".to_owned())));
-    repair.left.extend(lacking(&world.store.wanting()?));
+    repair.left.extend(lacking(&world.store.wanting(&BTreeSet::new())?));
     let named: Vec<String> = repair.left.iter().map(|(name, _)| name.clone()).collect();
     let others = world.store.verify(world.events)?.into_iter().map(told);
     repair.left.extend(others.filter(|(path, _)| named.is_empty() || !path.contains("/images/")));

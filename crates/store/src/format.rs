@@ -29,8 +29,14 @@ pub(crate) fn check(root: &Path) -> Result<(), StoreError> {
 
 /// The version that is written there; none where none is, or a torn one.
 fn read(root: &Path) -> Result<Option<u32>, StoreError> {
-    let bytes = disk::read_small(&root.join(FILE), pointer::LARGEST)?;
-    Ok(bytes.and_then(|bytes| decode(&bytes)))
+    let path = root.join(FILE);
+    match disk::read_small(&path, pointer::LARGEST) {
+        Ok(bytes) => Ok(bytes.and_then(|bytes| decode(&bytes))),
+        // Something else lies there: as torn as can be.
+        Err(_) if !path.symlink_metadata().is_ok_and(|found| found.is_file()) => Ok(None),
+        Err(StoreError::Damaged { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn decode(bytes: &[u8]) -> Option<u32> {

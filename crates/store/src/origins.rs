@@ -21,7 +21,7 @@ struct Seen {
     at: Vec<Repository>,
 }
 
-fn key(blob: &Digest) -> Key {
+pub(crate) fn key(blob: &Digest) -> Key {
     Key(Digest::of(format!("origins of {blob}")))
 }
 

@@ -88,7 +88,8 @@ impl Store {
         }
         self.set_aside(path)?;
         let Some(bytes) = self.document(&artifact) else { return Ok(Some("removed: its artifact is not there")) };
-        let is_about = Manifest::parse(&bytes).is_ok_and(|manifest| manifest.subject.is_some_and(|it| it.digest == subject));
+        let is_about =
+            Manifest::parse(&bytes).is_ok_and(|manifest| manifest.subject.is_some_and(|it| it.digest == subject));
         if !is_about {
             return Ok(Some("removed: the artifact is not about that image"));
         }
@@ -154,8 +155,9 @@ impl Store {
         (Digest::of(&bytes) == *digest).then_some(bytes)
     }
 
-    /// What images with names need and the store has not; what lies below a missing document, is not known yet.
-    pub fn wanting(&self) -> Result<Vec<Wanting>, StoreError> {
+    /// What images with names need and the store has not; what lies below a missing document, is not known yet. A layer
+    /// that is known to be elsewhere counts only if it was set aside `now`.
+    pub fn wanting(&self, now: &BTreeSet<Digest>) -> Result<Vec<Wanting>, StoreError> {
         let (mut wanting, mut seen) = (Vec::new(), BTreeSet::new());
         for (name, digest) in self.roots_that_can_be_read()? {
             let mut next = vec![Descriptor::new(MediaType::MANIFEST, digest, 0)];
@@ -167,7 +169,12 @@ impl Store {
                     Some(bytes) => {
                         let below = self.below(&blob, &bytes, &mut next)?;
                         let missing = below.into_iter().filter(|blob| {
-                            seen.insert(blob.digest) && self.size_now(&blob.digest).is_ok_and(|size| size.is_none())
+                            let is_absent = self.size_now(&blob.digest).is_ok_and(|size| size.is_none());
+                            // One that is at a registry is had from there when it is needed.
+                            let is_there = self.origins(&blob.digest).is_ok_and(|origins| !origins.is_empty());
+                            seen.insert(blob.digest)
+                                && is_absent
+                                && !(is_there && is_layer(blob) && !now.contains(&blob.digest))
                         });
                         wanting.extend(missing.map(|blob| Wanting { name: name.clone(), blob, is_document: false }));
                     }
@@ -215,9 +222,18 @@ impl Store {
     }
 }
 
+/// What [`Store::verify`] lets be elsewhere.
+fn is_layer(blob: &Descriptor) -> bool {
+    !crate::contents::is_image_config(&blob.media_type)
+}
+
 /// What a layout has under a tag.
 fn tagged(layout: &Path, name: &Reference) -> Option<Digest> {
     let index = layout::read_index(layout).ok()??;
     let tag = name.tag.as_ref()?.as_str();
-    index.manifests.iter().find(|entry| entry.annotations.get(NAME).is_some_and(|name| name.as_str() == tag)).map(|it| it.digest)
+    index
+        .manifests
+        .iter()
+        .find(|entry| entry.annotations.get(NAME).is_some_and(|name| name.as_str() == tag))
+        .map(|it| it.digest)
 }

@@ -189,7 +189,8 @@ impl Store {
                 let name = path.file_name().and_then(names::digest_of_name);
                 let subject = folder.file_name().and_then(names::digest_of_name);
                 let is_right = |subject: Digest, name: Digest| self.pointer_is_right(&subject, &name);
-                let why = match referrer.filter(|_| subject.zip(name).is_some_and(|(one, other)| is_right(one, other))) {
+                let why = match referrer.filter(|_| subject.zip(name).is_some_and(|(one, other)| is_right(one, other)))
+                {
                     Some(referrer) => self.verify_closure(&referrer).err(),
                     None => Some("it does not hold the descriptor of the artifact that its name says".into()),
                 };

@@ -4,15 +4,16 @@ use corten_diagnostic::Report;
 use corten_flow::World;
 use serde::Serialize;
 
-use super::result;
+use super::{registry_options, result};
 use crate::args::{self, Format, StoreCommand};
 use crate::render::say;
-use crate::render::text::{size as bytes, table};
+use crate::render::text::{safe, size as bytes, table};
 
 /// Looks after the store.
 pub fn run(arguments: &args::Store, format: Format, world: &World<'_>) -> Result<u8, Report> {
-    match arguments.command {
+    match &arguments.command {
         StoreCommand::Verify => verify(format, world),
+        StoreCommand::Repair { registry } => repair(registry, format, world),
         StoreCommand::Size => size(format, world),
     }
 }
@@ -34,11 +35,42 @@ fn verify(format: Format, world: &World<'_>) -> Result<u8, Report> {
     if shape.problems.is_empty() {
         return Ok(0);
     }
-    say("hint: remove what is damaged; what a build needs of it, the next one downloads or makes again");
+    say("hint: `corten store repair` takes away what is damaged, and brings back what images need of it");
     Ok(1)
 }
 
-/// What `--format json` prints: all documented in README.md.
+/// What `--format json` prints: all documented in docs/json.md.
+#[derive(Serialize)]
+struct Repaired {
+    mended: Vec<Told>,
+    left: Vec<Told>,
+}
+
+#[derive(Serialize)]
+struct Told {
+    what: String,
+    why: String,
+}
+
+fn repair(registry: &args::RegistryArguments, format: Format, world: &World<'_>) -> Result<u8, Report> {
+    let repair = corten_flow::repair::repair(&registry_options(registry), world)?;
+    let told = |all: Vec<(String, String)>| all.into_iter().map(|(what, why)| Told { what, why }).collect();
+    let shape = Repaired { mended: told(repair.mended), left: told(repair.left) };
+    result(format, &shape, || {
+        let line = |told: &Told| format!("{}: {}", safe(&told.what), safe(&told.why));
+        match (shape.mended.is_empty(), shape.left.is_empty()) {
+            (true, true) => "nothing is damaged, and no image lacks anything".to_owned(),
+            _ => shape.mended.iter().chain(&shape.left).map(line).collect::<Vec<_>>().join("\n"),
+        }
+    })?;
+    if shape.left.is_empty() {
+        return Ok(0);
+    }
+    say(&format!("error: {} things could not be mended", shape.left.len()));
+    Ok(1)
+}
+
+/// What `--format json` prints: all documented in docs/json.md.
 #[derive(Serialize)]
 struct Sizes {
     folder: String,

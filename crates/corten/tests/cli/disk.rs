@@ -203,7 +203,7 @@ fn damage_is_named_and_healed() {
         let named = ground.run("store verify");
         assert_eq!(named.status, 1, "{}", path.display());
         assert!(named.stdout.contains(&*at.to_string_lossy()), "{}: {}", path.display(), named.stdout);
-        assert!(named.stderr.contains("hint: remove what is damaged"), "{}", named.stderr);
+        assert!(named.stderr.contains("hint: `corten store repair` takes away what is damaged"), "{}", named.stderr);
         let mut again = ground.run("ship --no-cache --format json");
         if again.status != 0 {
             assert!(again.status == 3 && again.stderr.contains("damaged"), "{}: {}", path.display(), again.stderr);

@@ -33,6 +33,7 @@ mod reached;
 mod real;
 mod registries;
 mod registry_bases;
+mod repair;
 mod repositories;
 mod sandbox;
 mod sdists;

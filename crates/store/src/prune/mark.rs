@@ -12,7 +12,7 @@ use corten_oci::{DiffId, Digest, ImageConfig, Index, LARGEST_DOCUMENT, Manifest,
 
 use crate::lease::{self, Noted};
 use crate::prune::Item;
-use crate::{Store, StoreError, disk, ground, layout, names, pointer, tidy};
+use crate::{Store, StoreError, disk, ground, layout, names, origins, pointer, tidy};
 
 /// A larger record is one of very much, as an archive's index is: it is about no image.
 const LARGEST_RECORD: u64 = 1 << 20;
@@ -102,7 +102,12 @@ impl<'store> Marker<'store> {
         kept
     }
 
-    /// Is a record about something that stays: how a layer was made, where a blob was seen?
+    /// Where the blobs that stay were seen: an image whose layers are elsewhere is whole by that.
+    pub(crate) fn origins(&self, kept: &Kept) -> HashSet<PathBuf> {
+        kept.blobs.iter().map(|blob| self.store.record_path(&origins::key(blob))).collect()
+    }
+
+    /// Is a record about something that stays: how a layer was made?
     pub(crate) fn is_about(&mut self, record: &Item, kept: &Kept) -> bool {
         if !self.mentioned.contains_key(&record.path) {
             let bytes = disk::read_small(&record.path, LARGEST_RECORD).ok().flatten().unwrap_or_default();

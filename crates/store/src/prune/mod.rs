@@ -180,12 +180,13 @@ impl Store {
         marker: &mut Marker<'_>,
     ) -> Result<Vec<Item>, StoreError> {
         let kept = self.kept(names, gone, options.all && names.is_empty(), marker)?;
-        let mut unneeded: Vec<Item> = items
-            .iter()
-            .filter(|item| !(is_kept(item, &kept) || item.kind == Kind::Record && marker.is_about(item, &kept)))
-            .filter(|item| item.kind == Kind::Trash || age(item.used, options.now) >= options.unused_for)
-            .cloned()
-            .collect();
+        let origins = marker.origins(&kept);
+        let mut is_needed = |item: &Item| {
+            let about = item.kind == Kind::Record;
+            is_kept(item, &kept) || about && (origins.contains(&item.path) || marker.is_about(item, &kept))
+        };
+        let is_idle = |item: &Item| item.kind == Kind::Trash || age(item.used, options.now) >= options.unused_for;
+        let mut unneeded: Vec<Item> = items.iter().filter(|item| is_idle(item) && !is_needed(item)).cloned().collect();
         // Of two that were used in the same hour, the larger goes first.
         // What frees nothing by itself is never what is left over: a second name of a blob, what was set aside.
         unneeded.sort_by_key(|item| {

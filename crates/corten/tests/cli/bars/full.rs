@@ -24,16 +24,20 @@ fn r5_no_space_left() {
     for number in 0..of_each {
         let left = needed * (number * 10 + random.below(10)) / (of_each * 11);
         let Some(disk) = LoopDisk::new(16, &[]) else { return not_run("a disk in a file needs root and mkfs.ext4") };
-        let ballast = fill(disk.path(), left);
+        let ballast = fill(&disk.path(), left);
         points += 1;
-        judge(&ground, disk.path(), &shipped, &format!("{left} bytes left"), &mut violations, || drop(fs::remove_file(ballast)));
+        judge(&ground, &disk.path(), &shipped, &format!("{left} bytes left"), &mut violations, || {
+            drop(fs::remove_file(ballast))
+        });
     }
     for number in 0..of_each {
         let inodes = 16 + 2 * (number * 10 + random.below(10)) * 5 / of_each;
         let Some(disk) = LoopDisk::new(16, &["-N", &inodes.to_string()]) else { return };
         points += 1;
         let grown = disk.path().join("grown");
-        judge(&ground, disk.path(), &shipped, &format!("{inodes} files"), &mut violations, || drop(fs::remove_file(grown)));
+        judge(&ground, &disk.path(), &shipped, &format!("{inodes} files"), &mut violations, || {
+            drop(fs::remove_file(grown))
+        });
     }
     ground.empty();
     let calls = ["write"];

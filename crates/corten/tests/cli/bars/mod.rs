@@ -2,6 +2,7 @@
 
 mod crowd;
 mod cuts;
+mod damage;
 mod full;
 mod kills;
 mod served;

@@ -86,7 +86,7 @@ impl<'store> Batch<'store> {
 
     /// Remembers a result.
     pub fn record(&self, key: &Key, value: &[u8]) -> Result<(), StoreError> {
-        self.point(self.store.record_path(key), &pointer::encode_record(value))
+        self.point(self.store.record_path(key), &pointer::encode_record(&key.0, value))
     }
 
     /// Lets a name point to a manifest (of the store or of this batch). Without a tag, the name is `latest`.

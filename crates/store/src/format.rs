@@ -11,6 +11,8 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use corten_oci::Digest;
+
 use crate::scratch::Scratch;
 use crate::{StoreError, disk, pointer};
 
@@ -40,12 +42,16 @@ fn read(root: &Path) -> Result<Option<u32>, StoreError> {
 }
 
 fn decode(bytes: &[u8]) -> Option<u32> {
-    let value = pointer::decode_record(bytes)?;
+    let value = pointer::decode_record(&key(), bytes)?;
     std::str::from_utf8(&value).ok()?.strip_prefix(WORD)?.trim_end().parse().ok()
 }
 
+fn key() -> Digest {
+    Digest::of(FILE)
+}
+
 fn encode(version: u32) -> Vec<u8> {
-    pointer::encode_record(format!("{WORD}{version}\n").as_bytes())
+    pointer::encode_record(&key(), format!("{WORD}{version}\n").as_bytes())
 }
 
 /// Is the file torn? Told by `verify`, written anew by `repair`.

@@ -4,16 +4,16 @@
 //! |---|---|
 //! | `images/…/_tags/<tag>` | `sha256:<hex>` and a line end |
 //! | `referrers/<subject>/<referrer>` | the referrer's descriptor as JSON |
-//! | `cache/<key>` | `corten-record 1 sha256:<hex of the value>`, a line end, the value |
+//! | `cache/<key>` | `corten-record 2 sha256:<hex>`, a line end, the value; the hash is of the key, a line end, and the value |
 
-use corten_oci::{Descriptor, Digest};
+use corten_oci::{Descriptor, Digest, Digester};
 
 /// Pointers are small; a larger file is none of ours.
 pub(crate) const LARGEST: u64 = 64 << 10;
 /// Records hold a few lines, seldom a list of files.
 pub(crate) const LARGEST_RECORD: u64 = 256 << 20;
 
-const RECORD: &str = "corten-record 1 ";
+const RECORD: &str = "corten-record 2 ";
 
 pub(crate) fn encode_image(digest: &Digest) -> Vec<u8> {
     format!("{digest}\n").into_bytes()
@@ -32,17 +32,25 @@ pub(crate) fn decode_referrer(bytes: &[u8]) -> Option<Descriptor> {
     serde_json::from_slice(bytes).ok()
 }
 
-pub(crate) fn encode_record(value: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("{RECORD}{}\n", Digest::of(value)).into_bytes();
+pub(crate) fn encode_record(key: &Digest, value: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("{RECORD}{}\n", bound(key, value)).into_bytes();
     bytes.extend_from_slice(value);
     bytes
 }
 
-/// None where the file is torn or of another version.
-pub(crate) fn decode_record(bytes: &[u8]) -> Option<Vec<u8>> {
+/// A value of one key is none of another.
+fn bound(key: &Digest, value: &[u8]) -> Digest {
+    let mut digester = Digester::new();
+    digester.update(format!("{key}\n").as_bytes());
+    digester.update(value);
+    digester.finish()
+}
+
+/// None where the file is torn, another key's, or of another version.
+pub(crate) fn decode_record(key: &Digest, bytes: &[u8]) -> Option<Vec<u8>> {
     let rest = bytes.strip_prefix(RECORD.as_bytes())?;
     let end = rest.iter().position(|&byte| byte == b'\n')?;
     let digest: Digest = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
     let value = &rest[end + 1..];
-    (Digest::of(value) == digest).then(|| value.to_vec())
+    (bound(key, value) == digest).then(|| value.to_vec())
 }

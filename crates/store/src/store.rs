@@ -198,7 +198,7 @@ impl Store {
         let path = self.record_path(key);
         let bytes = disk::read_small(&path, pointer::LARGEST_RECORD)?;
         usage::mark_path(self, &path);
-        Ok(bytes.and_then(|bytes| pointer::decode_record(&bytes)))
+        Ok(bytes.and_then(|bytes| pointer::decode_record(&key.0, &bytes)))
     }
 
     /// What lies in a layer (`layers/<diffid>/index`); none where it is absent, torn or of another version.

@@ -203,7 +203,9 @@ impl Store {
     fn verify_records(&self, problems: &mut Vec<Problem>) -> Result<(), StoreError> {
         for path in list(&self.folder("cache"))? {
             let bytes = disk::read_small(&path, pointer::LARGEST_RECORD).ok().flatten();
-            if bytes.and_then(|bytes| pointer::decode_record(&bytes)).is_none() {
+            let key = path.file_name().and_then(names::digest_of_name);
+            let value = key.zip(bytes).and_then(|(key, bytes)| pointer::decode_record(&key, &bytes));
+            if value.is_none() {
                 problems.push(Problem { path, why: "it is torn, or no record".into() });
             }
         }

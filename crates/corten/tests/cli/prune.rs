@@ -221,7 +221,8 @@ hint: `corten images` lists the names; `corten prune` removes what has none",
 #[test]
 fn a_store_that_a_newer_program_wrote_is_left_alone() {
     let service = Service::filled();
-    let newer = format!("corten-record 1 {}\ncorten-store 7\n", Digest::of("corten-store 7\n"));
+    let newer = Digest::of(format!("{}\ncorten-store 7\n", Digest::of("format")));
+    let newer = format!("corten-record 2 {newer}\ncorten-store 7\n");
     fs::write(service.corten.store().join("format"), newer).unwrap();
     for line in ["images", "build", "prune --all --yes", "store verify"] {
         refuses(

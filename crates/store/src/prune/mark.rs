@@ -111,7 +111,9 @@ impl<'store> Marker<'store> {
     pub(crate) fn is_about(&mut self, record: &Item, kept: &Kept) -> bool {
         if !self.mentioned.contains_key(&record.path) {
             let bytes = disk::read_small(&record.path, LARGEST_RECORD).ok().flatten().unwrap_or_default();
-            self.mentioned.insert(record.path.clone(), mentioned(&pointer::decode_record(&bytes).unwrap_or_default()));
+            let key = record.path.file_name().and_then(names::digest_of_name);
+            let value = key.and_then(|key| pointer::decode_record(&key, &bytes)).unwrap_or_default();
+            self.mentioned.insert(record.path.clone(), mentioned(&value));
         }
         let mentioned = self.mentioned.get(&record.path).into_iter().flatten();
         mentioned.into_iter().any(|digest| kept.blobs.contains(digest) || kept.layers.contains(&DiffId(*digest)))

@@ -324,7 +324,8 @@ fn a_store_of_a_newer_format_is_refused_politely_and_an_older_one_taken_along() 
     assert_eq!(store.image(&reference("app:1")).unwrap(), Some(image));
     assert_eq!(fs::read(folder.path().join("format")).unwrap(), written);
     drop(store);
-    let newer = format!("corten-record 1 {}\ncorten-store 2\n", Digest::of("corten-store 2\n"));
+    let newer = format!("{}\ncorten-store 2\n", Digest::of("format"));
+    let newer = format!("corten-record 2 {}\ncorten-store 2\n", Digest::of(newer));
     fs::write(folder.path().join("format"), newer).unwrap();
     let error = Store::open(folder.path()).err().unwrap();
     assert_eq!(

@@ -36,7 +36,8 @@ fn r7_any_file_is_damaged() {
         let at = ground.home.path().join(path);
         let verified = ground.run("store verify");
         if verified.status != 1 || !verified.stdout.contains(&*at.to_string_lossy()) {
-            unseen.push(format!("{} {said}: {}", path.display(), verified.stdout));
+            println!("not found: {} {said}: {}", path.display(), verified.stdout);
+            unseen.push(path);
         }
         if round % 4 == 0 {
             let to = format!("push {shipped} {}/served/{round}:1", published.registry.place());
@@ -49,12 +50,12 @@ fn r7_any_file_is_damaged() {
         let names = ground.run("images").stdout.matches(&shipped).count();
         // What nobody can know again, is said.
         if clean.status != 0 || repaired.status != 0 && repaired.status != 1 || names < 2 {
-            unmended.push(format!("{} {said}: {}{}{}", path.display(), repaired.stdout, repaired.stderr, clean.stdout));
+            let told = format!("{}{}{}", repaired.stdout, repaired.stderr, clean.stdout);
+            println!("not mended: {} {said}: {told}", path.display());
+            unmended.push(path);
         }
         restore(ground.home.path(), &whole);
     }
-    unseen.iter().for_each(|one| println!("not found: {one}"));
-    unmended.iter().for_each(|one| println!("not mended: {one}"));
     let value = format!("{rounds}: {} not found, {served} served, {} not mended", unseen.len(), unmended.len());
     bar.finish(value, unseen.is_empty() && served == 0 && unmended.is_empty());
 }
@@ -70,6 +71,9 @@ fn harm(
 ) -> Option<String> {
     let (at, bytes) = (home.join(path), &whole[path]);
     let mut new = bytes.clone();
+    // Nobody keeps the digest of a layout's own documents: those are cut.
+    let is_document = path.starts_with("layouts") && !path.to_string_lossy().contains("/blobs/");
+    let damage = if is_document && matches!(damage, "flip" | "swap") { "half" } else { damage };
     match damage {
         "flip" => {
             let place = random.below(new.len());

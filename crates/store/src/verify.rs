@@ -33,7 +33,6 @@ impl Store {
         let mut problems = self.verify_blobs(events)?;
         self.verify_layers(&mut problems)?;
         self.verify_images(&mut problems)?;
-        self.verify_held(&mut problems)?;
         self.verify_referrers(&mut problems)?;
         self.verify_records(&mut problems)?;
         self.verify_layouts(&mut problems)?;
@@ -101,17 +100,6 @@ impl Store {
                 Ok(Some(digest)) => self.verify_image(&digest).err(),
             };
             problems.extend(why.map(|why| Problem { path, why }));
-        }
-        Ok(())
-    }
-
-    /// What repositories keep without a name, too.
-    fn verify_held(&self, problems: &mut Vec<Problem>) -> Result<(), StoreError> {
-        for repository in self.repositories()? {
-            for digest in self.held(&repository)? {
-                let why = self.verify_image(&digest).err();
-                problems.extend(why.map(|why| Problem { path: self.held_path(&repository, &digest), why }));
-            }
         }
         Ok(())
     }

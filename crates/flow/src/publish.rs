@@ -5,14 +5,18 @@
 //! engine ─ a layer is durable ─► queue (bounded: who makes too fast, waits) ─► threads ─► HEAD, mount, or its bytes
 //!    ▲──────────────────────────────── the first refusal ends the build ◄────────┘
 //! ```
+//!
+//! Where the build fails, or its verdict is no, nobody waits for what is still going up: it is broken off.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use corten_diagnostic::{Failure, Report};
 use corten_engine::Publish;
-use corten_oci::{Descriptor, Digest, Repository};
+use corten_oci::{Blobs, Descriptor, Digest, Repository};
 use corten_registry::{PushOptions, Pushed, Remote, push_blob};
 
 use crate::blobs::Everywhere;
@@ -33,10 +37,11 @@ struct Uploads<'w> {
     failed: Mutex<Option<Report>>,
     pushed: Mutex<Pushed>,
     gone_up: Mutex<Vec<Descriptor>>,
+    stop: AtomicBool,
 }
 
 /// Lets `build` work with a place for its finished layers; gives what it gave, and what went up, once all of that is
-/// there.
+/// there. Of what is not `wanted`, nothing more goes up.
 ///
 /// # Errors
 /// Those of `build`, and the first refusal of the registry.
@@ -45,6 +50,7 @@ pub fn while_building<T>(
     options: &RegistryOptions,
     world: &World<'_>,
     build: impl FnOnce(&dyn Publish) -> Result<T, Report>,
+    wanted: impl FnOnce(&T) -> bool,
 ) -> Result<(T, Pushed), Report> {
     let (sender, receiver) = sync_channel(QUEUE);
     let receiver = Mutex::new(receiver);
@@ -56,23 +62,23 @@ pub fn while_building<T>(
         failed: Mutex::default(),
         pushed: Mutex::default(),
         gone_up: Mutex::default(),
+        stop: AtomicBool::new(false),
     };
     let built = std::thread::scope(|scope| {
         for _ in 0..UPLOADS {
             scope.spawn(|| uploads.work(&receiver));
         }
         let built = build(&uploads);
-        // The threads end once the queue is empty; of what nobody wants any more, nothing else goes up.
-        if built.is_err() {
-            drain(&receiver);
-        }
+        uploads.stop.store(!built.as_ref().is_ok_and(wanted), Ordering::Relaxed);
+        // The threads end once the queue is empty.
         lock(&uploads.queue).take();
         built
     });
     // Also of a build that failed: the next one need not ask.
-    places::remember(to, lock(&uploads.gone_up).iter(), world)?;
+    let remembered = places::remember(to, lock(&uploads.gone_up).iter(), world);
     let built = built?;
-    if let Some(failed) = lock(&uploads.failed).take() {
+    remembered?;
+    if let Some(failed) = lock(&uploads.failed).take().filter(|_| !uploads.stop.load(Ordering::Relaxed)) {
         return Err(failed);
     }
     let pushed = *lock(&uploads.pushed);
@@ -83,20 +89,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn drain(receiver: &Mutex<Receiver<Descriptor>>) {
-    // A thread may hold it while it waits for more; then there is nothing to take out.
-    if let Ok(receiver) = receiver.try_lock() {
-        while receiver.try_recv().is_ok() {}
-    }
-}
-
 impl Uploads<'_> {
     /// Goes on taking after a failure, so that nobody waits for room in the queue.
     fn work(&self, receiver: &Mutex<Receiver<Descriptor>>) {
         loop {
             let next = lock(receiver).recv();
             let Ok(blob) = next else { return };
-            if lock(&self.failed).is_some() {
+            if self.stop.load(Ordering::Relaxed) || lock(&self.failed).is_some() {
                 continue;
             }
             match self.bring(&blob) {
@@ -113,7 +112,32 @@ impl Uploads<'_> {
         let world = self.everywhere.world;
         let neighbours = places::known(&self.remote.repository, std::slice::from_ref(blob), world)?;
         let options = PushOptions { neighbours, ..PushOptions::default() };
-        Ok(push_blob(&self.remote, blob, &self.everywhere, &options, world.events)?)
+        Ok(push_blob(&self.remote, blob, self, &options, world.events)?)
+    }
+}
+
+/// The bytes, for as long as they are wanted.
+impl Blobs for Uploads<'_> {
+    fn open(&self, descriptor: &Descriptor) -> io::Result<Box<dyn Read + '_>> {
+        Ok(Box::new(Wanted { inner: self.everywhere.open(descriptor)?, stop: &self.stop }))
+    }
+
+    fn has(&self, digest: &Digest) -> io::Result<bool> {
+        self.everywhere.has(digest)
+    }
+}
+
+struct Wanted<'a> {
+    inner: Box<dyn Read + 'a>,
+    stop: &'a AtomicBool,
+}
+
+impl Read for Wanted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("it is no longer wanted")),
+            false => self.inner.read(buffer),
+        }
     }
 }
 

@@ -66,7 +66,7 @@ pub fn ship(
     let Some(registry) = &options.push else { return unpublished(folder, options, None, world, elapsed) };
     let to = publishable(folder, &options.build.plan.project)?;
     let build = |publish: &dyn Publish| unpublished(folder, options, Some(publish), world, elapsed);
-    let (shipped, early) = publish::while_building(&to, registry, world, build)?;
+    let (shipped, early) = publish::while_building(&to, registry, world, build, |shipped| shipped.verdict.passed())?;
     match shipped.verdict.passed() {
         true => published(shipped, &to, &early, registry, world),
         // Nothing names what has gone up.

@@ -151,6 +151,7 @@ fn config_and_indexes_are_enough_to_build_and_to_push_to_where_the_layers_are() 
     let first = service.digest("build");
     forget(&service, &made.blobs);
     let before = registry.count(Kind::Blob);
+    assert_eq!(service.digest("build --offline --locked"), first);
     service.edit("app.py", "well", "fine");
     let second = service.digest("build");
     assert_ne!(first, second);

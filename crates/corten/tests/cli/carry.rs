@@ -78,6 +78,30 @@ fn what_is_saved_is_loaded_elsewhere_with_what_hangs_on_it() {
 }
 
 #[test]
+fn all_platforms_travel_or_one() {
+    let service = Service::new();
+    service.archive.publish_for(&["amd64", "arm64"]);
+    crate::bases::without_tensor(&service);
+    let built = service.run("build --platform linux/amd64,linux/arm64 -t service:1 --format json").expect(0).json();
+    let travel = |flags: &str| {
+        service.run(&format!("save service:1 -o travelling.tar{flags}")).expect(0);
+        let other = corten();
+        let file = service.folder().join("travelling.tar");
+        let loaded =
+            other.run(other.home(), ["load", "--format", "json", "-i", file.to_str().unwrap()]).expect(0).json();
+        other.run(other.home(), ["store", "verify"]).expect(0);
+        assert_eq!(loaded[0]["references"], json!(["service:1"]));
+        loaded[0]["digest"].clone()
+    };
+    assert_eq!(travel(""), built["digest"]);
+    assert_eq!(travel(" --platform linux/arm64"), built["platforms"][1]["digest"]);
+    let ran = service.run("save service:1 --platform linux/s390x -o a.tar");
+    let expected = "error: service:1 has no image for linux/s390x\nhint: it has some for linux/amd64, linux/arm64";
+    told(&service, &ran, 1, expected);
+    assert!(!service.folder().join("a.tar").exists());
+}
+
+#[test]
 fn what_cannot_be_saved_or_loaded_is_told() {
     let service = Service::filled();
     let refuses = |line: &str, status: i32, expected: &str| told(&service, &service.run(line), status, expected);

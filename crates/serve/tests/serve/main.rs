@@ -3,11 +3,12 @@
 //! | module | what |
 //! |---|---|
 //! | `endpoints` | the table of the distribution specification, `end_1` … `end_13` |
-//! | `attacks` | hostile clients, named after their recipes |
+//! | `attacks`, `connections` | hostile clients, named after their recipes |
 //! | `store` | what the store and the registry see of each other |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod attacks;
+mod connections;
 mod endpoints;
 mod store;
 

@@ -99,7 +99,7 @@ pub(crate) fn basic(header: &str) -> Option<(String, String)> {
 mod tests {
     use super::*;
 
-    /// `htpasswd -nbB me secret` and `htpasswd -nbB -C 4 you other`, of Apache's utilities.
+    /// `htpasswd -nbB me secret`, of Apache's utilities.
     const ME: &str = "me:$2y$05$53xYf9qR9mXrMuQBRNaxOOqQnv4MAmhH5dJK7x848q7qEc1wCU7Km\n";
 
     #[test]

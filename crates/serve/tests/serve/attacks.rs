@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::{Served, basic, manifest};
 
-/// `htpasswd -nbB me secret` and `htpasswd -nbBC 4 you other`, of Apache's utilities.
+/// `htpasswd -nbB me secret`, of Apache's utilities; and another user with the same password.
 pub(crate) const USERS: &str = "me:$2y$05$53xYf9qR9mXrMuQBRNaxOOqQnv4MAmhH5dJK7x848q7qEc1wCU7Km\n\
                      you:$2y$05$53xYf9qR9mXrMuQBRNaxOOqQnv4MAmhH5dJK7x848q7qEc1wCU7Km\n";
 

@@ -601,4 +601,7 @@ pub struct RegistryArguments {
     /// Reach this registry without TLS (may be given several times); loopback always is.
     #[arg(long = "plain-http", value_name = "HOST[:PORT]")]
     pub plain: Vec<String>,
+    /// Look for what a registry has at a mirror first, for instance docker.io=mirror.example (may be given several times).
+    #[arg(long, env = "CORTEN_REGISTRY_MIRRORS", value_name = "REGISTRY=MIRROR", value_delimiter = ',')]
+    pub registry_mirror: Vec<String>,
 }

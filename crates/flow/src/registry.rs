@@ -7,9 +7,10 @@ use corten_diagnostic::{Failure, Report};
 use corten_install::fetch::{Download, FetchError, fetch_all_from};
 use corten_net::NetError;
 use corten_oci::{
-    Architecture, Closure, Descriptor, Digest, Index, Manifest, MediaType, Reference, Repository, Tag, Unsuitable,
+    Architecture, Closure, Descriptor, Digest, Document, ImageConfig, Index, Manifest, MediaType, Reference,
+    Repository, Tag, Unsuitable,
 };
-use corten_registry::{Credentials, Fetched, PushOptions, Pushed, Registry, RegistryError, Remote, Which};
+use corten_registry::{Credentials, Fetched, Mirror, PushOptions, Pushed, Registry, RegistryError, Remote, Which};
 
 use crate::base::HOST;
 use crate::blobs::Everywhere;
@@ -42,6 +43,8 @@ impl Platforms {
 pub struct RegistryOptions {
     /// Hosts, with port, that are reached without TLS.
     pub plain: Vec<String>,
+    /// Who is asked before a registry, in this order.
+    pub mirrors: Vec<Mirror>,
 }
 
 /// An image that was pulled.
@@ -57,7 +60,7 @@ pub struct Pulled {
 
 /// The way to them.
 pub fn registry<'w>(world: &World<'w>, options: &'w RegistryOptions) -> Registry<'w> {
-    Registry { client: world.client, keychain: world.auth, plain: &options.plain }
+    Registry { client: world.client, keychain: world.auth, plain: &options.plain, mirrors: &options.mirrors }
 }
 
 /// Brings an image of the store to a registry, with all that hangs on it.
@@ -100,7 +103,7 @@ fn push_whole(remote: &Remote<'_>, root: &Descriptor, tags: &[Tag], blobs: &Ever
     }
     let bytes = world.store.bytes(&root.digest)?;
     for tag in tags {
-        remote.put_manifest(&Which::Tag(tag.clone()), &root.media_type.0, &bytes)?;
+        remote.put_tag(tag, &root.media_type.0, &bytes)?;
     }
     places::remember(&remote.repository, &whole.blobs, world)?;
     Ok(pushed)
@@ -167,6 +170,7 @@ pub fn pull(
     let (there, missing): (Vec<_>, Vec<_>) =
         closure.blobs.into_iter().partition(|blob| matches!(world.store.is_whole(&blob.digest), Ok(true)));
     fetch(&remote, &missing, world)?;
+    closure.documents.iter().try_for_each(|(_, document)| check_image(name, document, world))?;
     let batch = world.store.batch();
     let documents = documents.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     documents.values().try_for_each(|bytes| batch.put(bytes).map(drop))?;
@@ -177,6 +181,25 @@ pub fn pull(
     pull_referrers(&remote, &documents, world)?;
     let sum = |blobs: &[Descriptor]| (blobs.len(), blobs.iter().map(|blob| blob.size).sum());
     Ok(Pulled { digest: root.descriptor.digest, fetched: sum(&missing), there: sum(&there) })
+}
+
+/// Whoever made it may have made it wrongly: what nobody can start gets no name.
+fn check_image(name: &Reference, document: &Document, world: &World<'_>) -> Result<(), Report> {
+    let Document::Manifest(manifest) = document else { return Ok(()) };
+    if !matches!(manifest.config.media_type.0.as_str(), MediaType::CONFIG | MediaType::DOCKER_CONFIG) {
+        return Ok(());
+    }
+    let refuse = |why: String| {
+        Failure::world(format!("pulling {name}: it is no image that can be started: {why}"))
+            .hint("whoever pushed it has to make it anew; nothing got its name")
+    };
+    let bytes = world.store.bytes(&manifest.config.digest)?;
+    let config = ImageConfig::parse(&bytes).map_err(|error| refuse(error.to_string()))?;
+    let (layers, diff_ids) = (manifest.layers.len(), config.rootfs.diff_ids.len());
+    match layers == diff_ids {
+        true => Ok(()),
+        false => Err(refuse(format!("its manifest has {layers} layers, its config {diff_ids}")).into()),
+    }
 }
 
 /// What hangs on the image comes along: its bill of materials, its release.
@@ -208,18 +231,19 @@ fn pull_referrers(remote: &Remote<'_>, documents: &[Digest], world: &World<'_>) 
 
 /// Brings blobs to the store, several at a time, checked.
 pub fn fetch(remote: &Remote<'_>, blobs: &[Descriptor], world: &World<'_>) -> Result<(), Report> {
+    let sources = remote.sources();
     let downloads: Vec<Download> = blobs
         .iter()
         .map(|blob| Download {
-            urls: vec![remote.repository.to_string()],
+            urls: sources.iter().map(|source| source.repository.to_string()).collect(),
             digest: blob.digest,
             size: Some(blob.size),
             what: format!("blob {}", blob.digest.short()),
         })
         .collect();
-    let open = |download: &Download, from: u64| {
+    let open = |number: usize, download: &Download, from: u64| {
         let blob = Descriptor::new(MediaType::LAYER, download.digest, download.size.unwrap_or_default());
-        remote.blob(&blob, from).map_err(|error| match error {
+        sources.get(number).unwrap_or(&remote).blob(&blob, from).map_err(|error| match error {
             RegistryError::Status { status: 416, host, .. } => {
                 FetchError::Net { what: download.what.clone(), source: NetError::Status { url: host, status: 416 } }
             }

@@ -135,7 +135,8 @@ pub fn fetch_all(
     each(downloads, jobs, &one)
 }
 
-/// As [`fetch_all`], from one who gives bytes by content: `open` begins at a byte (206), or at the first (200).
+/// As [`fetch_all`], from those who give bytes by content: `open` begins at a byte (206), or at the first (200). Of a
+/// download's `urls`, it is given the number; the last one is who must have it, and whose error is told.
 pub fn fetch_all_from(
     open: Open<'_>,
     retries: u32,
@@ -145,15 +146,16 @@ pub fn fetch_all_from(
     events: &dyn Events,
 ) -> Result<(), FetchError> {
     let one = |download: &Download, stop: &AtomicBool| {
-        let open = |from: u64| open(download, from);
-        let source = Source { shown: download.urls.first().map_or("", String::as_str), open: &open, retries };
-        transfer(store, download, &[source], events, stop)
+        let opens: Vec<_> =
+            (0..download.urls.len()).map(|number| move |from: u64| open(number, download, from)).collect();
+        let sources = download.urls.iter().zip(&opens).map(|(url, open)| Source { shown: url, open, retries });
+        transfer(store, download, &sources.collect::<Vec<_>>(), Told::Last, events, stop)
     };
     each(downloads, jobs, &one)
 }
 
 /// Begins a download at a byte.
-pub type Open<'a> = &'a (dyn Fn(&Download, u64) -> Result<Response, FetchError> + Sync);
+pub type Open<'a> = &'a (dyn Fn(usize, &Download, u64) -> Result<Response, FetchError> + Sync);
 
 /// On at most `jobs` threads. The first error stops the others.
 fn each(
@@ -204,7 +206,14 @@ fn fetch_until(
     let opens: Vec<_> = download.urls.iter().map(|url| move |from| send(url, from)).collect();
     let retries = client.settings().retries;
     let sources = download.urls.iter().zip(&opens).map(|(url, open)| Source { shown: url, open, retries });
-    transfer(store, download, &sources.collect::<Vec<_>>(), events, stop)
+    transfer(store, download, &sources.collect::<Vec<_>>(), Told::First, events, stop)
+}
+
+/// Of several who all fail, whose error is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    First,
+    Last,
 }
 
 /// One place to have the bytes from.
@@ -220,6 +229,7 @@ fn transfer(
     store: &Store,
     download: &Download,
     sources: &[Source<'_>],
+    told: Told,
     events: &dyn Events,
     stop: &AtomicBool,
 ) -> Result<(), FetchError> {
@@ -233,7 +243,7 @@ fn transfer(
     }
     let progress = Progress::start(download, events);
     let mut transfer = Transfer { download, stop, progress, partial, hash: Digester::new(), length: 0 };
-    match transfer.try_each(sources) {
+    match transfer.try_each(sources, told) {
         Ok(true) => {
             transfer.partial.length = transfer.length;
             Ok(store.keep(transfer.partial, &download.digest)?)
@@ -296,19 +306,20 @@ enum Ended {
 }
 
 impl Transfer<'_> {
-    /// Tries one address after the other; the first one's error is told. `false`: stopped.
-    fn try_each(&mut self, sources: &[Source<'_>]) -> Result<bool, FetchError> {
+    /// Tries one address after the other. `false`: stopped.
+    fn try_each(&mut self, sources: &[Source<'_>], told: Told) -> Result<bool, FetchError> {
         self.take_in_partial()?;
-        let mut first = None;
+        let mut failed = None;
         for source in sources {
             match self.try_one(source) {
                 Ok(complete) => return Ok(complete),
                 Err(error @ (FetchError::Disk { .. } | FetchError::Store(_))) => return Err(error),
-                Err(error) => first = first.or(Some(error)),
+                Err(error) if told == Told::Last => failed = Some(error),
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
         let Download { what, digest, .. } = self.download;
-        Err(first.unwrap_or_else(|| FetchError::Nowhere { what: what.clone(), digest: *digest }))
+        Err(failed.unwrap_or_else(|| FetchError::Nowhere { what: what.clone(), digest: *digest }))
     }
 
     /// Goes on where the connection broke, as often as the client retries.

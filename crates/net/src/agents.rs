@@ -3,7 +3,7 @@
 //!
 //! | kept by | why |
 //! |---|---|
-//! | scheme and proxy | a proxy is for some hosts only |
+//! | scheme and proxy | a proxy is for some hosts only; without TLS nobody has to be trusted |
 //! | host with port | it has certificates of its own (`certs.d` of Docker and podman) |
 
 use std::collections::BTreeMap;
@@ -26,12 +26,19 @@ pub(crate) struct Agents {
 
 #[derive(Default)]
 struct Made {
-    /// By host where it has certificates of its own, and by proxy.
-    agents: BTreeMap<(Option<String>, Option<String>), ureq::Agent>,
+    agents: BTreeMap<Kept, ureq::Agent>,
     /// What hosts have of their own, once it was looked for.
     own: BTreeMap<String, bool>,
     /// Whom all trust: reading that takes some milliseconds.
     trusted: Option<TlsConfig>,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Kept {
+    is_secure: bool,
+    /// Host with port, where it has certificates of its own.
+    own: Option<String>,
+    proxy: Option<String>,
 }
 
 impl Agents {
@@ -50,19 +57,21 @@ impl Agents {
                 found
             }
         };
-        let key = (has_own.then_some(place), proxy);
+        let is_secure = url.secure() || proxy.as_ref().is_some_and(|proxy| proxy.starts_with("https:"));
+        let key = Kept { is_secure, own: has_own.then_some(place), proxy };
         if let Some(agent) = made.agents.get(&key) {
             return Ok(agent.clone());
         }
         let trusted = match &made.trusted {
+            _ if !is_secure => tls::nobody(),
             Some(trusted) => trusted.clone(),
             None => made.trusted.insert(tls::config(&settings.certificate_authorities)?).clone(),
         };
-        let tls = match &key.0 {
+        let tls = match &key.own {
             Some(place) => tls::with_own(&trusted, place, &settings.host_certificates)?,
             None => trusted,
         };
-        let agent = make(tls, key.1.as_deref(), settings)?;
+        let agent = make(tls, key.proxy.as_deref(), settings)?;
         made.agents.insert(key, agent.clone());
         Ok(agent)
     }

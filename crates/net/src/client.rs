@@ -264,6 +264,13 @@ impl Client {
         Ok(response(url.clone(), answer, self.settings.timeout))
     }
 
+    /// A line for people who watch.
+    pub fn tell(&self, line: &str) {
+        if let Some(teller) = &self.settings.teller {
+            teller.0(line);
+        }
+    }
+
     /// A whole small document, at most `limit` bytes. A body that breaks off is asked for again.
     pub fn bytes(&self, request: &Request<'_>, limit: u64) -> Result<Vec<u8>, NetError> {
         let mut left = self.settings.retries;

@@ -29,6 +29,11 @@ pub(crate) fn config(further: &[u8]) -> Result<TlsConfig, String> {
     Ok(build(trusted, None))
 }
 
+/// For those who never speak TLS.
+pub(crate) fn nobody() -> TlsConfig {
+    build(Vec::new(), None)
+}
+
 fn build(trusted: Vec<Certificate<'static>>, own: Option<ClientCert>) -> TlsConfig {
     TlsConfig::builder()
         .provider(TlsProvider::Rustls)

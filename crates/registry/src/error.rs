@@ -127,6 +127,21 @@ impl Diagnose for RegistryError {
             Self::Denied { host, .. } => {
                 vec![format!("log in with `corten login {host}`, as somebody who may do this")]
             }
+            Self::Status { status: 404, .. } => {
+                vec!["where a registry wants its repositories made first, make this one".to_owned()]
+            }
+            Self::Status { status: 407, .. } => {
+                vec![
+                    "give a user and a password in the proxy's address: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
+                        .to_owned(),
+                ]
+            }
+            Self::Status { status: 413, .. } => {
+                vec![
+                    "the registry, or a proxy before it, limits how large a request may be: raise that limit"
+                        .to_owned(),
+                ]
+            }
             Self::Status { status: 429, .. } => {
                 vec!["the registry limits how much one may ask: log in, or try again later".to_owned()]
             }

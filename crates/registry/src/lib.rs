@@ -17,6 +17,7 @@ mod call;
 mod challenge;
 mod credentials;
 mod error;
+mod mirror;
 mod push;
 mod remote;
 mod token;
@@ -24,5 +25,6 @@ mod upload;
 
 pub use credentials::{AuthFile, Credentials, Found, Keychain, NoCredentials, helper_name};
 pub use error::{Doing, RegistryError};
+pub use mirror::{Mirror, MirrorError};
 pub use push::{PushOptions, Pushed, push, push_blob};
 pub use remote::{Fetched, Registry, Remote, Which};

@@ -66,7 +66,7 @@ pub fn push(
         remote.put_manifest(&Which::Digest(descriptor.digest), &descriptor.media_type.0, bytes)?;
     }
     for name in names {
-        remote.put_manifest(&Which::Tag(name.clone()), &root.media_type.0, whole.bytes(&root.digest))?;
+        remote.put_tag(name, &root.media_type.0, whole.bytes(&root.digest))?;
     }
     list_referrers(remote, &whole)?;
     Ok(pushed)
@@ -241,7 +241,7 @@ fn list_referrers(remote: &Remote<'_>, whole: &Whole) -> Result<(), RegistryErro
         let tag = Which::Tag(referrers_tag(&subject.digest)?);
         let mut tries = 0;
         loop {
-            let mut listed = remote.referrers(&subject.digest)?;
+            let mut listed = remote.referrers_here(&subject.digest)?;
             if listed.iter().any(|known| known.digest == entry.digest) {
                 break;
             }

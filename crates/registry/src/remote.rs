@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
+use std::sync::atomic::AtomicBool;
 
 use corten_net::{Client, Response, Url};
 use corten_oci::{Descriptor, Digest, Index, LARGEST_DOCUMENT, Manifest, MediaType, Reference, Repository, Tag};
@@ -10,7 +11,8 @@ use serde::Deserialize;
 use crate::address;
 use crate::call::{Call, Line};
 use crate::credentials::{Credentials, Keychain};
-use crate::error::{Doing, RegistryError};
+use crate::error::{Doing, RegistryError, Words};
+use crate::mirror::Mirror;
 use crate::token::{Doorman, Scope, escape};
 
 /// What we read, in the order of `Accept`.
@@ -33,6 +35,8 @@ pub struct Registry<'a> {
     pub keychain: &'a dyn Keychain,
     /// Hosts, with port, that are reached without TLS because the user says so.
     pub plain: &'a [String],
+    /// Who is asked first.
+    pub mirrors: &'a [Mirror],
 }
 
 /// A repository at its registry.
@@ -42,6 +46,10 @@ pub struct Remote<'a> {
     pub repository: Repository,
     /// Without host.
     path: String,
+    /// Asked first; they have none themselves.
+    pub(crate) mirrors: Vec<Remote<'a>>,
+    /// It is a mirror that could not be reached.
+    pub(crate) away: AtomicBool,
 }
 
 /// By name or by content.
@@ -94,15 +102,21 @@ struct Page {
 }
 
 impl<'a> Registry<'a> {
-    /// A repository. Asks the keychain; connects to nothing.
+    /// A repository, and its mirrors. Asks the keychain; connects to nothing.
     pub fn remote(&self, repository: &Repository) -> Result<Remote<'a>, RegistryError> {
+        let places = self.mirrors.iter().filter_map(|mirror| mirror.place(repository));
+        let mirrors = places.map(|place| self.one(&place)).collect::<Result<_, _>>()?;
+        Ok(Remote { mirrors, ..self.one(repository)? })
+    }
+
+    fn one(&self, repository: &Repository) -> Result<Remote<'a>, RegistryError> {
         let Repository { host, path } = repository.normalised();
         let host = host.unwrap_or_default();
         let base = address::of_host(&host, self.plain.contains(&host))
             .ok_or_else(|| RegistryError::Unusable(format!("'{host}' is no host of a registry")))?;
         let credentials = self.keychain.credentials(repository)?;
         let line = Line { client: self.client, base, credentials, doorman: Doorman::default() };
-        Ok(Remote { line, repository: repository.clone(), path })
+        Ok(Remote { line, repository: repository.clone(), path, mirrors: Vec::new(), away: AtomicBool::new(false) })
     }
 
     /// Does the registry let somebody in? Asks for nothing else.
@@ -136,11 +150,13 @@ impl Remote<'_> {
         vec![format!("repository:{}:pull,push", self.path)]
     }
 
-    /// Is what is asked for there? Costs no count at Docker Hub. Registries that do not say the digest are asked for all.
-    pub fn resolve(&self, which: &Which) -> Result<Option<Digest>, RegistryError> {
+    pub(crate) fn resolve_here(&self, which: &Which) -> Result<Option<Digest>, RegistryError> {
+        self.resolve_as(which, &self.pull_scope())
+    }
+
+    fn resolve_as(&self, which: &Which, scopes: &[Scope]) -> Result<Option<Digest>, RegistryError> {
         let doing = self.doing("asking for ", &Named(which));
-        let scopes = self.pull_scope();
-        let mut call = Call::new("HEAD", self.url(&doing, &format!("manifests/{which}"))?, &scopes);
+        let mut call = Call::new("HEAD", self.url(&doing, &format!("manifests/{which}"))?, scopes);
         call.headers.push(("accept", DOCUMENTS.join(", ")));
         let answer = self.line.call(&doing, &call)?;
         match answer.status {
@@ -152,13 +168,11 @@ impl Remote<'_> {
         match (said, which) {
             (Some(digest), Which::Tag(_)) => Ok(Some(digest)),
             (_, Which::Digest(digest)) => Ok(Some(*digest)),
-            (None, Which::Tag(_)) => self.manifest(which).map(|fetched| Some(fetched.descriptor.digest)),
+            (None, Which::Tag(_)) => self.manifest_here(which).map(|fetched| Some(fetched.descriptor.digest)),
         }
     }
 
-    /// A manifest or index, at most 4 MiB. Of a digest: exactly that; what is something else is asked for once more, as
-    /// something on the way may have changed it.
-    pub fn manifest(&self, which: &Which) -> Result<Fetched, RegistryError> {
+    pub(crate) fn manifest_here(&self, which: &Which) -> Result<Fetched, RegistryError> {
         match (self.manifest_once(which), which) {
             (Err(RegistryError::Wrong { .. }), Which::Digest(_)) => self.manifest_once(which),
             (fetched, _) => fetched,
@@ -285,7 +299,7 @@ impl Remote<'_> {
         }
     }
 
-    /// A blob's bytes from one on: status 206, or 200 where the registry begins at the first. Not hashed yet.
+    /// A blob's bytes from one on, of this one alone (see [`Remote::sources`]): status 206, or 200 where the registry begins at the first. Not hashed yet.
     pub fn blob(&self, blob: &Descriptor, from: u64) -> Result<Response, RegistryError> {
         let doing = self.doing("pulling a blob of ", &"");
         let scopes = self.pull_scope();
@@ -298,6 +312,10 @@ impl Remote<'_> {
             200 => Ok(answer),
             206 if answer.starts_at(from) => Ok(answer),
             206 => Err(self.line.wrong(&doing, format!("asked for bytes from {from} on, the registry sent others"))),
+            404 => {
+                let (host, words) = (answer.url.host().to_owned(), Words::read(answer.body));
+                Err(self.line.wrong(&doing, format!("{host} names {} and does not have it{words}", blob.digest)))
+            }
             _ => Err(self.line.refusal(&doing, answer)),
         }
     }
@@ -310,13 +328,33 @@ impl Remote<'_> {
         call.headers.push(("content-type", media_type.to_owned()));
         call.body = bytes;
         let answer = self.line.call(&doing, &call)?;
-        if !matches!(answer.status, 200..=202) {
-            return Err(self.line.refusal(&doing, answer));
+        match answer.status {
+            200..=202 => {}
+            // A blob that was lost again, or a repository that has to be made first: in the registry's words.
+            404 => {
+                let (host, words) = (answer.url.host().to_owned(), Words::read(answer.body));
+                return Err(RegistryError::Status { doing, host, status: 404, words });
+            }
+            _ => return Err(self.line.refusal(&doing, answer)),
         }
         let said = answer.header("docker-content-digest").and_then(|text| text.parse::<Digest>().ok());
         match said.filter(|said| *said != Digest::of(bytes)) {
             Some(other) => Err(self.line.wrong(&doing, format!("the registry calls it {other}: it has changed it"))),
             None => Ok(()),
+        }
+    }
+
+    /// Puts a manifest or index under a tag, and looks whether it is there then: some take all and keep nothing.
+    pub fn put_tag(&self, tag: &Tag, media_type: &str, bytes: &[u8]) -> Result<(), RegistryError> {
+        let which = Which::Tag(tag.clone());
+        self.put_manifest(&which, media_type, bytes)?;
+        match self.resolve_as(&which, &self.push_scope())? {
+            // Somebody else's, perhaps: the last one wins.
+            Some(_) => Ok(()),
+            None => {
+                let doing = self.doing("pushing ", &Named(&which));
+                Err(self.line.wrong(&doing, format!("{} took it and does not have it", self.line.base.host())))
+            }
         }
     }
 
@@ -340,9 +378,7 @@ impl Remote<'_> {
         Ok(tags)
     }
 
-    /// What hangs on a manifest: by the registry's list, else by the tag that stands for it (distribution
-    /// specification, "Referrers Tag Schema").
-    pub fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
+    pub(crate) fn referrers_here(&self, subject: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
         match self.listed_referrers(subject)? {
             Some(listed) => Ok(listed),
             None => self.referrers_by_tag(subject),
@@ -376,7 +412,7 @@ impl Remote<'_> {
     }
 
     fn referrers_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
-        match self.manifest(&Which::Tag(referrers_tag(subject)?)) {
+        match self.manifest_here(&Which::Tag(referrers_tag(subject)?)) {
             Ok(fetched) => Ok(Index::parse(&fetched.bytes).map(|index| index.manifests).unwrap_or_default()),
             Err(RegistryError::NotFound { .. }) => Ok(Vec::new()),
             Err(error) => Err(error),

@@ -15,7 +15,7 @@ const SHOWN_FILES: usize = 40;
 
 /// Compares two images.
 pub fn run(arguments: &args::Diff, format: Format, world: &World<'_>) -> Result<u8, Report> {
-    let options = registry_options(&arguments.look.registry);
+    let options = registry_options(&arguments.look.registry)?;
     let one = look::find(&wanted(&arguments.from, &arguments.look), &options, world)?;
     let other = look::find(&wanted(&arguments.to, &arguments.look), &options, world)?;
     let difference = look::diff(&one, &other, arguments.look.platform.as_deref())?;

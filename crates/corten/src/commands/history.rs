@@ -12,7 +12,7 @@ use crate::render::text::{dim, lines, safe, size, width};
 
 /// Shows how an image came about.
 pub fn run(arguments: &args::History, format: Format, world: &World<'_>) -> Result<u8, Report> {
-    let options = registry_options(&arguments.look.registry);
+    let options = registry_options(&arguments.look.registry)?;
     let found = look::find(&wanted(&arguments.image, &arguments.look), &options, world)?;
     let inspection = look::inspect(&found, arguments.look.platform.as_deref())?;
     let Some(view) = inspection.image.filter(|view| view.config.is_some()) else {

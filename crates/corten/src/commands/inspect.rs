@@ -19,7 +19,7 @@ const NAMES: usize = 11;
 
 /// Shows an image.
 pub fn run(arguments: &args::Inspect, format: Format, world: &World<'_>) -> Result<u8, Report> {
-    let options = registry_options(&arguments.look.registry);
+    let options = registry_options(&arguments.look.registry)?;
     let platform = arguments.look.platform.as_deref();
     let found = look::find(&wanted(&arguments.image, &arguments.look), &options, world)?;
     if arguments.raw {

@@ -22,7 +22,7 @@ pub fn run(arguments: &args::Login, world: &World<'_>) -> Result<u8, Report> {
             .hint(format!("for instance: `corten login {} -u NAME --password-stdin < FILE`", arguments.host))
             .into());
     }
-    let options = registry_options(&arguments.registry);
+    let options = registry_options(&arguments.registry)?;
     let place = registry::login(&arguments.host, &arguments.username, password, &options, world)?;
     world
         .events

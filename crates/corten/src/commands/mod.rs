@@ -109,14 +109,17 @@ fn plan_options(arguments: &ProjectArguments) -> Result<PlanOptions, Failure> {
         base: None,
         locked: arguments.locked,
         frozen: arguments.frozen,
-        registry: registry_options(&arguments.registry),
+        registry: registry_options(&arguments.registry)?,
         siblings: Vec::new(),
     })
 }
 
 /// How registries are reached.
-fn registry_options(arguments: &RegistryArguments) -> RegistryOptions {
-    RegistryOptions { plain: arguments.plain.clone() }
+fn registry_options(arguments: &RegistryArguments) -> Result<RegistryOptions, Failure> {
+    let mirrors = arguments.registry_mirror.iter().map(|text| text.parse());
+    let mirrors = mirrors.collect::<Result<_, corten_flow::MirrorError>>();
+    let mirrors = mirrors.map_err(|error| Failure::usage(format!("--registry-mirror: {error}")))?;
+    Ok(RegistryOptions { plain: arguments.plain.clone(), mirrors })
 }
 
 /// A name of an image, as typed.

@@ -32,7 +32,7 @@ pub fn run(arguments: &args::Pull, format: Format, world: &World<'_>) -> Result<
         Some(text) => Platforms::One(text.parse().map_err(|error| Failure::usage(format!("--platform: {error}")))?),
         None => Platforms::OWN,
     };
-    let pulled = registry::pull(&name, platforms, &registry_options(&arguments.registry), world)?;
+    let pulled = registry::pull(&name, platforms, &registry_options(&arguments.registry)?, world)?;
     let count = |(blobs, bytes)| Count { blobs, bytes };
     let shape = Shape {
         reference: name.to_string(),

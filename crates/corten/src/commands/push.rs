@@ -56,7 +56,7 @@ struct Count {
 pub fn run(arguments: &args::Push, format: Format, world: &World<'_>) -> Result<u8, Report> {
     let to = targets(arguments)?;
     let image = sbom::find(&arguments.image, world)?;
-    let pushed = registry::push(&image, &to, &registry_options(&arguments.registry), world)?;
+    let pushed = registry::push(&image, &to, &registry_options(&arguments.registry)?, world)?;
     let shape = Shape {
         digest: image.to_string(),
         pushed: pushed

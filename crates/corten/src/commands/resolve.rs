@@ -16,7 +16,7 @@ struct Shape {
 /// Prints the digest that a name has at its registry now.
 pub fn run(arguments: &args::Resolve, format: Format, world: &World<'_>) -> Result<u8, Report> {
     let name = reference(&arguments.image)?;
-    let digest = registry::resolve(&name, &registry_options(&arguments.registry), world)?;
+    let digest = registry::resolve(&name, &registry_options(&arguments.registry)?, world)?;
     let shape = Shape { reference: name.to_string(), digest: digest.to_string() };
     result(format, &shape, || shape.digest.clone())?;
     Ok(0)

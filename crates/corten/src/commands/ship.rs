@@ -42,7 +42,7 @@ pub fn run(arguments: &args::Ship, format: Format, world: &World<'_>) -> Result<
         build: BuildOptions { plan: plan_options(&arguments.project)?, no_cache: arguments.no_cache },
         release_file: arguments.release_file.clone(),
         sbom_files: arguments.sbom_files,
-        push: arguments.push.then(|| registry_options(&arguments.project.registry)),
+        push: arguments.push.then(|| registry_options(&arguments.project.registry)).transpose()?,
     };
     let shipped = ship(&arguments.project.folder, &options, world, &|| start.elapsed().as_secs_f64())?;
     shipped.verdict.findings().iter().for_each(|finding| say(&error::finding(finding)));

@@ -11,7 +11,7 @@ use crate::args::{self, Format};
 /// Gives an image further names.
 pub fn run(arguments: &args::Tag, format: Format, world: &World<'_>) -> Result<u8, Report> {
     let ask = if arguments.remote { Ask::Registry } else { Ask::StoreFirst };
-    let options = registry_options(&arguments.registry);
+    let options = registry_options(&arguments.registry)?;
     let (digest, tagged) = look::tag(&arguments.old, &arguments.new, ask, &options, world)?;
     let tag = |tag: &Tagged| json!({"reference": tag.name.to_string(), "was": tag.was});
     let shape = json!({"digest": digest, "tags": tagged.iter().map(tag).collect::<Vec<_>>()});

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use corten_oci::Digest;
 use corten_testkit::command::{Corten, Ran};
+use corten_testkit::http::Answer;
 use corten_testkit::proxy::Proxy;
-use corten_testkit::registry::{FakeRegistry, Habits, Lock};
+use corten_testkit::registry::{FakeRegistry, Fault, Habits, Kind, Lock};
 use corten_testkit::tls;
 use serde_json::json;
 
@@ -17,13 +18,21 @@ const KIND: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// An image of one layer at the registry.
 pub fn add_image(registry: &FakeRegistry, repository: &str, tag: &str) -> Digest {
-    let config = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
+    // A tar without members; each repository has one of another length.
+    let own = repository.trim_start_matches("hub/").bytes().map(usize::from).sum::<usize>();
+    add_image_of(registry, repository, tag, &vec![0; 10_240 + 512 * own])
+}
+
+/// An image of this layer at the registry.
+pub fn add_image_of(registry: &FakeRegistry, repository: &str, tag: &str, layer: &[u8]) -> Digest {
     let blob = |bytes: &[u8], kind: &str| {
         let digest = registry.add_blob(repository, bytes).to_string();
         json!({"mediaType": format!("application/vnd.oci.image.{kind}"), "digest": digest, "size": bytes.len()})
     };
-    let layer = blob(&b"no layer, but nobody looks".repeat(1000), "layer.v1.tar");
-    let config = blob(config, "config.v1+json");
+    let layer = blob(layer, "layer.v1.tar");
+    let rootfs = json!({"type": "layers", "diff_ids": [layer["digest"]]});
+    let config = json!({"architecture": "amd64", "os": "linux", "rootfs": rootfs}).to_string();
+    let config = blob(config.as_bytes(), "config.v1+json");
     let manifest = json!({"schemaVersion": 2, "mediaType": KIND, "config": config, "layers": [layer]}).to_string();
     registry.add_manifest(repository, tag, KIND, manifest.as_bytes())
 }
@@ -169,5 +178,65 @@ hint: it begins with -----BEGIN CERTIFICATE-----; of DER it is made by `openssl 
         &run(&corten, "images --ca-file /nowhere.pem"),
         2,
         "error: reading the certificate authorities in /nowhere.pem: No such file or directory (os error 2)",
+    );
+}
+
+#[test]
+fn a_mirror_is_asked_first_without_the_registrys_credentials() {
+    let registry = secure(Habits { lock: Lock::Basic("me", "pass"), referrers: true, ..Habits::default() });
+    let mirror = FakeRegistry::start(Habits { referrers: true, ..Habits::default() });
+    let digest = add_image(&mirror, "hub/team/a", "1");
+    let proxy = Proxy::start(&[("registry.test", &registry.place())], None);
+    let corten = by(&proxy.url()).env("CORTEN_REGISTRY_MIRRORS", &format!("registry.test={}/hub", mirror.place()));
+    let authority = authority(&corten).display().to_string();
+    let config = json!({"auths": {"registry.test": {"auth": "bWU6cGFzcw=="}}}).to_string();
+    fs::create_dir(corten.home().join(".docker")).unwrap();
+    fs::write(corten.home().join(".docker/config.json"), config).unwrap();
+    let run = |line: &str| run(&corten, &format!("{line} --ca-file {authority}"));
+    assert_eq!(run("resolve registry.test/team/a:1").expect(0).stdout.trim(), digest.to_string());
+    run("pull registry.test/team/a:1").expect(0);
+    assert!(registry.server().asked().is_empty(), "the mirror had all");
+    assert!(mirror.server().asked().iter().all(|asked| asked.header("authorization").is_none()));
+
+    // What it has not, or has otherwise, comes from the registry.
+    let other = add_image(&registry, "team/b", "1");
+    assert_eq!(run("resolve registry.test/team/b:1").expect(0).stdout.trim(), other.to_string());
+    run("store verify").expect(0);
+    for fault in [Fault::Flip, Fault::Answer(Answer::status(500)), Fault::Cut(3)] {
+        let fresh = by(&proxy.url());
+        fs::create_dir(fresh.home().join(".docker")).unwrap();
+        fs::copy(corten.home().join(".docker/config.json"), fresh.home().join(".docker/config.json")).unwrap();
+        mirror.fault(Kind::Blob, 99, fault);
+        let line = format!(
+            "pull registry.test/team/a:1 --ca-file {authority} --registry-mirror registry.test={}/hub",
+            mirror.place()
+        );
+        self::run(&fresh, &line).expect(0);
+        self::run(&fresh, "store verify").expect(0);
+        mirror.heal();
+    }
+    // What is pushed goes to the registry alone.
+    let before = mirror.server().asked().len();
+    run("push registry.test/team/a:1 registry.test/team/c:1").expect(0);
+    assert_eq!((mirror.server().asked().len(), registry.tag("team/c", "1")), (before, Some(digest)));
+}
+
+#[test]
+fn a_mirror_that_is_away_is_told_and_passed_over() {
+    let registry = FakeRegistry::start(Habits::default());
+    let digest = add_image(&registry, "a", "1");
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let corten = corten();
+    let place = registry.place();
+    let ran = run(&corten, &format!("pull {place}/a:1 --registry-mirror {place}={gone}")).expect(0);
+    assert!(ran.stdout.contains(&digest.to_string()));
+    let text = format!(
+        "a mirror is passed over: pulling {gone}/a:1: fetching http://{gone}/v2/a/manifests/1: {gone} refuses connections"
+    );
+    assert_eq!(ran.stderr.matches(&text).count(), 1, "{}", ran.stderr);
+    says(
+        &run(&corten, &format!("pull {place}/a:1 --registry-mirror mirror")),
+        2,
+        "error: --registry-mirror: 'mirror' is no mirror: expected REGISTRY=MIRROR, for instance docker.io=mirror.example or ghcr.io=mirror.example/ghcr",
     );
 }

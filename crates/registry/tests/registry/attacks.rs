@@ -1,4 +1,4 @@
-//! Hostile registries: recipes B1 and C1 to C13 of the project's catalogue of attacks on clients.
+//! Hostile registries: recipes C1 to C13 of the project's catalogue of attacks on clients.
 //!
 //! The registry has a public name, `registry.test`, and TLS by an authority of the tests; `other.test` and 127.0.0.2 are
 //! others. In the end nobody but the registry has seen credentials, or a byte of a blob, and nobody at a private address
@@ -6,18 +6,24 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use corten_diagnostic::Diagnose;
 use corten_net::{Client, Settings};
 use corten_oci::{Descriptor, Digest, MediaType, Repository};
-use corten_registry::{Credentials, NoCredentials, Registry, RegistryError, Remote, Which};
+use corten_registry::{AuthFile, Credentials, Found, Mirror, NoCredentials, Registry, RegistryError, Remote, Which};
+use corten_testkit::bar::Bar;
 use corten_testkit::http::{Answer, Asked, Server, Trouble};
 use corten_testkit::proxy::Proxy;
 use corten_testkit::registry::{FakeRegistry, Fault, Habits, Kind, Lock};
 use corten_testkit::tls;
+use serde_json::json;
 
 use super::{Known, assert_whole, client, remote, repository, small_image, tag};
+
+/// How often it was looked whether anything has left.
+static CASES: AtomicUsize = AtomicUsize::new(0);
 
 fn me() -> Known {
     Known(Credentials::Basic { user: "me".into(), password: "secret".into() })
@@ -71,7 +77,7 @@ impl World {
 
     fn remote<'w>(&'w self, keychain: &'w Known) -> Remote<'w> {
         let repository: Repository = "registry.test/a".parse().unwrap();
-        Registry { client: &self.client, keychain, plain: &[] }.remote(&repository).unwrap()
+        Registry { client: &self.client, keychain, plain: &[], mirrors: &[] }.remote(&repository).unwrap()
     }
 
     fn private(&self, path: &str) -> String {
@@ -80,6 +86,7 @@ impl World {
 
     /// Nobody else has seen what is the registry's.
     fn assert_kept(&self) {
+        CASES.fetch_add(1, Ordering::Relaxed);
         assert!(self.private.asked().is_empty(), "a private address was asked");
         for asked in self.other.asked() {
             assert!(asked.header("authorization").is_none() && asked.header("cookie").is_none(), "{asked:?}");
@@ -91,23 +98,6 @@ impl World {
 /// A blob that the registry has.
 fn blob(registry: &FakeRegistry) -> Descriptor {
     Descriptor::new(MediaType::LAYER, registry.add_blob("a", b"blob"), 4)
-}
-
-#[test]
-fn b1_a_document_that_is_two_things_is_neither() {
-    let (fake, client) = (FakeRegistry::start(Habits::default()), client());
-    let from = remote(&client, &NoCredentials, &repository(&fake, "a"));
-    let descriptor = r#"{"mediaType":"application/x","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0}"#;
-    let both = format!(r#"{{"schemaVersion":2,"config":{descriptor},"layers":[],"manifests":[{descriptor}]}}"#);
-    for kind in [MediaType::MANIFEST, MediaType::INDEX] {
-        fake.add_manifest("a", "1", kind, both.as_bytes());
-        let error = from.manifest(&Which::Tag(tag("1"))).unwrap_err();
-        assert!(matches!(error, RegistryError::Wrong { .. }), "{error}");
-    }
-    let index = format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#, MediaType::INDEX);
-    fake.add_manifest("a", "1", MediaType::MANIFEST, index.as_bytes());
-    let error = from.manifest(&Which::Tag(tag("1"))).unwrap_err();
-    assert!(error.to_string().contains("it says itself"), "{error}");
 }
 
 #[test]
@@ -468,11 +458,120 @@ fn c13_no_host_is_guessed_to_have_no_tls() {
     let error = remote(&client, &me, &place).tags().unwrap_err();
     assert!(error.to_string().contains("registry.test:443"), "{error}");
     assert!(!error.hints().is_empty() && plain.server().asked().is_empty());
-    let asked = Registry { client: &client, keychain: &me, plain: &["registry.test".to_owned()] };
+    let asked = Registry { client: &client, keychain: &me, plain: &["registry.test".to_owned()], mirrors: &[] };
     asked.remote(&place).unwrap().tags().unwrap();
     let image = small_image();
     image.push(&asked.remote(&place).unwrap()).unwrap();
     assert_whole(&plain, "a", &image);
+}
+
+/// As the clouds' helpers of others once did not: hosts are compared whole.
+#[test]
+fn c5_hosts_are_compared_whole() {
+    let file = r#"{"auths":{"evil.azurecr.io":{"auth":"bWU6c2VjcmV0"},"registry.test:5000":{"auth":"bWU6c2VjcmV0"}},
+        "credHelpers":{"123.dkr.ecr.eu-central-1.amazonaws.com":"ecr-login","gcr.io":"gcloud"}}"#;
+    let file = AuthFile::parse(file).unwrap();
+    let found = |name: &str| file.find(&format!("{name}/a").parse().unwrap()).unwrap();
+    for host in [
+        "evil.azurecr.io.attacker.test",
+        "xevil.azurecr.io",
+        "azurecr.io",
+        "registry.test",
+        "registry.test:50000",
+        "sub.registry.test:5000",
+        "123.dkr.ecr.eu-central-1.amazonaws.com.attacker.test",
+        "dkr.ecr.eu-central-1.amazonaws.com",
+        "eu.gcr.io",
+        "gcr.io.attacker.test",
+    ] {
+        assert_eq!(found(host), Found::Nothing, "{host}");
+    }
+    assert_ne!(found("evil.azurecr.io"), Found::Nothing);
+    assert_eq!(found("gcr.io"), Found::Helper { name: "gcloud".into(), server: "gcr.io".into() });
+}
+
+#[test]
+fn c6_names_of_helpers_start_no_other_program() {
+    for name in ["x; touch /tmp/p", "../../bin/sh", "/bin/sh", "-x", "..", "a b", "a\n", "$(id)", "a/b", "\u{e4}"] {
+        let stores = [json!({"credsStore": name}), json!({"credHelpers": {"registry.test": name}})];
+        for store in stores {
+            let found = AuthFile::parse(&store.to_string()).unwrap().find(&"registry.test/a".parse().unwrap());
+            assert!(found.unwrap_err().ends_with("is no name of a credential helper"), "{name}");
+        }
+    }
+}
+
+/// What is for Docker Hub is for no mirror of it, and what is for a part of a host not for the rest.
+#[test]
+fn c7_keys_are_exact() {
+    let world = World::new(basic());
+    struct Keys<'k>(&'k AuthFile);
+    impl corten_registry::Keychain for Keys<'_> {
+        fn credentials(&self, repository: &Repository) -> Result<Credentials, RegistryError> {
+            match self.0.find(repository).map_err(RegistryError::Unusable)? {
+                Found::Own(credentials) => Ok(credentials),
+                _ => Ok(Credentials::Anonymous),
+            }
+        }
+    }
+    let mirror: Mirror = "docker.io=registry.test".parse().unwrap();
+    for (key, lets_in) in [
+        ("https://index.docker.io/v1/", false),
+        ("registry.test:444", false),
+        ("registry.test/library/other", false),
+        ("registry.test", true),
+        ("registry.test/library", true),
+    ] {
+        let file = AuthFile::parse(&json!({"auths": {key: {"auth": "bWU6c2VjcmV0"}}}).to_string()).unwrap();
+        let keys = Keys(&file);
+        let registry =
+            Registry { client: &world.client, keychain: &keys, plain: &[], mirrors: std::slice::from_ref(&mirror) };
+        let before = world.registry.server().asked().len();
+        drop(registry.remote(&"ubuntu".parse().unwrap()).unwrap().resolve(&Which::Tag(tag("1"))));
+        let asked = world.registry.server().asked();
+        assert!(asked.len() > before, "{key}: the mirror is asked");
+        let sent = asked[before..].iter().any(|asked| asked.header("authorization").is_some());
+        assert_eq!(sent, lets_in, "{key}");
+    }
+    world.assert_kept();
+}
+
+/// R23: all of the above, counted. Short: three of them, as each is a test of its own anyway.
+#[test]
+fn r23_credentials_stay() {
+    let bar = Bar::begin("R23");
+    let cases: [(&str, fn()); 20] = [
+        ("c1", c1_where_a_redirect_leads_no_credentials_go_and_its_challenge_is_not_answered),
+        ("c2", c2_realms_of_others_learn_no_password),
+        ("c2", c2_without_credentials_other_realms_are_asked_and_private_ones_are_not),
+        ("c3", c3_no_byte_of_a_blob_goes_where_a_location_of_another_host_says),
+        ("c3", c3_uploads_are_not_redirected),
+        ("c4", c4_redirects_from_https_to_http_and_to_private_addresses_are_refused),
+        ("c4", c4_redirects_of_token_servers_are_not_followed),
+        ("c5", c5_hosts_are_compared_whole),
+        ("c6", c6_names_of_helpers_start_no_other_program),
+        ("c7", c7_certificates_are_looked_at_everywhere),
+        ("c7", c7_keys_are_exact),
+        ("c8", c8_floods_end),
+        ("c8", c8_who_says_nothing_or_a_byte_now_and_then_holds_nobody_up),
+        ("c9", c9_pages_lead_neither_in_circles_nor_away),
+        ("c9", c9_two_pages_that_are_each_others_next_have_an_end),
+        ("c10", c10_the_own_hash_decides),
+        ("c11", c11_what_was_resolved_is_what_comes),
+        ("c12", c12_names_that_would_be_more_than_names_are_none),
+        ("c13", c13_no_host_is_guessed_to_have_no_tls),
+        ("redirects", redirects_end),
+    ];
+    let chosen = bar.length(3, cases.len());
+    let failed: Vec<&str> = cases[..chosen]
+        .iter()
+        .filter(|(_, case)| std::panic::catch_unwind(case).is_err())
+        .map(|(name, _)| *name)
+        .collect();
+    bar.finish(
+        format!("0 in {chosen} tests with {} cases; failed: {failed:?}", CASES.load(Ordering::Relaxed)),
+        failed.is_empty(),
+    );
 }
 
 #[test]

@@ -1,25 +1,11 @@
 //! R12: pushes that are cut. Wherever the registry stops hearing us, after any request or in the middle of any body, it
 //! holds no manifest without its blobs, and the next push completes what the first began.
-//!
-//! `CORTEN_R12=500` cuts so many; else it is a short form of it.
 
 use corten_registry::{NoCredentials, PushOptions};
+use corten_testkit::bar::Bar;
 use corten_testkit::registry::{FakeRegistry, Habits};
 
 use super::{Image, assert_whole, client, content, image, remote, repository, with_index};
-
-/// Pushes that are cut in the normal suite.
-const SHORT: usize = 60;
-
-/// Linear congruence (Knuth): the same bytes and cuts in each run, whatever the machine.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
 
 /// Where a push is cut.
 #[derive(Debug, Clone, Copy)]
@@ -69,25 +55,22 @@ fn cut_and_complete(number: usize, cut: Cut, jobs: usize) {
 
 #[test]
 fn r12_pushes_that_are_cut_leave_nothing_torn_and_the_next_completes_them() {
-    let asked = std::env::var("CORTEN_R12").ok();
-    let all: usize = asked.as_ref().map_or(SHORT, |text| text.parse().unwrap());
-    let (mut random, wholes) = (Random(12), [0, 1, 2, 3].map(whole));
+    let bar = Bar::begin("R12");
+    let (all, mut random) = (bar.length(60, 500), bar.random());
+    let wholes = [0, 1, 2, 3].map(whole);
     let mut done = 0;
     // After each request of each kind of registry, then anywhere.
     for (number, whole) in wholes.iter().enumerate() {
-        for requests in (0..whole.requests).take(all / 4) {
+        for requests in (0..whole.requests).take(all / 6) {
             cut_and_complete(number, Cut { requests, bytes: u64::MAX }, 1);
             done += 1;
         }
     }
     while done < all {
-        let number = random.below(12) as usize;
-        let whole = wholes[number % 4];
-        let bytes = random.below(whole.bytes * 9 / 10);
-        cut_and_complete(number, Cut { requests: usize::MAX, bytes }, 1 + random.below(4) as usize);
+        let number = random.below(12);
+        let bytes = random.below(usize::try_from(wholes[number % 4].bytes).unwrap() * 9 / 10);
+        cut_and_complete(number, Cut { requests: usize::MAX, bytes: bytes as u64 }, 1 + random.below(4));
         done += 1;
     }
-    if asked.is_some() {
-        println!("R12 {done} pushes cut, 0 torn, {done} completed");
-    }
+    bar.finish(format!("0 of {done} torn, {done} completed"), done == all);
 }

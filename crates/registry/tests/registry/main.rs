@@ -44,7 +44,7 @@ fn repository(fake: &FakeRegistry, path: &str) -> Repository {
 }
 
 fn remote<'a>(client: &'a Client, keychain: &'a dyn Keychain, repository: &Repository) -> Remote<'a> {
-    Registry { client, keychain, plain: &[] }.remote(repository).unwrap()
+    Registry { client, keychain, plain: &[], mirrors: &[] }.remote(repository).unwrap()
 }
 
 fn tag(text: &str) -> Tag {
@@ -155,6 +155,24 @@ fn an_index_goes_up_after_its_images() {
     image.push(&to).unwrap();
     assert_whole(&fake, "a", &image);
     assert_eq!(to.manifest(&Which::Digest(image.root.digest)).unwrap().descriptor.media_type.0, MediaType::INDEX);
+}
+
+/// Recipe B1 of the catalogue.
+#[test]
+fn b1_a_document_that_is_two_things_is_neither() {
+    let (fake, client) = (FakeRegistry::start(Habits::default()), client());
+    let from = remote(&client, &NoCredentials, &repository(&fake, "a"));
+    let descriptor = r#"{"mediaType":"application/x","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0}"#;
+    let both = format!(r#"{{"schemaVersion":2,"config":{descriptor},"layers":[],"manifests":[{descriptor}]}}"#);
+    for kind in [MediaType::MANIFEST, MediaType::INDEX] {
+        fake.add_manifest("a", "1", kind, both.as_bytes());
+        let error = from.manifest(&Which::Tag(tag("1"))).unwrap_err();
+        assert!(matches!(error, RegistryError::Wrong { .. }), "{error}");
+    }
+    let index = format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#, MediaType::INDEX);
+    fake.add_manifest("a", "1", MediaType::MANIFEST, index.as_bytes());
+    let error = from.manifest(&Which::Tag(tag("1"))).unwrap_err();
+    assert!(error.to_string().contains("it says itself"), "{error}");
 }
 
 #[test]

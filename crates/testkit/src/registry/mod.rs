@@ -33,6 +33,8 @@ struct State {
     lives: Option<(usize, u64)>,
     lost_tags: usize,
     gates: Vec<(Kind, Gate)>,
+    /// Bytes of blobs that came.
+    received: u64,
 }
 
 /// A registry that lives as long as the value.
@@ -138,6 +140,18 @@ impl FakeRegistry {
     /// A blob's bytes.
     pub fn blob(&self, repository: &str, digest: &Digest) -> Option<Vec<u8>> {
         self.state.lock().unwrap().blobs.get(&(repository.to_owned(), *digest)).cloned()
+    }
+
+    /// Bytes of blobs that were sent to it, those that broke off and those that came twice, too.
+    pub fn received(&self) -> u64 {
+        self.state.lock().unwrap().received
+    }
+
+    /// Sizes of all blobs of a repository.
+    pub fn blobs(&self, repository: &str) -> Vec<usize> {
+        let state = self.state.lock().unwrap();
+        let mine = state.blobs.iter().filter(|((known, _), _)| known == repository);
+        mine.map(|(_, bytes)| bytes.len()).collect()
     }
 
     /// What a tag points to.
@@ -394,6 +408,7 @@ impl State {
         if habits.largest_piece.is_some_and(|largest| asked.body.len() > largest) {
             return refusal(if kind == Kind::Piece { 416 } else { 413 }, "SIZE_INVALID");
         }
+        self.received += asked.body.len() as u64;
         if kind == Kind::Piece {
             if self.short.contains(&number) {
                 self.breaches.push("a small piece that is not the last".to_owned());

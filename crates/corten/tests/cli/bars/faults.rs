@@ -126,6 +126,7 @@ impl Place {
             jobs: 2,
             now: 0,
             source_date_epoch: None,
+            store_cap: None,
             tool: "test",
         }
     }

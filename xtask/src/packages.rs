@@ -14,7 +14,7 @@ pub struct Need {
     pub why: &'static str,
 }
 
-const NEEDS: [Need; 14] = [
+const NEEDS: [Need; 17] = [
     Need { program: "git", package: "git", why: "commits, tags and dirty folders" },
     Need { program: "gpgv", package: "gpgv", why: "a second opinion on signatures of archives" },
     Need { program: "xz", package: "xz-utils", why: "archives as others compress them" },
@@ -27,6 +27,13 @@ const NEEDS: [Need; 14] = [
     Need { program: "busybox", package: "busybox-static", why: "the root file system of sandboxes" },
     Need { program: "newuidmap", package: "uidmap", why: "sandboxes of a user with ranges of ids" },
     Need { program: "qemu-aarch64-static", package: "qemu-user-static", why: "starts images for arm64" },
+    Need {
+        program: "docker-credential-pass",
+        package: "golang-docker-credential-helpers",
+        why: "keeps passwords as Docker's users have them kept",
+    },
+    Need { program: "pass", package: "pass", why: "where that helper keeps them" },
+    Need { program: "gpg", package: "gnupg", why: "encrypts what pass keeps" },
     Need { program: "runc", package: "runc", why: "runs what umoci unpacked" },
     Need { program: "zstd", package: "zstd", why: "a second opinion on zstd layers" },
 ];

@@ -53,7 +53,7 @@ impl Blobs for Everywhere<'_> {
 impl Everywhere<'_> {
     fn ask(&self, place: &Repository, descriptor: &Descriptor) -> io::Result<Box<dyn Read>> {
         let remote = registry::registry(self.world, self.options).remote(place).map_err(io::Error::other)?;
-        let answer = remote.blob(descriptor, 0).map_err(io::Error::other)?;
+        let answer = remote.blob_of_any(descriptor, 0).map_err(io::Error::other)?;
         let hash = Some(Digester::new());
         Ok(Box::new(Checked { inner: answer.body, left: descriptor.size, hash, of: descriptor.digest }))
     }

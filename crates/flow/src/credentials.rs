@@ -103,7 +103,9 @@ impl AuthFiles {
         }
         let answer: Answer = serde_json::from_str(&said)
             .map_err(|_| format!("docker-credential-{name} gave for {server} what is no answer of such a program"))?;
-        Ok(Some(Credentials::of(&answer.username, &answer.secret)))
+        // That of `pass` says so of a server that it does not know.
+        let nobody = answer.username.is_empty() && answer.secret.is_empty();
+        Ok((!nobody).then(|| Credentials::of(&answer.username, &answer.secret)))
     }
 
     /// Runs a helper: what it said, and whether it ended well.
@@ -111,33 +113,9 @@ impl AuthFiles {
         let program = format!("docker-credential-{}", helper_name(name)?);
         let found = self.path.iter().map(|folder| folder.join(&program)).find(|path| path.is_file());
         let found = found.ok_or_else(|| format!("{program}, which the settings of docker name, is not installed"))?;
-        let failed = |error: std::io::Error| format!("running {program}: {error}");
         let mut command = Command::new(found);
-        command.arg(verb).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(failed)?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // One that wants nothing may have closed it.
-            drop(stdin.write_all(input));
-        }
-        let stdout = child.stdout.take();
-        let (sender, receiver) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut said = Vec::new();
-            let read = stdout.map(|stdout| stdout.take(LONGEST + 1).read_to_end(&mut said));
-            drop(sender.send(read.map(|_| said)));
-        });
-        let said = receiver.recv_timeout(PATIENCE);
-        if !matches!(&said, Ok(Some(said)) if said.len() as u64 <= LONGEST) {
-            drop(child.kill());
-        }
-        let status = child.wait().map_err(failed)?;
-        match said {
-            Ok(Some(said)) if said.len() as u64 <= LONGEST => {
-                Ok((String::from_utf8_lossy(&said).trim().to_owned(), status.success()))
-            }
-            Ok(_) => Err(format!("{program} says more than {LONGEST} bytes")),
-            Err(_) => Err(format!("{program} has said nothing for {} s", PATIENCE.as_secs())),
-        }
+        command.arg(verb);
+        talk(command, &program, input, PATIENCE)
     }
 
     /// Keeps a user and a password for a registry; says where.
@@ -199,6 +177,36 @@ impl AuthFiles {
     }
 }
 
+/// Starts a program and tells it something: what it said, and whether it ended well.
+fn talk(mut command: Command, program: &str, input: &[u8], patience: Duration) -> Result<(String, bool), String> {
+    let failed = |error: std::io::Error| format!("running {program}: {error}");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that wants nothing may have closed it.
+        drop(stdin.write_all(input));
+    }
+    let stdout = child.stdout.take();
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut said = Vec::new();
+        let read = stdout.map(|stdout| stdout.take(LONGEST + 1).read_to_end(&mut said));
+        drop(sender.send(read.map(|_| said)));
+    });
+    let said = receiver.recv_timeout(patience);
+    if !matches!(&said, Ok(Some(said)) if said.len() as u64 <= LONGEST) {
+        drop(child.kill());
+    }
+    let status = child.wait().map_err(failed)?;
+    match said {
+        Ok(Some(said)) if said.len() as u64 <= LONGEST => {
+            Ok((String::from_utf8_lossy(&said).trim().to_owned(), status.success()))
+        }
+        Ok(_) => Err(format!("{program} says more than {LONGEST} bytes")),
+        Err(_) => Err(format!("{program} has said nothing for {} s", patience.as_secs_f32())),
+    }
+}
+
 fn server(host: &str) -> &str {
     if matches!(host, "docker.io" | "index.docker.io") { DOCKER_HUB } else { host }
 }
@@ -250,4 +258,26 @@ fn encode(text: &str) -> String {
 fn first_line(said: &str) -> String {
     let line = said.lines().next().unwrap_or_default();
     line.chars().filter(|letter| !letter.is_control()).take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Result<(String, bool), String> {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        talk(command, "docker-credential-x", b"registry.test", Duration::from_millis(200))
+    }
+
+    /// Recipe C6: who hangs is ended, who floods is cut off, and what it says beside its answer is shown to nobody.
+    #[test]
+    fn c6_helpers_have_an_end() {
+        assert_eq!(PATIENCE, Duration::from_secs(10));
+        assert_eq!(shell("exec sleep 600").unwrap_err(), "docker-credential-x has said nothing for 0.2 s");
+        assert_eq!(shell("exec yes").unwrap_err(), "docker-credential-x says more than 65536 bytes");
+        assert_eq!(shell("exec cat").unwrap(), ("registry.test".to_owned(), true));
+        assert_eq!(shell("exec >&-; echo secret >&2; exit 3").unwrap(), (String::new(), false));
+        assert_eq!(shell("exec <&-; echo answer").unwrap(), ("answer".to_owned(), true));
+    }
 }

@@ -11,6 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::Ordering;
 
+use corten_net::Response;
 use corten_oci::{Descriptor, Digest, Repository};
 
 use crate::error::RegistryError;
@@ -68,6 +69,12 @@ impl<'a> Remote<'a> {
     /// Who may have a blob, mirrors first: those that were there until now.
     pub fn sources(&self) -> Vec<&Remote<'a>> {
         self.reached().chain([self]).collect()
+    }
+
+    /// A blob's bytes from one on, from whoever has it first. Not hashed yet.
+    pub fn blob_of_any(&self, blob: &Descriptor, from: u64) -> Result<Response, RegistryError> {
+        let at_mirror = self.reached().find_map(|mirror| mirror.blob(blob, from).ok());
+        at_mirror.map_or_else(|| self.blob(blob, from), Ok)
     }
 
     fn reached(&self) -> impl Iterator<Item = &Remote<'a>> {

@@ -240,3 +240,47 @@ fn a_mirror_that_is_away_is_told_and_passed_over() {
         "error: --registry-mirror: 'mirror' is no mirror: expected REGISTRY=MIRROR, for instance docker.io=mirror.example or ghcr.io=mirror.example/ghcr",
     );
 }
+
+/// What came in as Docker's goes out as Docker's: bytes and types are those that came, and never mixed.
+#[test]
+fn docker_manifests_go_up_as_they_came() {
+    let (there, here) = (FakeRegistry::start(Habits::default()), FakeRegistry::start(Habits::default()));
+    let docker = |what: &str| format!("application/vnd.docker.{what}");
+    let blob = |bytes: &[u8], kind: &str| json!({"mediaType": docker(kind), "digest": there.add_blob("a", bytes).to_string(), "size": bytes.len()});
+    let layer = blob(&[0; 10_240], "image.rootfs.diff.tar.gzip");
+    let mut images = Vec::new();
+    for architecture in ["amd64", "arm64"] {
+        let rootfs = json!({"type": "layers", "diff_ids": [layer["digest"]]});
+        let config = json!({"architecture": architecture, "os": "linux", "rootfs": rootfs}).to_string();
+        let config = blob(config.as_bytes(), "container.image.v1+json");
+        // Spaces that nobody would write a second time.
+        let kind = docker("distribution.manifest.v2+json");
+        let text = format!(
+            "{{ \"schemaVersion\":  2, \"mediaType\": \"{kind}\",\n\"config\": {config}, \"layers\": [ {layer} ] }}\n"
+        );
+        let digest = there.add_manifest("a", architecture, &kind, text.as_bytes());
+        let platform = json!({"architecture": architecture, "os": "linux"});
+        images.push(json!({"mediaType": kind, "digest": digest.to_string(), "size": text.len(), "platform": platform}));
+    }
+    let kind = docker("distribution.manifest.list.v2+json");
+    let list = format!("{{\t\"schemaVersion\": 2, \"mediaType\": \"{kind}\", \"manifests\": {} }}", json!(images));
+    let list = there.add_manifest("a", "all", &kind, list.as_bytes());
+
+    let corten = corten();
+    let from = format!("{}/a:all", there.place());
+    run(&corten, &format!("pull {from} --platform all")).expect(0);
+    run(&corten, &format!("push {from} {}/b:1", here.place())).expect(0);
+    assert_eq!(here.tag("b", "1"), Some(list));
+    let digests = images.iter().map(|image| image["digest"].as_str().unwrap().parse().unwrap()).chain([list]);
+    for digest in digests {
+        assert_eq!(here.manifest("b", &digest), there.manifest("a", &digest), "bytes and type of {digest}");
+    }
+    assert_eq!((here.torn(), here.breaches()), (vec![], vec![]));
+    // One platform of it is one of Docker's, too.
+    let one = crate::service::corten();
+    run(&one, &format!("pull {from} --platform linux/arm64")).expect(0);
+    run(&one, &format!("push {from} {}/c:1", here.place())).expect(0);
+    let pushed = here.tag("c", "1").unwrap();
+    assert_eq!(here.manifest("c", &pushed).unwrap().0, docker("distribution.manifest.v2+json"));
+    run(&one, "store verify").expect(0);
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use corten_oci::Digest;
 use corten_testkit::command::{Corten, Ran};
@@ -221,6 +221,48 @@ fn a_helper_keeps_what_docker_would_have_it_keep() {
     let ran = run(&format!("resolve {name}"));
     let expected = "error: docker-credential-fake, which the settings of docker name, is not installed";
     assert_eq!((ran.status, ran.stderr.trim()), (3, expected));
+}
+
+/// The helper that Debian has, with pass and GnuPG behind it.
+#[test]
+fn docker_credential_pass_keeps_what_it_is_told() {
+    let programs = ["docker-credential-pass", "pass", "gpg", "gpgconf"];
+    if programs.iter().any(|program| xtask::peers::installed(program).is_none()) {
+        return;
+    }
+    let registry = FakeRegistry::start(locked());
+    let corten = corten();
+    let (keys, kept) = (corten.home().join("keys"), corten.home().join("kept"));
+    fs::create_dir(&keys).unwrap();
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o700)).unwrap();
+    let corten = corten.env("GNUPGHOME", keys.to_str().unwrap()).env("PASSWORD_STORE_DIR", kept.to_str().unwrap());
+    let run = |program: &str, line: &str| {
+        let mut command = Command::new(program);
+        command.args(line.split(' ')).env("GNUPGHOME", &keys).env("PASSWORD_STORE_DIR", &kept);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{program} {line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run("gpg", "--batch --quiet --pinentry-mode loopback --passphrase= --quick-gen-key somebody default default never");
+    run("pass", "init somebody");
+    fs::create_dir(corten.home().join(".docker")).unwrap();
+    let docker = corten.home().join(".docker/config.json");
+    fs::write(&docker, r#"{"credsStore":"pass"}"#).unwrap();
+    let name = format!("{}/a:1", registry.place());
+    let resolve = || corten.run(corten.home(), ["resolve", &name]);
+
+    // It answers with empty words where it knows nobody: then one comes as nobody, too.
+    assert!(resolve().stderr.contains("it wants to know who asks"));
+    assert!(registry.server().asked().iter().all(|asked| asked.header("authorization").is_none()));
+    login(&corten, &format!("login {} -u me --password-stdin", registry.place()), SECRET).expect(0);
+    assert!(run("docker-credential-pass", "list").contains(&registry.place()));
+    nowhere(&kept, SECRET);
+    assert!(!fs::read_to_string(&docker).unwrap().contains("auth\""));
+    assert!(resolve().stderr.contains("error: there is no "), "let in");
+    corten.run(corten.home(), ["logout", &registry.place()]).expect(0);
+    assert!(!run("docker-credential-pass", "list").contains(&registry.place()));
+    assert!(resolve().stderr.contains("it wants to know who asks"));
+    run("gpgconf", "--kill gpg-agent");
 }
 
 #[test]

@@ -279,7 +279,7 @@ impl<'w> Found<'w> {
             Source::Registry(remote) => remote,
         };
         let mut bytes = Vec::new();
-        let read = remote.blob(config, 0)?.body.take(LARGEST_DOCUMENT + 1).read_to_end(&mut bytes);
+        let read = remote.blob_of_any(config, 0)?.body.take(LARGEST_DOCUMENT + 1).read_to_end(&mut bytes);
         read.map_err(|error| self.refuse(&config.digest, format!("it broke off: {error}")))?;
         match bytes.len() as u64 == config.size && Digest::of(&bytes) == config.digest {
             true => Ok(bytes),

@@ -29,7 +29,7 @@ pub fn run(arguments: &args::Registry, format: Format, world: &World<'_>) -> Res
         insecure: arguments.insecure_listen,
         largest_blob: arguments.largest_blob,
         bring: arguments.bring,
-        registry: registry_options(&arguments.registry),
+        registry: registry_options(&arguments.registry)?,
     };
     prepare(&options, world)?;
     let ready = |address: &str| -> Result<(), Failure> {

@@ -29,7 +29,7 @@ pub fn save(arguments: &args::Save, format: Format, world: &World<'_>) -> Result
             .hint("name a file: `corten save … -o FILE`, or a pipe")
             .into());
     }
-    let options = registry_options(&arguments.registry);
+    let options = registry_options(&arguments.registry)?;
     let saved = carry::save(&arguments.images, arguments.platform.as_deref(), &to, &mut stdout, &options, world)?;
     let shapes: Vec<Shape> = saved
         .iter()

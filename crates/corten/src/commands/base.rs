@@ -64,7 +64,7 @@ struct PushedShape {
 
 fn pushed(arguments: &args::BasePush, format: Format, world: &World<'_>) -> Result<u8, Report> {
     let to = push::target(&arguments.to, &format!("corten base push {}", arguments.base))?;
-    let pushed = base_push::push(&arguments.base, &to, &registry_options(&arguments.registry), world)?;
+    let pushed = base_push::push(&arguments.base, &to, &registry_options(&arguments.registry)?, world)?;
     let digest = pushed.reference.digest.map(|digest| digest.to_string()).unwrap_or_default();
     let went = WentShape::of(&pushed.pushed);
     let shape = PushedShape { base: pushed.reference.to_string(), digest, went };

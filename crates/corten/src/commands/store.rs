@@ -53,7 +53,7 @@ struct Told {
 }
 
 fn repair(registry: &args::RegistryArguments, format: Format, world: &World<'_>) -> Result<u8, Report> {
-    let repair = corten_flow::repair::repair(&registry_options(registry), world)?;
+    let repair = corten_flow::repair::repair(&registry_options(registry)?, world)?;
     let told = |all: Vec<(String, String)>| all.into_iter().map(|(what, why)| Told { what, why }).collect();
     let shape = Repaired { mended: told(repair.mended), left: told(repair.left) };
     result(format, &shape, || {

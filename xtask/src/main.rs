@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 
 use xtask::peers::Peer;
-use xtask::{bar, suite};
+use xtask::{bar, dist, suite};
 
 const USAGE: &str = "\
 usage: cargo xtask test             set up what the tests need, and run all of them
        cargo xtask peers [NAME…]    build or install peers (all, or those named), and print where they are
        cargo xtask peer-path NAME   the path of one program of a peer, built first if need be
+       cargo xtask dist [x86_64|aarch64…]
+                                    static programs and wheels for both machines, in target/dist/dist
        cargo xtask bar [NAME…] [--seed N] [--short]
                                     measure figures of reliability: each a line of JSON";
 
@@ -19,6 +21,7 @@ fn main() -> ExitCode {
         ["test"] => suite::all(),
         ["peers", names @ ..] => peers(names),
         ["peer-path", name] => Peer::program(name).map(|path| println!("{}", path.display())),
+        ["dist", machines @ ..] => dist::all(machines),
         ["bar", words @ ..] => bar::run(words),
         _ => {
             eprintln!("{USAGE}");

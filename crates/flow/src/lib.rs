@@ -61,7 +61,7 @@ mod world;
 
 pub use context::Ignored;
 pub use corten_engine::{SANDBOX_ARGUMENT, sandbox_init};
-pub use corten_net::{Asker, Client, Login, Settings as Network, Teller};
+pub use corten_net::{Asker, Client, Login, Seen, Settings as Network, Teller, Watcher};
 pub use corten_registry::{MirrorError, Pushed};
 pub use corten_store::{Class, ImageSize, Pruning, Store, StoreSize, classes};
 pub use credentials::AuthFiles;

@@ -21,7 +21,9 @@ impl<'a> Once<'a> {
         let text = match event {
             Event::Decision { about, choice, why } => [about, choice, why].map(|part| *part).join("\n"),
             Event::Note { text } | Event::Warning { text } => (*text).to_owned(),
-            Event::Started { .. } | Event::Advanced { .. } | Event::Finished { .. } => return true,
+            Event::Started { .. } | Event::Advanced { .. } | Event::Finished { .. } | Event::Detail { .. } => {
+                return true;
+            }
         };
         self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(text)
     }

@@ -10,6 +10,7 @@ use crate::error::{explain, may_pass};
 use crate::logins::{Asker, Login, Logins};
 use crate::pace::Body;
 use crate::pauses::{Pauses, Teller};
+use crate::watch::{Watch, Watcher};
 use crate::{NetError, Url};
 
 /// How many redirects are followed.
@@ -48,6 +49,8 @@ pub struct Settings {
     pub asker: Option<Asker>,
     /// Is told what is waited for.
     pub teller: Option<Teller>,
+    /// Sees each request.
+    pub watcher: Option<Watcher>,
 }
 
 impl Default for Settings {
@@ -66,6 +69,7 @@ impl Default for Settings {
             logins: Vec::new(),
             asker: None,
             teller: None,
+            watcher: None,
         }
     }
 }
@@ -250,6 +254,7 @@ impl Client {
         }
         let agent = self.agents.of(url, &self.settings).map_err(|why| (transport(why), false))?;
         self.pauses.hold(url);
+        let watch = Watch::start(self.settings.watcher.as_ref(), exchange.method, url);
         let answer = match exchange.payload {
             Payload::Empty => builder.body(()).map(|ready| agent.run(ready)),
             Payload::Bytes(bytes) => builder.body(bytes).map(|ready| agent.run(ready)),
@@ -259,6 +264,7 @@ impl Client {
                 .map(|ready| agent.run(ready)),
         };
         let answer = answer.map_err(|error| (transport(error.to_string()), false))?;
+        watch.end(answer.as_ref().ok().map(|answer| answer.status().as_u16()));
         let answer =
             answer.map_err(|error| (transport(explain(&error, url, self.settings.timeout)), may_pass(&error)))?;
         Ok(response(url.clone(), answer, self.settings.timeout))
@@ -344,7 +350,10 @@ impl Client {
         let ready = builder.body(()).map_err(|error| Refused::Final(transport(error.to_string())))?;
         let agent = self.agents.of(url, &self.settings).map_err(|why| Refused::Final(transport(why)))?;
         self.pauses.hold(url);
-        agent.run(ready).map_err(|error| {
+        let watch = Watch::start(self.settings.watcher.as_ref(), if request.head { "HEAD" } else { "GET" }, url);
+        let answer = agent.run(ready);
+        watch.end(answer.as_ref().ok().map(|answer| answer.status().as_u16()));
+        answer.map_err(|error| {
             let failed = transport(explain(&error, url, self.settings.timeout));
             if may_pass(&error) { Refused::MayPass(failed, None) } else { Refused::Final(failed) }
         })

@@ -21,6 +21,7 @@ mod pace;
 mod pauses;
 mod tls;
 mod url;
+mod watch;
 
 pub use client::{Client, Exchange, Payload, Request, Response, Settings};
 pub use error::NetError;
@@ -28,3 +29,4 @@ pub use logins::{Asker, Login};
 pub use pace::Body;
 pub use pauses::Teller;
 pub use url::{Url, UrlError};
+pub use watch::{Seen, Watcher};

@@ -24,13 +24,29 @@ pub enum Progress {
     Quiet,
 }
 
+/// How much is said on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loudness {
+    /// Errors, which are no events.
+    Errors,
+    /// Warnings, too.
+    Warnings,
+    /// The story.
+    Story,
+    /// Each request, and each thing that was or was not in the cache.
+    Details,
+}
+
 /// Makes the listener. `terminal`: is stderr one that can draw?
-pub fn listener(progress: Progress, terminal: bool) -> Box<dyn Events + Send> {
+pub fn listener(progress: Progress, loudness: Loudness, terminal: bool) -> Box<dyn Events + Send> {
+    let details = loudness == Loudness::Details;
     match progress {
-        Progress::Auto if terminal => Box::new(Bars::new()),
-        Progress::Auto | Progress::Plain => Box::new(Lines { quiet: false }),
-        Progress::Quiet => Box::new(Lines { quiet: true }),
-        Progress::Json => Box::new(Json),
+        _ if loudness == Loudness::Errors => Box::new(Lines { loudness }),
+        // Bars would be drawn anew after each line.
+        Progress::Auto if terminal && !details => Box::new(Bars::new()),
+        Progress::Auto | Progress::Plain => Box::new(Lines { loudness }),
+        Progress::Quiet => Box::new(Lines { loudness: Loudness::Warnings }),
+        Progress::Json => Box::new(Json { details }),
     }
 }
 
@@ -43,6 +59,7 @@ fn say(line: &str) {
 fn story(event: &Event<'_>) -> Option<String> {
     match event {
         Event::Decision { about, choice, why } => Some(format!("{about:>10}  {choice}  ({why})")),
+        Event::Detail { about, text } => Some(format!("{about:>10}  {text}")),
         Event::Note { text } => Some(format!("{:>10}  {text}", "")),
         Event::Warning { text } => Some(format!("{:>10}  {text}", "warning")),
         Event::Started { .. } | Event::Advanced { .. } | Event::Finished { .. } => None,
@@ -50,15 +67,18 @@ fn story(event: &Event<'_>) -> Option<String> {
 }
 
 struct Lines {
-    quiet: bool,
+    loudness: Loudness,
 }
 
 impl Events for Lines {
     fn emit(&self, event: Event<'_>) {
-        match (&event, self.quiet) {
-            (Event::Warning { .. }, true) => {}
-            (_, true) => return,
-            _ => {}
+        let needs = match &event {
+            Event::Warning { .. } => Loudness::Warnings,
+            Event::Detail { .. } => Loudness::Details,
+            _ => Loudness::Story,
+        };
+        if self.loudness < needs {
+            return;
         }
         if let Event::Started { what, .. } = event {
             say(&format!("{:>10}  {what}", ""));
@@ -68,10 +88,15 @@ impl Events for Lines {
     }
 }
 
-struct Json;
+struct Json {
+    details: bool,
+}
 
 impl Events for Json {
     fn emit(&self, event: Event<'_>) {
+        if matches!(event, Event::Detail { .. }) && !self.details {
+            return;
+        }
         if let Ok(line) = serde_json::to_string(&event) {
             drop(writeln!(std::io::stderr().lock(), "{line}"));
         }
@@ -122,6 +147,7 @@ impl Events for Bars {
                     bar.finish_and_clear();
                 }
             }
+            Event::Detail { .. } => {}
             other => {
                 if let Some(line) = story(&other) {
                     self.all.suspend(|| say(&line));

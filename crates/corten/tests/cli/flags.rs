@@ -2,6 +2,9 @@
 
 use std::process::Output;
 
+use corten_testkit::command::Ran;
+use corten_testkit::registry::{FakeRegistry, Habits, Lock};
+
 use crate::service::Service;
 use crate::told::{refuses, told};
 
@@ -325,4 +328,86 @@ For more information, try '--help'.
 error: making the folder /proc/corten: No such file or directory (os error 2)
 ",
     );
+}
+
+#[test]
+fn quiet_says_nothing_and_prints_its_data() {
+    let service = Service::filled();
+    let digest = service.digest("build");
+    let loud = service.run("build");
+    let quiet = service.run("build --quiet").expect(0);
+    assert_eq!(quiet.stderr, "");
+    assert!(!loud.stderr.is_empty());
+    assert!(quiet.stdout.contains(&digest), "{}", quiet.stdout);
+    let ran = service.run("push nothing 127.0.0.1:1/x -q");
+    assert!(ran.status == 1 && ran.stderr.starts_with("error: there is no image 'nothing'"), "{}", ran.stderr);
+    let ran = service.run("images -q -v");
+    assert!(ran.status == 2 && ran.stderr.contains("cannot be used with"), "{}", ran.stderr);
+}
+
+#[test]
+fn verbose_tells_requests_and_the_cache_and_no_secret() {
+    const CANARY: &str = "c4n4ry";
+    let service = Service::new();
+    let lock = service.read("uv.lock").replace("http://127.0.0.1", &format!("http://me:{CANARY}@127.0.0.1"));
+    service.write("uv.lock", lock);
+    let first = service.run("build -v").expect(0);
+    let lines = |ran: &Ran, begin: &str| ran.stderr.lines().filter(|line| line.starts_with(begin)).count();
+    assert!(lines(&first, "   request  GET http://127.0.0.1:") > 5, "{}", first.stderr);
+    assert!(first.stderr.contains(" → 200, "), "{}", first.stderr);
+    assert!(lines(&first, "     cache  ") > 4, "{}", first.stderr);
+    assert!(first.stderr.contains("made, the store has not made it of these inputs before"));
+    let again = service.run("build -v").expect(0);
+    assert!(again.stderr.contains("     cache  weights: in the store, sha256:"), "{}", again.stderr);
+    assert!(!again.stderr.contains("made, "), "{}", again.stderr);
+    for ran in [&first, &again] {
+        assert!(!ran.stderr.contains(CANARY) && !ran.stdout.contains(CANARY), "{}", ran.stderr);
+    }
+    // At a registry, with a token in exchange for a password.
+    let lock = Lock::Bearer { realm: String::new(), user: ("me", CANARY), identity: "", lasts: 99 };
+    let registry = FakeRegistry::start(Habits { lock, referrers: true, ..Habits::default() });
+    let auth = format!(r#"{{"auths":{{"{}":{{"username":"me","password":"{CANARY}"}}}}}}"#, registry.place());
+    std::fs::create_dir_all(service.corten.home().join(".docker")).unwrap();
+    std::fs::write(service.corten.home().join(".docker/config.json"), auth).unwrap();
+    let ran =
+        service.run(&format!("push {} {}/a:1 -v --progress json", service.digest("build"), registry.place())).expect(0);
+    assert!(
+        ran.stderr.contains(r#""event":"detail","about":"request","text":"PUT http://127.0.0.1:"#),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("/token?…"), "{}", ran.stderr);
+    for secret in [CANARY, "bearer", "Bearer"] {
+        assert!(!ran.stderr.contains(secret), "{}", ran.stderr);
+    }
+    let plain = service.run("build").expect(0);
+    assert_eq!(lines(&plain, "   request") + lines(&plain, "     cache"), 0);
+}
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    let corten = crate::service::corten();
+    let run = |line: &str| corten.run(corten.home(), line.split(' '));
+    for (shell, syntax) in [("bash", "bash"), ("zsh", "zsh"), ("fish", "fish")] {
+        let text = run(&format!("completions {shell}")).expect(0).stdout;
+        for word in ["inspect", "platform", "verify"] {
+            assert!(text.contains(word), "{shell}: {word}");
+        }
+        // The shell itself, where it is here, takes it.
+        if let Ok(mut child) = std::process::Command::new(syntax).arg("-n").stdin(std::process::Stdio::piped()).spawn()
+        {
+            std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
+            assert!(child.wait().unwrap().success(), "{shell}");
+        }
+    }
+    let ran = run("completions tcsh");
+    assert!(ran.status == 2 && ran.stderr.contains("[possible values: bash, zsh, fish]"), "{}", ran.stderr);
+    run("man pages").expect(0);
+    let page = |name: &str| std::fs::read_to_string(corten.home().join("pages").join(name)).unwrap();
+    assert!(page("corten.1").contains("corten\\-inspect(1)"), "{}", page("corten.1"));
+    assert!(page("corten-store-verify.1").contains("Read every byte of the store"));
+    assert!(page("corten-push.1").contains("\\-\\-plain\\-http"));
+    let first = page("corten-build.1");
+    run("man pages").expect(0);
+    assert_eq!(page("corten-build.1"), first);
 }

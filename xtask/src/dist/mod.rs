@@ -45,6 +45,11 @@ impl Machine {
         }
     }
 
+    /// That of the machine that this runs on.
+    pub fn own() -> Self {
+        if cfg!(target_arch = "aarch64") { Self::Aarch64 } else { Self::X86_64 }
+    }
+
     fn target(self) -> String {
         format!("{}-unknown-linux-musl", self.name())
     }
@@ -79,7 +84,7 @@ pub fn all(machines: &[&str]) -> Result<(), String> {
         let copy = place.join(format!("corten-{}-{}-linux", version()?, machine.name()));
         fs::copy(&program, &copy).map_err(|error| format!("cannot write {}: {error}", copy.display()))?;
         made.push(copy);
-        made.push(pack(machine, &program, &place)?);
+        made.push(pack(machine, &program, shared(Profile::Release)?, &place)?);
     }
     let sums = sums(&made)?;
     write(&place.join("SHA256SUMS"), sums.as_bytes())?;
@@ -93,7 +98,7 @@ pub fn all(machines: &[&str]) -> Result<(), String> {
 /// # Errors
 /// What cannot be built.
 pub fn wheel(machine: Machine, profile: Profile, place: &Path) -> Result<PathBuf, String> {
-    pack(machine, &program(machine, profile)?, place)
+    pack(machine, &program(machine, profile)?, shared(profile)?, place)
 }
 
 /// Where cargo works.
@@ -158,7 +163,7 @@ fn version() -> Result<String, String> {
 }
 
 /// Puts a program into a wheel.
-fn pack(machine: Machine, program: &Path, place: &Path) -> Result<PathBuf, String> {
+fn pack(machine: Machine, program: &Path, data: Vec<Member>, place: &Path) -> Result<PathBuf, String> {
     let read = |path: &Path| fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()));
     let bytes = read(program)?;
     if bytes.len() as u64 > LARGEST {
@@ -173,7 +178,7 @@ fn pack(machine: Machine, program: &Path, place: &Path) -> Result<PathBuf, Strin
         readme: &String::from_utf8_lossy(&readme),
         licence: &read(&root().join("LICENSE"))?,
         program: &bytes,
-        data: shared()?,
+        data,
     };
     let (name, bytes) = wheel.pack()?;
     let path = place.join(name);
@@ -181,11 +186,9 @@ fn pack(machine: Machine, program: &Path, place: &Path) -> Result<PathBuf, Strin
     Ok(path)
 }
 
-/// Manual pages and completions, as the program that is here writes them: they are the same on every machine.
-fn shared() -> Result<Vec<Member>, String> {
-    run(cargo().args(["build", "--locked", "--package", "corten"]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let corten = target.join("debug/corten");
+/// Manual pages and completions, as the program for this machine writes them: they are the same for every machine.
+fn shared(profile: Profile) -> Result<Vec<Member>, String> {
+    let corten = program(Machine::own(), profile)?;
     let mut members = Vec::new();
     for (shell, path) in [
         ("bash", "share/bash-completion/completions/corten"),
@@ -195,7 +198,7 @@ fn shared() -> Result<Vec<Member>, String> {
         let text = output(Command::new(&corten).args(["completions", shell]))?;
         members.push(Member { path: path.to_owned(), content: text.into_bytes() });
     }
-    let pages = target.join("man");
+    let pages = folder(profile).join("man");
     remove(&pages)?;
     run(Command::new(&corten).arg("man").arg(&pages))?;
     let listed = fs::read_dir(&pages).map_err(|error| format!("cannot list {}: {error}", pages.display()))?;

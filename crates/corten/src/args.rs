@@ -126,6 +126,8 @@ pub enum Command {
     Schema,
     /// Look after the store.
     Store(Store),
+    /// Say whether all is there that is needed, what does not work, and what to do.
+    Doctor(Doctor),
     /// Print what makes a shell complete `corten`: bash, zsh, fish.
     Completions(Completions),
     /// Write manual pages.
@@ -611,6 +613,17 @@ fn bytes(text: &str) -> Result<u64, &'static str> {
         _ => return Err(WRONG),
     };
     digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or(WRONG)
+}
+
+/// `corten doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Ask the package index, Debian's archive, and the registries that one is logged in to, too.
+    #[arg(long, conflicts_with = "offline")]
+    pub network: bool,
+    /// Where /proc and /sys are.
+    #[arg(long, hide = true, default_value = "/", value_name = "FOLDER")]
+    pub root: PathBuf,
 }
 
 /// `corten completions`.

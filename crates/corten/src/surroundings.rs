@@ -74,6 +74,25 @@ impl Surroundings {
     }
 }
 
+/// What `corten doctor` looks at: a store may be missing or broken.
+pub struct Ground {
+    /// Where the store is.
+    pub home: PathBuf,
+    /// Where credentials are.
+    pub auth: AuthFiles,
+    /// The network.
+    pub client: Client,
+}
+
+impl Ground {
+    /// Reads flags and environment.
+    pub fn new(global: &Global) -> Result<Self, Failure> {
+        let events: Arc<dyn Events + Send> = Arc::from(listener(global.progress, loudness(global), draws()));
+        let settings = Network { retries: 0, timeout: Duration::from_secs(5), ..network(global, &events)? };
+        Ok(Self { home: home(global)?, auth: auth_files(), client: Client::new(settings) })
+    }
+}
+
 /// Can stderr draw bars? Continuous integration has a terminal at times, but nobody who looks at it.
 fn draws() -> bool {
     std::io::stderr().is_terminal() && env::var_os("CI").is_none() && env::var("TERM").is_ok_and(|term| term != "dumb")

@@ -1,5 +1,5 @@
-//! Is all there that Corten works with? Files are looked at below a root that is passed in, so that tests can make one up; nothing
-//! is changed, and no password is read further than to say that there is one.
+//! Is all there that Corten works with? Files are looked at below a root that is passed in, so that tests can make one up. No
+//! password is read further than to say that there is one.
 //!
 //! | part | what is looked at |
 //! |---|---|
@@ -12,7 +12,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use corten_diagnostic::Diagnose;
 use corten_net::{Client, Request};
+use corten_store::Store;
 use serde_json::Value;
 
 use crate::credentials::AuthFiles;
@@ -145,37 +147,33 @@ fn kernel(root: &Path) -> Vec<Finding> {
 
 fn store(folder: &Path) -> Vec<Finding> {
     const PART: &str = "store";
-    let place = folder.display();
-    let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
-    if fs::symlink_metadata(folder).is_ok() && !folder.is_dir() {
-        return vec![Finding::bad(PART, format!("{place} is no folder"), "nothing can be kept", "set CORTEN_HOME")];
-    }
-    if rustix::fs::access(there, rustix::fs::Access::WRITE_OK).is_err() {
-        let (lost, hint) = ("nothing can be built or pulled", "set CORTEN_HOME to a folder that can be written");
-        return vec![Finding::bad(PART, format!("{place} cannot be written"), lost, hint)];
-    }
-    let mut all = vec![Finding::good(PART, place.to_string())];
-    let ground = corten_store::Ground::of(there);
-    all.push(match ground.is_doubtful() {
-        true => Finding::warning(
-            PART,
-            ground.to_string(),
-            "locks and syncing may not hold there: two programs at once, or a power cut, can lose what was built",
-            "set CORTEN_HOME to a folder on a disk of this machine",
-        ),
-        false => Finding::good(PART, ground.to_string()),
+    let store = match Store::open(folder) {
+        Ok(store) => store,
+        Err(error) => {
+            let hint = error.hints().into_iter().next().unwrap_or_else(|| "set CORTEN_HOME to another folder".into());
+            return vec![Finding::bad(PART, error.to_string(), "nothing can be built, pulled or looked at", &hint)];
+        }
+    };
+    let mut all = vec![match store.scratch_folder() {
+        Ok(_) => Finding::good(PART, folder.display().to_string()),
+        Err(error) => {
+            let hint = error.hints().into_iter().next().unwrap_or_else(|| "set CORTEN_HOME to another folder".into());
+            Finding::warning(PART, error.to_string(), "nothing can be built or pulled: reading works", &hint)
+        }
+    }];
+    all.extend(store.ground().warning().map(|said| {
+        let hint = "set CORTEN_HOME to a folder on a disk of this machine";
+        Finding::warning(PART, said, "two programs at once, a stop or a power cut can lose what was built", hint)
+    }));
+    let free = store.room();
+    let said = format!("{:.1} GB free", free as f64 / 1e9);
+    all.push(match free {
+        0..200_000_000 => Finding::bad(PART, said, "no image fits", "free some space, or set CORTEN_HOME"),
+        200_000_000..5_000_000_000 => {
+            Finding::warning(PART, said, "images with CUDA do not fit", "`corten prune`, or set CORTEN_HOME")
+        }
+        _ => Finding::good(PART, said),
     });
-    if let Ok(found) = rustix::fs::statvfs(there) {
-        let free = found.f_bavail.saturating_mul(found.f_frsize);
-        let said = format!("{:.1} GB free", free as f64 / 1e9);
-        all.push(match free {
-            0..200_000_000 => Finding::bad(PART, said, "no image fits", "free some space, or set CORTEN_HOME"),
-            200_000_000..5_000_000_000 => {
-                Finding::warning(PART, said, "images with CUDA do not fit", "`corten prune`, or set CORTEN_HOME")
-            }
-            _ => Finding::good(PART, said),
-        });
-    }
     all
 }
 

@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod completions;
 mod diff;
+mod doctor;
 mod explain;
 mod history;
 mod images;
@@ -46,6 +47,7 @@ pub fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Report> {
         }
         Command::Completions(shell) => return completions::run(shell),
         Command::Man(man) => return completions::man(man),
+        Command::Doctor(doctor) => return doctor::run(doctor, &arguments.global),
         _ => {}
     }
     let surroundings = Surroundings::new(&arguments.global)?;
@@ -90,7 +92,7 @@ fn dispatch(command: &Command, format: Format, world: &World<'_>) -> Result<u8, 
         Command::Images(images) => images::run(images, format, world),
         Command::Prune(prune) => prune::run(prune, format, world),
         Command::Store(store) => store::run(store, format, world),
-        Command::Schema | Command::Completions(_) | Command::Man(_) => Ok(0),
+        Command::Schema | Command::Completions(_) | Command::Man(_) | Command::Doctor(_) => Ok(0),
     }
 }
 

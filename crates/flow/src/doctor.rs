@@ -139,7 +139,9 @@ fn kernel(root: &Path) -> Vec<Finding> {
             "systemd.unified_cgroup_hierarchy=1 on the kernel's command line",
         ),
     });
-    let optional = |there: bool, what: &str| Finding::good(PART, if there { what.to_owned() } else { format!("no {what}: not needed") });
+    let optional = |there: bool, what: &str| {
+        Finding::good(PART, if there { what.to_owned() } else { format!("no {what}: not needed") })
+    };
     all.push(optional(at("proc/filesystems").lines().any(|line| line.ends_with("overlay")), "overlayfs"));
     all.push(optional(at("sys/kernel/security/lsm").split(',').any(|name| name == "landlock"), "Landlock"));
     all
@@ -184,7 +186,12 @@ fn credentials(auth: &AuthFiles) -> Vec<Finding> {
     for file in auth.files.iter().filter(|file| file.exists()) {
         let place = file.display();
         let Ok(Value::Object(found)) = serde_json::from_str::<Value>(&text(file)) else {
-            all.push(Finding::warning(PART, format!("{place} is no JSON"), LOST, "mend it, or remove it and log in anew"));
+            all.push(Finding::warning(
+                PART,
+                format!("{place} is no JSON"),
+                LOST,
+                "mend it, or remove it and log in anew",
+            ));
             continue;
         };
         let hosts = found.get("auths").and_then(Value::as_object).map_or(0, serde_json::Map::len);
@@ -195,13 +202,23 @@ fn credentials(auth: &AuthFiles) -> Vec<Finding> {
         });
         if open && hosts > 0 {
             let hint = format!("chmod 600 {place}");
-            all.push(Finding::warning(PART, format!("{place} can be read by others"), "passwords in it are not secret", &hint));
+            all.push(Finding::warning(
+                PART,
+                format!("{place} can be read by others"),
+                "passwords in it are not secret",
+                &hint,
+            ));
         }
         for helper in helpers(&found) {
             let program = format!("docker-credential-{helper}");
             all.push(match auth.path.iter().any(|folder| folder.join(&program).is_file()) {
                 true => Finding::good(PART, program),
-                false => Finding::warning(PART, format!("{program}, which {place} names, is not installed"), LOST, "install it, or take credsStore and credHelpers out"),
+                false => Finding::warning(
+                    PART,
+                    format!("{program}, which {place} names, is not installed"),
+                    LOST,
+                    "install it, or take credsStore and credHelpers out",
+                ),
             });
         }
     }
@@ -215,7 +232,9 @@ fn credentials(auth: &AuthFiles) -> Vec<Finding> {
 fn helpers(settings: &serde_json::Map<String, Value>) -> Vec<String> {
     let single = settings.get("credHelpers").and_then(Value::as_object).into_iter().flat_map(|all| all.values());
     let named = single.chain(settings.get("credsStore")).filter_map(Value::as_str);
-    let plain = |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let plain = |name: &&str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
     let mut names: Vec<String> = named.filter(plain).map(str::to_owned).collect();
     names.sort();
     names.dedup();
@@ -241,13 +260,20 @@ fn tools(patient: &Patient<'_>) -> Vec<Finding> {
     let emulated = patient.root.join("proc/sys/fs/binfmt_misc").join(foreign).exists();
     all.push(Finding::good(
         PART,
-        if emulated { format!("{foreign} for other machines' programs") } else { format!("no {foreign}: not needed to build for other machines") },
+        if emulated {
+            format!("{foreign} for other machines' programs")
+        } else {
+            format!("no {foreign}: not needed to build for other machines")
+        },
     ));
     let driver = text(&patient.root.join("proc/driver/nvidia/version"));
-    let version = driver.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.'));
+    let version = driver
+        .split_whitespace()
+        .find(|word| word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.'));
     all.push(Finding::good(
         PART,
-        version.map_or("no NVIDIA driver: not needed to build".to_owned(), |version| format!("NVIDIA driver {version}")),
+        version
+            .map_or("no NVIDIA driver: not needed to build".to_owned(), |version| format!("NVIDIA driver {version}")),
     ));
     all
 }
@@ -255,9 +281,10 @@ fn tools(patient: &Patient<'_>) -> Vec<Finding> {
 fn network(client: &Client, patient: &Patient<'_>) -> Vec<Finding> {
     const PART: &str = "network";
     let registries = patient.auth.files.iter().flat_map(|file| registries(file));
-    let needed = patient.indexes.iter().cloned().chain(["https://deb.debian.org/debian/dists/bookworm/InRelease".to_owned()]);
+    let needed =
+        patient.indexes.iter().cloned().chain(["https://deb.debian.org/debian/dists/bookworm/InRelease".to_owned()]);
     let mut places: Vec<(String, bool)> = needed.map(|place| (place, true)).collect();
-    places.extend(registries.map(|host| (format!("https://{host}/v2/"), false)));
+    places.extend(registries.map(|host| (api(&host), false)));
     places.dedup();
     let ask = |(place, needed): &(String, bool)| {
         let lost = match needed {
@@ -273,6 +300,13 @@ fn network(client: &Client, patient: &Patient<'_>) -> Vec<Finding> {
         }
     };
     places.iter().map(ask).collect()
+}
+
+/// Where a registry answers; one on this machine needs no TLS.
+fn api(host: &str) -> String {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let loopback = matches!(name, "localhost" | "[::1]") || name.starts_with("127.");
+    format!("{}://{host}/v2/", if loopback { "http" } else { "https" })
 }
 
 /// Hosts that a file of credentials names.

@@ -120,6 +120,11 @@ impl Store {
         })
     }
 
+    /// Bytes that this user may still write where the store lies.
+    pub fn room(&self) -> u64 {
+        crate::error::free(self.root()).0
+    }
+
     /// What the store lies on.
     pub fn ground(&self) -> Ground {
         ground::of(self.root())

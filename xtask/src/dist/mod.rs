@@ -24,7 +24,7 @@ use crate::shell::{cargo, output, root, run};
 
 pub use wheel::{Member, Wheel};
 
-/// A program or a wheel of more is too large.
+/// A program of more bytes is too large.
 const LARGEST: u64 = 25 << 20;
 
 /// A machine that is built for.
@@ -81,6 +81,10 @@ pub fn all(machines: &[&str]) -> Result<(), String> {
     let mut made = Vec::new();
     for machine in wanted {
         let program = program(machine, Profile::Release)?;
+        let size = fs::metadata(&program).map(|about| about.len()).unwrap_or_default();
+        if size > LARGEST {
+            return Err(format!("{} has {size} bytes: more than {LARGEST}", program.display()));
+        }
         let copy = place.join(format!("corten-{}-{}-linux", version()?, machine.name()));
         fs::copy(&program, &copy).map_err(|error| format!("cannot write {}: {error}", copy.display()))?;
         made.push(copy);
@@ -166,9 +170,6 @@ fn version() -> Result<String, String> {
 fn pack(machine: Machine, program: &Path, data: Vec<Member>, place: &Path) -> Result<PathBuf, String> {
     let read = |path: &Path| fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()));
     let bytes = read(program)?;
-    if bytes.len() as u64 > LARGEST {
-        eprintln!("{} has {} bytes: more than {LARGEST}", program.display(), bytes.len());
-    }
     let (version, readme) = (version()?, read(&root().join("README.md"))?);
     let wheel = Wheel {
         name: "corten",

@@ -22,9 +22,7 @@ pub fn run(arguments: &args::Doctor, global: &Global) -> Result<u8, Report> {
         client: arguments.network.then_some(&ground.client),
         indexes: &[INDEX.to_owned()],
     });
-    let shape = |one: &Finding| {
-        json!({"part": one.part, "state": one.state.name(), "what": one.what, "lost": one.lost, "hint": one.hint})
-    };
+    let shape = |one: &Finding| json!({"part": one.part, "state": one.state.name(), "what": one.what, "lost": one.lost, "hint": one.hint});
     let shape = json!({"findings": findings.iter().map(shape).collect::<Vec<_>>()});
     result(global.format, &shape, || findings.iter().map(text).collect::<Vec<_>>().join("\n"))?;
     Ok(u8::from(findings.iter().any(|one| one.state == State::Bad)))

@@ -49,7 +49,7 @@ struct Root {
 impl Root {
     fn new(mmdebstrap: &Path, folder: &Path) -> Self {
         let path = folder.join("root");
-        let what = ["--quiet", "--variant=minbase", "--include=python3-minimal,ca-certificates", "bookworm"];
+        let what = ["--quiet", "--variant=minbase", "--include=python3,ca-certificates", "bookworm"];
         done(command(mmdebstrap, what).arg(&path).arg("http://deb.debian.org/debian"));
         // Names are looked up as here.
         fs::copy("/etc/resolv.conf", path.join("etc/resolv.conf")).unwrap();

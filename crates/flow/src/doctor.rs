@@ -10,7 +10,7 @@
 //! | network | the index, Debian's archive, registries of the files of credentials; only when asked for |
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use corten_diagnostic::Diagnose;
 use corten_net::{Client, Request};
@@ -280,7 +280,7 @@ fn tools(patient: &Patient<'_>) -> Vec<Finding> {
 
 fn network(client: &Client, patient: &Patient<'_>) -> Vec<Finding> {
     const PART: &str = "network";
-    let registries = patient.auth.files.iter().flat_map(|file| registries(file));
+    let registries = patient.auth.files.iter().flat_map(|file| registries(file.as_path()));
     let needed =
         patient.indexes.iter().cloned().chain(["https://deb.debian.org/debian/dists/bookworm/InRelease".to_owned()]);
     let mut places: Vec<(String, bool)> = needed.map(|place| (place, true)).collect();
@@ -310,7 +310,7 @@ fn api(host: &str) -> String {
 }
 
 /// Hosts that a file of credentials names.
-fn registries(file: &PathBuf) -> Vec<String> {
+fn registries(file: &Path) -> Vec<String> {
     let Ok(found) = serde_json::from_str::<Value>(&text(file)) else { return Vec::new() };
     let keys = ["auths", "credHelpers"].into_iter().filter_map(|list| found.get(list)?.as_object());
     let host = |key: &String| {

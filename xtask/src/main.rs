@@ -11,7 +11,7 @@ usage: cargo xtask test             set up what the tests need, and run all of t
        cargo xtask peer-path NAME   the path of one program of a peer, built first if need be
        cargo xtask dist [x86_64|aarch64…]
                                     static programs and wheels for both machines, in target/dist/dist
-       cargo xtask bar [NAME…] [--seed N] [--short]
+       cargo xtask bar [NAME…] [--seed N] [--times N] [--short]
                                     measure figures of reliability: each a line of JSON";
 
 fn main() -> ExitCode {

@@ -35,9 +35,10 @@ impl Bar {
         std::env::var("CORTEN_BAR").is_ok_and(|name| name == self.name)
     }
 
-    /// How often: `short` in the test suite, `whole` under `cargo xtask bar`.
+    /// How often: `short` in the test suite, `whole` under `cargo xtask bar`, or as often as that was told.
     pub fn length(&self, short: usize, whole: usize) -> usize {
-        if self.is_whole() { whole } else { short }
+        let told = std::env::var("CORTEN_BAR_TIMES").ok().and_then(|times| times.parse().ok());
+        if self.is_whole() { told.unwrap_or(whole).min(whole) } else { short }
     }
 
     /// Random numbers, the same for the same seed.

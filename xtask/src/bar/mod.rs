@@ -16,6 +16,8 @@ use crate::shell::cargo;
 
 /// Which bar a test is to be, and that it is to run whole. The tests read these.
 pub const WHOLE: &str = "CORTEN_BAR";
+/// How often at most, a decimal number.
+pub const TIMES: &str = "CORTEN_BAR_TIMES";
 /// The seed of a bar, a decimal number.
 pub const SEED: &str = "CORTEN_TEST_SEED";
 /// What a test's line begins with, before the JSON.
@@ -157,6 +159,8 @@ pub const BARS: &[Bar] = &[
 pub struct Options {
     /// The run to repeat.
     pub seed: Option<u64>,
+    /// How often at most, where not as often as the scorecard says.
+    pub times: Option<u64>,
     /// As the test suite runs it.
     pub is_short: bool,
 }
@@ -193,7 +197,13 @@ fn read<'a>(words: &[&'a str]) -> Result<(Vec<&'a str>, Options), String> {
                 let seed = words.next().and_then(|seed| seed.parse().ok());
                 options.seed = Some(seed.ok_or("--seed wants a decimal number")?);
             }
-            flag if flag.starts_with('-') => return Err(format!("'{flag}' is no flag of `bar`: --seed N, --short")),
+            "--times" => {
+                let times = words.next().and_then(|times| times.parse().ok());
+                options.times = Some(times.ok_or("--times wants a decimal number")?);
+            }
+            flag if flag.starts_with('-') => {
+                return Err(format!("'{flag}' is no flag of `bar`: --seed N, --times N, --short"));
+            }
             name => names.push(name),
         }
     }
@@ -229,6 +239,9 @@ fn measure(bar: &Bar, options: Options) -> Result<Value, String> {
     if let Some(seed) = options.seed {
         command.env(SEED, seed.to_string());
     }
+    if let Some(times) = options.times {
+        command.env(TIMES, times.to_string());
+    }
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
     let child = child.as_mut().map_err(|error| format!("cannot start cargo test: {error}"))?;
     let mut said = None;
@@ -260,7 +273,7 @@ mod tests {
         let (names, options) = read(&["R6", "--seed", "7", "--short"]).unwrap();
         assert_eq!((names.as_slice(), options.seed, options.is_short), (["R6"].as_slice(), Some(7), true));
         assert_eq!(read(&["--seed", "x"]).unwrap_err(), "--seed wants a decimal number");
-        assert_eq!(read(&["--long"]).unwrap_err(), "'--long' is no flag of `bar`: --seed N, --short");
+        assert_eq!(read(&["--long"]).unwrap_err(), "'--long' is no flag of `bar`: --seed N, --times N, --short");
         assert!(named(&["R6000"]).unwrap_err().starts_with("there is no bar 'R6000'; there are:\n  R"));
         assert_eq!(named(&["r6"]).unwrap()[0].name, "R6");
     }

@@ -105,7 +105,9 @@ fn push_whole(remote: &Remote<'_>, root: &Descriptor, tags: &[Tag], blobs: &Ever
     for tag in tags {
         remote.put_tag(tag, &root.media_type.0, &bytes)?;
     }
-    places::remember(&remote.repository, &whole.blobs, world)?;
+    // Manifests, too: what is damaged here can be had again there.
+    let documents = whole.documents.iter().map(|(document, _)| document).chain(&roots);
+    places::remember(&remote.repository, whole.blobs.iter().chain(documents), world)?;
     Ok(pushed)
 }
 

@@ -3,7 +3,7 @@
 //! | file | bytes |
 //! |---|---|
 //! | `images/…/_tags/<tag>` | `sha256:<hex>` and a line end |
-//! | `referrers/<subject>/<referrer>` | the referrer's descriptor as JSON |
+//! | `referrers/<subject>/<referrer>` | the referrer's descriptor as JSON in one line, then the digest of that (older ones lack it) |
 //! | `cache/<key>` | `corten-record 2 sha256:<hex>`, a line end, the value; the hash is of the key, a line end, and the value |
 
 use corten_oci::{Descriptor, Digest, Digester};
@@ -25,11 +25,16 @@ pub(crate) fn decode_image(bytes: &[u8]) -> Option<Digest> {
 
 pub(crate) fn encode_referrer(referrer: &Descriptor) -> Vec<u8> {
     // A descriptor holds texts and numbers alone: nothing of it can fail to become JSON.
-    serde_json::to_vec(referrer).unwrap_or_default()
+    let mut bytes = serde_json::to_vec(referrer).unwrap_or_default();
+    bytes.extend_from_slice(format!("\n{}\n", Digest::of(&bytes)).as_bytes());
+    bytes
 }
 
 pub(crate) fn decode_referrer(bytes: &[u8]) -> Option<Descriptor> {
-    serde_json::from_slice(bytes).ok()
+    let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
+    let (json, rest) = bytes.split_at(end);
+    let is_whole = rest.is_empty() || rest == format!("\n{}\n", Digest::of(json)).as_bytes();
+    serde_json::from_slice(json).ok().filter(|_| is_whole)
 }
 
 pub(crate) fn encode_record(key: &Digest, value: &[u8]) -> Vec<u8> {

@@ -85,7 +85,10 @@ fn a_name_that_moves_is_told() {
     let notice = format!("service:1.3.0 moves from {} to {}", short(&first), short(&second));
     assert!(ran.stderr.contains(&notice), "{notice}: {}", ran.stderr);
     let images = service.run("images --format json").expect(0).json();
-    assert_eq!((images[0]["reference"].as_str(), images[0]["digest"].as_str()), (Some("service:1.3.0"), Some(&*second)));
+    assert_eq!(
+        (images[0]["reference"].as_str(), images[0]["digest"].as_str()),
+        (Some("service:1.3.0"), Some(&*second))
+    );
     assert_eq!(images[0]["platforms"], serde_json::json!(["linux/amd64"]));
     assert!(!service.run("build").expect(0).stderr.contains("moves"));
 }

@@ -98,10 +98,9 @@ fn at_registry(found: &Found<'_>, names: Vec<Reference>) -> Result<Vec<Tagged>, 
     };
     let mut tagged = Vec::new();
     for name in names {
-        let which = Which::of(&name)?;
-        let was = remote.resolve(&which)?;
-        if was != Some(found.root.digest) {
-            remote.put_manifest(&which, &found.root.media_type.0, &found.bytes)?;
+        let was = remote.resolve(&Which::of(&name)?)?;
+        if let Some(tag) = name.tag.as_ref().filter(|_| was != Some(found.root.digest)) {
+            remote.put_tag(tag, &found.root.media_type.0, &found.bytes)?;
         }
         tagged.push(Tagged { name, was });
     }

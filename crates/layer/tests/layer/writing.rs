@@ -346,7 +346,7 @@ impl Read for Endless {
             (self.left, self.at) = (self.left - 1, 0);
             self.block[0] = u8::from(self.left == 1);
         }
-        let count = self.block[self.at..].as_ref().read(buffer)?;
+        let count = (&self.block[self.at..]).read(buffer)?;
         self.at += count;
         Ok(count)
     }

@@ -15,6 +15,7 @@
 //! | `uv` | what every installed distribution requires is there; the project's own packages are what it installs |
 //! | `podman` | an image that it made is a base; the service on it starts |
 //! | `crane`, `skopeo`, `podman`, `umoci`, `readelf`, `uv`, `qemu` | an index of two platforms: whole, each of its own machine code, started |
+//! | `uv` on an empty Debian | the wheel of `cargo xtask dist` installs there, and the program in it builds |
 //! | `dpkg`, `syft` | the packages are those of the bill of materials |
 //! | `python3-jsonschema` | the bill of materials is SPDX 2.3 |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
@@ -28,6 +29,7 @@ mod files;
 mod given;
 mod image;
 mod inside;
+mod install;
 mod jobs;
 mod modes;
 mod own;

@@ -8,6 +8,7 @@
 //! | `distribution` 3.1 and 2.8 | what Corten brings to a registry is what others read, and it reads what they bring |
 //! | `crane`, `regctl`, `skopeo`, `podman`, `docker`, `containerd`, BuildKit | `corten registry serve` is a registry to them; `distribution` 3.1 does what its table of endpoints says |
 //! | `skopeo`, `podman`, `docker`, `crane`, `regctl` | what `save` writes is read by others, `load` reads what they write; by file to a place without a network |
+//! | `crane`, `regctl`, `skopeo` | layers in zstd and eStargz and Docker's manifests go to distribution 3.1 and come back |
 //! | `skopeo`, `estargz` | layers in zstd and eStargz are read by others |
 //! | the image's Python | bytecode is taken |
 //! | `umoci` + `runc` | the examples that are jobs: their own tests inside the image; data in, results out; killed, they go on |
@@ -31,6 +32,7 @@ mod image;
 mod inside;
 mod install;
 mod jobs;
+mod kinds;
 mod modes;
 mod own;
 mod place;

@@ -86,7 +86,7 @@ impl Fixture {
         fs::write(project.join("corten.toml"), settings.replace("BYTECODE", self.bytecode)).unwrap();
         let archive = layout.with_extension("tar");
         let mut build = corten(["build", "--frozen", "--platform", "linux/amd64,linux/arm64", "--format", "json"]);
-        build.args(["--tag", "judged:1", "--output"]).arg(format!("type=oci,dest={}", archive.display()));
+        build.args(["--tag", "platforms:1", "--output"]).arg(format!("type=oci,dest={}", archive.display()));
         let built: Value = serde_json::from_str(&done(build.arg(&project))).unwrap();
         fs::create_dir(&layout).unwrap();
         done(Command::new("tar").arg("-C").arg(&layout).arg("-xf").arg(&archive));

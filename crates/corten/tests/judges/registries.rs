@@ -196,9 +196,9 @@ impl Distribution {
     }
 
     /// For everybody; deletes are on.
-    pub fn open(program: &Path) -> Self {
-        let at = new_folder("distribution-open");
-        Self::with(program, "open".to_owned(), &at, "")
+    pub fn open(program: &Path, name: &str) -> Self {
+        let at = new_folder(&format!("distribution-{name}"));
+        Self::with(program, name.to_owned(), &at, "")
     }
 
     fn with(program: &Path, name: String, at: &Path, more: &str) -> Self {

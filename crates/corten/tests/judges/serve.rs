@@ -284,7 +284,7 @@ const DISTRIBUTION_DIFFERS: [&str; 5] = [
 #[test]
 fn the_table_of_endpoints_is_what_distribution_does() {
     let Some(program) = xtask::peers::need("registry") else { return };
-    let registry = Distribution::open(Path::new(&program));
+    let registry = Distribution::open(Path::new(&program), "open");
     let found = violations(&Target { place: registry.address.clone(), prefix: "conformance".into() }, &[]);
     let same = found.iter().zip(DISTRIBUTION_DIFFERS).all(|(found, known)| found.starts_with(known));
     assert!(same && found.len() == DISTRIBUTION_DIFFERS.len(), "\n{}", found.join("\n"));

@@ -27,10 +27,9 @@ fn layers_of_every_kind_go_there_and_come_back() {
         assert!(manifest.contains(kind), "{manifest}");
         let by_regctl = ["--host", &format!("reg={},tls=disabled", registry.address), "manifest", "head", &reference];
         assert_eq!(done(&mut command(&regctl, by_regctl)).trim(), built["digest"].as_str().unwrap());
-        // Where weights are stored as they are, crane cannot read that layer.
-        let how: &[&str] =
-            if kind == "tar+zstd" { &["validate", "--remote"] } else { &["validate", "--fast", "--remote"] };
-        assert!(done(command(&crane, how).arg(&reference)).starts_with("PASS"));
+        // It reads neither zstd nor weights that are stored as they are; skopeo's part is in `modes`.
+        let validate = ["validate", "--fast", "--remote", &reference];
+        assert!(done(&mut command(&crane, validate)).starts_with("PASS"));
         comes_back(&reference, built["digest"].as_str().unwrap(), name);
     }
 }

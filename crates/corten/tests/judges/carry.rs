@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::docker::Daemon;
-use crate::image::{Distroless, NAME, corten};
+use crate::image::{DISTROLESS, Distroless, corten};
 use crate::place::{command, debian, done, new_folder};
 use crate::podman::Podman;
 use crate::serve::{Served, whole};
@@ -15,7 +15,7 @@ use crate::serve::{Served, whole};
 fn saved(folder: &Path) -> PathBuf {
     Distroless.image();
     let file = folder.join("saved.tar");
-    done(corten(["save", NAME, "--output"]).arg(&file));
+    done(corten(["save", DISTROLESS, "--output"]).arg(&file));
     file
 }
 
@@ -32,7 +32,7 @@ fn an_image_travels_by_file_and_is_served_where_it_arrives() {
     let folder = new_folder("carried");
     let file = saved(&folder);
     let again = folder.join("again.tar");
-    fs::write(&again, corten(["save", NAME]).output().unwrap().stdout).unwrap();
+    fs::write(&again, corten(["save", DISTROLESS]).output().unwrap().stdout).unwrap();
     assert!(fs::read(&file).unwrap() == fs::read(&again).unwrap(), "the same bytes, to a file and to a pipe");
 
     let home = folder.join("elsewhere");
@@ -40,7 +40,7 @@ fn an_image_travels_by_file_and_is_served_where_it_arrives() {
     let said = loaded(&home, &file);
     assert_eq!(
         (said[0]["digest"].as_str(), said[0]["references"][0].as_str()),
-        (Some(image.digest.as_str()), Some(NAME))
+        (Some(image.digest.as_str()), Some(DISTROLESS))
     );
     assert!(said[0]["artifacts"].as_u64().unwrap() >= 2);
     let mine = |arguments: &[&str]| {
@@ -49,9 +49,9 @@ fn an_image_travels_by_file_and_is_served_where_it_arrives() {
         command
     };
     done(&mut mine(&["store", "verify"]));
-    assert_eq!(serde_json::from_str::<Value>(&done(&mut mine(&["sbom", NAME]))).unwrap(), image.bill);
+    assert_eq!(serde_json::from_str::<Value>(&done(&mut mine(&["sbom", DISTROLESS]))).unwrap(), image.bill);
     let served = Served::of("carried", &mut mine(&["registry", "serve", "--listen", "127.0.0.1:0", "--read-only"]));
-    let name = served.at(NAME);
+    let name = served.at(DISTROLESS);
     done(&mut podman.podman(["pull", "--quiet", "--tls-verify=false", &name]));
     assert_eq!(podman.inspect(&name)["User"], "10001:10001");
     assert_eq!(whole(&name).as_ref(), Some(&image.digest));
@@ -67,7 +67,7 @@ fn others_read_what_is_saved() {
     let folder = new_folder("saved");
     let file = saved(&folder);
     let layout = folder.join("layout");
-    let from = format!("oci-archive:{}:{NAME}", file.display());
+    let from = format!("oci-archive:{}:{DISTROLESS}", file.display());
     let copy = ["--insecure-policy", "copy", "--quiet", "--preserve-digests"];
     done(command(&skopeo, copy).args([&from, &format!("oci:{}:1", layout.display())]));
     let manifest = Distroless.image().digest.strip_prefix("sha256:").unwrap();
@@ -75,7 +75,7 @@ fn others_read_what_is_saved() {
 
     done(daemon.docker(["load", "--quiet", "--input"]).arg(&file));
     done(podman.podman(["load", "--quiet", "--input"]).arg(&file));
-    let (docker, podman) = (daemon.inspect(NAME), podman.inspect(NAME));
+    let (docker, podman) = (daemon.inspect(DISTROLESS), podman.inspect(DISTROLESS));
     assert_eq!(docker["Config"]["User"], "10001:10001");
     assert_eq!(docker["Id"].as_str().unwrap(), format!("sha256:{}", podman["Id"].as_str().unwrap()));
     assert_eq!(docker["RootFS"]["Layers"], podman["RootFS"]["Layers"]);
@@ -90,20 +90,20 @@ fn what_others_save_is_loaded() {
     done(daemon.docker(["load", "--quiet", "--input"]).arg(&file));
     done(podman.podman(["load", "--quiet", "--input"]).arg(&file));
     let at = |name: &str| folder.join(name);
-    done(daemon.docker(["save", NAME, "--output"]).arg(at("docker")));
-    done(podman.podman(["save", "--quiet", NAME, "--output"]).arg(at("podman")));
-    done(podman.podman(["save", "--quiet", "--format", "oci-archive", NAME, "--output"]).arg(at("podman-oci")));
+    done(daemon.docker(["save", DISTROLESS, "--output"]).arg(at("docker")));
+    done(podman.podman(["save", "--quiet", DISTROLESS, "--output"]).arg(at("podman")));
+    done(podman.podman(["save", "--quiet", "--format", "oci-archive", DISTROLESS, "--output"]).arg(at("podman-oci")));
     let copy = ["--insecure-policy", "copy", "--quiet", "--preserve-digests"];
-    let from = format!("oci-archive:{}:{NAME}", file.display());
+    let from = format!("oci-archive:{}:{DISTROLESS}", file.display());
     done(command(&skopeo, copy).args([&from, &format!("oci-archive:{}:of/skopeo:1", at("skopeo").display())]));
     fs::write(at("gzip"), done_bytes(command(Path::new("/bin/gzip"), ["--fast", "--stdout"]).arg(at("docker"))))
         .unwrap();
-    let diff_ids = daemon.inspect(NAME)["RootFS"]["Layers"].clone();
+    let diff_ids = daemon.inspect(DISTROLESS)["RootFS"]["Layers"].clone();
     for (name, expected) in [
-        ("docker", NAME),
-        ("gzip", NAME),
-        ("podman", "localhost/judged:1"),
-        ("podman-oci", "localhost/judged:1"),
+        ("docker", DISTROLESS),
+        ("gzip", DISTROLESS),
+        ("podman", "localhost/judged-distroless:1"),
+        ("podman-oci", "localhost/judged-distroless:1"),
         ("skopeo", "of/skopeo:1"),
     ] {
         let home = at(&format!("{name}-home"));

@@ -12,6 +12,8 @@ use crate::place::{done, folder, path};
 
 /// The image's only tag wherever it goes.
 pub const NAME: &str = "judged:1";
+/// The distroless one in the store: [`NAME`] is there whichever was built last.
+pub const DISTROLESS: &str = "judged-distroless:1";
 
 /// Where the service listens, by the example's settings.
 pub const PORT: u16 = 8000;
@@ -64,6 +66,9 @@ fn ship(variant: Variant) -> Image {
     let shipped = done(corten(["ship", "--format", "json"]).args(files).arg(&project));
     let shipped: Value = serde_json::from_str(&shipped).unwrap();
     let digest = shipped["digest"].as_str().unwrap().to_owned();
+    if variant == Distroless {
+        done(&mut corten(["tag", &digest, DISTROLESS]));
+    }
     let bill = done(&mut corten(["sbom", &digest]));
     let archive = folder().join(format!("{}.tar", variant.name()));
     let image = Image {

@@ -12,7 +12,7 @@ use corten_testkit::conformance::{Target, violations};
 use serde_json::Value;
 
 use crate::docker::Daemon;
-use crate::image::{Distroless, NAME, corten};
+use crate::image::{DISTROLESS, Distroless, corten};
 use crate::place::{command, debian, done, ended, new_folder, path, running, said, until};
 use crate::podman::Podman;
 use crate::registries::Distribution;
@@ -68,7 +68,7 @@ fn crane_and_skopeo_copy_from_it_and_to_it() {
     let (Some(crane), Some(skopeo)) = (xtask::peers::need("crane"), debian("skopeo")) else { return };
     let served = Served::start("crane");
     let image = Distroless.image();
-    let name = served.at(NAME);
+    let name = served.at(DISTROLESS);
     assert_eq!(whole(&name), Some(image.digest.clone()));
     let copy = served.at("copies/crane:1");
     done(&mut command(&crane, ["copy", &name, &copy]));
@@ -107,7 +107,7 @@ fn regctl_sees_and_brings_what_hangs_on_an_image() {
     let folder = new_folder("served-regctl-settings");
     let regctl = |arguments: &[&str]| done(command(&regctl, arguments).env("HOME", &folder));
     regctl(&["registry", "set", "--tls", "disabled", &served.host]);
-    let name = served.at(NAME);
+    let name = served.at(DISTROLESS);
     let kinds = |name: &str| {
         let listed: Value =
             serde_json::from_str(&regctl(&["artifact", "list", name, "--format", "{{jsonPretty .}}"])).unwrap();
@@ -150,7 +150,7 @@ fn regctl_sees_and_brings_what_hangs_on_an_image() {
 fn podman_pulls_and_pushes() {
     let Some(podman) = Podman::new("served-podman") else { return };
     let served = Served::start("podman");
-    let (name, again) = (served.at(NAME), served.at("copies/podman:1"));
+    let (name, again) = (served.at(DISTROLESS), served.at("copies/podman:1"));
     done(&mut podman.podman(["pull", "--quiet", "--tls-verify=false", &name]));
     assert_eq!(podman.inspect(&name)["User"], "10001:10001");
     done(&mut podman.podman(["tag", &name, &again]));
@@ -164,7 +164,7 @@ fn podman_pulls_and_pushes() {
 fn docker_pulls_and_pushes() {
     let Some(daemon) = Daemon::start("served-docker") else { return };
     let served = Served::start("docker");
-    let (name, again) = (served.at(NAME), served.at("copies/docker:1"));
+    let (name, again) = (served.at(DISTROLESS), served.at("copies/docker:1"));
     done(&mut daemon.docker(["pull", "--quiet", &name]));
     let pulled = daemon.inspect(&name);
     assert_eq!(pulled["Config"]["User"], "10001:10001");
@@ -228,7 +228,7 @@ fn containerd_pulls_and_pushes() {
     daemon.args(["--config", &at("config.toml"), "--address", &at("socket")]);
     daemon.args(["--root", &at("root"), "--state", &at("state")]);
     let _daemon = Background::start("containerd", &mut daemon, || ended(&mut ctr(&["version"])).status.success());
-    let (name, again) = (served.at(NAME), served.at("copies/containerd:1"));
+    let (name, again) = (served.at(DISTROLESS), served.at("copies/containerd:1"));
     done(&mut ctr(&["images", "pull", "--plain-http", &name]));
     done(&mut ctr(&["images", "tag", &name, &again]));
     done(&mut ctr(&["images", "push", "--plain-http", &again]));
@@ -245,7 +245,7 @@ fn buildkit_stands_on_its_images_and_pushes_others() {
     let at = |name: &str| format!("{}/{name}", folder.display());
     fs::write(at("config.toml"), format!("[registry.\"{}\"]\nhttp = true\ninsecure = true\n", served.host)).unwrap();
     let context = new_folder("served-buildkit-context");
-    fs::write(context.join("Dockerfile"), format!("FROM {}\nCOPY Dockerfile /added\n", served.at(NAME))).unwrap();
+    fs::write(context.join("Dockerfile"), format!("FROM {}\nCOPY Dockerfile /added\n", served.at(DISTROLESS))).unwrap();
     let socket = format!("unix://{}", at("socket"));
     let ctl = |arguments: &[&str]| {
         let mut command = command(&buildctl, ["--addr", &socket]);

@@ -18,13 +18,13 @@ use crate::archive::Archive;
 use crate::contents::to_json;
 use crate::{Store, StoreError};
 
-/// One image of `manifest.json`.
+/// One image of `manifest.json` (moby `image/tarexport`).
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Entry {
-    config: String,
-    repo_tags: Vec<String>,
-    layers: Vec<String>,
+pub(crate) struct Entry {
+    pub config: String,
+    pub repo_tags: Vec<String>,
+    pub layers: Vec<String>,
 }
 
 /// Writes an image as a tar that `docker load` and `podman load` read, deterministic. Layers stay compressed.

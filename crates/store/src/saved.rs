@@ -16,21 +16,12 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use corten_oci::{Descriptor, Digest, Document, Reference};
-use serde::Serialize;
 
 use crate::archive::Archive;
 use crate::contents::{Contents, NAME, WHOLE_NAME, is_image_config, subject_of_name, to_json};
+use crate::docker_archive::Entry;
 use crate::layout::{BLOBS, INDEX, MARKER, MARKER_BYTES, in_order, index_of};
 use crate::{Store, StoreError};
-
-/// One image of `manifest.json` (moby `image/tarexport`).
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Entry {
-    config: String,
-    repo_tags: Vec<String>,
-    layers: Vec<String>,
-}
 
 /// Writes images with their names and all that hangs on them, as a tar.
 ///

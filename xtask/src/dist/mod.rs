@@ -25,7 +25,7 @@ use crate::shell::{cargo, output, root, run};
 pub use wheel::{Member, Wheel};
 
 /// A program of more bytes is too large.
-const LARGEST: u64 = 25 << 20;
+const LARGEST: u64 = 25_000_000;
 
 /// A machine that is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -341,7 +341,6 @@ fn k12_what_is_deleted_is_gone_at_once() {
     let served = Served::new(|_| {});
     let digest = served.push("a:1", b"layer of a");
     served.push("a:2", b"layer of b");
-    let layer = Digest::of("layer of a");
     let store = served.store();
     assert_eq!(served.ask("HEAD", &format!("/v2/a/manifests/{digest}")).status, 200);
     assert_eq!(served.ask("DELETE", &format!("/v2/a/manifests/{digest}")).status, 202);
@@ -353,7 +352,6 @@ fn k12_what_is_deleted_is_gone_at_once() {
     // A name that another process takes away, too.
     assert!(store.forget(&"a:2".parse().unwrap()).unwrap());
     assert_eq!(served.ask("GET", "/v2/a/manifests/2").status, 404);
-    let _ = layer;
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The command line as it is typed. What it means is decided in `commands`.
 
-use std::net::SocketAddr;
+mod look;
+mod registry;
+mod store;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -8,6 +11,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::quantities;
 use crate::render::progress::Progress;
+
+pub use look::*;
+pub use registry::*;
+pub use store::*;
 
 /// From a machine-learning project to a small, reproducible, published container image.
 ///
@@ -343,278 +350,6 @@ pub struct Sbom {
     pub platform: Option<String>,
 }
 
-/// `corten store`.
-#[derive(Debug, Args)]
-pub struct Store {
-    #[command(subcommand)]
-    pub command: StoreCommand,
-}
-
-/// What can be done with the store.
-#[derive(Debug, Subcommand)]
-pub enum StoreCommand {
-    /// Read every byte of the store and compare it with its name.
-    Verify,
-    /// Take away what is damaged, and bring back what images lack: from registries that had it, else told with the command
-    /// that makes it.
-    Repair {
-        #[command(flatten)]
-        registry: RegistryArguments,
-    },
-    /// Say what holds how much: each image with and without what it shares, and everything else by kind.
-    Size,
-}
-
-/// `corten images`.
-#[derive(Debug, Args)]
-pub struct Images {
-    #[command(subcommand)]
-    pub command: Option<ImagesCommand>,
-}
-
-/// What can be done with names.
-#[derive(Debug, Subcommand)]
-pub enum ImagesCommand {
-    /// Take names away; what nothing else needs is freed by `corten prune`.
-    Rm {
-        /// Names of images of the store [default tag: latest].
-        #[arg(required = true, value_name = "NAME[:TAG]")]
-        names: Vec<String>,
-    },
-}
-
-/// `corten prune`.
-///
-/// Without options everything goes that no named image needs: wheels, Debian packages, layers and results that make
-/// the next build fast. What running commands use always stays.
-#[derive(Debug, Args)]
-pub struct Prune {
-    /// Remove no more than is needed for the store to have this size.
-    #[arg(long, value_name = "SIZE", value_parser = quantities::size, alias = "reserved-space")]
-    pub keep_storage: Option<u64>,
-    /// Remove only what nobody used for this long: until=720h (may be given several times).
-    #[arg(long, value_name = "until=TIME")]
-    pub filter: Vec<String>,
-    /// Remove named images, too, and the layouts that `ship` wrote.
-    #[arg(long, short)]
-    pub all: bool,
-    /// Remove nothing; say what would go.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Do not ask.
-    #[arg(long, short, visible_alias = "force", visible_short_alias = 'f')]
-    pub yes: bool,
-}
-
-/// `corten push`.
-#[derive(Debug, Args)]
-pub struct Push {
-    /// Name, name and tag, or digest of an image of the store.
-    pub image: String,
-    /// Where to: HOST/REPOSITORY:TAG (may be given several times) [default: the image's own name].
-    #[arg(value_name = "REFERENCE")]
-    pub to: Vec<String>,
-    #[command(flatten)]
-    pub registry: RegistryArguments,
-}
-
-/// `corten pull`.
-#[derive(Debug, Args)]
-pub struct Pull {
-    /// HOST/REPOSITORY:TAG, or @DIGEST.
-    #[arg(value_name = "REFERENCE")]
-    pub image: String,
-    /// Which image of an index: OS/ARCHITECTURE, or `all` [default: this machine's].
-    #[arg(long, value_name = "PLATFORM")]
-    pub platform: Option<String>,
-    #[command(flatten)]
-    pub registry: RegistryArguments,
-}
-
-/// `corten resolve`.
-#[derive(Debug, Args)]
-pub struct Resolve {
-    /// HOST/REPOSITORY:TAG.
-    #[arg(value_name = "REFERENCE")]
-    pub image: String,
-    #[command(flatten)]
-    pub registry: RegistryArguments,
-}
-
-/// `corten login`.
-#[derive(Debug, Args)]
-pub struct Login {
-    /// The registry [default: docker.io].
-    #[arg(default_value = "docker.io", value_name = "HOST")]
-    pub host: String,
-    /// Who.
-    #[arg(long, short)]
-    pub username: String,
-    /// Read the password, or a token, from stdin.
-    #[arg(long, required = true)]
-    pub password_stdin: bool,
-    #[command(flatten)]
-    pub registry: RegistryArguments,
-}
-
-/// `corten logout`.
-#[derive(Debug, Args)]
-pub struct Logout {
-    /// The registry [default: docker.io].
-    #[arg(default_value = "docker.io", value_name = "HOST")]
-    pub host: String,
-}
-
-/// `corten inspect`.
-#[derive(Debug, Args)]
-pub struct Inspect {
-    /// Name or digest of an image of the store, or HOST/REPOSITORY[:TAG][@DIGEST].
-    pub image: String,
-    /// Print the bytes of the manifest or index, unchanged.
-    #[arg(long)]
-    pub raw: bool,
-    #[command(flatten)]
-    pub look: Look,
-}
-
-/// `corten history`.
-#[derive(Debug, Args)]
-pub struct History {
-    /// Name or digest of an image of the store, or HOST/REPOSITORY[:TAG][@DIGEST].
-    pub image: String,
-    #[command(flatten)]
-    pub look: Look,
-}
-
-/// `corten diff`.
-#[derive(Debug, Args)]
-pub struct Diff {
-    /// The one: name or digest of an image of the store, or HOST/REPOSITORY[:TAG][@DIGEST].
-    pub from: String,
-    /// The other.
-    pub to: String,
-    /// End with status 1 where anything differs that a container could notice.
-    #[arg(long)]
-    pub exit_code: bool,
-    #[command(flatten)]
-    pub look: Look,
-}
-
-/// Where an image is looked for, and which of several.
-#[derive(Debug, Clone, Args)]
-pub struct Look {
-    /// Ask the registry, also where the store has the image.
-    #[arg(long, conflicts_with = "offline")]
-    pub remote: bool,
-    /// Which of an index's images [default: that of this machine, else the first].
-    #[arg(long, value_name = "OS/ARCHITECTURE")]
-    pub platform: Option<String>,
-    #[command(flatten)]
-    pub registry: RegistryArguments,
-}
-
-/// `corten tag`.
-#[derive(Debug, Args)]
-pub struct Tag {
-    /// Name or digest of an image of the store; with --remote, HOST/REPOSITORY[:TAG][@DIGEST].
-    pub old: String,
-    /// The further names; with --remote, tags of the same repository.
-    #[arg(required = true)]
-    pub new: Vec<String>,
-    /// Do it at the registry, not in the store.
-    #[arg(long, conflicts_with = "offline")]
-    pub remote: bool,
-    #[command(flatten)]
-    pub registry: RegistryArguments,
-}
-
-/// `corten save`.
-#[derive(Debug, Args)]
-pub struct Save {
-    /// Name, name and tag, or digest of an image of the store.
-    #[arg(required = true, value_name = "IMAGE")]
-    pub images: Vec<String>,
-    /// The file; `-` is standard output, as without it.
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// Of several platforms this one alone [default: all].
-    #[arg(long, value_name = "OS/ARCHITECTURE")]
-    pub platform: Option<String>,
-    #[command(flatten)]
-    pub registry: RegistryArguments,
-}
-
-/// `corten load`.
-#[derive(Debug, Args)]
-pub struct Load {
-    /// The file; `-` is standard input, as without it.
-    #[arg(long, short, value_name = "FILE")]
-    pub input: Option<PathBuf>,
-}
-
-/// `corten registry`.
-#[derive(Debug, Args)]
-pub struct Registry {
-    #[command(subcommand)]
-    pub command: RegistryCommand,
-}
-
-/// What can be done as a registry.
-#[derive(Debug, Subcommand)]
-pub enum RegistryCommand {
-    /// Serve the images of the store, and take others, until interrupted.
-    Serve(Serve),
-}
-
-/// `corten registry serve`.
-#[derive(Debug, Args)]
-pub struct Serve {
-    /// Where to listen; port 0 means any that is free.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000")]
-    pub listen: SocketAddr,
-    /// Let in these users alone; a file that `htpasswd -B` made.
-    #[arg(long, value_name = "FILE")]
-    pub htpasswd: Option<PathBuf>,
-    /// Speak TLS with this certificate chain (PEM).
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub tls_cert: Option<PathBuf>,
-    /// The certificate's key (PEM).
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub tls_key: Option<PathBuf>,
-    /// Refuse pushes and deletes.
-    #[arg(long)]
-    pub read_only: bool,
-    /// Listen where others can reach it, although it has no users or no TLS.
-    #[arg(long)]
-    pub insecure_listen: bool,
-    /// Refuse larger blobs than this: 20GB, 500MB, bytes [default: 256 GiB].
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
-    pub largest_blob: Option<u64>,
-    /// Print a line about each request on stderr.
-    #[arg(long)]
-    pub log_requests: bool,
-    /// Fetch first what lies at other registries alone: layers of bases that nobody has needed yet.
-    #[arg(long)]
-    pub bring: bool,
-    #[command(flatten)]
-    pub registry: RegistryArguments,
-}
-
-/// A size in bytes, kB, MB, GB or TB.
-fn bytes(text: &str) -> Result<u64, &'static str> {
-    const WRONG: &str = "expected a size, as 20GB or 500MB";
-    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-    let unit: u64 = match text[digits.len()..].trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kb" => 1_000,
-        "m" | "mb" => 1_000_000,
-        "g" | "gb" => 1_000_000_000,
-        "t" | "tb" => 1_000_000_000_000,
-        _ => return Err(WRONG),
-    };
-    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or(WRONG)
-}
-
 /// `corten doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
@@ -649,15 +384,4 @@ pub enum Shell {
 pub struct Man {
     /// Where to; the folder is made.
     pub folder: PathBuf,
-}
-
-/// How registries are reached.
-#[derive(Debug, Clone, Args)]
-pub struct RegistryArguments {
-    /// Reach this registry without TLS (may be given several times); loopback always is.
-    #[arg(long = "plain-http", value_name = "HOST[:PORT]")]
-    pub plain: Vec<String>,
-    /// Look for what a registry has at a mirror first, for instance docker.io=mirror.example (may be given several times).
-    #[arg(long, env = "CORTEN_REGISTRY_MIRRORS", value_name = "REGISTRY=MIRROR", value_delimiter = ',')]
-    pub registry_mirror: Vec<String>,
 }

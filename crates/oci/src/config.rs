@@ -120,6 +120,9 @@ pub struct Healthcheck {
     /// How long failures at the start do not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_period: Option<u64>,
+    /// Between two checks at the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_interval: Option<u64>,
     /// How many failures in a row make a container unhealthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,

@@ -1,17 +1,26 @@
 //! The Dockerfile language, as BuildKit's `docker/dockerfile:1` reads it.
 //!
 //! ```text
-//! text ─► source: joined lines ─► syntax: instructions ─► command: what they mean
-//!           directives, heredoc      words, json            flags, variables (expand, pattern)
+//! text ─► source: joined lines ─► syntax: instructions ─► command: what they mean ─► stages, lower: a recipe
+//!           directives, heredoc      words, json            flags                     variables (expand, pattern)
 //! ```
 //!
 //! Reading goes on after a mistake, so that all are told at once.
 
+mod command;
+mod copying;
 mod directives;
 mod expand;
+mod flags;
+mod health;
 mod heredoc;
+mod lower;
+mod mount;
 mod pattern;
+mod ports;
+pub mod recipe;
 mod source;
+mod stages;
 mod syntax;
 mod words;
 
@@ -24,10 +33,14 @@ use std::sync::Arc;
 
 use corten_diagnostic::{Failure, Span};
 
+pub use command::{Command, Copy, From, Healthcheck, Line, Run, Source};
 pub use directives::{Directive, DirectiveName};
 pub use expand::{ExpandError, Expanded, Lexer, Variables};
 pub use heredoc::Heredoc;
+pub use lower::{Answers, Lowered};
+pub use mount::{Mount, MountKind, Sharing};
 pub use source::Joined;
+pub use stages::Options;
 pub use syntax::{Arguments, Instruction, Keyword, Mistake, Pair};
 pub use words::Word;
 

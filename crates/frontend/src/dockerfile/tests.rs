@@ -235,3 +235,70 @@ fn all_mistakes_are_told_each_at_its_place() {
         ]
     );
 }
+
+/// The image that stands for every base of the oracle.
+fn stub() -> corten_oci::ImageConfig {
+    let text = r#"{"architecture":"amd64","os":"linux","history":[{"created_by":"stub base"}],"rootfs":{"type":"layers",
+        "diff_ids":["sha256:2222222222222222222222222222222222222222222222222222222222222222"]},
+        "config":{"Cmd":["sh"],"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]}}"#;
+    corten_oci::ImageConfig::parse(text.as_bytes()).unwrap()
+}
+
+fn lowered(text: &str, target: Option<&str>) -> Result<recipe::Recipe, Vec<Failure>> {
+    let platform = corten_oci::Platform::linux(corten_oci::Architecture::Amd64);
+    let options = Options {
+        target: target.map(str::to_owned),
+        build_args: std::collections::BTreeMap::new(),
+        build_platform: platform.clone(),
+        platform,
+    };
+    match Dockerfile::read(Path::new("Dockerfile"), text)?.lower(&options, &|_| Some(stub()))? {
+        Lowered::Done(recipe) => Ok(recipe),
+        Lowered::Asks(asks) => panic!("{asks:?} after all answers"),
+    }
+}
+
+/// Config and history of every target of the oracle, and which targets are refused.
+#[test]
+fn images_are_the_oracles() {
+    let Some(data) = data() else { return };
+    let mut wrong = Vec::new();
+    let (mut compared, mut refused) = (0, 0);
+    for row in rows(&data.join("oracle/oracle.jsonl")) {
+        let text = row["dockerfile"].as_str().unwrap();
+        for (target, expected) in row["targets"].as_object().unwrap() {
+            let id = format!("{} {target}", row["id"]);
+            let found = lowered(text, (target != "(default)").then_some(target));
+            match (found, expected.get("error")) {
+                (Ok(found), None) => {
+                    let config = serde_json::to_value(&found.stages.last().unwrap().config).unwrap();
+                    wrong.extend(difference(&id, &config, &expected["image"]));
+                    compared += 1;
+                }
+                (Err(_), Some(_)) => refused += 1,
+                (Ok(_), Some(error)) => wrong.push(format!("{id}: taken, and there it is refused: {error}")),
+                (Err(failures), None) => wrong.push(format!("{id}: {failures:?}")),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(compared > 280 && refused > 15, "{compared} {refused}");
+}
+
+fn difference(id: &str, found: &Value, expected: &Value) -> Vec<String> {
+    let mut all = Vec::new();
+    for key in ["architecture", "os", "author", "history"] {
+        if found.get(key) != expected.get(key) {
+            all.push(format!("{id} {key}:\n  {:?}\n  {:?}", found.get(key), expected.get(key)));
+        }
+    }
+    let mut config = expected["config"].clone();
+    if let Some(config) = config.as_object_mut() {
+        // Docker's mark for Windows, which says nothing elsewhere.
+        config.remove("ArgsEscaped");
+    }
+    if found["config"] != config {
+        all.push(format!("{id} config:\n  {}\n  {config}", found["config"]));
+    }
+    all
+}

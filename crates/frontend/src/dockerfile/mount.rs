@@ -1,0 +1,284 @@
+//! `RUN --mount=type=cache,target=/root/.cache,…`.
+
+use super::flags::near;
+
+/// A mount of one RUN.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mount {
+    /// What is mounted.
+    pub kind: MountKind,
+    /// Bind and cache: a stage or image; the context or nothing where it is absent.
+    pub from: Option<String>,
+    /// Bind and cache: a path in there.
+    pub source: Option<String>,
+    /// Where, as written.
+    pub target: Option<String>,
+    /// As written.
+    pub readonly: Option<bool>,
+    /// Cache, secret, ssh.
+    pub id: Option<String>,
+    /// Cache.
+    pub sharing: Sharing,
+    /// Secret, ssh.
+    pub required: bool,
+    /// Secret: the variable that it is, too.
+    pub env: Option<String>,
+    /// Tmpfs, bytes.
+    pub size: Option<u64>,
+    /// Cache, secret, ssh.
+    pub mode: Option<u32>,
+    /// Cache, secret, ssh.
+    pub uid: Option<u32>,
+    /// Cache, secret, ssh.
+    pub gid: Option<u32>,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MountKind {
+    /// A folder or file of the context, a stage or an image.
+    #[default]
+    Bind,
+    /// A folder that stays from build to build.
+    Cache,
+    /// Memory.
+    Tmpfs,
+    /// A file that no layer, key or log ever holds.
+    Secret,
+    /// The socket of an agent.
+    Ssh,
+}
+
+/// Who may use a cache at the same time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// Everybody.
+    #[default]
+    Shared,
+    /// Each has one of its own.
+    Private,
+    /// One after the other.
+    Locked,
+}
+
+impl MountKind {
+    const ALL: [(&'static str, Self); 5] = [
+        ("bind", Self::Bind),
+        ("cache", Self::Cache),
+        ("tmpfs", Self::Tmpfs),
+        ("secret", Self::Secret),
+        ("ssh", Self::Ssh),
+    ];
+
+    fn of(text: &str) -> Result<Self, String> {
+        let names = Self::ALL.map(|(name, _)| name);
+        let found = Self::ALL.iter().find(|(name, _)| *name == text);
+        found.map(|(_, kind)| *kind).ok_or_else(|| unknown("type of mount", text, &names))
+    }
+}
+
+fn unknown(what: &str, text: &str, names: &[&str]) -> String {
+    match near(text, names) {
+        Some(meant) => format!("there is no {what} {text}: did you mean {meant}?"),
+        None => format!("there is no {what} {text}: there are {}", names.join(", ")),
+    }
+}
+
+const KEYS: [&str; 19] = [
+    "type",
+    "from",
+    "source",
+    "src",
+    "target",
+    "dst",
+    "destination",
+    "ro",
+    "readonly",
+    "rw",
+    "readwrite",
+    "id",
+    "sharing",
+    "required",
+    "size",
+    "mode",
+    "uid",
+    "gid",
+    "env",
+];
+
+impl Mount {
+    /// Reads the value of the flag; `expand` is asked for each value but that of `from`.
+    pub fn parse(text: &str, expand: &dyn Fn(&str) -> Result<String, String>) -> Result<Self, String> {
+        let mut mount = Self::default();
+        let fields = fields(text)?;
+        // The type decides what the others mean.
+        for field in &fields {
+            if let Some((key, value)) = field.split_once('=')
+                && key.eq_ignore_ascii_case("type")
+            {
+                mount.kind = MountKind::of(&expand(value)?.to_ascii_lowercase())?;
+            }
+        }
+        for field in &fields {
+            mount.field(field, expand)?;
+        }
+        mount.checked()
+    }
+
+    fn field(&mut self, field: &str, expand: &dyn Fn(&str) -> Result<String, String>) -> Result<(), String> {
+        let (key, value) = match field.split_once('=') {
+            Some((key, value)) => (key.to_ascii_lowercase(), Some(value)),
+            None => (field.to_ascii_lowercase(), None),
+        };
+        let is_true = |value: Option<String>| match value.as_deref() {
+            None | Some("true" | "1") => Ok(true),
+            Some("false" | "0") => Ok(false),
+            Some(other) => Err(format!("{key} is true or false, not {other}")),
+        };
+        if key == "from" {
+            let from = value.filter(|from| !from.is_empty()).ok_or("from needs a value")?;
+            if from.contains('$') {
+                return Err("from takes no variable: name a stage FROM it, and mount from that".to_owned());
+            }
+            self.from = Some(from.to_owned());
+            return Ok(());
+        }
+        let value = value.map(expand).transpose()?;
+        match key.as_str() {
+            "ro" | "readonly" => self.readonly = Some(is_true(value)?),
+            "rw" | "readwrite" => self.readonly = Some(!is_true(value)?),
+            "required" => self.required = is_true(value)?,
+            _ => {
+                let value = value.ok_or_else(|| match KEYS.contains(&key.as_str()) {
+                    true => format!("{key} needs a value"),
+                    false => unknown("key of a mount", &key, &KEYS),
+                })?;
+                self.value(&key, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, key: &str, value: String) -> Result<(), String> {
+        let number = |value: &str| value.parse::<u32>().map_err(|_| format!("{key}={value} is no number"));
+        match key {
+            "type" => {}
+            "source" | "src" => self.source = Some(value),
+            "target" | "dst" | "destination" => self.target = Some(value),
+            "id" => self.id = Some(value),
+            "env" => self.env = Some(value),
+            "sharing" => {
+                self.sharing = match value.to_ascii_lowercase().as_str() {
+                    "shared" => Sharing::Shared,
+                    "private" => Sharing::Private,
+                    "locked" => Sharing::Locked,
+                    other => return Err(unknown("sharing", other, &["shared", "private", "locked"])),
+                }
+            }
+            "size" => self.size = Some(bytes(&value).ok_or_else(|| format!("size={value} is no size"))?),
+            "mode" => {
+                let mode = u32::from_str_radix(&value, 8).ok().filter(|mode| *mode <= 0o7777);
+                self.mode = Some(mode.ok_or_else(|| format!("mode={value} is no octal mode"))?);
+            }
+            "uid" => self.uid = Some(number(&value)?),
+            "gid" => self.gid = Some(number(&value)?),
+            other => return Err(unknown("key of a mount", other, &KEYS)),
+        }
+        Ok(())
+    }
+
+    fn checked(self) -> Result<Self, String> {
+        let kind = self.kind;
+        let only = |is_there: bool, what: &str, kinds: &[MountKind]| match is_there && !kinds.contains(&kind) {
+            true => Err(format!("{what} has no meaning for a mount of this type")),
+            false => Ok(()),
+        };
+        use MountKind::{Bind, Cache, Secret, Ssh, Tmpfs};
+        only(self.from.is_some(), "from", &[Bind, Cache])?;
+        only(self.size.is_some(), "size", &[Tmpfs])?;
+        only(self.sharing != Sharing::Shared, "sharing", &[Cache])?;
+        only(self.required, "required", &[Secret, Ssh])?;
+        only(self.env.is_some(), "env", &[Secret])?;
+        only(
+            self.mode.is_some() || self.uid.is_some() || self.gid.is_some(),
+            "an owner or mode",
+            &[Cache, Secret, Ssh],
+        )?;
+        let needs_target = matches!(kind, Bind | Cache | Tmpfs);
+        match self.target.as_deref() {
+            None if needs_target => Err("a mount needs a target".to_owned()),
+            Some(target) if needs_target && target.trim_end_matches('/').is_empty() => {
+                Err("the root cannot be the target of a mount".to_owned())
+            }
+            _ => Ok(self),
+        }
+    }
+}
+
+/// `8`, `64m`, `1GiB`: as docker reads sizes, in powers of 1024.
+fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..end].parse().ok()?;
+    let shift = match text[end..].trim() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return None,
+    };
+    number.checked_mul(1 << shift)
+}
+
+/// A line of comma-separated values, some in double quotes.
+fn fields(text: &str) -> Result<Vec<String>, String> {
+    let mut fields = vec![String::new()];
+    let mut rest = text.chars().peekable();
+    let mut open = false;
+    while let Some(character) = rest.next() {
+        let Some(field) = fields.last_mut() else { break };
+        match character {
+            '"' if open && rest.next_if_eq(&'"').is_some() => field.push('"'),
+            '"' if open || field.is_empty() => open = !open,
+            '"' => return Err("a double quote within a value: quote the whole field".to_owned()),
+            ',' if !open => fields.push(String::new()),
+            other => field.push(other),
+        }
+    }
+    if open { Err("nothing closes the double quote".to_owned()) } else { Ok(fields) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Mount, String> {
+        Mount::parse(text, &|value| Ok(value.replace("$X", "y")))
+    }
+
+    #[test]
+    fn each_type_has_its_keys() {
+        let mount = parse("type=cache,target=/c/$X,id=a,sharing=locked,uid=1,gid=2,mode=0700").unwrap();
+        assert_eq!(
+            (mount.kind, mount.target.as_deref(), mount.sharing),
+            (MountKind::Cache, Some("/c/y"), Sharing::Locked)
+        );
+        assert_eq!((mount.uid, mount.gid, mount.mode), (Some(1), Some(2), Some(0o700)));
+        assert_eq!(parse("type=tmpfs,dst=/t,size=64m").unwrap().size, Some(64 << 20));
+        assert_eq!(parse("\"source=a,b\",target=/x,rw").unwrap().source.as_deref(), Some("a,b"));
+        assert_eq!(parse("TYPE=secret,id=a,required").unwrap().kind, MountKind::Secret);
+    }
+
+    #[test]
+    fn what_means_nothing_is_told() {
+        let told = |text: &str| parse(text).unwrap_err();
+        assert_eq!(told("type=tmp"), "there is no type of mount tmp: did you mean tmpfs?");
+        assert_eq!(told("type=bind"), "a mount needs a target");
+        assert_eq!(told("type=bind,target=/"), "the root cannot be the target of a mount");
+        assert_eq!(told("target=/a,from=$X"), "from takes no variable: name a stage FROM it, and mount from that");
+        assert_eq!(told("type=cache,target=/a,size=1"), "size has no meaning for a mount of this type");
+        assert_eq!(told("target=/a,sourc=b"), "there is no key of a mount sourc: did you mean source?");
+        assert_eq!(told("type=cache,target=/a,mode=9"), "mode=9 is no octal mode");
+    }
+}

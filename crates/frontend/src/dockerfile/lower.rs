@@ -12,7 +12,7 @@ use super::Dockerfile;
 use super::command::{Command, Healthcheck, Line, Run};
 use super::copying;
 use super::expand::Lexer;
-use super::mount::Mount;
+use super::mount::{Mount, MountKind};
 use super::recipe::{Action, Base, BaseName, Files, Recipe, RunAction, Stage, Step};
 use super::stages::{Options, Stages, WrittenBase};
 use super::syntax::{Instruction, Pair};
@@ -24,6 +24,9 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 /// Arguments that change nothing in a result: they are in no history.
 const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
+
+/// Arguments for the builder alone: no command sees them.
+const SILENT: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
 
 /// What lowering came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -309,7 +312,7 @@ impl Lowering<'_, '_> {
             values.push(self.options.build_args.get(&name.text).cloned().or(own).or_else(global));
         }
         for ((name, _), value) in all.iter().zip(values) {
-            if let Some(value) = &value {
+            if let Some(value) = value.as_ref().filter(|_| !SILENT.contains(&name.text.as_str())) {
                 self.state.set(&name.text, value);
             }
             said.push(match &value {
@@ -396,7 +399,7 @@ impl Lowering<'_, '_> {
     fn run(&mut self, line: &Instruction, run: &Run) -> Result<(), Failure> {
         let (command, script) = self.script(run);
         let arguments = self.with_shell(&command);
-        let mounts = run.mounts.iter().map(|word| self.mount(line, word)).collect::<Result<Vec<_>, _>>()?;
+        let mounts = self.mounts(line, &run.mounts)?;
         let one_of = |word: &Option<Word>, known: &[&str], what: &str| match word {
             None => Ok(known.first().copied().unwrap_or_default().to_owned()),
             Some(word) if known.contains(&word.text.as_str()) => Ok(word.text.clone()),
@@ -410,7 +413,7 @@ impl Lowering<'_, '_> {
         let said = self.said_of_run(&arguments);
         let action = RunAction {
             arguments,
-            environment: self.state.environment.clone(),
+            environment: self.environment(&mounts),
             proxies: self.proxies(),
             folder: self.state.folder.clone(),
             user: self.state.config.user.clone(),
@@ -440,6 +443,41 @@ impl Lowering<'_, '_> {
         (Line::Shell(first.meant()), None)
     }
 
+    /// With their targets; the outer ones first.
+    fn mounts(&self, line: &Instruction, words: &[Word]) -> Result<Vec<(Mount, Files)>, Failure> {
+        let mut mounts = words.iter().map(|word| self.mount(line, word)).collect::<Result<Vec<_>, _>>()?;
+        let mut agents = 0;
+        for (mount, _) in &mut mounts {
+            let target = mount.target.as_deref().map(|target| join(&self.state.folder, target));
+            mount.target = match mount.kind {
+                MountKind::Secret => {
+                    let named = target.as_deref().and_then(|target| target.rsplit('/').next()).map(str::to_owned);
+                    let id = mount.id.get_or_insert_with(|| named.unwrap_or_default()).clone();
+                    target.or_else(|| mount.env.is_none().then(|| format!("/run/secrets/{id}")))
+                }
+                MountKind::Ssh => {
+                    let number = agents;
+                    agents += 1;
+                    Some(target.unwrap_or_else(|| format!("/run/buildkit/ssh_agent.{number}")))
+                }
+                _ => target,
+            };
+        }
+        mounts.sort_by(|(one, _), (other, _)| one.target.cmp(&other.target));
+        Ok(mounts)
+    }
+
+    /// With the socket of an agent, where one is mounted.
+    fn environment(&self, mounts: &[(Mount, Files)]) -> Vec<(String, String)> {
+        const SOCKET: &str = "SSH_AUTH_SOCK";
+        let mut all = self.state.environment.clone();
+        let agent = mounts.iter().find(|(mount, _)| mount.kind == MountKind::Ssh);
+        if let (Some((Mount { target: Some(target), .. }, _)), None) = (agent, self.state.get(SOCKET)) {
+            all.push((SOCKET.to_owned(), target.clone()));
+        }
+        all
+    }
+
     fn mount(&self, line: &Instruction, word: &Word) -> Result<(Mount, Files), Failure> {
         let expand = |text: &str| {
             let value = Word { text: text.to_owned(), range: word.range.clone() };
@@ -449,7 +487,7 @@ impl Lowering<'_, '_> {
             .map_err(|why| self.failure(line, word, format!("--mount={}: {why}", word.text)))?;
         let files = match (&mount.from, mount.kind) {
             (Some(from), _) => self.files(from, line, word)?,
-            (None, super::mount::MountKind::Bind) => Files::Context,
+            (None, MountKind::Bind) => Files::Context,
             (None, _) => Files::None,
         };
         Ok((mount, files))

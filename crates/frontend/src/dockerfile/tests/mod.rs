@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::*;
 
+mod operations;
+
 fn data() -> Option<PathBuf> {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/dockerfile"));
     if !folder.is_dir() {

@@ -60,7 +60,7 @@ pub(super) fn one(word: &str) -> Option<Heredoc> {
         None => (false, rest),
     };
     let lexer = Lexer { keep_unset: true, ..Lexer::new('\\') };
-    let name = |lexer: Lexer| Some(lexer.expand(rest, &|_| None).ok()?.words.into_iter().next()?);
+    let name = |lexer: Lexer| lexer.expand(rest, &|_| None).ok()?.words.into_iter().next();
     let bare = name(lexer)?;
     let written = name(Lexer { keep_quotes: true, ..lexer })?;
     Some(Heredoc { expand: bare == written, name: bare, content: String::new(), chomp, descriptor })

@@ -7,6 +7,7 @@
 mod engine;
 mod lock;
 mod plan;
+pub mod recipe;
 
 pub use engine::{Built, BuiltLayer, Engine, Installed};
 pub use lock::{

@@ -1,12 +1,12 @@
 //! ADD and COPY: from where, whereto, and how the history says it.
 
 use corten_diagnostic::Failure;
+use corten_plan::recipe::{CopyAction, CopySource, Files};
 
 use super::command::{Copy, Source};
 use super::expand::Lexer;
 use super::heredoc::Heredoc;
 use super::lower::{Lowering, join};
-use super::recipe::{CopyAction, CopySource, Files};
 use super::syntax::Instruction;
 use super::words::Word;
 

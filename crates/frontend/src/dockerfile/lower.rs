@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 use corten_diagnostic::Failure;
 use corten_oci::{ContainerConfig, History, ImageConfig, RootFs};
+use corten_plan::recipe::{Action, Base, BaseName, Files, Mount, MountKind, Recipe, RunAction, Stage, Step};
 
 use super::Dockerfile;
 use super::command::{Command, Healthcheck, Line, Run};
 use super::copying;
 use super::expand::Lexer;
-use super::mount::{Mount, MountKind};
-use super::recipe::{Action, Base, BaseName, Files, Recipe, RunAction, Stage, Step};
+use super::mount;
 use super::stages::{Options, Stages, WrittenBase};
 use super::syntax::{Instruction, Pair};
 use super::words::Word;
@@ -483,7 +483,7 @@ impl Lowering<'_, '_> {
             let value = Word { text: text.to_owned(), range: word.range.clone() };
             self.expand(line, &value).map_err(|failure| failure.to_string())
         };
-        let mount = Mount::parse(&word.text, &expand)
+        let mount = mount::parse(&word.text, &expand)
             .map_err(|why| self.failure(line, word, format!("--mount={}: {why}", word.text)))?;
         let files = match (&mount.from, mount.kind) {
             (Some(from), _) => self.files(from, line, word)?,

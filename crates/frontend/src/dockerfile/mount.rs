@@ -1,80 +1,21 @@
 //! `RUN --mount=type=cache,target=/root/.cache,…`.
 
+use corten_plan::recipe::{Mount, MountKind, Sharing};
+
 use super::flags::near;
 
-/// A mount of one RUN.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mount {
-    /// What is mounted.
-    pub kind: MountKind,
-    /// Bind and cache: a stage or image; the context or nothing where it is absent.
-    pub from: Option<String>,
-    /// Bind and cache: a path in there.
-    pub source: Option<String>,
-    /// Where, as written.
-    pub target: Option<String>,
-    /// As written.
-    pub readonly: Option<bool>,
-    /// Cache, secret, ssh.
-    pub id: Option<String>,
-    /// Cache.
-    pub sharing: Sharing,
-    /// Secret, ssh.
-    pub required: bool,
-    /// Secret: the variable that it is, too.
-    pub env: Option<String>,
-    /// Tmpfs, bytes.
-    pub size: Option<u64>,
-    /// Cache, secret, ssh.
-    pub mode: Option<u32>,
-    /// Cache, secret, ssh.
-    pub uid: Option<u32>,
-    /// Cache, secret, ssh.
-    pub gid: Option<u32>,
-}
+const KINDS: [(&str, MountKind); 5] = [
+    ("bind", MountKind::Bind),
+    ("cache", MountKind::Cache),
+    ("tmpfs", MountKind::Tmpfs),
+    ("secret", MountKind::Secret),
+    ("ssh", MountKind::Ssh),
+];
 
-/// What is mounted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum MountKind {
-    /// A folder or file of the context, a stage or an image.
-    #[default]
-    Bind,
-    /// A folder that stays from build to build.
-    Cache,
-    /// Memory.
-    Tmpfs,
-    /// A file that no layer, key or log ever holds.
-    Secret,
-    /// The socket of an agent.
-    Ssh,
-}
-
-/// Who may use a cache at the same time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Sharing {
-    /// Everybody.
-    #[default]
-    Shared,
-    /// Each has one of its own.
-    Private,
-    /// One after the other.
-    Locked,
-}
-
-impl MountKind {
-    const ALL: [(&'static str, Self); 5] = [
-        ("bind", Self::Bind),
-        ("cache", Self::Cache),
-        ("tmpfs", Self::Tmpfs),
-        ("secret", Self::Secret),
-        ("ssh", Self::Ssh),
-    ];
-
-    fn of(text: &str) -> Result<Self, String> {
-        let names = Self::ALL.map(|(name, _)| name);
-        let found = Self::ALL.iter().find(|(name, _)| *name == text);
-        found.map(|(_, kind)| *kind).ok_or_else(|| unknown("type of mount", text, &names))
-    }
+fn kind(text: &str) -> Result<MountKind, String> {
+    let names = KINDS.map(|(name, _)| name);
+    let found = KINDS.iter().find(|(name, _)| *name == text);
+    found.map(|(_, kind)| *kind).ok_or_else(|| unknown("type of mount", text, &names))
 }
 
 fn unknown(what: &str, text: &str, names: &[&str]) -> String {
@@ -106,112 +47,110 @@ const KEYS: [&str; 19] = [
     "env",
 ];
 
-impl Mount {
-    /// Reads the value of the flag; `expand` is asked for each value but that of `from`.
-    pub fn parse(text: &str, expand: &dyn Fn(&str) -> Result<String, String>) -> Result<Self, String> {
-        let mut mount = Self::default();
-        let fields = fields(text)?;
-        // The type decides what the others mean.
-        for field in &fields {
-            if let Some((key, value)) = field.split_once('=')
-                && key.eq_ignore_ascii_case("type")
-            {
-                mount.kind = MountKind::of(&expand(value)?.to_ascii_lowercase())?;
-            }
+/// Reads the value of the flag; `expand` is asked for each value but that of `from`.
+pub(super) fn parse(text: &str, expand: &dyn Fn(&str) -> Result<String, String>) -> Result<Mount, String> {
+    let mut mount = Mount::default();
+    let fields = fields(text)?;
+    // The type decides what the others mean.
+    for field in &fields {
+        if let Some((key, value)) = field.split_once('=')
+            && key.eq_ignore_ascii_case("type")
+        {
+            mount.kind = kind(&expand(value)?.to_ascii_lowercase())?;
         }
-        for field in &fields {
-            mount.field(field, expand)?;
-        }
-        mount.checked()
     }
-
-    fn field(&mut self, field: &str, expand: &dyn Fn(&str) -> Result<String, String>) -> Result<(), String> {
-        let (key, value) = match field.split_once('=') {
-            Some((key, value)) => (key.to_ascii_lowercase(), Some(value)),
-            None => (field.to_ascii_lowercase(), None),
-        };
-        let is_true = |value: Option<String>| match value.as_deref() {
-            None | Some("true" | "1") => Ok(true),
-            Some("false" | "0") => Ok(false),
-            Some(other) => Err(format!("{key} is true or false, not {other}")),
-        };
-        if key == "from" {
-            let from = value.filter(|from| !from.is_empty()).ok_or("from needs a value")?;
-            if from.contains('$') {
-                return Err("from takes no variable: name a stage FROM it, and mount from that".to_owned());
-            }
-            self.from = Some(from.to_owned());
-            return Ok(());
-        }
-        let value = value.map(expand).transpose()?;
-        match key.as_str() {
-            "ro" | "readonly" => self.readonly = Some(is_true(value)?),
-            "rw" | "readwrite" => self.readonly = Some(!is_true(value)?),
-            "required" => self.required = is_true(value)?,
-            _ => {
-                let value = value.ok_or_else(|| match KEYS.contains(&key.as_str()) {
-                    true => format!("{key} needs a value"),
-                    false => unknown("key of a mount", &key, &KEYS),
-                })?;
-                self.value(&key, value)?;
-            }
-        }
-        Ok(())
+    for field in &fields {
+        read(&mut mount, field, expand)?;
     }
+    checked(mount)
+}
 
-    fn value(&mut self, key: &str, value: String) -> Result<(), String> {
-        let number = |value: &str| value.parse::<u32>().map_err(|_| format!("{key}={value} is no number"));
-        match key {
-            "type" => {}
-            "source" | "src" => self.source = Some(value),
-            "target" | "dst" | "destination" => self.target = Some(value),
-            "id" => self.id = Some(value),
-            "env" => self.env = Some(value),
-            "sharing" => {
-                self.sharing = match value.to_ascii_lowercase().as_str() {
-                    "shared" => Sharing::Shared,
-                    "private" => Sharing::Private,
-                    "locked" => Sharing::Locked,
-                    other => return Err(unknown("sharing", other, &["shared", "private", "locked"])),
-                }
-            }
-            "size" => self.size = Some(bytes(&value).ok_or_else(|| format!("size={value} is no size"))?),
-            "mode" => {
-                let mode = u32::from_str_radix(&value, 8).ok().filter(|mode| *mode <= 0o7777);
-                self.mode = Some(mode.ok_or_else(|| format!("mode={value} is no octal mode"))?);
-            }
-            "uid" => self.uid = Some(number(&value)?),
-            "gid" => self.gid = Some(number(&value)?),
-            other => return Err(unknown("key of a mount", other, &KEYS)),
+fn read(mount: &mut Mount, field: &str, expand: &dyn Fn(&str) -> Result<String, String>) -> Result<(), String> {
+    let (key, value) = match field.split_once('=') {
+        Some((key, value)) => (key.to_ascii_lowercase(), Some(value)),
+        None => (field.to_ascii_lowercase(), None),
+    };
+    let is_true = |value: Option<String>| match value.as_deref() {
+        None | Some("true" | "1") => Ok(true),
+        Some("false" | "0") => Ok(false),
+        Some(other) => Err(format!("{key} is true or false, not {other}")),
+    };
+    if key == "from" {
+        let from = value.filter(|from| !from.is_empty()).ok_or("from needs a value")?;
+        if from.contains('$') {
+            return Err("from takes no variable: name a stage FROM it, and mount from that".to_owned());
         }
-        Ok(())
+        mount.from = Some(from.to_owned());
+        return Ok(());
     }
-
-    fn checked(self) -> Result<Self, String> {
-        let kind = self.kind;
-        let only = |is_there: bool, what: &str, kinds: &[MountKind]| match is_there && !kinds.contains(&kind) {
-            true => Err(format!("{what} has no meaning for a mount of this type")),
-            false => Ok(()),
-        };
-        use MountKind::{Bind, Cache, Secret, Ssh, Tmpfs};
-        only(self.from.is_some(), "from", &[Bind, Cache])?;
-        only(self.size.is_some(), "size", &[Tmpfs])?;
-        only(self.sharing != Sharing::Shared, "sharing", &[Cache])?;
-        only(self.required, "required", &[Secret, Ssh])?;
-        only(self.env.is_some(), "env", &[Secret])?;
-        only(
-            self.mode.is_some() || self.uid.is_some() || self.gid.is_some(),
-            "an owner or mode",
-            &[Cache, Secret, Ssh],
-        )?;
-        let needs_target = matches!(kind, Bind | Cache | Tmpfs);
-        match self.target.as_deref() {
-            None if needs_target => Err("a mount needs a target".to_owned()),
-            Some(target) if needs_target && target.trim_end_matches('/').is_empty() => {
-                Err("the root cannot be the target of a mount".to_owned())
-            }
-            _ => Ok(self),
+    let value = value.map(expand).transpose()?;
+    match key.as_str() {
+        "ro" | "readonly" => mount.readonly = Some(is_true(value)?),
+        "rw" | "readwrite" => mount.readonly = Some(!is_true(value)?),
+        "required" => mount.required = is_true(value)?,
+        _ => {
+            let value = value.ok_or_else(|| match KEYS.contains(&key.as_str()) {
+                true => format!("{key} needs a value"),
+                false => unknown("key of a mount", &key, &KEYS),
+            })?;
+            set(mount, &key, value)?;
         }
+    }
+    Ok(())
+}
+
+fn set(mount: &mut Mount, key: &str, value: String) -> Result<(), String> {
+    let number = |value: &str| value.parse::<u32>().map_err(|_| format!("{key}={value} is no number"));
+    match key {
+        "type" => {}
+        "source" | "src" => mount.source = Some(value),
+        "target" | "dst" | "destination" => mount.target = Some(value),
+        "id" => mount.id = Some(value),
+        "env" => mount.env = Some(value),
+        "sharing" => {
+            mount.sharing = match value.to_ascii_lowercase().as_str() {
+                "shared" => Sharing::Shared,
+                "private" => Sharing::Private,
+                "locked" => Sharing::Locked,
+                other => return Err(unknown("sharing", other, &["shared", "private", "locked"])),
+            }
+        }
+        "size" => mount.size = Some(bytes(&value).ok_or_else(|| format!("size={value} is no size"))?),
+        "mode" => {
+            let mode = u32::from_str_radix(&value, 8).ok().filter(|mode| *mode <= 0o7777);
+            mount.mode = Some(mode.ok_or_else(|| format!("mode={value} is no octal mode"))?);
+        }
+        "uid" => mount.uid = Some(number(&value)?),
+        "gid" => mount.gid = Some(number(&value)?),
+        other => return Err(unknown("key of a mount", other, &KEYS)),
+    }
+    Ok(())
+}
+
+fn checked(mount: Mount) -> Result<Mount, String> {
+    let kind = mount.kind;
+    let only = |is_there: bool, what: &str, kinds: &[MountKind]| match is_there && !kinds.contains(&kind) {
+        true => Err(format!("{what} has no meaning for a mount of this type")),
+        false => Ok(()),
+    };
+    use MountKind::{Bind, Cache, Secret, Ssh, Tmpfs};
+    only(mount.from.is_some(), "from", &[Bind, Cache])?;
+    only(mount.size.is_some(), "size", &[Tmpfs])?;
+    only(mount.sharing != Sharing::Shared, "sharing", &[Cache])?;
+    only(mount.required, "required", &[Secret, Ssh])?;
+    only(mount.env.is_some(), "env", &[Secret])?;
+    only(
+        mount.mode.is_some() || mount.uid.is_some() || mount.gid.is_some(),
+        "an owner or mode",
+        &[Cache, Secret, Ssh],
+    )?;
+    let needs_target = matches!(kind, Bind | Cache | Tmpfs);
+    match mount.target.as_deref() {
+        None if needs_target => Err("a mount needs a target".to_owned()),
+        Some(target) if needs_target && target.trim_end_matches('/').is_empty() => {
+            Err("the root cannot be the target of a mount".to_owned())
+        }
+        _ => Ok(mount),
     }
 }
 
@@ -254,7 +193,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Mount, String> {
-        Mount::parse(text, &|value| Ok(value.replace("$X", "y")))
+        super::parse(text, &|value| Ok(value.replace("$X", "y")))
     }
 
     #[test]

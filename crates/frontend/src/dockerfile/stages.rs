@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use corten_diagnostic::Failure;
 use corten_oci::Platform;
+use corten_plan::recipe::BaseName;
 
+use super::Dockerfile;
 use super::command::{Command, From};
 use super::expand::Lexer;
-use super::mount::Mount;
+use super::mount;
 use super::syntax::Instruction;
 use super::words::Word;
-use super::{Dockerfile, recipe::BaseName};
 
 /// How a file is built.
 #[derive(Debug, Clone)]
@@ -213,7 +214,7 @@ fn froms(command: &Command) -> Vec<String> {
 
 /// What a mount is from; its variables do not matter for that.
 fn from_of(text: &str) -> Option<String> {
-    Mount::parse(text, &|value| Ok(value.to_owned())).ok().and_then(|mount| mount.from).or_else(|| {
+    mount::parse(text, &|value| Ok(value.to_owned())).ok().and_then(|mount| mount.from).or_else(|| {
         let from = text.split(',').find_map(|field| field.strip_prefix("from="));
         from.map(str::to_owned)
     })

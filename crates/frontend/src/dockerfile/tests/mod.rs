@@ -246,7 +246,7 @@ fn stub() -> corten_oci::ImageConfig {
     corten_oci::ImageConfig::parse(text.as_bytes()).unwrap()
 }
 
-fn lowered(text: &str, target: Option<&str>) -> Result<recipe::Recipe, Vec<Failure>> {
+fn lowered(text: &str, target: Option<&str>) -> Result<corten_plan::recipe::Recipe, Vec<Failure>> {
     let platform = corten_oci::Platform::linux(corten_oci::Architecture::Amd64);
     let options = Options {
         target: target.map(str::to_owned),

@@ -3,10 +3,11 @@
 //! Both become one nested value: each operation with the operations that it stands on within it. Left out: what BuildKit
 //! tells its own solver (followed paths, names, timestamps) and what all operations of a kind have alike.
 
+use corten_plan::recipe::{
+    Action, Base, BaseName, CopyAction, CopySource, Files, Mount, MountKind, Recipe, RunAction, Sharing, Stage,
+};
 use serde_json::{Map, Value, json};
 
-use super::super::recipe::{Action, Base, BaseName, CopyAction, CopySource, Files, Recipe, RunAction, Stage};
-use super::super::{Mount, MountKind, Sharing};
 use super::{data, lowered, rows};
 
 #[test]

@@ -1,10 +1,11 @@
 //! What a Dockerfile asks for, with nothing left to expand: stages, each a base and steps, and the config that comes out.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use corten_oci::{ImageConfig, Platform};
+use corten_oci::{Digest, ImageConfig, Platform};
 
-use super::mount::Mount;
+use crate::GivenLayer;
 
 /// The stages that the target needs, each after those that it needs; the target is the last.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +41,7 @@ pub enum Base {
 }
 
 /// An image that must be found before more can be said.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BaseName {
     /// As written, its variables expanded.
     pub image: String,
@@ -171,4 +172,83 @@ pub enum CopySource {
         /// `--checksum`: a commit.
         checksum: Option<String>,
     },
+}
+
+/// A mount of one RUN.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mount {
+    /// What is mounted.
+    pub kind: MountKind,
+    /// Bind and cache: a stage or image; the context or nothing where it is absent.
+    pub from: Option<String>,
+    /// Bind and cache: a path in there.
+    pub source: Option<String>,
+    /// Where, as written.
+    pub target: Option<String>,
+    /// As written.
+    pub readonly: Option<bool>,
+    /// Cache, secret, ssh.
+    pub id: Option<String>,
+    /// Cache.
+    pub sharing: Sharing,
+    /// Secret, ssh.
+    pub required: bool,
+    /// Secret: the variable that it is, too.
+    pub env: Option<String>,
+    /// Tmpfs, bytes.
+    pub size: Option<u64>,
+    /// Cache, secret, ssh.
+    pub mode: Option<u32>,
+    /// Cache, secret, ssh.
+    pub uid: Option<u32>,
+    /// Cache, secret, ssh.
+    pub gid: Option<u32>,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MountKind {
+    /// A folder or file of the context, a stage or an image.
+    #[default]
+    Bind,
+    /// A folder that stays from build to build.
+    Cache,
+    /// Memory.
+    Tmpfs,
+    /// A file that no layer, key or log ever holds.
+    Secret,
+    /// The socket of an agent.
+    Ssh,
+}
+
+/// Who may use a cache at the same time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// Everybody.
+    #[default]
+    Shared,
+    /// Each has one of its own.
+    Private,
+    /// One after the other.
+    Locked,
+}
+
+/// A recipe whose images are found: nothing in it floats.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pinned {
+    /// What is done.
+    pub recipe: Recipe,
+    /// Every image that the recipe names, as a base or as a source of files.
+    pub images: BTreeMap<BaseName, PinnedImage>,
+}
+
+/// An image that was found: its manifest and config are in the store, and the indexes of its layers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PinnedImage {
+    /// Of its manifest.
+    pub digest: Digest,
+    /// Its config.
+    pub config: ImageConfig,
+    /// Its layers, the lowest first. Their bytes may still be at a registry.
+    pub layers: Vec<GivenLayer>,
 }

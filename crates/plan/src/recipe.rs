@@ -112,6 +112,8 @@ pub enum Files {
     Stage(usize),
     /// An image.
     Image(BaseName),
+    /// A folder beside the context, by the name that `--build-context` gives it.
+    Folder(String),
 }
 
 /// ADD and COPY.

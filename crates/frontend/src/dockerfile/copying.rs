@@ -1,7 +1,7 @@
 //! ADD and COPY: from where, whereto, and how the history says it.
 
 use corten_diagnostic::Failure;
-use corten_plan::recipe::{CopyAction, CopySource, Files};
+use corten_plan::recipe::{Action, CopyAction, CopySource, Files, Step};
 
 use super::command::{Copy, Source};
 use super::expand::Lexer;
@@ -168,4 +168,19 @@ impl Said {
         self.source(destination);
         self.0 + " # buildkit"
     }
+}
+
+/// What a stage does that begins with a folder of `--build-context`.
+pub(super) fn whole_folder(name: &str) -> Step {
+    let source = CopySource::Path { path: "/".to_owned(), parents: None, unpack: false };
+    let copy = CopyAction {
+        sources: vec![source],
+        from: Files::Folder(name.to_owned()),
+        destination: "/".to_owned(),
+        owner: None,
+        mode: None,
+        link: false,
+        exclude: Vec::new(),
+    };
+    Step { action: Action::Copy(Box::new(copy)), created_by: format!("FROM {name}"), range: 0..0 }
 }

@@ -14,7 +14,8 @@ use super::command::{Command, Healthcheck, Line, Run};
 use super::copying;
 use super::expand::Lexer;
 use super::mount;
-use super::stages::{Options, Stages, WrittenBase};
+use super::signal::is_signal;
+use super::stages::{Named, Options, Stages, WrittenBase};
 use super::syntax::{Instruction, Pair};
 use super::words::Word;
 
@@ -48,8 +49,7 @@ impl Dockerfile {
     pub fn lower(&self, options: &Options, answers: Answers<'_>) -> Result<Lowered, Vec<Failure>> {
         let stages = Stages::of(self, options)?;
         let one = |failure| vec![failure];
-        let epoch = stages.epoch().map_err(one)?;
-        let target = stages.target(options).map_err(one)?;
+        let (epoch, target) = (stages.epoch().map_err(one)?, stages.target(options).map_err(one)?);
         let triggers = |name: &BaseName| {
             let texts = answers(name).and_then(|config| config.config.on_build).unwrap_or_default();
             texts.iter().flat_map(|text| trigger(text).unwrap_or_default()).map(|(_, command)| command).collect()
@@ -71,7 +71,10 @@ impl Dockerfile {
             let stage = lowering.stage(&done, answers).map_err(one)?;
             done.push((stage, lowering.state));
         }
-        // What comes after the target in the file is never needed by it, so the target is the last.
+        // What comes after the target in the file is never needed by it: the target is the last.
+        if let (Some((stage, _)), false) = (done.last_mut(), options.labels.is_empty()) {
+            stage.config.config.labels.get_or_insert_default().extend(options.labels.clone());
+        }
         Ok(Lowered::Done(Recipe { epoch, stages: done.into_iter().map(|(stage, _)| stage).collect() }))
     }
 }
@@ -136,6 +139,13 @@ impl Lowering<'_, '_> {
         let (base, rootfs) = match &written.base {
             WrittenBase::Scratch => {
                 self.state.config.working_dir = "/".to_owned();
+                (Base::Scratch, RootFs { kind: "layers".to_owned(), diff_ids: Vec::new() })
+            }
+            WrittenBase::Folder(name) => {
+                self.state.config.working_dir = "/".to_owned();
+                self.state.steps.push(copying::whole_folder(name));
+                self.state.say(format!("FROM {name}"));
+                self.state.history.iter_mut().for_each(|last| last.empty_layer = false);
                 (Base::Scratch, RootFs { kind: "layers".to_owned(), diff_ids: Vec::new() })
             }
             WrittenBase::Image(name) => {
@@ -507,10 +517,15 @@ impl Lowering<'_, '_> {
             let message = format!("stage {name} stands below this line");
             return Err(self.failure(line, word, message).hint("move it above: files are copied from earlier stages"));
         }
-        if let Err(error) = name.parse::<corten_oci::Reference>() {
-            return Err(self.failure(line, word, format!("'{name}' is no stage and no image: {error}")));
-        }
         let platform = self.stages.all[self.number].platform.clone();
+        match (self.options.context(name), name.parse::<corten_oci::Reference>()) {
+            (Some((name, Named::Folder)), _) => return Ok(Files::Folder(name.to_owned())),
+            (Some((name, Named::Image)), _) => return Ok(Files::Image(BaseName { image: name.to_owned(), platform })),
+            (None, Ok(_)) => {}
+            (None, Err(error)) => {
+                return Err(self.failure(line, word, format!("'{name}' is no stage and no image: {error}")));
+            }
+        }
         Ok(Files::Image(BaseName { image: name.to_owned(), platform }))
     }
 
@@ -581,18 +596,4 @@ pub(super) fn join(folder: &str, path: &str) -> String {
         }
     }
     format!("/{}", parts.join("/"))
-}
-
-fn is_signal(text: &str) -> bool {
-    const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
-        "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
-        "WINCH", "IO", "PWR", "SYS",
-    ];
-    if let Ok(number) = text.parse::<u8>() {
-        return (1..=64).contains(&number);
-    }
-    let capitals = text.to_ascii_uppercase();
-    let bare = capitals.strip_prefix("SIG").unwrap_or(&capitals);
-    NAMES.contains(&bare) || ["CLD", "IOT", "POLL"].contains(&bare) || bare.starts_with("RTM")
 }

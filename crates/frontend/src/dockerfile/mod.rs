@@ -18,6 +18,7 @@ mod lower;
 mod mount;
 mod pattern;
 mod ports;
+mod signal;
 mod source;
 mod stages;
 mod syntax;
@@ -38,7 +39,7 @@ pub use expand::{ExpandError, Expanded, Lexer, Variables};
 pub use heredoc::Heredoc;
 pub use lower::{Answers, Lowered};
 pub use source::Joined;
-pub use stages::Options;
+pub use stages::{Named, Options};
 pub use syntax::{Arguments, Instruction, Keyword, Mistake, Pair};
 pub use words::Word;
 

@@ -24,6 +24,57 @@ pub struct Options {
     pub platform: Platform,
     /// What builds it.
     pub build_platform: Platform,
+    /// `--build-context`: what names stand for. They go before stages and images of the same name.
+    pub contexts: BTreeMap<String, Named>,
+    /// `--label`: of the target's image.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What a name of `--build-context` stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// A folder.
+    Folder,
+    /// An image, which is asked for by this name.
+    Image,
+}
+
+impl Options {
+    /// For a machine, with nothing asked for.
+    pub fn new(platform: Platform, build_platform: Platform) -> Self {
+        Self {
+            target: None,
+            build_args: BTreeMap::new(),
+            platform,
+            build_platform,
+            contexts: BTreeMap::new(),
+            labels: BTreeMap::new(),
+        }
+    }
+
+    /// The context of a name, as it was given, however the Dockerfile writes the name: `python`, `python:latest` and
+    /// `docker.io/library/python` are one.
+    pub fn context(&self, name: &str) -> Option<(&str, Named)> {
+        let wanted = familiar(name);
+        self.contexts.iter().find(|(known, _)| familiar(known) == wanted).map(|(known, kind)| (known.as_str(), *kind))
+    }
+}
+
+/// A name with all that Docker leaves out.
+fn familiar(name: &str) -> String {
+    // Stages are the same in any case; tags are not.
+    let name = if name.contains(':') { name.to_owned() } else { name.to_lowercase() };
+    match name.parse::<corten_oci::Reference>() {
+        Ok(reference) => {
+            let tag = match (&reference.tag, &reference.digest) {
+                (None, None) => ":latest".to_owned(),
+                (Some(tag), None) => format!(":{tag}"),
+                (_, Some(digest)) => format!("@{digest}"),
+            };
+            format!("{}{tag}", reference.repository.normalised())
+        }
+        Err(_) => name,
+    }
 }
 
 /// A stage as it is written.
@@ -31,6 +82,8 @@ pub(super) struct Written {
     pub(super) from: From,
     pub(super) base: WrittenBase,
     pub(super) platform: Platform,
+    /// A context of its name stands for it: nothing of it is done.
+    pub(super) is_replaced: bool,
     /// After FROM.
     pub(super) commands: Vec<(Instruction, Command)>,
 }
@@ -40,6 +93,8 @@ pub(super) enum WrittenBase {
     Scratch,
     Stage(usize),
     Image(BaseName),
+    /// A folder of `--build-context`.
+    Folder(String),
 }
 
 /// All stages.
@@ -71,10 +126,20 @@ impl<'d> Stages<'d> {
         match command {
             Command::From(from) => {
                 let (base, platform) = self.base(instruction, &from, options)?;
-                self.all.push(Written { from, base, platform, commands: Vec::new() });
+                let replaced = from.name.as_ref().and_then(|name| options.context(&name.text));
+                let (base, is_replaced) = match replaced {
+                    None => (base, false),
+                    Some((name, Named::Folder)) => (WrittenBase::Folder(name.to_owned()), true),
+                    Some((name, Named::Image)) => {
+                        let base = BaseName { image: name.to_owned(), platform: platform.clone() };
+                        (WrittenBase::Image(base), true)
+                    }
+                };
+                self.all.push(Written { from, base, platform, is_replaced, commands: Vec::new() });
             }
             Command::Arg(arguments) if self.all.is_empty() => self.global(instruction, &arguments, options)?,
             command => match self.all.last_mut() {
+                Some(stage) if stage.is_replaced => {}
                 Some(stage) => stage.commands.push((instruction.clone(), command)),
                 None => {
                     let message = format!("{} before any FROM", instruction.keyword.name());
@@ -124,6 +189,14 @@ impl<'d> Stages<'d> {
         }
         if let Some(stage) = self.named(&name, self.all.len()) {
             return Ok((WrittenBase::Stage(stage), platform));
+        }
+        match options.context(&name) {
+            Some((name, Named::Folder)) => return Ok((WrittenBase::Folder(name.to_owned()), platform)),
+            Some((name, Named::Image)) => {
+                let base = BaseName { image: name.to_owned(), platform: platform.clone() };
+                return Ok((WrittenBase::Image(base), platform));
+            }
+            None => {}
         }
         if name == "scratch" {
             return Ok((WrittenBase::Scratch, platform));
@@ -183,7 +256,7 @@ impl<'d> Stages<'d> {
     fn needs(&self, number: usize, triggers: &dyn Fn(&BaseName) -> Vec<Command>) -> Vec<usize> {
         let stage = &self.all[number];
         let (base, triggered) = match &stage.base {
-            WrittenBase::Scratch => (None, Vec::new()),
+            WrittenBase::Scratch | WrittenBase::Folder(_) => (None, Vec::new()),
             WrittenBase::Image(name) => (None, triggers(name)),
             WrittenBase::Stage(base) => (Some(*base), self.all[*base].triggers()),
         };

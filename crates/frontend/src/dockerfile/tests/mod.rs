@@ -248,12 +248,7 @@ fn stub() -> corten_oci::ImageConfig {
 
 fn lowered(text: &str, target: Option<&str>) -> Result<corten_plan::recipe::Recipe, Vec<Failure>> {
     let platform = corten_oci::Platform::linux(corten_oci::Architecture::Amd64);
-    let options = Options {
-        target: target.map(str::to_owned),
-        build_args: std::collections::BTreeMap::new(),
-        build_platform: platform.clone(),
-        platform,
-    };
+    let options = Options { target: target.map(str::to_owned), ..Options::new(platform.clone(), platform) };
     match Dockerfile::read(Path::new("Dockerfile"), text)?.lower(&options, &|_| Some(stub()))? {
         Lowered::Done(recipe) => Ok(recipe),
         Lowered::Asks(asks) => panic!("{asks:?} after all answers"),
@@ -303,4 +298,35 @@ fn difference(id: &str, found: &Value, expected: &Value) -> Vec<String> {
         all.push(format!("{id} config:\n  {}\n  {config}", found["config"]));
     }
     all
+}
+
+/// As BuildKit's `namedContext` has them: before stages and images, under any way to write the name.
+#[test]
+fn names_of_contexts_stand_for_stages_and_images() {
+    use corten_plan::recipe::{Action, Base, Files};
+    let platform = corten_oci::Platform::linux(corten_oci::Architecture::Amd64);
+    let mut options = Options::new(platform.clone(), platform);
+    options.contexts.insert("python:3.11-slim".to_owned(), Named::Image);
+    options.contexts.insert("docs".to_owned(), Named::Folder);
+    options.contexts.insert("tools".to_owned(), Named::Folder);
+    options.labels.insert("a".to_owned(), "b".to_owned());
+    let text = "FROM scratch AS Tools\nRUN never\nFROM docker.io/library/python:3.11-slim\nCOPY --from=docs a /\n\
+        COPY --from=tools b /\n";
+    let read = Dockerfile::read(Path::new("Dockerfile"), text).unwrap();
+    let Ok(Lowered::Asks(asked)) = read.lower(&options, &|_| None) else { panic!("it asks for nothing") };
+    assert_eq!(asked.iter().map(|base| base.image.as_str()).collect::<Vec<_>>(), ["python:3.11-slim"]);
+    let Ok(Lowered::Done(recipe)) = read.lower(&options, &|_| Some(stub())) else { panic!("it is refused") };
+    let froms = |stage: usize| {
+        let steps = recipe.stages[stage].steps.iter();
+        let of = steps.filter_map(|step| match &step.action {
+            Action::Copy(copy) => Some(copy.from.clone()),
+            _ => None,
+        });
+        of.collect::<Vec<_>>()
+    };
+    assert_eq!(recipe.stages[0].base, Base::Scratch);
+    assert_eq!(recipe.stages[0].steps.len(), 1, "nothing of the replaced stage is done");
+    assert_eq!(froms(0), [Files::Folder("tools".to_owned())]);
+    assert_eq!(froms(1), [Files::Folder("docs".to_owned()), Files::Stage(0)]);
+    assert_eq!(recipe.stages[1].config.config.labels.as_ref().unwrap()["a"], "b");
 }

@@ -151,6 +151,7 @@ fn files(files: &Files, done: &[Value]) -> Value {
         Files::Context => json!("context"),
         Files::Stage(stage) => done[*stage].clone(),
         Files::Image(name) => image(name),
+        Files::Folder(name) => panic!("{name}: no context is given"),
     }
 }
 

@@ -107,6 +107,7 @@ fn healthcheck(settings: &Settings, start: &Entry, port: Option<u16>) -> Option<
         interval: Some(nanoseconds(health.interval)),
         timeout: Some(nanoseconds(health.timeout)),
         start_period: Some(nanoseconds(health.start_period)),
+        start_interval: None,
         retries: Some(health.retries),
     })
 }

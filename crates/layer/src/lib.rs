@@ -1,6 +1,7 @@
 //! Bytes of layers, over `Read` and `Write`, no disk.
 
 pub mod ar;
+pub mod attributes;
 pub mod compress;
 mod deflate;
 mod estargz;

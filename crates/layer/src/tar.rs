@@ -18,7 +18,8 @@
 //! | a name that climbs out of the root | refused; `..` inside it is taken off as text, as docker and containerd do |
 //! | a hard link's target | read as inside a `chroot`: `..` at the root stays there |
 //! | something else than a directory that is named as the root | left out, as containerd does |
-//! | extended attributes, user and group names, access times | read over |
+//! | extended attributes (`SCHILY.xattr.`) | handed out; more than 256 of an entry, or one above 64 KiB: refused |
+//! | user and group names, access times | read over |
 //!
 //! Sources: POSIX.1-2017 `pax`, "ustar Interchange Format" and "pax Header Block"; GNU tar manual, "Basic Tar Format";
 //! OCI image specification 1.1, "Image Layer Filesystem Changeset".
@@ -34,6 +35,7 @@ use std::io::{self, Read};
 use corten_diagnostic::{Diagnose, Fault};
 use corten_oci::{Entry, Kind, LayerPath};
 
+use crate::attributes::Attributes;
 use header::{BLOCK, Header};
 use pax::Extended;
 
@@ -65,7 +67,7 @@ pub struct TarReader<R: Read> {
     padding: u64,
     /// Headers of entries seen, for messages.
     number: u64,
-    mtime: i64,
+    attributes: Attributes,
     state: State,
 }
 
@@ -125,7 +127,15 @@ impl Extensions {
 impl<R: Read> TarReader<R> {
     /// Reads from the start of an uncompressed archive. Headers are read 512 bytes at a time: buffer the source.
     pub fn new(source: R) -> Self {
-        Self { source, position: 0, content: 0, padding: 0, number: 0, mtime: 0, state: State::Reading }
+        Self {
+            source,
+            position: 0,
+            content: 0,
+            padding: 0,
+            number: 0,
+            attributes: Attributes::default(),
+            state: State::Reading,
+        }
     }
 
     /// The next entry; its content must be taken from [`TarReader::content`] before the next call, else it is skipped.
@@ -148,7 +158,13 @@ impl<R: Read> TarReader<R> {
 
     /// The modification time (seconds since 1970, rounded down) of the entry that was last returned.
     pub fn mtime(&self) -> i64 {
-        self.mtime
+        self.attributes.mtime
+    }
+
+    /// Time and extended attributes of the entry that was last returned; of all names, also of such as must not reach a disk
+    /// (see [`crate::attributes::is_kept`]).
+    pub fn attributes(&self) -> &Attributes {
+        &self.attributes
     }
 
     /// The content of the entry that was last returned.
@@ -256,7 +272,7 @@ impl<R: Read> TarReader<R> {
             return Err(format!("a file of {size} bytes is longer than an archive can be"));
         }
         self.set_content(size);
-        self.mtime = pax.mtime.unwrap_or(header.mtime);
+        self.attributes = Attributes { mtime: pax.mtime.unwrap_or(header.mtime), xattrs: pax.xattrs };
         Ok(Entry {
             path,
             mode: header.mode & 0o7777,

@@ -25,6 +25,7 @@ use corten_oci::{DiffId, Digest, Entry, Kind, LayerIndex, LayerPath, MediaType};
 
 use self::header::BLOCK;
 use self::tar_hash::TarHash;
+use crate::attributes::Attributes;
 use crate::compress::{Compressor, Method};
 use crate::estargz::{self, Estargz};
 use crate::pool::processors;
@@ -120,7 +121,8 @@ pub struct Deflated<'a> {
 /// Writes a deterministic tar (ustar, PAX where ustar is too small), compressed or plain.
 ///
 /// Parents are the caller's business: entries come out in the order of the calls. `entry.size` must be the content's;
-/// `entry.crc32` and `entry.offset` are filled in for the index. mtime is one constant for the whole layer.
+/// `entry.crc32` and `entry.offset` are filled in for the index. mtime is one constant for the whole layer, unless an entry
+/// comes with [`Attributes`] of its own.
 ///
 /// Errors: `InvalidData` where content is not what was claimed, `InvalidInput` where an entry cannot be written to a
 /// tar or means something else in a layer (`.wh.` names), else the sink's or the reader's own.
@@ -128,6 +130,8 @@ pub struct LayerWriter<W: Write> {
     output: Output<W>,
     tar: TarHash,
     mtime: u64,
+    /// What entries have that come without attributes.
+    usual: Attributes,
     index: LayerIndex,
     walker: Option<Walker>,
     chunk: Vec<u8>,
@@ -159,7 +163,8 @@ impl<W: Write> LayerWriter<W> {
             Compression::Estargz => Output::Estargz(Box::new(Estargz::new(sink, threads))),
         };
         let (tar, index) = (TarHash::new(), LayerIndex::default());
-        Self { output, tar, mtime, index, walker: None, chunk: Vec::new(), failed: false, watch: None }
+        let usual = Attributes::at(i64::try_from(mtime).unwrap_or(i64::MAX));
+        Self { output, tar, mtime, usual, index, walker: None, chunk: Vec::new(), failed: false, watch: None }
     }
 
     /// With somebody who sees every file.
@@ -176,13 +181,25 @@ impl<W: Write> LayerWriter<W> {
 
     /// A file whose bytes are in hand or come from a reader: exactly `entry.size` of them.
     pub fn file(&mut self, entry: Entry, content: &mut dyn Read) -> io::Result<()> {
-        self.attempt(entry, |writer, entry| writer.copied(entry.size, content))
+        self.attempt(entry, None, |writer, entry| writer.copied(entry.size, content))
+    }
+
+    /// As [`LayerWriter::bare`] and [`LayerWriter::file`], with a time and extended attributes of its own.
+    ///
+    /// # Errors
+    /// Also `InvalidInput` where attributes are more or larger than readers take, and `Unsupported` for eStargz, whose table
+    /// has no place for them.
+    pub fn with(&mut self, entry: Entry, attributes: &Attributes, content: &mut dyn Read) -> io::Result<()> {
+        if let Output::Estargz(_) = self.output {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "eStargz has one time for all entries"));
+        }
+        self.attempt(entry, Some(attributes), |writer, entry| writer.copied(entry.size, content))
     }
 
     /// A file whose bytes are already deflated; `suffix` is appended to its content (RECORD lines).
     /// `entry.size` is the whole, suffix included. Inflates once to check CRC, size and end of stream.
     pub fn deflated(&mut self, entry: Entry, content: Deflated<'_>, suffix: &[u8]) -> io::Result<()> {
-        self.attempt(entry, |writer, entry| {
+        self.attempt(entry, None, |writer, entry| {
             let size = entry.size.checked_sub(suffix.len() as u64);
             let size = size.ok_or_else(|| invalid("it is smaller than what is appended to it".to_owned()))?;
             let mut crc = writer.spliced(content, size)?;
@@ -220,7 +237,7 @@ impl<W: Write> LayerWriter<W> {
                 let (content, digest) = estargz.table()?;
                 table = Some(digest);
                 let mut entry = own_entry(estargz::TABLE, content.len());
-                let mut tail = header::encode(&entry, self.mtime)?;
+                let mut tail = header::encode(&entry, &self.usual)?;
                 entry.offset = self.tar.size() + tail.len() as u64;
                 entry.crc32 = Some(crc32fast::hash(&content));
                 self.index.entries.push(entry);
@@ -239,6 +256,7 @@ impl<W: Write> LayerWriter<W> {
     fn attempt(
         &mut self,
         entry: Entry,
+        attributes: Option<&Attributes>,
         write: impl FnOnce(&mut Self, &Entry) -> io::Result<crc32fast::Hasher>,
     ) -> io::Result<()> {
         if self.failed {
@@ -246,7 +264,7 @@ impl<W: Write> LayerWriter<W> {
         }
         self.failed = true;
         self.landmark()?;
-        self.write_entry(entry, write)?;
+        self.write_entry(entry, attributes, write)?;
         self.failed = false;
         Ok(())
     }
@@ -254,9 +272,10 @@ impl<W: Write> LayerWriter<W> {
     fn write_entry(
         &mut self,
         mut entry: Entry,
+        attributes: Option<&Attributes>,
         write: impl FnOnce(&mut Self, &Entry) -> io::Result<crc32fast::Hasher>,
     ) -> io::Result<()> {
-        let header = header::encode(&entry, self.mtime)?;
+        let header = header::encode(&entry, attributes.unwrap_or(&self.usual))?;
         self.plain(&header, Origin::Frame)?;
         if let Output::Estargz(estargz) = &mut self.output {
             estargz.begin(&entry, &header::name(&entry)?, self.mtime).map_err(|error| about(&entry, &error))?;
@@ -286,7 +305,7 @@ impl<W: Write> LayerWriter<W> {
         }
         let content = estargz::LANDMARK_CONTENT;
         let entry = own_entry(estargz::LANDMARK, content.len());
-        self.write_entry(entry, |writer, entry| writer.copied(entry.size, &mut content.as_slice()))
+        self.write_entry(entry, None, |writer, entry| writer.copied(entry.size, &mut content.as_slice()))
     }
 
     /// Bytes of the tar that go through our own encoders.

@@ -2,6 +2,10 @@
 //!
 //! Keys that no layer needs are read over, as POSIX wants; those that say what or where an entry is must be right.
 
+use std::collections::BTreeMap;
+
+use crate::attributes::{COUNT_LIMIT, NAME_LIMIT, PAX_PREFIX, VALUE_LIMIT};
+
 /// What a PAX header says about the entry behind it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Extended {
@@ -11,6 +15,7 @@ pub(super) struct Extended {
     pub(super) uid: Option<u64>,
     pub(super) gid: Option<u64>,
     pub(super) mtime: Option<i64>,
+    pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 /// Reads the header of one entry.
@@ -27,9 +32,29 @@ pub(super) fn parse(payload: &[u8]) -> Result<Extended, String> {
             Err(format!("PAX character set '{}' is not read", value.escape_ascii()))
         }
         _ if key.starts_with(b"GNU.sparse.") => Err("sparse files are not read".into()),
-        _ => Ok(()),
+        _ => match key.strip_prefix(PAX_PREFIX) {
+            Some(name) => add_xattr(&mut extended.xattrs, name, value),
+            None => Ok(()),
+        },
     })?;
     Ok(extended)
+}
+
+fn add_xattr(xattrs: &mut BTreeMap<Vec<u8>, Vec<u8>>, name: &[u8], value: &[u8]) -> Result<(), String> {
+    let shown = || name.get(..40).unwrap_or(name).escape_ascii().to_string();
+    if name.is_empty() || name.len() > NAME_LIMIT {
+        return Err(format!("the name '{}' of an extended attribute has {} bytes", shown(), name.len()));
+    }
+    if value.len() > VALUE_LIMIT {
+        return Err(format!("extended attribute '{}' has {} bytes, over the limit of 64 KiB", shown(), value.len()));
+    }
+    if xattrs.len() >= COUNT_LIMIT {
+        return Err(format!("an entry has more than {COUNT_LIMIT} extended attributes"));
+    }
+    match xattrs.insert(name.to_vec(), value.to_vec()) {
+        None => Ok(()),
+        Some(_) => Err(format!("extended attribute '{}' stands twice", shown())),
+    }
 }
 
 /// Reads a global header, which may only hold what we do not use (`comment`).

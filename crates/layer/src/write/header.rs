@@ -1,19 +1,23 @@
 //! Deterministic tar headers: ustar (POSIX.1-1988), and a PAX header (POSIX.1-2001) in front where ustar is too small.
 //!
-//! Numbers of owners, no names; one modification time; directories end in `/`. A field that does not fit is 0 (or
-//! cut, for a path) in the ustar header, and whole in the PAX header: `gid`, `linkpath`, `mtime`, `path`, `size`, `uid`,
-//! in this order. Whiteouts are files as the OCI image specification ("Whiteouts") names them. A file whose own name
+//! Numbers of owners, no names; whole seconds; directories end in `/`. A field that does not fit is 0 (or
+//! cut, for a path) in the ustar header, and whole in the PAX header: `SCHILY.xattr.*` by name, `gid`, `linkpath`, `mtime`,
+//! `path`, `size`, `uid`, in this order. Whiteouts are files as the OCI image specification ("Whiteouts") names them. A file whose own name
 //! begins with `.wh.` would be taken for one, so it is refused.
 
 use std::io;
 
 use corten_oci::{Entry, Kind, LayerPath};
 
+use crate::attributes::{Attributes, COUNT_LIMIT, NAME_LIMIT, PAX_PREFIX, VALUE_LIMIT};
+
 /// A tar is made of blocks of this many bytes.
 pub(super) const BLOCK: usize = 512;
 
 const NAME: usize = 100;
 const PREFIX: usize = 155;
+/// Bytes of a PAX header's attributes; readers stop at 1 MiB.
+const PAX_LIMIT: usize = (1 << 20) - (64 << 10);
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
@@ -23,11 +27,14 @@ const fn octal_limit(width: usize) -> u64 {
 }
 
 /// The header blocks of an entry, PAX header included.
-pub(super) fn encode(entry: &Entry, mtime: u64) -> io::Result<Vec<u8>> {
+pub(super) fn encode(entry: &Entry, attributes: &Attributes) -> io::Result<Vec<u8>> {
     let name = name(entry)?;
     let link = link(&entry.kind);
     check(entry, link)?;
     let mut pax = Pax::default();
+    add_xattrs(&mut pax, entry, attributes)?;
+    // A time before 1970 is 0 in the header of ustar, which has no sign.
+    let mtime = u64::try_from(attributes.mtime).unwrap_or(u64::MAX);
     if entry.gid > octal_limit(8) {
         pax.add("gid", entry.gid.to_string().as_bytes());
     }
@@ -35,7 +42,7 @@ pub(super) fn encode(entry: &Entry, mtime: u64) -> io::Result<Vec<u8>> {
         pax.add("linkpath", link);
     }
     if mtime > octal_limit(12) {
-        pax.add("mtime", mtime.to_string().as_bytes());
+        pax.add("mtime", attributes.mtime.to_string().as_bytes());
     }
     let split = split(&name);
     if split.is_none() {
@@ -51,6 +58,22 @@ pub(super) fn encode(entry: &Entry, mtime: u64) -> io::Result<Vec<u8>> {
     let (prefix, short) = split.unwrap_or((&[], &name[..name.len().min(NAME)]));
     blocks.extend_from_slice(&ustar(entry, prefix, short, link, mtime)?);
     Ok(blocks)
+}
+
+fn add_xattrs(pax: &mut Pax, entry: &Entry, attributes: &Attributes) -> io::Result<()> {
+    if attributes.xattrs.len() > COUNT_LIMIT {
+        return Err(refused(entry, "it has more than 256 extended attributes"));
+    }
+    for (name, value) in &attributes.xattrs {
+        if name.is_empty() || name.len() > NAME_LIMIT || name.iter().any(|byte| matches!(byte, 0 | b'=')) {
+            return Err(refused(entry, "the name of an extended attribute cannot be written"));
+        }
+        if value.len() > VALUE_LIMIT || pax.0.len() + value.len() > PAX_LIMIT {
+            return Err(refused(entry, "its extended attributes are too large"));
+        }
+        pax.add_bytes(&[PAX_PREFIX, name].concat(), value);
+    }
+    Ok(())
 }
 
 /// The path as tar spells it.
@@ -182,12 +205,18 @@ struct Pax(Vec<u8>);
 impl Pax {
     /// `LENGTH KEY=VALUE\n`, where the length counts its own digits.
     fn add(&mut self, key: &str, value: &[u8]) {
+        self.add_bytes(key.as_bytes(), value);
+    }
+
+    fn add_bytes(&mut self, key: &[u8], value: &[u8]) {
         let rest = key.len() + value.len() + 3;
         let mut length = rest + 1;
         while rest + length.to_string().len() != length {
             length += 1;
         }
-        self.0.extend_from_slice(format!("{length} {key}=").as_bytes());
+        self.0.extend_from_slice(format!("{length} ").as_bytes());
+        self.0.extend_from_slice(key);
+        self.0.push(b'=');
         self.0.extend_from_slice(value);
         self.0.push(b'\n');
     }
@@ -234,7 +263,7 @@ mod tests {
     #[test]
     fn what_would_be_taken_for_a_whiteout_is_refused() {
         for path in ["a/.wh.b", ".wh.x/y", ".wh..wh..opq"] {
-            let error = encode(&entry(path, Kind::File), 0).unwrap_err().to_string();
+            let error = encode(&entry(path, Kind::File), &Attributes::at(0)).unwrap_err().to_string();
             assert!(error.contains("deletion"), "{error}");
         }
     }
@@ -254,9 +283,13 @@ mod tests {
     fn numbers_that_do_not_fit_go_to_the_pax_header() {
         let mut huge = entry("huge", Kind::File);
         (huge.size, huge.uid, huge.gid) = (octal_limit(12), octal_limit(8), octal_limit(8));
-        assert_eq!(encode(&huge, octal_limit(12)).unwrap().len(), BLOCK, "they just fit");
+        assert_eq!(
+            encode(&huge, &Attributes::at(octal_limit(12).cast_signed())).unwrap().len(),
+            BLOCK,
+            "they just fit"
+        );
         (huge.size, huge.uid, huge.gid) = (1 << 33, 1 << 21, 1 << 21);
-        let blocks = encode(&huge, 1 << 33).unwrap();
+        let blocks = encode(&huge, &Attributes::at(1 << 33)).unwrap();
         let records = "15 gid=2097152\n20 mtime=8589934592\n19 size=8589934592\n15 uid=2097152\n";
         assert_eq!(String::from_utf8_lossy(&blocks[BLOCK..BLOCK + records.len()]), records);
         assert_eq!(&blocks[2 * BLOCK + 124..2 * BLOCK + 136], b"00000000000\0");
@@ -269,7 +302,7 @@ mod tests {
         sized.size = 1;
         let devices = entry("a", Kind::BlockDevice(0x8000_0000, 0));
         for entry in [sized, devices, entry("a", Kind::Symlink(String::new())), entry("", Kind::File)] {
-            assert!(encode(&entry, 0).is_err(), "{entry:?}");
+            assert!(encode(&entry, &Attributes::at(0)).is_err(), "{entry:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! and by published archives.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod attributes;
 mod compressed;
 mod support;
 mod writing;

@@ -212,7 +212,7 @@ pub fn run(build: &Build<'_>, mut output: File, events: &dyn Events) -> Result<(
         stdin: Stdin::Empty,
         stdout: Output::Sink(&mut output),
         stderr: Output::Sink(&mut tail),
-        remote: None,
+        ..Streams::default()
     };
     let exit = sandbox.run(streams)?;
     let took = format!("{:.1} s, {} MiB of memory at most", exit.wall.as_secs_f64(), exit.peak_memory >> 20);

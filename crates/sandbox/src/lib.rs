@@ -29,10 +29,17 @@
 //! capability outside; [`Note::IdsNotShifted`] says so, and [`Ids::Same`] asks for it. For others, `newuidmap` with the ranges of
 //! `/etc/subuid` where both are there; else one id: the process's user is the caller, and there are no other users.
 //!
+//! **More of them.** A [`Remote`] starts further processes in the same sandbox: C, which is inside already, is their parent too, so
+//! nothing enters namespaces from outside. A terminal is made in C's own devpts, by descriptor (TIOCGPTPEER), and its other side
+//! goes to the caller over a socket.
+//!
+//! **Network.** Its own with nothing but a loopback, the host's, or its own joined to the host's by pasta in user space, as root
+//! and rootless alike ([`Network::Own`]).
+//!
 //! **Limits.** With cgroup v2 (a parent cgroup that we may make children in and that has `memory` and `pids`) the kernel counts all
 //! processes together. Without, each process has its limits (RLIMIT_DATA, RLIMIT_NPROC where it counts per user namespace,
 //! Linux 5.14) and C adds them up every few milliseconds and ends everything above; that is a watch, not a wall:
-//! [`Note::LimitsNotEnforced`].
+//! [`Note::LimitsNotEnforced`]. Cgroups of version 1 serve root as well.
 //!
 //! **What it needs.** Linux 5.12 (5.11 for overlays in user namespaces, 5.12 for `mount_setattr`), user namespaces, a `/proc` that is not
 //! masked. Tested, as root and as nobody, on Linux 6.18 (user namespaces for everyone, overlayfs in them, cgroup v1 beside a v2
@@ -43,16 +50,20 @@
 
 #![warn(clippy::undocumented_unsafe_blocks)]
 
+mod capabilities;
 mod inside;
 mod outside;
 mod sandbox;
+mod signals;
 mod streams;
 mod system;
 mod trouble;
 mod wire;
 
-pub use outside::{ARGUMENT, init};
+pub use outside::{ARGUMENT, init, pasta};
 pub use sandbox::{
-    Capabilities, Content, End, Exit, Helper, Ids, Limit, Limits, Mount, Network, Note, Process, Root, Sandbox, Upper,
+    Capabilities, Content, EachLimit, End, Excess, Exit, Helper, Ids, Limit, Limits, Mount, Network, Note, Port, Process, Root,
+    Sandbox, Upper, Window,
 };
-pub use streams::{Output, Remote, Stdin, Streams};
+pub use signals::Signals;
+pub use streams::{Another, Output, Remote, Stdin, Streams, receive_terminal};

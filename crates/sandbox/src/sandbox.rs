@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,6 +75,8 @@ pub enum Upper {
     /// Into memory, at most so many bytes, gone at the end. Before Linux 6.6 (no `user.` attributes on tmpfs) a folder of a
     /// lower cannot be removed and made again.
     Discard(u64),
+    /// Nowhere: nothing of the root can be changed. Targets of [`Mount`]s are made in memory all the same.
+    ReadOnly,
 }
 
 /// Something mounted in the root. Symbolic links in targets are followed within the root; those of `/proc`, `/dev` and `/sys`
@@ -89,6 +92,18 @@ pub enum Mount {
         /// Nothing of it can be changed.
         read_only: bool,
     },
+    /// A folder of the host that, while it is empty, is first filled with what the root has there: content, owners, modes, times,
+    /// links and attributes.
+    Volume {
+        /// On the host; links in it are followed.
+        source: PathBuf,
+        /// In the root.
+        target: PathBuf,
+        /// Nothing of it can be changed.
+        read_only: bool,
+    },
+    /// A folder of the root itself, made where it is missing, which stays.
+    Folder(PathBuf),
     /// A folder in memory.
     Tmpfs {
         /// In the root.
@@ -154,6 +169,19 @@ pub struct Process {
     pub capabilities: Capabilities,
     /// Programs with setuid, setgid or file capabilities give nothing.
     pub no_new_privileges: bool,
+    /// It runs in a terminal of its own of this size; who started it gets the other side
+    /// ([`Streams::terminal`](crate::Streams::terminal)).
+    #[serde(default)]
+    pub terminal: Option<Window>,
+}
+
+/// The size of a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
 }
 
 impl Process {
@@ -169,6 +197,7 @@ impl Process {
             umask: 0o022,
             capabilities: Capabilities::NONE,
             no_new_privileges: true,
+            terminal: None,
         }
     }
 }
@@ -214,12 +243,35 @@ impl Capabilities {
 }
 
 /// What network there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
     /// Its own loopback and nothing else.
     None,
     /// The host's, with its loopback and its abstract sockets: only for what is trusted with them.
     Host,
+    /// Its own, joined to the host's by a program in user space (pasta, see [`pasta`](crate::pasta)): outward connections go, the
+    /// host's loopback is out of reach, and inward come only the ports that are named.
+    Own {
+        /// pasta, by its absolute path.
+        helper: PathBuf,
+        /// What is let in.
+        ports: Vec<Port>,
+        /// Queries of names that are sent to this address go where the host sends its own.
+        resolver: Option<Ipv4Addr>,
+    },
+}
+
+/// A port of the host whose connections go to one inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// The address of the host that it is bound to.
+    pub address: IpAddr,
+    /// On the host.
+    pub host: u16,
+    /// Inside.
+    pub inside: u16,
+    /// UDP, not TCP.
+    pub is_udp: bool,
 }
 
 /// Where it ends. `None`: no limit.
@@ -235,6 +287,60 @@ pub struct Limits {
     pub open_files: Option<u64>,
     /// Bytes written to sinks, both together.
     pub output: Option<u64>,
+    /// Processor time, in thousandths of one processor.
+    pub cpu: Option<u64>,
+    /// What each process has for itself (setrlimit(2)).
+    pub each: Vec<EachLimit>,
+    /// What happens when there are more processes than there may be.
+    pub excess: Excess,
+}
+
+/// What happens when there are more processes than [`Limits::processes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Excess {
+    /// Everything ends with [`Limit::Processes`].
+    #[default]
+    End,
+    /// No further one starts, where a cgroup counts; elsewhere everything ends.
+    Refuse,
+}
+
+/// A limit of each process, setrlimit(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EachLimit {
+    resource: u32,
+    soft: u64,
+    hard: u64,
+}
+
+impl EachLimit {
+    /// By the name that docker has for it: `nofile`, `nproc`, `core`, …; [`u64::MAX`] is none. `None`: no such limit.
+    pub fn named(name: &str, soft: u64, hard: u64) -> Option<Self> {
+        let resource = match name {
+            "cpu" => libc::RLIMIT_CPU,
+            "fsize" => libc::RLIMIT_FSIZE,
+            "data" => libc::RLIMIT_DATA,
+            "stack" => libc::RLIMIT_STACK,
+            "core" => libc::RLIMIT_CORE,
+            "rss" => libc::RLIMIT_RSS,
+            "nproc" => libc::RLIMIT_NPROC,
+            "nofile" => libc::RLIMIT_NOFILE,
+            "memlock" => libc::RLIMIT_MEMLOCK,
+            "as" => libc::RLIMIT_AS,
+            "locks" => libc::RLIMIT_LOCKS,
+            "sigpending" => libc::RLIMIT_SIGPENDING,
+            "msgqueue" => libc::RLIMIT_MSGQUEUE,
+            "nice" => libc::RLIMIT_NICE,
+            "rtprio" => libc::RLIMIT_RTPRIO,
+            "rttime" => libc::RLIMIT_RTTIME,
+            _ => return None,
+        };
+        Some(Self { resource: u32::try_from(resource).ok()?, soft, hard })
+    }
+
+    pub(crate) fn parts(self) -> (u32, u64, u64) {
+        (self.resource, self.soft, self.hard)
+    }
 }
 
 /// Which ids the host sees, where the caller is root.
@@ -299,6 +405,8 @@ pub enum Note {
     OneId(String),
     /// The supplementary groups are the caller's: they cannot be changed with one id.
     GroupsNotSet,
+    /// Processor time is not shared out: the processes run on as many processors as were asked for, rounded up.
+    CpuNotEnforced(String),
 }
 
 impl std::fmt::Display for Note {
@@ -314,6 +422,7 @@ impl std::fmt::Display for Note {
                 write!(f, "ids_not_shifted: users have the same numbers inside and outside: {why}")
             }
             Self::OneId(why) => write!(f, "one_id: there is only one user inside: {why}"),
+            Self::CpuNotEnforced(why) => write!(f, "cpu_not_enforced: processors are only counted out, in whole ones: {why}"),
             Self::GroupsNotSet => f.write_str("groups_not_set: supplementary groups stay the caller's"),
         }
     }

@@ -1,17 +1,20 @@
 //! The caller's side: starts S, carries bytes, waits for the answer.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use corten_diagnostic::Failure;
 
-use crate::sandbox::{End, Exit, Limit, Sandbox};
+use crate::sandbox::{End, Exit, Limit, Process, Sandbox};
+use crate::trouble::Trouble;
 use crate::wire::{self, Answer, Order, Request};
 
 /// What the process reads and where what it writes goes.
@@ -25,6 +28,11 @@ pub struct Streams<'a> {
     pub stderr: Output<'a>,
     /// Ends it or sends it signals from another thread.
     pub remote: Option<&'a Remote>,
+    /// Where the other side of its terminal goes ([`receive_terminal`]), if it is to have one
+    /// ([`Process::terminal`]): then the first three are not used.
+    pub terminal: Option<UnixStream>,
+    /// Called when the process executes.
+    pub up: Option<&'a (dyn Fn() + Sync)>,
 }
 
 /// What the process reads.
@@ -51,31 +59,129 @@ pub enum Output<'a> {
     Inherit,
 }
 
-/// Ends a sandbox or sends signals to its process, from another thread.
+/// The other side of a terminal, which comes over the socket that a process with [`Process::terminal`] got.
+///
+/// # Errors
+/// The kernel's; the end of the file where the process was not started.
+pub fn receive_terminal(socket: &UnixStream) -> io::Result<OwnedFd> {
+    wire::receive_descriptors(socket, 1)?.pop().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// Ends a sandbox, sends signals to its process or starts others beside it, from another thread.
 #[derive(Debug, Clone, Default)]
-pub struct Remote(Arc<Mutex<Option<UnixStream>>>);
+pub struct Remote(Arc<Mutex<Line>>);
+
+/// The line to S.
+#[derive(Debug, Default)]
+struct Line {
+    state: State,
+    next: u32,
+    waiting: BTreeMap<u32, Sender<Result<End, Trouble>>>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Not yet: what was asked for is kept.
+    Before(Vec<Request>),
+    During(UnixStream),
+    After,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Before(Vec::new())
+    }
+}
 
 impl Remote {
     /// Kills everything in the sandbox; [`End::Killed`] follows.
     pub fn kill(&self) {
-        self.ask(&Request::End(End::Killed));
+        self.ask(Request::End(End::Killed));
     }
 
-    /// Sends a signal (signal(7)) to the process, as soon as it runs. Nothing happens before [`Sandbox::run`] and after it.
+    /// Sends a signal (signal(7)) to the process, as soon as it runs.
     pub fn signal(&self, number: i32) {
-        self.ask(&Request::Signal(number));
+        self.ask(Request::Signal(number));
     }
 
-    fn ask(&self, request: &Request) {
-        let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(socket) = &*socket {
+    /// Starts another process in the same sandbox, with the same limits. What it gets as stdin, stdout and stderr are three
+    /// descriptors; with a [terminal](Process::terminal) the first is a socket, for [`receive_terminal`].
+    ///
+    /// # Errors
+    /// World where the sandbox is not there (any more).
+    pub fn start(&self, process: Process, streams: [BorrowedFd<'_>; 3]) -> Result<Another, Failure> {
+        let gone = || Failure::world("cannot start a process: the sandbox has ended");
+        let mut line = self.line();
+        let number = line.next;
+        line.next = number.wrapping_add(1);
+        let State::During(socket) = &line.state else { return Err(gone()) };
+        wire::send(socket, &Request::Start { number, process: Box::new(process) })
+            .and_then(|()| wire::send_descriptors(socket, &streams))
+            .map_err(|_| gone())?;
+        let (sender, receiver) = mpsc::channel();
+        line.waiting.insert(number, sender);
+        Ok(Another { remote: self.clone(), number, end: receiver })
+    }
+
+    fn ask(&self, request: Request) {
+        match &mut self.line().state {
+            State::Before(kept) => kept.push(request),
             // S may have ended meanwhile: then nothing is left to ask for.
-            let _ = wire::send(socket, request);
+            State::During(socket) => drop(wire::send(socket, &request)),
+            State::After => {}
         }
     }
 
-    fn attach(&self, socket: Option<UnixStream>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = socket;
+    fn attach(&self, socket: UnixStream) -> io::Result<()> {
+        let mut line = self.line();
+        if let State::Before(kept) = &line.state {
+            kept.iter().try_for_each(|request| wire::send(&socket, request))?;
+        }
+        line.state = State::During(socket);
+        Ok(())
+    }
+
+    fn detach(&self) {
+        let mut line = self.line();
+        line.state = State::After;
+        line.waiting.clear();
+    }
+
+    fn tell(&self, number: u32, end: Result<End, Trouble>) {
+        if let Some(waiting) = self.line().waiting.remove(&number) {
+            // Who does not wait any more need not know.
+            let _ = waiting.send(end);
+        }
+    }
+
+    fn line(&self) -> std::sync::MutexGuard<'_, Line> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Another process in a sandbox.
+#[derive(Debug)]
+pub struct Another {
+    remote: Remote,
+    number: u32,
+    end: Receiver<Result<End, Trouble>>,
+}
+
+impl Another {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: i32) {
+        self.remote.ask(Request::SignalOther { number: self.number, signal });
+    }
+
+    /// Waits for its end; [`End::Killed`] with the sandbox's.
+    ///
+    /// # Errors
+    /// Says why it could not be started.
+    pub fn wait(&self) -> Result<End, Failure> {
+        match self.end.recv() {
+            Ok(end) => end.map_err(Trouble::into_failure),
+            Err(_) => Ok(End::Killed),
+        }
     }
 }
 
@@ -87,11 +193,11 @@ impl Sandbox {
     /// target, one of the world is a kernel that forbids what is needed. Also when a sink fails.
     pub fn run(&self, streams: Streams<'_>) -> Result<Exit, Failure> {
         let (socket, theirs) = UnixStream::pair().map_err(|error| failed("make a socket", error))?;
-        let (stdin, feed) = input(streams.stdin).map_err(|error| failed("make a pipe", error))?;
-        let (stdout, from_stdout) =
-            output(streams.stdout, io::stdout().as_fd()).map_err(|error| failed("make a pipe", error))?;
-        let (stderr, from_stderr) =
-            output(streams.stderr, io::stderr().as_fd()).map_err(|error| failed("make a pipe", error))?;
+        let pipe = |error| failed("make a pipe", error);
+        let (stdin, feed) = input(streams.stdin).map_err(pipe)?;
+        let (stdout, from_stdout) = output(streams.stdout, io::stdout().as_fd()).map_err(pipe)?;
+        let (stderr, from_stderr) = output(streams.stderr, io::stderr().as_fd()).map_err(pipe)?;
+        let stdin = streams.terminal.map_or(stdin, OwnedFd::from);
         let mut helper = self.start_helper(theirs)?;
         let order = Order { sandbox: self.clone() };
         let remote = Remote::default();
@@ -101,10 +207,10 @@ impl Sandbox {
             .and_then(|()| socket.try_clone());
         drop((order, stdin, stdout, stderr));
         let answer = answer.and_then(|control| {
-            remote.attach(Some(control));
-            self.carry(&socket, feed, [from_stdout, from_stderr], remote)
+            remote.attach(control)?;
+            self.carry(&socket, feed, [from_stdout, from_stderr], remote, streams.up)
         });
-        remote.attach(None);
+        remote.detach();
         let _ = socket.shutdown(Shutdown::Both);
         let status = helper.wait().map_err(|error| failed("wait for the sandbox", error))?;
         match answer {
@@ -113,7 +219,7 @@ impl Sandbox {
             Ok((_, Some(error))) => {
                 Err(Failure::world(format!("cannot write the output of a sandboxed process: {error}")))
             }
-            Ok((None, None)) => Err(Failure::world(format!("the sandbox ended without an answer: {status}"))),
+            Ok((None | Some(Answer::Up | Answer::Other { .. }), None)) => Err(Failure::world(format!("the sandbox ended without an answer: {status}"))),
             Err(error) => Err(failed("talk to it", error)),
         }
     }
@@ -133,6 +239,7 @@ impl Sandbox {
         feed: Option<(OwnedFd, &[u8])>,
         outputs: [Option<(OwnedFd, &mut (dyn Write + Send))>; 2],
         remote: &Remote,
+        up: Option<&(dyn Fn() + Sync)>,
     ) -> io::Result<(Option<Answer>, Option<io::Error>)> {
         let left = AtomicU64::new(self.limits.output.unwrap_or(u64::MAX));
         let budget = Budget { left, is_over: AtomicBool::new(false), remote };
@@ -147,10 +254,26 @@ impl Sandbox {
                 .flatten()
                 .map(|(pipe, sink)| scope.spawn(move || budget.copy(pipe.into(), sink)))
                 .collect();
-            let answer = wire::receive(socket);
+            let answer = last_answer(socket, remote, up);
+            remote.detach();
             let failed = readers.into_iter().filter_map(|reader| reader.join().ok().and_then(Result::err)).next();
             answer.map(|answer| (answer.map(|answer| budget.judge(answer)), failed))
         })
+    }
+}
+
+/// The answer that is the last; passes the others on.
+fn last_answer(
+    socket: &UnixStream,
+    remote: &Remote,
+    up: Option<&(dyn Fn() + Sync)>,
+) -> io::Result<Option<Answer>> {
+    loop {
+        match wire::receive(socket)? {
+            Some(Answer::Up) => up.into_iter().for_each(|up| up()),
+            Some(Answer::Other { number, end }) => remote.tell(number, end),
+            last => return Ok(last),
+        }
     }
 }
 
@@ -181,7 +304,7 @@ impl Budget<'_> {
                 }
             }
             if granted < count && !self.is_over.swap(true, Ordering::Relaxed) {
-                self.remote.ask(&Request::End(End::Limit(Limit::Output)));
+                self.remote.ask(Request::End(End::Limit(Limit::Output)));
             }
         }
     }

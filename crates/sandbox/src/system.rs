@@ -108,6 +108,16 @@ pub(crate) struct Attributes<'a> {
 
 /// mount_setattr(2) of the mounts of a tree.
 pub(crate) fn set_attributes(tree: BorrowedFd<'_>, attributes: Attributes<'_>) -> io::Result<()> {
+    change_mount(tree, attributes, libc::AT_EMPTY_PATH | libc::AT_RECURSIVE)
+}
+
+/// Nothing of this one mount can be changed any more.
+pub(crate) fn make_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
+    let attributes = Attributes { set: libc::MOUNT_ATTR_RDONLY, ids: None };
+    change_mount(mount, attributes, libc::AT_EMPTY_PATH)
+}
+
+fn change_mount(tree: BorrowedFd<'_>, attributes: Attributes<'_>, flags: libc::c_int) -> io::Result<()> {
     // SAFETY: mount_attr is plain numbers.
     let mut change: libc::mount_attr = unsafe { std::mem::zeroed() };
     change.attr_set = attributes.set;
@@ -115,7 +125,6 @@ pub(crate) fn set_attributes(tree: BorrowedFd<'_>, attributes: Attributes<'_>) -
         change.attr_set |= libc::MOUNT_ATTR_IDMAP;
         change.userns_fd = u64::try_from(ids.as_raw_fd()).unwrap_or_default();
     }
-    let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
     // SAFETY: the path is a literal, `change` outlives the call, the descriptor is borrowed.
     check(unsafe {
         libc::syscall(
@@ -138,6 +147,37 @@ pub(crate) fn signals(signals: &[i32]) -> io::Result<OwnedFd> {
         let descriptor = libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
         check(libc::c_long::from(descriptor))?;
         Ok(OwnedFd::from_raw_fd(descriptor))
+    }
+}
+
+/// Makes the terminal on descriptor 0 the controlling one of this session, whose leader we are.
+pub(crate) fn control_terminal() -> io::Result<()> {
+    // SAFETY: TIOCSCTTY takes a number.
+    check(libc::c_long::from(unsafe { libc::ioctl(0, libc::TIOCSCTTY as _, 0) }))
+}
+
+/// The process that a command becomes gets SIGKILL when this thread's process ends.
+pub(crate) fn die_with_us(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let die = || {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(io::Error::from)
+    };
+    // SAFETY: one system call, which is safe to make between fork and exec.
+    unsafe { command.pre_exec(die) };
+}
+
+/// Restricts this process to the first `count` of the processors that it may run on.
+pub(crate) fn take_processors(count: usize) -> io::Result<()> {
+    // SAFETY: cpu_set_t is plain bits; both calls get its size; the indexes are below CPU_SETSIZE.
+    unsafe {
+        let mut all: libc::cpu_set_t = std::mem::zeroed();
+        check(libc::c_long::from(libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut all)))?;
+        let mut some: libc::cpu_set_t = std::mem::zeroed();
+        let limit = usize::try_from(libc::CPU_SETSIZE).unwrap_or_default();
+        for number in (0..limit).filter(|number| libc::CPU_ISSET(*number, &all)).take(count.max(1)) {
+            libc::CPU_SET(number, &mut some);
+        }
+        check(libc::c_long::from(libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const some)))
     }
 }
 
@@ -223,7 +263,12 @@ pub(crate) type Resource = libc::__rlimit_resource_t;
 
 /// setrlimit(2), soft and hard.
 pub(crate) fn limit(resource: Resource, value: u64) -> io::Result<()> {
-    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+    limit_both(resource, value, value)
+}
+
+/// setrlimit(2).
+pub(crate) fn limit_both(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
     // SAFETY: `limit` outlives the call.
     check(libc::c_long::from(unsafe { libc::setrlimit(resource as _, &raw const limit) }))
 }

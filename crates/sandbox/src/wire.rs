@@ -15,7 +15,7 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::sandbox::{End, Exit, Sandbox};
+use crate::sandbox::{End, Exit, Process, Sandbox};
 use crate::trouble::Trouble;
 
 /// The most descriptors that the kernel passes in one message (SCM_MAX_FD is 253).
@@ -34,11 +34,27 @@ pub(crate) struct Order {
 pub(crate) enum Request {
     End(End),
     Signal(i32),
+    /// Another process in the same sandbox; its three descriptors follow.
+    Start {
+        number: u32,
+        process: Box<Process>,
+    },
+    /// To another process.
+    SignalOther {
+        number: u32,
+        signal: i32,
+    },
 }
 
-/// S to the caller, once.
+/// S to the caller: any number of [`Answer::Other`], then one of the others.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Answer {
+    /// The first process runs.
+    Up,
+    Other {
+        number: u32,
+        end: Result<End, Trouble>,
+    },
     Ended(Exit),
     Failed(Trouble),
 }
@@ -52,6 +68,8 @@ pub(crate) struct Go {
     pub(crate) many_ids: bool,
     /// C watches memory and processes.
     pub(crate) watch: bool,
+    /// C waits for [`Demand::NetworkIsUp`] before the process starts.
+    pub(crate) await_network: bool,
 }
 
 /// S to C, later.
@@ -60,12 +78,28 @@ pub(crate) enum Demand {
     /// Kill everything, clean up, end.
     Stop,
     Signal(i32),
+    Start {
+        number: u32,
+        process: Box<Process>,
+    },
+    SignalOther {
+        number: u32,
+        signal: i32,
+    },
+    NetworkIsUp,
 }
 
 /// C to S.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Word {
     Failed(Trouble),
+    /// The process executes.
+    Up,
+    /// Another process ended, or could not be started.
+    Other {
+        number: u32,
+        end: Result<End, Trouble>,
+    },
     /// The process ended.
     Ended {
         end: End,

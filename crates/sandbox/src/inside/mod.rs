@@ -3,11 +3,13 @@
 //! It keeps its capabilities in the new namespaces, and the process shares its pid namespace: so it is not dumpable, and
 //! because it was executed outside, no capability inside opens its memory, its descriptors or its program's file.
 
+mod fill;
 mod filter;
 mod root;
 mod start;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use rustix::thread::{Gid, Uid};
 
 pub(crate) use root::{open_source, sources};
 
-use crate::sandbox::{End, Network, Sandbox};
+use crate::sandbox::{End, Network, Process, Sandbox};
 use crate::system;
 use crate::trouble::{Outcome, Step, Trouble};
 use crate::wire::{self, Demand, Go, Word};
@@ -59,8 +61,14 @@ impl Inside<'_> {
         let mut watch = Watch::new(&self.sandbox.limits, go.watch)?;
         root.enter()?;
         let signals = system::signals(&[libc::SIGCHLD]).step(|| "wait for signals".into())?;
-        let process = self.start(&go)?;
-        let end = self.wait(process, &signals, &mut watch);
+        let early = if go.await_network { self.await_network() } else { Vec::new() };
+        let born = Born { go: &go, terminals: root.terminals() };
+        let process = self.start(&self.sandbox.process, &self.streams, &born).inspect_err(|_| {
+            system::kill(-1, libc::SIGKILL);
+        })?;
+        let _ = wire::send(&self.socket, &Word::Up);
+        early.into_iter().for_each(|signal| system::kill(process, signal));
+        let end = self.wait(process, &signals, &mut watch, &born);
         end_everyone();
         root.clean_up();
         if let Some(end) = end {
@@ -103,7 +111,7 @@ impl Inside<'_> {
             trees
         };
         let root = root::build(self.sandbox, trees, go.many_ids)?;
-        if self.sandbox.network == Network::None {
+        if self.sandbox.network != Network::Host {
             system::loopback_up().step(|| "bring up the loopback".into())?;
         }
         rustix::system::sethostname(self.sandbox.hostname.as_bytes()).step(|| "set the host name".into())?;
@@ -115,34 +123,49 @@ impl Inside<'_> {
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).step(step)
     }
 
-    /// Starts the process and waits until it executes.
-    fn start(&self, go: &Go) -> Outcome<i32> {
+    /// Waits until there is a network; the signals that came meanwhile.
+    fn await_network(&self) -> Vec<i32> {
+        let mut early = Vec::new();
+        loop {
+            match wire::receive(&self.socket) {
+                Ok(Some(Demand::NetworkIsUp)) => return early,
+                Ok(Some(Demand::Signal(number))) => early.push(number),
+                Ok(Some(Demand::Start { .. })) => drop(wire::receive_descriptors(&self.socket, 3)),
+                Ok(Some(Demand::SignalOther { .. })) => {}
+                Ok(Some(Demand::Stop) | None) | Err(_) => system::exit(0),
+            }
+        }
+    }
+
+    /// Starts a process and waits until it executes.
+    fn start(&self, process: &Process, streams: &[OwnedFd; 3], born: &Born<'_>) -> Outcome<i32> {
         let (ours, theirs) = UnixStream::pair().step(|| "make a socket".into())?;
         let child = system::clone(0, None).step(|| "start a process".into())?;
         let Some(child) = child else {
             drop(ours);
-            let trouble = start::start(&self.sandbox.process, &self.sandbox.limits, &self.streams, go);
+            let trouble = start::start(process, &self.sandbox.limits, streams, born);
             let _ = wire::send(&theirs, &trouble);
             system::exit(127)
         };
         drop(theirs);
         match wire::receive::<Trouble>(&ours).step(|| "hear from the process".into())? {
-            Some(trouble) => {
-                system::kill(-1, libc::SIGKILL);
-                Err(trouble)
-            }
+            Some(trouble) => Err(trouble),
             None => Ok(child.pid.as_raw_nonzero().get()),
         }
     }
 
     /// Waits for the process's end, or for the order to stop (`None`).
-    fn wait(&self, process: i32, signals: &OwnedFd, watch: &mut Watch) -> Option<End> {
+    fn wait(&self, process: i32, signals: &OwnedFd, watch: &mut Watch, born: &Born<'_>) -> Option<End> {
         let mut peak = 0;
+        let mut others = BTreeMap::new();
         loop {
             while let Ok(Some(waited)) = system::reap() {
                 peak = peak.max(waited.peak_memory);
                 if waited.pid == process {
                     return Some(watch.judge(end_of(waited.status), peak));
+                }
+                if let Some(number) = others.remove(&waited.pid) {
+                    let _ = wire::send(&self.socket, &Word::Other { number, end: Ok(end_of(waited.status)) });
                 }
             }
             if let Some(limit) = watch.look() {
@@ -163,11 +186,39 @@ impl Inside<'_> {
             if !ready[0].revents().is_empty() {
                 match wire::receive(&self.socket) {
                     Ok(Some(Demand::Signal(number))) => system::kill(process, number),
+                    Ok(Some(Demand::Start { number, process })) => {
+                        others.extend(self.start_other(number, &process, born).map(|pid| (pid, number)));
+                    }
+                    Ok(Some(Demand::SignalOther { number, signal })) => {
+                        let other = others.iter().find(|(_, known)| **known == number);
+                        other.into_iter().for_each(|(pid, _)| system::kill(*pid, signal));
+                    }
+                    Ok(Some(Demand::NetworkIsUp)) => {}
                     Ok(Some(Demand::Stop) | None) | Err(_) => return None,
                 }
             }
         }
     }
+
+    /// Starts another process beside the first; its pid.
+    fn start_other(&self, number: u32, process: &Process, born: &Born<'_>) -> Option<i32> {
+        let started = wire::receive_descriptors(&self.socket, 3)
+            .and_then(|streams| streams.try_into().map_err(|_| std::io::ErrorKind::InvalidData.into()))
+            .step(|| "get stdin, stdout and stderr".into())
+            .and_then(|streams: [OwnedFd; 3]| self.start(process, &streams, born));
+        started
+            .inspect_err(|trouble| {
+                let _ = wire::send(&self.socket, &Word::Other { number, end: Err(trouble.clone()) });
+            })
+            .ok()
+    }
+}
+
+/// What every process of the sandbox is born into.
+struct Born<'a> {
+    go: &'a Go,
+    /// Where terminals are made.
+    terminals: Option<&'a OwnedFd>,
 }
 
 /// Kills all that is left and waits until it is gone.

@@ -23,6 +23,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
 
+use super::fill;
 use crate::sandbox::{Mount, Root, Sandbox, Upper};
 use crate::system::{self, Attributes};
 use crate::trouble::{Outcome, Step, Trouble};
@@ -71,9 +72,14 @@ pub(crate) fn sources(sandbox: &Sandbox) -> Vec<Source<'_>> {
         }
     }
     for mount in &sandbox.mounts {
-        if let Mount::Bind { source, read_only, .. } = mount {
-            let attributes = NODEV | NOSUID | if *read_only { READ_ONLY } else { 0 };
-            sources.push(Source { path: source, attributes });
+        match mount {
+            Mount::Bind { source, read_only, .. } => {
+                let attributes = NODEV | NOSUID | if *read_only { READ_ONLY } else { 0 };
+                sources.push(Source { path: source, attributes });
+            }
+            // Read-only when it is filled.
+            Mount::Volume { source, .. } => sources.push(Source { path: source, attributes: NODEV | NOSUID }),
+            _ => {}
         }
     }
     sources
@@ -102,6 +108,8 @@ pub(crate) struct NewRoot {
     root: OwnedFd,
     mounted: Vec<PathBuf>,
     made: Vec<Made>,
+    /// The devpts.
+    terminals: Option<OwnedFd>,
 }
 
 struct Made {
@@ -121,11 +129,14 @@ pub(crate) fn build(sandbox: &Sandbox, trees: Vec<OwnedFd>, many_ids: bool) -> O
     mount_root(sandbox, &scratch, &mut trees)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::openat(&scratch, "root", flags, Mode::empty()).step(|| "open the root".into())?;
-    let mut new = NewRoot { root, mounted: Vec::new(), made: Vec::new() };
+    let mut new = NewRoot { root, mounted: Vec::new(), made: Vec::new(), terminals: None };
     for (at, mount) in sandbox.mounts.iter().enumerate() {
         new.mount(mount, at, &mut trees, &scratch, many_ids)?;
     }
     new.mask(&scratch)?;
+    if let Root::Overlay { upper: Upper::ReadOnly, .. } = sandbox.root {
+        system::make_read_only(new.root.as_fd()).step(|| "make the root read-only".into())?;
+    }
     Ok(new)
 }
 
@@ -237,6 +248,30 @@ impl NewRoot {
                 let is_folder = FileType::from_raw_mode(kind.st_mode) == FileType::Directory;
                 self.put(&tree, target, if is_folder { Kind::Folder } else { Kind::File })
             }
+            Mount::Volume { source, target, read_only } => {
+                let tree = trees.next();
+                let tree = tree.ok_or_else(|| Trouble::world("cannot set up the sandbox: a volume's tree is missing"))?;
+                let at = self.target(target, Kind::Folder)?;
+                fill::fill(&tree, &at).map_err(|error| {
+                    Trouble::world(format!(
+                        "cannot fill the volume {} with what the image has in {}: {error}",
+                        source.display(),
+                        target.display()
+                    ))
+                })?;
+                if *read_only {
+                    system::make_read_only(tree.as_fd()).step(|| format!("mount {}", target.display()))?;
+                }
+                attach(&tree, &at, "", || format!("mount {}", target.display()))?;
+                self.mounted.push(target.clone());
+                Ok(())
+            }
+            Mount::Folder(path) => {
+                let made = self.made.len();
+                self.target(path, Kind::Folder)?;
+                self.made.truncate(made);
+                Ok(())
+            }
             Mount::Tmpfs { target, size, mode } => self.put(&tmpfs(*size, *mode, 0)?, target, Kind::Folder),
             Mount::Proc => self.put(&proc_of_ours()?, Path::new("/proc"), Kind::Folder),
             Mount::Sys => {
@@ -345,11 +380,9 @@ impl NewRoot {
         if many_ids {
             options.push(("gid", "5".into()));
         }
-        self.put_bare(
-            &file_system("devpts", &options, NOSUID | libc::MOUNT_ATTR_NOEXEC)?,
-            Path::new("/dev/pts"),
-            Kind::Folder,
-        )?;
+        let terminals = file_system("devpts", &options, NOSUID | libc::MOUNT_ATTR_NOEXEC)?;
+        self.put_bare(&terminals, Path::new("/dev/pts"), Kind::Folder)?;
+        self.terminals = Some(terminals);
         self.put_bare(&tmpfs(shm, 0o1777, libc::MOUNT_ATTR_NOEXEC)?, Path::new("/dev/shm"), Kind::Folder)
     }
 
@@ -393,6 +426,11 @@ impl NewRoot {
     fn cover(&self, tree: &OwnedFd, at: &OwnedFd, step: impl Fn() -> String) -> Outcome<()> {
         system::set_attributes(tree.as_fd(), Attributes { set: READ_ONLY, ..Attributes::default() }).step(&step)?;
         attach(tree, at, "", step)
+    }
+
+    /// Where terminals are made, if there is a `/dev`.
+    pub(crate) fn terminals(&self) -> Option<&OwnedFd> {
+        self.terminals.as_ref()
     }
 
     /// Makes it `/` and lets go of everything that was there.

@@ -7,32 +7,42 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, OFlags};
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 
-use super::{filter, root};
-use crate::sandbox::{Capabilities, Limits, Process};
+use super::{Born, filter, root};
+use crate::sandbox::{Capabilities, Limits, Process, Window};
 use crate::system;
 use crate::trouble::{Outcome, Step, Trouble};
-use crate::wire::Go;
+use crate::wire;
 
 /// Becomes the process; comes back only with the reason why not.
-pub(super) fn start(process: &Process, limits: &Limits, streams: &[OwnedFd; 3], go: &Go) -> Trouble {
-    match prepare(process, limits, streams, go) {
+pub(super) fn start(process: &Process, limits: &Limits, streams: &[OwnedFd; 3], born: &Born<'_>) -> Trouble {
+    match prepare(process, limits, streams, born) {
         Ok(()) => execute(process),
         Err(trouble) => trouble,
     }
 }
 
-fn prepare(process: &Process, limits: &Limits, streams: &[OwnedFd; 3], go: &Go) -> Outcome<()> {
-    for (stream, number) in streams.iter().zip(0..) {
-        system::place(stream.as_fd(), number).step(|| "pass stdin, stdout and stderr".into())?;
+fn prepare(process: &Process, limits: &Limits, streams: &[OwnedFd; 3], born: &Born<'_>) -> Outcome<()> {
+    let go = born.go;
+    match process.terminal {
+        Some(window) => open_terminal(process, window, streams, born)?,
+        None => {
+            for (stream, number) in streams.iter().zip(0..) {
+                system::place(stream.as_fd(), number).step(|| "pass stdin, stdout and stderr".into())?;
+            }
+        }
     }
     system::close_on_exec_above_stderr().step(|| "close what is ours".into())?;
     system::reset_signals();
     rustix::process::setsid().step(|| "start a session".into())?;
+    if process.terminal.is_some() {
+        system::control_terminal().step(|| "take the terminal".into())?;
+    }
     rustix::process::umask(Mode::from_raw_mode(process.umask & 0o777));
     set_limits(limits, go.watch).step(|| "set limits".into())?;
     let watched = go.watch && limits.memory.is_some();
@@ -43,6 +53,39 @@ fn prepare(process: &Process, limits: &Limits, streams: &[OwnedFd; 3], go: &Go) 
     })
 }
 
+/// Makes a terminal in our own devpts, never by a path of the image, and sends the other side over the first stream, a socket.
+fn open_terminal(process: &Process, window: Window, streams: &[OwnedFd; 3], born: &Born<'_>) -> Outcome<()> {
+    let step = || "make a terminal".to_owned();
+    let Some(terminals) = born.terminals else {
+        return Err(Trouble::input("cannot set up the sandbox: a terminal needs /dev"));
+    };
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let master = rustix::fs::openat(terminals, c"ptmx", flags, Mode::empty()).step(step)?;
+    rustix::pty::unlockpt(&master).step(step)?;
+    let size = rustix::termios::Winsize {
+        ws_row: window.rows,
+        ws_col: window.columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    rustix::termios::tcsetwinsize(&master, size).step(step)?;
+    let flags = rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY | rustix::pty::OpenptFlags::CLOEXEC;
+    let low = rustix::pty::ioctl_tiocgptpeer(&master, flags).step(step)?;
+    if born.go.many_ids {
+        rustix::fs::fchown(&low, Some(rustix::fs::Uid::from_raw(process.user)), None)
+            .map_err(|_| root::no_such_id(process.user, process.group))?;
+    }
+    let socket = UnixStream::from(streams[0].try_clone().step(step)?);
+    wire::send_descriptors(&socket, &[master.as_fd()]).step(|| "pass the terminal on".into())?;
+    // Where it is none of 0, 1 and 2, which pid 1 does not keep free; and so that nothing of ours is closed there later.
+    let peer = rustix::io::fcntl_dupfd_cloexec(&low, 3).step(step)?;
+    drop((socket, master, low));
+    for number in 0..3 {
+        system::place(peer.as_fd(), number).step(step)?;
+    }
+    Ok(())
+}
+
 /// What each process has for itself. `alone`: no cgroup counts them together.
 fn set_limits(limits: &Limits, alone: bool) -> io::Result<()> {
     system::limit(libc::RLIMIT_CORE, 0)?;
@@ -50,7 +93,7 @@ fn set_limits(limits: &Limits, alone: bool) -> io::Result<()> {
         system::limit(libc::RLIMIT_NOFILE, files)?;
     }
     if !alone {
-        return Ok(());
+        return set_each(limits);
     }
     if let Some(memory) = limits.memory {
         // Above what is watched, so that a growing process is seen, and ended with the reason, before malloc fails in it.
@@ -60,10 +103,20 @@ fn set_limits(limits: &Limits, alone: bool) -> io::Result<()> {
         // Before, it counts the processes of the user on the whole host.
         Some(processes) if system::release() >= (5, 14) => {
             // Above what is watched, as memory.
-            system::limit(libc::RLIMIT_NPROC, processes.saturating_add(processes / 4).saturating_add(32))
+            system::limit(libc::RLIMIT_NPROC, processes.saturating_add(processes / 4).saturating_add(32))?;
         }
-        _ => Ok(()),
+        _ => {}
     }
+    set_each(limits)
+}
+
+fn set_each(limits: &Limits) -> io::Result<()> {
+    for each in &limits.each {
+        let (resource, soft, hard) = each.parts();
+        let resource = system::Resource::try_from(resource).map_err(io::Error::other)?;
+        system::limit_both(resource, soft, hard)?;
+    }
+    Ok(())
 }
 
 fn drop_privileges(process: &Process, many_ids: bool, watched: bool) -> Outcome<()> {

@@ -1,4 +1,4 @@
-//! A cgroup (version 2) of the sandbox's own, where we may make one.
+//! A cgroup of the sandbox's own, where we may make one: of version 2, else of [version 1](super::cgroup_old).
 //!
 //! Its parent must be one that we can write to and that already hands `memory` and `pids` to its children; we never change the
 //! settings of a cgroup that is not ours. Looked for: our own cgroup, then those above it. As root under systemd that is the
@@ -10,11 +10,61 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::sandbox::{Limit, Limits};
+use super::cgroup_old::Old;
+use crate::sandbox::{Excess, Limit, Limits};
 
 /// Where the kernel counts a sandbox's processes together.
-pub(super) struct Cgroup {
+pub(super) enum Cgroup {
+    /// Version 2.
+    New(New),
+    /// Version 1.
+    Old(Old),
+}
+
+impl Cgroup {
+    /// Makes one with the limits, or says why not.
+    pub(super) fn make(limits: &Limits) -> Result<Self, String> {
+        New::make(limits)
+            .map(Self::New)
+            .or_else(|why| Old::make(limits).map(Self::Old).map_err(|old| format!("{why}; {old}")))
+    }
+
+    /// For clone: where the child is to start.
+    pub(super) fn open(&self) -> Option<OwnedFd> {
+        match self {
+            Self::New(new) => new.open().ok(),
+            Self::Old(_) => None,
+        }
+    }
+
+    /// Puts a process there that was not born there.
+    pub(super) fn take(&self, pid: i32) -> io::Result<()> {
+        match self {
+            Self::New(_) => Ok(()),
+            Self::Old(old) => old.take(pid),
+        }
+    }
+
+    /// The limit that was reached.
+    pub(super) fn reached(&self) -> Option<Limit> {
+        match self {
+            Self::New(new) => new.reached(),
+            Self::Old(old) => old.reached(),
+        }
+    }
+
+    pub(super) fn counted(&self) -> Counted {
+        match self {
+            Self::New(new) => new.counted(),
+            Self::Old(old) => Counted { cpu: old.cpu(), peak_memory: old.peak_memory() },
+        }
+    }
+}
+
+/// A cgroup of version 2.
+pub(super) struct New {
     path: PathBuf,
+    excess: Excess,
 }
 
 /// What was counted.
@@ -23,9 +73,9 @@ pub(super) struct Counted {
     pub(super) peak_memory: Option<u64>,
 }
 
-impl Cgroup {
+impl New {
     /// Makes one with the limits, or says why not.
-    pub(super) fn make(limits: &Limits) -> Result<Self, String> {
+    fn make(limits: &Limits) -> Result<Self, String> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let top = mount_point(&mounts).ok_or("cgroup v2 is not mounted")?;
@@ -48,7 +98,7 @@ impl Cgroup {
             let path = parent.join(format!("corten-{}", std::process::id()));
             match fs::create_dir(&path) {
                 Ok(()) => {
-                    let cgroup = Self { path };
+                    let cgroup = Self { path, excess: limits.excess };
                     match cgroup.limit(limits) {
                         Ok(()) => return Ok(cgroup),
                         Err(error) => why = format!("a cgroup takes no limits: {error}"),
@@ -62,66 +112,75 @@ impl Cgroup {
 
     fn limit(&self, limits: &Limits) -> io::Result<()> {
         if let Some(memory) = limits.memory {
-            self.write("memory.max", &memory.to_string())?;
+            write(&self.path, "memory.max", &memory.to_string())?;
             // A kernel without swap accounting has no such file, and what is swapped is not in memory.max.
-            let _ = self.write("memory.swap.max", "0");
-            self.write("memory.oom.group", "1")?;
+            let _ = write(&self.path, "memory.swap.max", "0");
+            write(&self.path, "memory.oom.group", "1")?;
         }
         if let Some(processes) = limits.processes {
             // One more: pid 1 is ours.
-            self.write("pids.max", &processes.saturating_add(1).to_string())?;
+            write(&self.path, "pids.max", &processes.saturating_add(1).to_string())?;
+        }
+        if let Some(cpu) = limits.cpu {
+            let quota = (cpu.saturating_mul(100)).max(1000);
+            write(&self.path, "cpu.max", &format!("{quota} 100000"))?;
         }
         Ok(())
     }
 
-    fn write(&self, file: &str, text: &str) -> io::Result<()> {
-        // Not `fs::write`: these files are never made.
-        let mut file = fs::File::options().write(true).open(self.path.join(file))?;
-        io::Write::write_all(&mut file, text.as_bytes())
-    }
-
     /// For clone: where the child is to start.
-    pub(super) fn open(&self) -> io::Result<OwnedFd> {
+    fn open(&self) -> io::Result<OwnedFd> {
         fs::File::open(&self.path).map(Into::into)
     }
 
     /// The limit that was reached.
-    pub(super) fn reached(&self) -> Option<Limit> {
-        if self.event("memory.events", "oom_kill") > 0 {
+    fn reached(&self) -> Option<Limit> {
+        if event(&self.path, "memory.events", "oom_kill") > 0 {
             Some(Limit::Memory)
-        } else if self.event("pids.events", "max") > 0 {
+        } else if self.excess == Excess::End && event(&self.path, "pids.events", "max") > 0 {
             Some(Limit::Processes)
         } else {
             None
         }
     }
 
-    pub(super) fn counted(&self) -> Counted {
+    fn counted(&self) -> Counted {
         let peak = fs::read_to_string(self.path.join("memory.peak")).ok();
-        let cpu = self.event("cpu.stat", "usage_usec");
+        let cpu = event(&self.path, "cpu.stat", "usage_usec");
         Counted {
             cpu: (cpu > 0).then(|| Duration::from_micros(cpu)),
             peak_memory: peak.and_then(|peak| peak.trim().parse().ok()),
         }
     }
+}
 
-    fn event(&self, file: &str, key: &str) -> u64 {
-        let text = fs::read_to_string(self.path.join(file)).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
-        line.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+impl Drop for New {
+    fn drop(&mut self) {
+        remove(&self.path);
     }
 }
 
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        // The kernel lets go of the last process a little after it was waited for.
-        for _ in 0..100 {
-            match fs::remove_dir(&self.path) {
-                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => std::thread::sleep(Duration::from_millis(2)),
-                _ => return,
-            }
+/// Removes a cgroup. The kernel lets go of the last process a little after it was waited for.
+pub(super) fn remove(path: &Path) {
+    for _ in 0..100 {
+        match fs::remove_dir(path) {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => std::thread::sleep(Duration::from_millis(2)),
+            _ => return,
         }
     }
+}
+
+/// Writes a file of a cgroup. Not `fs::write`: these files are never made.
+pub(super) fn write(cgroup: &Path, file: &str, text: &str) -> io::Result<()> {
+    let mut file = fs::File::options().write(true).open(cgroup.join(file))?;
+    io::Write::write_all(&mut file, text.as_bytes())
+}
+
+/// A number of a file of lines "key number"; 0 where there is none.
+pub(super) fn event(cgroup: &Path, file: &str, key: &str) -> u64 {
+    let text = fs::read_to_string(cgroup.join(file)).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
+    line.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
 }
 
 fn delegates(parent: &Path) -> bool {
@@ -130,7 +189,7 @@ fn delegates(parent: &Path) -> bool {
 }
 
 /// Removes the empty cgroups of sandboxes whose S was killed.
-fn sweep(parent: &Path) {
+pub(super) fn sweep(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let pid = name.to_str().and_then(|name| name.strip_prefix("corten-")?.parse::<u32>().ok());
@@ -184,7 +243,7 @@ mod tests {
         let slice = top.path().join("user.slice/app.slice");
         fs::create_dir(slice.join("corten-4294967295")).unwrap();
         let own = Path::new("/user.slice/app.slice/shell.scope");
-        let cgroup = Cgroup::make_below(top.path(), own, &Limits::default()).unwrap();
+        let cgroup = New::make_below(top.path(), own, &Limits::default()).unwrap();
         assert_eq!(cgroup.path.parent(), Some(slice.as_path()));
         assert!(!slice.join("corten-4294967295").exists());
         let path = cgroup.path.clone();
@@ -207,11 +266,11 @@ mod tests {
     #[test]
     fn without_delegation_the_reason_is_told() {
         let top = hierarchy();
-        let refused = Cgroup::make_below(top.path(), Path::new("/user.slice"), &Limits::default());
+        let refused = New::make_below(top.path(), Path::new("/user.slice"), &Limits::default());
         assert!(refused.is_err_and(|why| why.contains("not delegated")));
         let limits = Limits { memory: Some(1), ..Limits::default() };
-        let refused = Cgroup::make_below(top.path(), Path::new("/user.slice/app.slice"), &limits);
+        let refused = New::make_below(top.path(), Path::new("/user.slice/app.slice"), &limits);
         assert!(refused.is_err_and(|why| why.contains("takes no limits")), "a folder is no cgroup");
-        assert!(Cgroup::make_below(top.path(), Path::new("/../outside"), &limits).is_err());
+        assert!(New::make_below(top.path(), Path::new("/../outside"), &limits).is_err());
     }
 }

@@ -1,8 +1,12 @@
 //! S: the program started again, in the caller's namespaces. It gives C its ids, trees and cgroup, keeps the time, and answers.
 
 mod cgroup;
+mod cgroup_old;
 mod ids;
+mod network;
 mod refusal;
+
+pub use network::pasta;
 
 use std::fs;
 use std::io;
@@ -15,12 +19,13 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::inside::{self, Inside, timespec};
-use crate::sandbox::{End, Exit, Ids, Limit, Network, Note, Root, Sandbox, Upper};
+use crate::sandbox::{End, Exit, Ids, Limit, Limits, Network, Note, Process, Root, Sandbox, Upper};
 use crate::system::{self, Attributes, Child};
 use crate::trouble::{Outcome, Step, Trouble};
 use crate::wire::{self, Answer, Demand, Go, Order, Request, Word};
 use cgroup::Cgroup;
 use ids::Map;
+use network::Pasta;
 
 /// The first argument of a program that is to become a sandbox's [`init`].
 pub const ARGUMENT: &str = "sandbox-init";
@@ -103,15 +108,27 @@ fn choose_map(sandbox: &Sandbox, notes: &mut Vec<Note>) -> Map {
 
 fn cgroup_for(sandbox: &Sandbox, notes: &mut Vec<Note>) -> Option<Cgroup> {
     let limits = &sandbox.limits;
-    if limits.memory.is_none() && limits.processes.is_none() {
+    if limits.memory.is_none() && limits.processes.is_none() && limits.cpu.is_none() {
         return None;
     }
     match Cgroup::make(limits) {
         Ok(cgroup) => Some(cgroup),
         Err(why) => {
-            notes.push(Note::LimitsNotEnforced(why));
+            not_enforced(limits, why, notes);
             None
         }
+    }
+}
+
+/// Says that there is no cgroup, and gives processors out in whole ones: C inherits ours.
+fn not_enforced(limits: &Limits, why: String, notes: &mut Vec<Note>) {
+    if let Some(cpu) = limits.cpu {
+        let count = usize::try_from(cpu.div_ceil(1000)).unwrap_or(usize::MAX);
+        let taken = system::take_processors(count).map_or_else(|error| format!("{why}; {error}"), |()| why.clone());
+        notes.push(Note::CpuNotEnforced(taken));
+    }
+    if limits.memory.is_some() || limits.processes.is_some() {
+        notes.push(Note::LimitsNotEnforced(why));
     }
 }
 
@@ -163,7 +180,7 @@ impl Attempt<'_> {
 
     /// Clones C, in its cgroup if there is one that takes it.
     fn give_birth(&self, socket: UnixStream, cgroup: &mut Option<Cgroup>, notes: &mut Vec<Note>) -> Outcome<Child> {
-        let network = if self.sandbox.network == Network::None { libc::CLONE_NEWNET } else { 0 };
+        let network = if self.sandbox.network == Network::Host { 0 } else { libc::CLONE_NEWNET };
         let flags = libc::CLONE_NEWUSER
             | libc::CLONE_NEWNS
             | libc::CLONE_NEWPID
@@ -171,17 +188,25 @@ impl Attempt<'_> {
             | libc::CLONE_NEWUTS
             | libc::CLONE_NEWCGROUP
             | network;
-        let place = cgroup.as_ref().and_then(|cgroup| cgroup.open().ok());
+        let place = cgroup.as_ref().and_then(Cgroup::open);
         let child = match system::clone(flags, place.as_ref().map(AsFd::as_fd)) {
             Err(error) if place.is_some() => {
-                notes.push(Note::LimitsNotEnforced(format!("cannot start in a cgroup of its own: {error}")));
                 *cgroup = None;
+                let why = format!("cannot start in a cgroup of its own: {error}");
+                not_enforced(&self.sandbox.limits, why, notes);
                 system::clone(flags, None)
             }
             child => child,
         };
         match child.step(|| "make its namespaces".into()).map_err(refusal::of_namespaces)? {
-            Some(child) => Ok(child),
+            Some(child) => {
+                if let Some(Err(error)) = cgroup.as_ref().map(|cgroup| cgroup.take(child.pid.as_raw_nonzero().get())) {
+                    *cgroup = None;
+                    let why = format!("cannot be put into a cgroup of its own: {error}");
+                    not_enforced(&self.sandbox.limits, why, notes);
+                }
+                Ok(child)
+            }
             None => {
                 let streams = self.streams.each_ref().map(OwnedFd::try_clone);
                 let [Ok(stdin), Ok(stdout), Ok(stderr)] = streams else { system::exit(1) };
@@ -197,11 +222,22 @@ impl Attempt<'_> {
             Ok(trees) => trees,
             Err(why) => return Ok(Raised::CannotShift(why)),
         };
-        let go = Go { trees: trees.len(), many_ids: self.map.has_many(), watch: cgroup.is_none() };
+        let mut pasta = Pasta::start(&self.sandbox.network, pid)?;
+        let go = Go {
+            trees: trees.len(),
+            many_ids: self.map.has_many(),
+            watch: cgroup.is_none(),
+            await_network: pasta.is_some(),
+        };
         let trees: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
         wire::send(socket, &go)
             .and_then(|()| wire::send_descriptors(socket, &trees))
             .step(|| "pass trees to pid 1".into())?;
+        if let Some(pasta) = &mut pasta {
+            pasta.wait()?;
+            // Where C is gone, what it said tells why.
+            let _ = wire::send(socket, &Demand::NetworkIsUp);
+        }
         self.look_after(child, socket, cgroup).map(Raised::Lived)
     }
 
@@ -264,10 +300,25 @@ impl Attempt<'_> {
     fn listen(&self, socket: &UnixStream, seen: &mut Seen) -> bool {
         match wire::receive(socket) {
             Ok(Some(Word::Failed(trouble))) => seen.failed = Some(trouble),
+            Ok(Some(Word::Up)) => self.tell(&Answer::Up),
+            Ok(Some(Word::Other { number, end })) => self.tell(&Answer::Other { number, end }),
             Ok(Some(Word::Ended { end, peak_memory })) => (seen.end, seen.peak_memory) = (Some(end), peak_memory),
             Ok(None) | Err(_) => return false,
         }
         true
+    }
+
+    /// The caller may be gone: its requests will say so.
+    fn tell(&self, answer: &Answer) {
+        let _ = wire::send(self.caller, answer);
+    }
+
+    /// Passes on the order to start another process.
+    fn start_other(&self, socket: &UnixStream, number: u32, process: Box<Process>) -> io::Result<()> {
+        let streams = wire::receive_descriptors(self.caller, 3)?;
+        wire::send(socket, &Demand::Start { number, process })?;
+        let streams: Vec<_> = streams.iter().map(AsFd::as_fd).collect();
+        wire::send_descriptors(socket, &streams)
     }
 
     /// Why everything is to end now.
@@ -282,6 +333,14 @@ impl Attempt<'_> {
             match wire::receive(self.caller) {
                 Ok(Some(Request::Signal(number))) => {
                     let _ = wire::send(socket, &Demand::Signal(number));
+                }
+                Ok(Some(Request::SignalOther { number, signal })) => {
+                    let _ = wire::send(socket, &Demand::SignalOther { number, signal });
+                }
+                Ok(Some(Request::Start { number, process })) => {
+                    if self.start_other(socket, number, process).is_err() {
+                        return Some(End::Killed);
+                    }
                 }
                 Ok(Some(Request::End(end))) => return Some(end),
                 Ok(None) | Err(_) => return Some(End::Killed),

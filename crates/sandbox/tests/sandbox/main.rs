@@ -5,6 +5,7 @@ mod basics;
 mod hostile;
 mod isolation;
 mod limits;
+mod running;
 mod world;
 
 use std::fs;

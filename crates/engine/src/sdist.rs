@@ -57,6 +57,7 @@ pub fn limits() -> Limits {
         time: Some(Duration::from_secs(1800)),
         open_files: Some(4096),
         output: Some(1 << 30),
+        ..Limits::default()
     }
 }
 

@@ -82,10 +82,23 @@ mod tests {
     #[test]
     fn what_docker_gives_is_what_it_names() {
         let usual = [
-            "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
-            "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE",
+            "CHOWN",
+            "DAC_OVERRIDE",
+            "FSETID",
+            "FOWNER",
+            "MKNOD",
+            "NET_RAW",
+            "SETGID",
+            "SETUID",
+            "SETFCAP",
+            "SETPCAP",
+            "NET_BIND_SERVICE",
+            "SYS_CHROOT",
+            "KILL",
+            "AUDIT_WRITE",
         ];
-        let sum = usual.iter().filter_map(|name| Capabilities::named(name)).fold(Capabilities::NONE, Capabilities::with);
+        let sum =
+            usual.iter().filter_map(|name| Capabilities::named(name)).fold(Capabilities::NONE, Capabilities::with);
         assert_eq!(sum, Capabilities::CONTAINER);
         assert_eq!(Capabilities::named("cap_sys_admin"), Some(Capabilities(1 << Capabilities::SYS_ADMIN)));
         assert_eq!(Capabilities::named("Sys_Ptrace"), Some(Capabilities(1 << Capabilities::SYS_PTRACE)));

@@ -62,8 +62,8 @@ mod wire;
 
 pub use outside::{ARGUMENT, init, pasta};
 pub use sandbox::{
-    Capabilities, Content, EachLimit, End, Excess, Exit, Helper, Ids, Limit, Limits, Mount, Network, Note, Port, Process, Root,
-    Sandbox, Upper, Window,
+    Capabilities, Content, EachLimit, End, Excess, Exit, Helper, Ids, Limit, Limits, Mount, Network, Note, Port,
+    Process, Root, Sandbox, Upper, Window,
 };
 pub use signals::Signals;
 pub use streams::{Another, Output, Remote, Stdin, Streams, receive_terminal};

@@ -308,7 +308,7 @@ pub enum Excess {
 /// A limit of each process, setrlimit(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EachLimit {
-    resource: u32,
+    resource: i64,
     soft: u64,
     hard: u64,
 }
@@ -335,10 +335,10 @@ impl EachLimit {
             "rttime" => libc::RLIMIT_RTTIME,
             _ => return None,
         };
-        Some(Self { resource: u32::try_from(resource).ok()?, soft, hard })
+        Some(Self { resource: i64::from(resource), soft, hard })
     }
 
-    pub(crate) fn parts(self) -> (u32, u64, u64) {
+    pub(crate) fn parts(self) -> (i64, u64, u64) {
         (self.resource, self.soft, self.hard)
     }
 }
@@ -422,7 +422,9 @@ impl std::fmt::Display for Note {
                 write!(f, "ids_not_shifted: users have the same numbers inside and outside: {why}")
             }
             Self::OneId(why) => write!(f, "one_id: there is only one user inside: {why}"),
-            Self::CpuNotEnforced(why) => write!(f, "cpu_not_enforced: processors are only counted out, in whole ones: {why}"),
+            Self::CpuNotEnforced(why) => {
+                write!(f, "cpu_not_enforced: processors are only counted out, in whole ones: {why}")
+            }
             Self::GroupsNotSet => f.write_str("groups_not_set: supplementary groups stay the caller's"),
         }
     }

@@ -219,7 +219,9 @@ impl Sandbox {
             Ok((_, Some(error))) => {
                 Err(Failure::world(format!("cannot write the output of a sandboxed process: {error}")))
             }
-            Ok((None | Some(Answer::Up | Answer::Other { .. }), None)) => Err(Failure::world(format!("the sandbox ended without an answer: {status}"))),
+            Ok((None | Some(Answer::Up | Answer::Other { .. }), None)) => {
+                Err(Failure::world(format!("the sandbox ended without an answer: {status}")))
+            }
             Err(error) => Err(failed("talk to it", error)),
         }
     }
@@ -263,11 +265,7 @@ impl Sandbox {
 }
 
 /// The answer that is the last; passes the others on.
-fn last_answer(
-    socket: &UnixStream,
-    remote: &Remote,
-    up: Option<&(dyn Fn() + Sync)>,
-) -> io::Result<Option<Answer>> {
+fn last_answer(socket: &UnixStream, remote: &Remote, up: Option<&(dyn Fn() + Sync)>) -> io::Result<Option<Answer>> {
     loop {
         match wire::receive(socket)? {
             Some(Answer::Up) => up.into_iter().for_each(|up| up()),

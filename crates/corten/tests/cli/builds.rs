@@ -51,6 +51,7 @@ fn build_with(backend: &str) -> Result<(String, Vec<u8>), Failure> {
             time: Some(Duration::from_secs(40)),
             open_files: Some(256),
             output: Some(8 << 20),
+            ..Limits::default()
         },
         disk: 64 << 20,
         package_of: &|_| None,

@@ -250,7 +250,8 @@ impl NewRoot {
             }
             Mount::Volume { source, target, read_only } => {
                 let tree = trees.next();
-                let tree = tree.ok_or_else(|| Trouble::world("cannot set up the sandbox: a volume's tree is missing"))?;
+                let tree =
+                    tree.ok_or_else(|| Trouble::world("cannot set up the sandbox: a volume's tree is missing"))?;
                 let at = self.target(target, Kind::Folder)?;
                 fill::fill(&tree, &at).map_err(|error| {
                     Trouble::world(format!(

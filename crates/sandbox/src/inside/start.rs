@@ -62,12 +62,7 @@ fn open_terminal(process: &Process, window: Window, streams: &[OwnedFd; 3], born
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     let master = rustix::fs::openat(terminals, c"ptmx", flags, Mode::empty()).step(step)?;
     rustix::pty::unlockpt(&master).step(step)?;
-    let size = rustix::termios::Winsize {
-        ws_row: window.rows,
-        ws_col: window.columns,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
+    let size = rustix::termios::Winsize { ws_row: window.rows, ws_col: window.columns, ws_xpixel: 0, ws_ypixel: 0 };
     rustix::termios::tcsetwinsize(&master, size).step(step)?;
     let flags = rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY | rustix::pty::OpenptFlags::CLOEXEC;
     let low = rustix::pty::ioctl_tiocgptpeer(&master, flags).step(step)?;

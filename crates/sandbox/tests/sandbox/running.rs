@@ -73,8 +73,7 @@ fn beside<T: Send>(sandbox: &Sandbox, act: impl FnOnce(&Remote) -> T + Send) -> 
             line.kill();
             result.unwrap()
         });
-        let streams =
-            Streams { stderr: Output::Inherit, remote: Some(&remote), up: Some(&up), ..Streams::default() };
+        let streams = Streams { stderr: Output::Inherit, remote: Some(&remote), up: Some(&up), ..Streams::default() };
         sandbox.run(streams).unwrap();
         acting.join().unwrap()
     })
@@ -119,9 +118,8 @@ fn further_processes_are_in_the_same_sandbox() {
 fn further_processes_end_with_the_first() {
     let world = World::new();
     let null = File::open("/dev/null").unwrap();
-    let another = beside(&world.shell("sleep 100"), |remote| {
-        remote.start(shell("sleep 100", None), [null.as_fd(); 3]).unwrap()
-    });
+    let another =
+        beside(&world.shell("sleep 100"), |remote| remote.start(shell("sleep 100", None), [null.as_fd(); 3]).unwrap());
     assert_eq!(another.wait().unwrap(), End::Killed);
 }
 
@@ -190,7 +188,8 @@ fn a_read_only_overlay_takes_mounts_and_nothing_else() {
 #[test]
 fn a_hundred_and_twenty_eight_layers_stand_on_each_other() {
     let world = World::new();
-    let mut lower: Vec<_> = (0..127).rev().map(|number| world.path(&format!("layer-with-a-long-name-{number}"))).collect();
+    let mut lower: Vec<_> =
+        (0..127).rev().map(|number| world.path(&format!("layer-with-a-long-name-{number}"))).collect();
     for (folder, number) in lower.iter().zip((0..127).rev()) {
         fs::create_dir(folder).unwrap();
         fs::write(folder.join(format!("file{number}")), "x").unwrap();
@@ -206,8 +205,7 @@ fn a_hundred_and_twenty_eight_layers_stand_on_each_other() {
 fn each_process_has_the_limits_that_docker_names() {
     let world = World::new();
     let mut sandbox = world.shell("ulimit -n; ulimit -Hn; ulimit -c");
-    sandbox.limits.each =
-        vec![EachLimit::named("nofile", 100, 200).unwrap(), EachLimit::named("core", 0, 0).unwrap()];
+    sandbox.limits.each = vec![EachLimit::named("nofile", 100, 200).unwrap(), EachLimit::named("core", 0, 0).unwrap()];
     assert_eq!(run(&sandbox).stdout, "100\n200\n0\n");
     assert_eq!(EachLimit::named("nonsense", 1, 1), None);
 }

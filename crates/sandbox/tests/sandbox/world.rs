@@ -14,7 +14,8 @@ pub const ROLE: &str = "CORTEN_TEST_SANDBOX_ROLE";
 
 const APPLETS: [&str; 29] = [
     "cat", "chmod", "chown", "dd", "echo", "env", "find", "grep", "head", "hostname", "id", "ifconfig", "kill", "ln",
-    "ls", "mkdir", "mount", "pwd", "rm", "setsid", "sh", "sleep", "stat", "stty", "tail", "touch", "true", "wget", "yes",
+    "ls", "mkdir", "mount", "pwd", "rm", "setsid", "sh", "sleep", "stat", "stty", "tail", "touch", "true", "wget",
+    "yes",
 ];
 
 pub fn helper() -> PathBuf {
@@ -103,7 +104,8 @@ pub fn run(sandbox: &Sandbox) -> Ran {
 
 pub fn run_with(sandbox: &Sandbox, stdin: Stdin<'_>) -> Ran {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let streams = Streams { stdin, stdout: Output::Sink(&mut stdout), stderr: Output::Sink(&mut stderr), ..Streams::default() };
+    let streams =
+        Streams { stdin, stdout: Output::Sink(&mut stdout), stderr: Output::Sink(&mut stderr), ..Streams::default() };
     let exit = sandbox.run(streams).unwrap_or_else(|failure| panic!("{failure}"));
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ran { exit, stdout: text(stdout), stderr: text(stderr) }

@@ -142,12 +142,18 @@ pub fn bring(blobs: &[Descriptor], what: &str, options: &RegistryOptions, world:
         }
         let mut failed = None;
         for (place, blobs) in &by_place {
-            if let Err(report) = from(place, blobs, options, world) {
-                failed.get_or_insert(report);
+            if from(place, blobs, options, world).is_ok() {
+                continue;
+            }
+            // One that is not there stops the others: each for itself.
+            for blob in blobs {
+                if let Err(report) = from(place, std::slice::from_ref(blob), options, world) {
+                    failed.get_or_insert(report);
+                }
             }
         }
         let Some(report) = failed else { return Ok(()) };
-        missing.retain(|(blob, _)| !matches!(world.store.size(&blob.digest), Ok(Some(_))));
+        missing.retain(|(blob, _)| !matches!(world.store.size(&blob.digest), Ok(Some(size)) if size == blob.size));
         if missing.iter().any(|(_, origins)| origins.len() <= turn + 1) {
             return Err(report);
         }

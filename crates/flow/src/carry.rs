@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use corten_diagnostic::{Failure, Report};
 use corten_layer::gzip;
-use corten_oci::{Digest, Index, MediaType, Reference};
+use corten_oci::{Digest, MediaType, Reference};
 use corten_store::StoreError;
 use corten_store::foreign::{self, ForeignError};
 
@@ -45,7 +45,10 @@ pub fn save(
     let mut images: Vec<(Digest, Vec<Reference>)> = Vec::new();
     for text in names {
         let root = look::digest_in_store(text, world)?;
-        let digest = platform.map_or(Ok(root), |platform| pick(&root, platform, text, world))?;
+        let digest = match platform {
+            None => root,
+            Some(_) => look::image(&look::stored(text, &root, world)?, platform)?.digest,
+        };
         let names = names_of(text, &root, world)?;
         match images.iter_mut().find(|(known, _)| *known == digest) {
             Some((_, known)) => known.extend(names),
@@ -85,21 +88,6 @@ fn names_of(text: &str, digest: &Digest, world: &World<'_>) -> Result<Vec<Refere
     let images = world.store.images()?.into_iter();
     let same = images.filter(|(name, found)| name.repository == asked.repository && found == digest);
     Ok(same.map(|(name, _)| name).collect())
-}
-
-/// Of an index the image for a platform.
-fn pick(root: &Digest, platform: &str, name: &str, world: &World<'_>) -> Result<Digest, Report> {
-    let Ok(index) = Index::parse(&world.store.bytes(root)?) else { return Ok(*root) };
-    let of = |entry: &corten_oci::Descriptor| entry.platform.as_ref().map(ToString::to_string);
-    match index.manifests.iter().find(|entry| of(entry).as_deref() == Some(platform)) {
-        Some(entry) => Ok(entry.digest),
-        None => {
-            let known: Vec<String> = index.manifests.iter().filter_map(of).collect();
-            Err(Failure::input(format!("{name} has no image for {platform}"))
-                .hint(format!("it has some for {}", known.join(", ")))
-                .into())
-        }
-    }
 }
 
 /// Takes all images of an archive into the store, under the names that it gives them.

@@ -12,9 +12,9 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use corten_diagnostic::{Failure, Report};
 use corten_oci::Repository;
@@ -26,6 +26,8 @@ use serde_json::{Value, json};
 const LONGEST: u64 = 64 << 10;
 /// How long a helper may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often one is looked at that has closed its output and goes on.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Docker Hub's key in files and at helpers.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
@@ -193,17 +195,35 @@ fn talk(mut command: Command, program: &str, input: &[u8], patience: Duration) -
         let read = stdout.map(|stdout| stdout.take(LONGEST + 1).read_to_end(&mut said));
         drop(sender.send(read.map(|_| said)));
     });
+    let end = Instant::now() + patience;
     let said = receiver.recv_timeout(patience);
     if !matches!(&said, Ok(Some(said)) if said.len() as u64 <= LONGEST) {
         drop(child.kill());
+        drop(child.wait());
     }
-    let status = child.wait().map_err(failed)?;
+    let Some(status) = ended(&mut child, end).map_err(failed)? else {
+        return Err(format!("{program} has not ended within {} s", patience.as_secs_f32()));
+    };
     match said {
         Ok(Some(said)) if said.len() as u64 <= LONGEST => {
             Ok((String::from_utf8_lossy(&said).trim().to_owned(), status.success()))
         }
         Ok(_) => Err(format!("{program} says more than {LONGEST} bytes")),
         Err(_) => Err(format!("{program} has said nothing for {} s", patience.as_secs_f32())),
+    }
+}
+
+/// How it ended; one that goes on is killed.
+fn ended(child: &mut Child, end: Instant) -> std::io::Result<Option<ExitStatus>> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if Instant::now() >= end {
+            child.kill()?;
+            return child.wait().map(|_| None);
+        }
+        std::thread::sleep(LOOK_AGAIN);
     }
 }
 
@@ -276,6 +296,7 @@ mod tests {
         assert_eq!(PATIENCE, Duration::from_secs(10));
         assert_eq!(shell("exec sleep 600").unwrap_err(), "docker-credential-x has said nothing for 0.2 s");
         assert_eq!(shell("exec yes").unwrap_err(), "docker-credential-x says more than 65536 bytes");
+        assert_eq!(shell("exec >&-; exec sleep 600").unwrap_err(), "docker-credential-x has not ended within 0.2 s");
         assert_eq!(shell("exec cat").unwrap(), ("registry.test".to_owned(), true));
         assert_eq!(shell("exec >&-; echo secret >&2; exit 3").unwrap(), (String::new(), false));
         assert_eq!(shell("exec <&-; echo answer").unwrap(), ("answer".to_owned(), true));

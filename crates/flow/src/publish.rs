@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -68,7 +69,9 @@ pub fn while_building<T>(
         for _ in 0..UPLOADS {
             scope.spawn(|| uploads.work(&receiver));
         }
-        let built = build(&uploads);
+        // The threads wait for the queue to end, also where the build dies.
+        let built = catch_unwind(AssertUnwindSafe(|| build(&uploads)))
+            .unwrap_or_else(|_| Err(Failure::bug("the build died").into()));
         uploads.stop.store(!built.as_ref().is_ok_and(wanted), Ordering::Relaxed);
         // The threads end once the queue is empty.
         lock(&uploads.queue).take();
@@ -162,6 +165,8 @@ impl Publish for Uploads<'_> {
 
     fn finished(&self, blob: &Descriptor) -> Result<(), Report> {
         if let Some(failed) = lock(&self.failed).take() {
+            // Taken away here, it no longer stops the threads by itself.
+            self.stop.store(true, Ordering::Relaxed);
             return Err(failed);
         }
         if !lock(&self.known).insert(blob.digest) {

@@ -220,7 +220,7 @@ impl Client {
         self.pauses.wait(url, asked, pause, &self.settings);
     }
 
-    /// Sends a request; retries what may pass (429, 502, 503, 504, broken connections), with `Retry-After`.
+    /// Sends a request; retries what may pass (408, 429, 502, 503, 504, broken connections), with `Retry-After`.
     pub fn send(&self, request: &Request<'_>) -> Result<Response, NetError> {
         let mut pause = self.settings.pause;
         let mut left = self.settings.retries;

@@ -5,7 +5,7 @@
 //! | [`Client::send`] | 200 or 206, or an error that names the address without its password |
 //! | [`Client::exchange`] | one request of any method, for those who look after the rest themselves |
 //! | redirects | followed here, at most five; never from https to http; `Authorization` never to another origin |
-//! | retries | what may pass (429, 502, 503, 504, broken connections), with pauses from [`Settings`] |
+//! | retries | what may pass (408, 429, 502, 503, 504, broken connections), with pauses from [`Settings`] |
 //! | [`Body`] | ends with an error where the connection broke before `Content-Length`, or where next to nothing comes |
 //! | [`Login`], [`Client::know`] | credentials for an origin; a redirect to another gets none |
 //! | [`Url`] | just enough of RFC 3986 to keep passwords out of messages and to resolve links |

@@ -41,7 +41,7 @@ impl Pauses {
 
     pub(crate) fn wait(&self, url: &Url, asked: Option<Duration>, pause: Duration, settings: &Settings) {
         let pause = asked.unwrap_or_else(|| by_chance(pause, chance())).min(settings.longest_pause);
-        if let (true, Some(teller)) = (pause >= LONG, &settings.teller) {
+        if let (Some(_), true, Some(teller)) = (asked, pause >= LONG, &settings.teller) {
             teller.0(&format!("waiting {} s: {} asks for it", pause.as_secs(), url.host()));
         }
         if let (Some(_), Some(end)) = (asked, Instant::now().checked_add(pause)) {
@@ -91,5 +91,16 @@ mod tests {
         assert_eq!(until.keys().collect::<Vec<_>>(), ["https://h.example"]);
         assert!(until["https://h.example"] <= Instant::now(), "cut short");
         assert!(told.lock().unwrap().is_empty());
+        let slow = Settings { longest_pause: LONG, ..settings.clone() };
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| pauses.wait(&url, Some(LONG), Duration::ZERO, &slow));
+            while pauses.until.lock().unwrap()["https://h.example"] < begun + LONG {
+                std::thread::yield_now();
+            }
+            pauses.hold(&url);
+            assert!(begun.elapsed() >= LONG);
+        });
+        assert_eq!(*told.lock().unwrap(), ["waiting 2 s: h.example asks for it"]);
     }
 }

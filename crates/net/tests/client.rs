@@ -219,4 +219,9 @@ fn a_proxy_is_used_but_for_the_hosts_that_are_reached_directly() {
     let other = Settings { plain_proxy: None, proxy: Some(format!("http://{gone}")), ..proxied(Vec::new()) };
     assert_eq!(Client::new(other).bytes(&Request::get(&server.url("/")), 100).unwrap(), b"direct");
     assert_eq!(server.count("/"), 2);
+    // One that speaks SOCKS is spoken to, too.
+    for scheme in ["socks4", "socks5", "socks5h"] {
+        let socks = Settings { plain_proxy: Some(format!("{scheme}://{gone}")), ..proxied(Vec::new()) };
+        failure(&Client::new(socks), &server.url("/"));
+    }
 }

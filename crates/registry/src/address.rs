@@ -92,7 +92,8 @@ fn reach_of(url: &Url) -> Reach {
         return reach(address);
     }
     let host = url.host().trim_start_matches('[').trim_end_matches(']');
-    // One that cannot be found leads nowhere, and is told when it is connected to.
+    // One that cannot be found leads nowhere, and is told when it is connected to; but where a proxy finds hosts, they are
+    // the proxy's world: it alone knows what lies behind them, and no credentials go there.
     let found = (host, url.port()).to_socket_addrs().ok();
     found.and_then(|found| found.map(|one| reach(one.ip())).max()).unwrap_or(Reach::World)
 }
@@ -109,7 +110,10 @@ fn reach(address: IpAddr) -> Reach {
         IpAddr::V4(address) => {
             let [first, second, ..] = address.octets();
             let carriers = first == 100 && (64..128).contains(&second); // RFC 6598
-            let never = address.is_link_local() || address.is_broadcast() || address.is_multicast() || first == 0;
+            // Metadata of Oracle's cloud, and Azure's platform.
+            let platform = [192, 0, 0] == address.octets()[..3] || address.octets() == [168, 63, 129, 16];
+            let never =
+                platform || address.is_link_local() || address.is_broadcast() || address.is_multicast() || first == 0;
             (address.is_private() || carriers, never)
         }
         IpAddr::V6(address) => {

@@ -73,7 +73,15 @@ impl<'a> Remote<'a> {
 
     /// A blob's bytes from one on, from whoever has it first. Not hashed yet.
     pub fn blob_of_any(&self, blob: &Descriptor, from: u64) -> Result<Response, RegistryError> {
-        let at_mirror = self.reached().find_map(|mirror| mirror.blob(blob, from).ok());
+        let at_mirror = self.reached().find_map(|mirror| match mirror.blob(blob, from) {
+            Ok(answer) => Some(answer),
+            // It is another one, and says nothing of the mirror's other blobs.
+            Err(RegistryError::Wrong { .. }) => None,
+            Err(error) => {
+                mirror.is_passed_over(&error);
+                None
+            }
+        });
         at_mirror.map_or_else(|| self.blob(blob, from), Ok)
     }
 
@@ -102,7 +110,22 @@ impl<'a> Remote<'a> {
     /// What hangs on a manifest: by the registry's list, else by the tag that stands for it (distribution
     /// specification, "Referrers Tag Schema").
     pub fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
-        self.first(|remote| remote.referrers_here(subject))
+        let mut is_silent = false;
+        for mirror in self.reached() {
+            match mirror.known_referrers(subject) {
+                Ok(Some(listed)) => return Ok(listed),
+                // One that keeps no lists does not know whether there are some.
+                Ok(None) => is_silent = true,
+                Err(error) => mirror.is_passed_over(&error),
+            }
+        }
+        match self.referrers_here(subject) {
+            Err(error) if is_silent => {
+                self.line.client.tell(&format!("what hangs on the image is not known: {error}"));
+                Ok(Vec::new())
+            }
+            other => other,
+        }
     }
 
     fn first<T>(&self, ask: impl Fn(&Self) -> Result<T, RegistryError>) -> Result<T, RegistryError> {

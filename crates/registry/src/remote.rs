@@ -26,6 +26,8 @@ const PAGE: usize = 1000;
 const LONGEST_PAGE: u64 = 4 << 20;
 /// Entries of a list, of all its pages.
 const MOST_ENTRIES: usize = 1_000_000;
+/// Bytes of a list, of all its pages.
+const LONGEST_LIST: usize = 64 << 20;
 
 /// Reaches registries.
 pub struct Registry<'a> {
@@ -105,7 +107,8 @@ impl<'a> Registry<'a> {
     /// A repository, and its mirrors. Asks the keychain; connects to nothing.
     pub fn remote(&self, repository: &Repository) -> Result<Remote<'a>, RegistryError> {
         let places = self.mirrors.iter().filter_map(|mirror| mirror.place(repository));
-        let mirrors = places.map(|place| self.one(&place)).collect::<Result<_, _>>()?;
+        let told = |error: &RegistryError| self.client.tell(&format!("a mirror is passed over: {error}"));
+        let mirrors = places.filter_map(|place| self.one(&place).inspect_err(told).ok()).collect();
         Ok(Remote { mirrors, ..self.one(repository)? })
     }
 
@@ -270,10 +273,14 @@ impl Remote<'_> {
         scopes: &[Scope],
         mut take: impl FnMut(Page) -> Result<usize, String>,
     ) -> Result<(), RegistryError> {
-        let (mut url, mut entries) = (first, 0);
+        let (mut url, mut entries, mut bytes) = (first, 0, 0);
         for _ in 0..MOST_PAGES {
             let mut page = self.page(doing, &Call::new("GET", url.clone(), scopes), LONGEST_PAGE)?;
             let next = page.next.take();
+            bytes += page.bytes.len();
+            if bytes > LONGEST_LIST {
+                return Err(self.line.wrong(doing, format!("the list has more than {LONGEST_LIST} bytes")));
+            }
             entries += take(page).map_err(|why| self.line.wrong(doing, why))?;
             if entries > MOST_ENTRIES {
                 return Err(self.line.wrong(doing, format!("the list has more than {MOST_ENTRIES} entries")));
@@ -379,8 +386,13 @@ impl Remote<'_> {
     }
 
     pub(crate) fn referrers_here(&self, subject: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
+        Ok(self.known_referrers(subject)?.unwrap_or_default())
+    }
+
+    /// None where there is neither a list nor the tag that stands for it.
+    pub(crate) fn known_referrers(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, RegistryError> {
         match self.listed_referrers(subject)? {
-            Some(listed) => Ok(listed),
+            Some(listed) => Ok(Some(listed)),
             None => self.referrers_by_tag(subject),
         }
     }
@@ -411,10 +423,10 @@ impl Remote<'_> {
         }
     }
 
-    fn referrers_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>, RegistryError> {
+    fn referrers_by_tag(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, RegistryError> {
         match self.manifest_here(&Which::Tag(referrers_tag(subject)?)) {
-            Ok(fetched) => Ok(Index::parse(&fetched.bytes).map(|index| index.manifests).unwrap_or_default()),
-            Err(RegistryError::NotFound { .. }) => Ok(Vec::new()),
+            Ok(fetched) => Ok(Some(Index::parse(&fetched.bytes).map(|index| index.manifests).unwrap_or_default())),
+            Err(RegistryError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::quantities;
+
 /// `corten push`.
 #[derive(Debug, Args)]
 pub struct Push {
@@ -124,7 +126,7 @@ pub struct Serve {
     #[arg(long)]
     pub insecure_listen: bool,
     /// Refuse larger blobs than this: 20GB, 500MB, bytes [default: 256 GiB].
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = quantities::size)]
     pub largest_blob: Option<u64>,
     /// Print a line about each request on stderr.
     #[arg(long)]
@@ -134,21 +136,6 @@ pub struct Serve {
     pub bring: bool,
     #[command(flatten)]
     pub registry: RegistryArguments,
-}
-
-/// A size in bytes, kB, MB, GB or TB.
-fn bytes(text: &str) -> Result<u64, &'static str> {
-    const WRONG: &str = "expected a size, as 20GB or 500MB";
-    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-    let unit: u64 = match text[digits.len()..].trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kb" => 1_000,
-        "m" | "mb" => 1_000_000,
-        "g" | "gb" => 1_000_000_000,
-        "t" | "tb" => 1_000_000_000_000,
-        _ => return Err(WRONG),
-    };
-    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or(WRONG)
 }
 
 /// How registries are reached.

@@ -14,10 +14,10 @@ use crate::render::text::{dim, lines, safe, size, width};
 pub fn run(arguments: &args::History, format: Format, world: &World<'_>) -> Result<u8, Report> {
     let options = registry_options(&arguments.look.registry)?;
     let found = look::find(&wanted(&arguments.image, &arguments.look), &options, world)?;
-    let inspection = look::inspect(&found, arguments.look.platform.as_deref())?;
-    let Some(view) = inspection.image.filter(|view| view.config.is_some()) else {
+    let view = look::image(&found, arguments.look.platform.as_deref())?;
+    if view.config.is_none() {
         return Err(Failure::input(format!("{} is no image: it has no history", arguments.image)).into());
-    };
+    }
     let shape = json!({"digest": view.digest, "history": steps(&view)});
     result(format, &shape, || text(&view))?;
     Ok(0)

@@ -2,6 +2,7 @@
 
 use corten_diagnostic::{Failure, Report};
 use corten_flow::{World, look};
+use corten_oci::Reference;
 use serde::Serialize;
 
 use super::{reference, result};
@@ -64,12 +65,18 @@ fn untag(names: &[String], format: Format, world: &World<'_>) -> Result<u8, Repo
         }
         references.push(reference);
     }
+    let absent = |reference: &Reference| {
+        let failure = Failure::input(format!("the store has no image {reference}"));
+        failure.hint("`corten images` lists what it has")
+    };
+    for reference in &references {
+        if matches!(world.store.image(reference), Ok(None)) {
+            return Err(absent(reference).into());
+        }
+    }
     let mut removed = Vec::new();
     for reference in references {
-        let Some(untagged) = world.store.untag(&reference)? else {
-            let failure = Failure::input(format!("the store has no image {reference}"));
-            return Err(failure.hint("`corten images` lists what it has").into());
-        };
+        let Some(untagged) = world.store.untag(&reference)? else { return Err(absent(&reference).into()) };
         removed.push(Removed {
             reference: untagged.name.to_string(),
             digest: untagged.digest.map(|digest| digest.to_string()),

@@ -1,7 +1,5 @@
 //! `corten inspect`.
 
-use std::io::Write;
-
 use corten_diagnostic::Report;
 use corten_flow::World;
 use corten_flow::look::{self, Ask, Inspection, LayerView, OfPlatform, Place, Referrer, View, Wanted};
@@ -10,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{registry_options, result};
 use crate::args::{self, Format};
+use crate::render::print_bytes;
 use crate::render::text::{bold, dim, one_line, size, span, table};
 
 /// How many packages of a layer are named to people.
@@ -24,8 +23,7 @@ pub fn run(arguments: &args::Inspect, format: Format, world: &World<'_>) -> Resu
     let found = look::find(&wanted(&arguments.image, &arguments.look), &options, world)?;
     if arguments.raw {
         let bytes = look::raw(&found, platform)?;
-        // A closed pipe ends the output quietly.
-        drop(std::io::stdout().lock().write_all(&bytes));
+        print_bytes(&bytes)?;
         return Ok(0);
     }
     let inspection = look::inspect(&found, platform)?;
@@ -36,7 +34,7 @@ pub fn run(arguments: &args::Inspect, format: Format, world: &World<'_>) -> Resu
 /// What was typed → what flow is asked.
 pub fn wanted<'a>(name: &'a str, arguments: &'a args::Look) -> Wanted<'a> {
     let ask = if arguments.remote { Ask::Registry } else { Ask::StoreFirst };
-    Wanted { name, ask, platform: arguments.platform.as_deref() }
+    Wanted { name, ask }
 }
 
 /// Where an image was found, in JSON.
@@ -109,6 +107,7 @@ fn container(config: &ContainerConfig) -> Value {
             "interval": check.interval,
             "timeout": check.timeout,
             "start_period": check.start_period,
+            "start_interval": check.start_interval,
             "retries": check.retries,
         })),
     })

@@ -1,11 +1,11 @@
 //! `corten push`.
 
 use corten_diagnostic::{Failure, Report};
-use corten_flow::{World, registry};
+use corten_flow::{World, look, registry};
 use corten_oci::{Digest, Reference};
 use serde::Serialize;
 
-use super::{reference, registry_options, result, sbom};
+use super::{reference, registry_options, result};
 use crate::args::{self, Format};
 use crate::render::text::size;
 
@@ -55,7 +55,7 @@ struct Count {
 /// Pushes an image of the store.
 pub fn run(arguments: &args::Push, format: Format, world: &World<'_>) -> Result<u8, Report> {
     let to = targets(arguments)?;
-    let image = sbom::find(&arguments.image, world)?;
+    let image = look::digest_in_store(&arguments.image, world)?;
     let pushed = registry::push(&image, &to, &registry_options(&arguments.registry)?, world)?;
     let shape = Shape {
         digest: image.to_string(),

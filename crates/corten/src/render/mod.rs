@@ -16,7 +16,17 @@ pub fn say(line: &str) {
 /// A line on stdout: data. A closed pipe ends the output quietly, as others do; data that is lost otherwise is an error.
 pub fn print(line: &str) -> Result<(), Failure> {
     let mut stdout = anstream::stdout().lock();
-    match writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+    printed(writeln!(stdout, "{line}").and_then(|()| stdout.flush()))
+}
+
+/// Bytes on stdout, unchanged, by the same rule.
+pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    printed(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+fn printed(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::world(format!("writing to standard output: {error}")))
         }

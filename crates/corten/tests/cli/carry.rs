@@ -96,7 +96,7 @@ fn all_platforms_travel_or_one() {
     assert_eq!(travel(""), built["digest"]);
     assert_eq!(travel(" --platform linux/arm64"), built["platforms"][1]["digest"]);
     let ran = service.run("save service:1 --platform linux/s390x -o a.tar");
-    let expected = "error: service:1 has no image for linux/s390x\nhint: it has some for linux/amd64, linux/arm64";
+    let expected = "error: service:1 is not for linux/s390x\nhint: it is for linux/amd64, linux/arm64";
     told(&service, &ran, 1, expected);
     assert!(!service.folder().join("a.tar").exists());
 }
@@ -123,6 +123,11 @@ hint: make it first: mkdir -p absent",
         2,
         "error: --input: there is no absent.tar
 hint: `corten save`, `docker save` and `podman save` write such a file",
+    );
+    refuses(
+        "save service --platform linux/s390x -o a.tar",
+        1,
+        "error: service is not for linux/s390x\nhint: it is for linux/amd64",
     );
     let hint = "hint: `corten save`, `docker save`, `podman save` and skopeo's oci-archive write what can be loaded";
     service.write("text", "no tar");

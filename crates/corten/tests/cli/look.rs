@@ -303,7 +303,17 @@ hint: check the name; some registries say this also of what one may not see: `co
         2,
         "error: 'UPPER' names no image: repository 'UPPER' is not valid: components are lower-case letters and digits, joined by '.', '_', '__' or '-'",
     );
+    put(&registry, "one", "1", &Image::python());
+    let said = "error: REGISTRY/one:1 is not for linux/s390x\nhint: it is for linux/amd64";
+    for verb in ["inspect", "history", "diff REGISTRY/one:1", "inspect --raw"] {
+        refuses(&format!("{verb} REGISTRY/one:1 --platform linux/s390x"), 1, said);
+    }
     let digest = Digest::of("x");
+    refuses(
+        &format!("inspect --remote {digest}"),
+        2,
+        &format!("error: {digest} names no repository\nhint: say HOST/REPOSITORY@DIGEST"),
+    );
     refuses(
         &format!("diff {digest} {digest}"),
         1,

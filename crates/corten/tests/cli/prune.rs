@@ -208,6 +208,16 @@ For more information, try '--help'.",
         "error: the store has no image nobody:1
 hint: `corten images` lists what it has",
     );
+    // None is taken away where one is not there.
+    let digest = service.digest("build -t kept:1");
+    refuses(
+        &service,
+        "images rm kept:1 nobody:1",
+        1,
+        "error: the store has no image nobody:1
+hint: `corten images` lists what it has",
+    );
+    assert_eq!(service.run("inspect kept:1 --format json").expect(0).json()["digest"], digest);
     let digest = Digest::of("x");
     refuses(
         &service,

@@ -215,6 +215,23 @@ fn a_mirror_is_asked_first_without_the_registrys_credentials() {
         self::run(&fresh, "store verify").expect(0);
         mirror.heal();
     }
+    // A mirror that keeps no lists of artifacts has no say in whether there are some.
+    let simple = FakeRegistry::start(Habits::default());
+    add_image(&simple, "hub/team/a", "1");
+    let by_simple = format!("--registry-mirror registry.test={}/hub", simple.place());
+    run("push registry.test/team/a:1 registry.test/team/a:1").expect(0);
+    let about = json!({"mediaType": KIND, "digest": digest.to_string(), "size": mirror.manifest("hub/team/a", &digest).unwrap().1.len()});
+    let empty = json!({"mediaType": "application/vnd.oci.empty.v1+json", "digest": registry.add_blob("team/a", b"{}").to_string(), "size": 2});
+    let artifact = json!({"schemaVersion": 2, "mediaType": KIND, "artifactType": "application/x", "config": empty,
+        "layers": [empty], "subject": about});
+    let artifact = registry.add_manifest("team/a", "artifact", KIND, artifact.to_string().as_bytes());
+    let told = run(&format!("inspect --remote registry.test/team/a:1 {by_simple} --format json")).expect(0).json();
+    assert_eq!(told["referrers"][0]["digest"], artifact.to_string(), "{told}");
+    // Nor in what a name that is given stands for.
+    let new = add_image_of(&registry, "team/a", "moved", &[0; 1024]);
+    mirror.add_manifest("hub/team/a", "moved", KIND, &mirror.manifest("hub/team/a", &digest).unwrap().1);
+    run("tag --remote registry.test/team/a:moved registry.test/team/a:stable").expect(0);
+    assert_eq!(registry.tag("team/a", "stable"), Some(new));
     // What is pushed goes to the registry alone.
     let before = mirror.server().asked().len();
     run("push registry.test/team/a:1 registry.test/team/c:1").expect(0);

@@ -6,7 +6,7 @@ use corten_diagnostic::{Failure, Report};
 use corten_layer::tree::{Node, Tree};
 use corten_oci::{Digest, ImageConfig, Kind, LayerPath};
 
-use super::inspect::{LayerView, View, view};
+use super::inspect::{LayerView, View, image};
 use super::packages::{Contents, contents};
 use super::{Found, Place};
 
@@ -159,7 +159,7 @@ pub struct PackageChange {
 /// # Errors
 /// Input where one is no image, or none for the platform; world where layers of a registry cannot be had.
 pub fn diff(one: &Found<'_>, other: &Found<'_>, platform: Option<&str>) -> Result<Difference, Report> {
-    let (mut from, mut to) = (view(one, platform)?, view(other, platform)?);
+    let (mut from, mut to) = (image(one, platform)?, image(other, platform)?);
     let (before, after) = (contents(one, &from)?, contents(other, &to)?);
     from.learn(&one.world)?;
     to.learn(&other.world)?;

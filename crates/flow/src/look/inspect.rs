@@ -204,12 +204,7 @@ pub fn inspect(found: &Found<'_>, platform: Option<&str>) -> Result<Inspection, 
     let document = found.document()?;
     let (platforms, image) = match &document {
         Document::Manifest(_) => {
-            let image = view(found, platform)?;
-            let fits = |wish: &str| image.platform().is_none_or(|own| is_platform(&own.to_string(), wish));
-            if let Some(wish) = platform.filter(|wish| !fits(wish)) {
-                let own: Vec<String> = image.platform().iter().map(Platform::to_string).collect();
-                return Err(not_for(&found.name, wish, &own).into());
-            }
+            let image = image(found, platform)?;
             let size = Some((image.size(), image.layers.len()));
             (vec![OfPlatform { platform: image.platform(), digest: image.digest, size }], Some(image))
         }
@@ -289,7 +284,24 @@ fn config(found: &Found<'_>, manifest: &Manifest) -> Result<Option<ImageConfig>,
 }
 
 /// The image of a platform.
-pub(super) fn view(found: &Found<'_>, platform: Option<&str>) -> Result<View, Report> {
+/// The image of a platform.
+///
+/// # Errors
+/// Input where it is for another platform; else as [`inspect`].
+pub fn image(found: &Found<'_>, platform: Option<&str>) -> Result<View, Report> {
+    let image = view(found, platform)?;
+    let is_alone = matches!(found.document()?, Document::Manifest(_));
+    let fits = |wish: &str| image.platform().is_none_or(|own| is_platform(&own.to_string(), wish));
+    match platform.filter(|wish| is_alone && !fits(wish)) {
+        Some(wish) => {
+            let own: Vec<String> = image.platform().iter().map(Platform::to_string).collect();
+            Err(not_for(&found.name, wish, &own).into())
+        }
+        None => Ok(image),
+    }
+}
+
+fn view(found: &Found<'_>, platform: Option<&str>) -> Result<View, Report> {
     let (descriptor, manifest, bytes) = found.one(platform)?;
     let config = config(found, &manifest)?;
     let (layers, history) = layers(found, &descriptor.digest, &manifest, config.as_ref())?;
@@ -406,7 +418,7 @@ fn attestation(one: &Descriptor) -> Option<Referrer> {
 pub fn summary(digest: &Digest, world: &World<'_>) -> Result<(Vec<String>, Option<u64>), Report> {
     let options = crate::registry::RegistryOptions::default();
     let name = digest.to_string();
-    let wanted = super::Wanted { name: &name, ask: super::Ask::StoreFirst, platform: None };
+    let wanted = super::Wanted { name: &name, ask: super::Ask::StoreFirst };
     let Ok(found) = super::find(&wanted, &options, world) else { return Ok((Vec::new(), None)) };
     let document = found.document().map_err(|_| Failure::bug("a document that was found is none"));
     let Ok(document) = document else { return Ok((Vec::new(), None)) };

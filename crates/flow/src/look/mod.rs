@@ -29,7 +29,7 @@ use crate::world::World;
 
 pub use diff::{Change, Difference, Field, FileChange, FileState, Layers, PackageChange, Side, diff};
 pub use inspect::{
-    Base, Healthy, Inspection, LayerView, OfPlatform, Referrer, ReferrerKind, Step, View, inspect, summary,
+    Base, Healthy, Inspection, LayerView, OfPlatform, Referrer, ReferrerKind, Step, View, image, inspect, summary,
 };
 pub use tag::{Tagged, tag};
 
@@ -58,8 +58,6 @@ pub struct Wanted<'a> {
     pub name: &'a str,
     /// Where it is looked for.
     pub ask: Ask,
-    /// Which image of an index: `linux/arm64`; none: that of this machine, else the first.
-    pub platform: Option<&'a str>,
 }
 
 /// An image or an index that was found.
@@ -88,6 +86,10 @@ enum Source<'w> {
 /// registry does not have it, or says no.
 pub fn find<'w>(wanted: &Wanted<'_>, options: &'w RegistryOptions, world: &World<'w>) -> Result<Found<'w>, Report> {
     if let Ok(digest) = wanted.name.parse::<Digest>() {
+        if wanted.ask == Ask::Registry {
+            let failure = Failure::usage(format!("{} names no repository", wanted.name));
+            return Err(failure.hint("say HOST/REPOSITORY@DIGEST").into());
+        }
         return match world.store.size(&digest)? {
             Some(_) => stored(wanted.name, &digest, world),
             None => Err(absent(wanted.name)
@@ -123,13 +125,19 @@ fn absent(name: &str) -> Failure {
 
 /// The names of the same repository that there are, or how to ask elsewhere.
 fn unknown(name: &str, reference: &Reference, world: &World<'_>) -> Result<Failure, Report> {
+    let (failure, is_alone) = not_here(name, reference, world)?;
+    let host = reference.repository.normalised().host.unwrap_or_default();
+    Ok(if is_alone { failure.hint(format!("--remote asks {host}")) } else { failure })
+}
+
+/// What the store has in place of it: the names of the same repository, if any. Are there none?
+fn not_here(name: &str, reference: &Reference, world: &World<'_>) -> Result<(Failure, bool), Report> {
     let images = world.store.images()?;
     let same = images.iter().filter(|(name, _)| name.repository == reference.repository);
     let names: Vec<String> = same.map(|(name, _)| name.to_string()).collect();
-    let host = reference.repository.normalised().host.unwrap_or_default();
     Ok(match names.is_empty() {
-        true => absent(name).hint("`corten images` lists what is there").hint(format!("--remote asks {host}")),
-        false => absent(name).hint(format!("there are: {}", names.join(", "))),
+        true => (absent(name).hint("`corten images` lists what is there"), true),
+        false => (absent(name).hint(format!("there are: {}", names.join(", "))), false),
     })
 }
 
@@ -144,16 +152,7 @@ pub fn digest_in_store(text: &str, world: &World<'_>) -> Result<Digest, Report> 
     let reference = reference(text)?;
     match in_store(&reference, world)? {
         Some(digest) => Ok(digest),
-        None => {
-            let images = world.store.images()?;
-            let same = images.iter().filter(|(name, _)| name.repository == reference.repository);
-            let names: Vec<String> = same.map(|(name, _)| name.to_string()).collect();
-            Err(match names.is_empty() {
-                true => absent(text).hint("`corten images` lists what is there"),
-                false => absent(text).hint(format!("there are: {}", names.join(", "))),
-            }
-            .into())
-        }
+        None => Err(not_here(text, &reference, world)?.0.into()),
     }
 }
 
@@ -194,7 +193,7 @@ fn lists(root: &Digest, child: &Digest, world: &World<'_>) -> Result<bool, Repor
     Ok(index.is_ok_and(|index| index.manifests.iter().any(|one| one.digest == *child)))
 }
 
-fn stored<'w>(name: &str, digest: &Digest, world: &World<'w>) -> Result<Found<'w>, Report> {
+pub(crate) fn stored<'w>(name: &str, digest: &Digest, world: &World<'w>) -> Result<Found<'w>, Report> {
     let bytes = small(digest, world)?;
     let root = registry::describe_bytes(digest, &bytes)?;
     Ok(Found { name: name.to_owned(), place: Place::Store, root, bytes, source: Source::Store, world: *world })
@@ -278,8 +277,19 @@ impl<'w> Found<'w> {
             Source::Store => return Err(self.refuse(&config.digest, "its config is not in the store")),
             Source::Registry(remote) => remote,
         };
+        let mut failed = None;
+        for source in remote.sources() {
+            match self.config_of(source, config) {
+                Ok(bytes) => return Ok(bytes),
+                Err(report) => failed = Some(report),
+            }
+        }
+        Err(failed.unwrap_or_else(|| self.refuse(&config.digest, "it is nowhere")))
+    }
+
+    fn config_of(&self, source: &Remote<'_>, config: &Descriptor) -> Result<Vec<u8>, Report> {
         let mut bytes = Vec::new();
-        let read = remote.blob_of_any(config, 0)?.body.take(LARGEST_DOCUMENT + 1).read_to_end(&mut bytes);
+        let read = source.blob(config, 0)?.body.take(LARGEST_DOCUMENT + 1).read_to_end(&mut bytes);
         read.map_err(|error| self.refuse(&config.digest, format!("it broke off: {error}")))?;
         match bytes.len() as u64 == config.size && Digest::of(&bytes) == config.digest {
             true => Ok(bytes),
@@ -296,7 +306,7 @@ impl<'w> Found<'w> {
     }
 
     /// The manifest of one platform, with its descriptor and bytes; that of this machine, or the first, where none is
-    /// wished for. Another than the only one is refused.
+    /// wished for. What is no index has one manifest, whatever is wished for: see [`image`].
     fn one(&self, wish: Option<&str>) -> Result<(Descriptor, Manifest, Vec<u8>), Report> {
         let index = match self.document()? {
             Document::Manifest(manifest) => return Ok((self.root.clone(), *manifest, self.bytes.clone())),
@@ -355,11 +365,7 @@ fn is_image_config(media_type: &MediaType) -> bool {
 pub fn raw(found: &Found<'_>, platform: Option<&str>) -> Result<Vec<u8>, Report> {
     match platform {
         None => Ok(found.bytes.clone()),
-        Some(platform) => {
-            let view = inspect(found, Some(platform))?;
-            let image = view.image.ok_or_else(|| not_for(&found.name, platform, &[]))?;
-            Ok(image.bytes)
-        }
+        Some(_) => Ok(image(found, platform)?.bytes),
     }
 }
 

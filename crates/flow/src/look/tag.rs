@@ -43,14 +43,19 @@ pub fn tag(
         if let Some(elsewhere) = old_reference.filter(|old| here.is_none() && old.repository.host.is_some()) {
             return Err(super::absent(&elsewhere.to_string()).hint("--remote does it at its registry").into());
         }
-        let digest = super::digest_in_store(old, world)?;
+        let digest = match here {
+            Some(digest) => digest,
+            None => super::digest_in_store(old, world)?,
+        };
         if world.store.size(&digest)?.is_none() {
             return Err(super::absent(old).hint("`corten images` lists what is there").into());
         }
         let tagged = in_store(&digest, names, world)?;
         return Ok((digest, tagged));
     }
-    let found = find(&Wanted { name: old, ask, platform: None }, options, world)?;
+    // A mirror decides nothing about what is changed.
+    let own = RegistryOptions { mirrors: Vec::new(), ..options.clone() };
+    let found = find(&Wanted { name: old, ask }, &own, world)?;
     Ok((found.root.digest, at_registry(&found, names)?))
 }
 

@@ -59,8 +59,13 @@ impl World {
             _ => Answer::status(401).header("WWW-Authenticate", "Basic realm=\"give\""),
         };
         let registry = FakeRegistry::start_at("127.0.0.1", Some(Arc::new(tls::server())), habits);
-        let other = Server::start_at("127.0.0.1", Some(Arc::new(tls::server())), answer);
         let private = Server::start_at("127.0.0.2", Some(Arc::new(tls::server())), answer);
+        let away = format!("https://{}/signed", private.place());
+        let leads = move |asked: &Asked| match asked.path.as_str() {
+            "/away" => Answer::redirect(307, &away),
+            _ => answer(asked),
+        };
+        let other = Server::start_at("127.0.0.1", Some(Arc::new(tls::server())), leads);
         let routes = [("registry.test", registry.place()), ("other.test", other.place())];
         let proxy = Proxy::start(&routes.each_ref().map(|(name, place)| (*name, place.as_str())), None);
         let settings = Settings {
@@ -145,10 +150,9 @@ fn c2_realms_of_others_learn_no_password() {
         "ftp://registry.test/",
         "//other.test/token",
         "relative",
-        "",
     ];
     for keychain in [me(), identity()] {
-        for realm in realms.into_iter().filter(|realm| !realm.is_empty()) {
+        for realm in realms {
             let world = World::new(bearer(realm));
             let error = world.remote(&keychain).manifest(&Which::Tag(tag("1"))).unwrap_err();
             assert!(matches!(error, RegistryError::Unsafe { .. }), "{realm}: {error}");
@@ -242,11 +246,15 @@ fn c4_redirects_from_https_to_http_and_to_private_addresses_are_refused() {
             assert!(matches!(error, RegistryError::Unsafe { .. }), "{target}: {error}");
         }
     }
-    // The other host leads there in turn.
+    // The registry itself leads there in turn, then the other host does.
     world.registry.fault(Kind::Blob, 1, Fault::Answer(Answer::redirect(307, "https://registry.test/v2/a/blobs/y")));
     world.registry.fault(Kind::Blob, 1, Fault::Answer(Answer::redirect(307, &world.private("/signed"))));
     assert!(matches!(from.blob(&blob, 0), Err(RegistryError::Unsafe { .. })));
     assert!(world.other.asked().is_empty());
+    world.registry.heal();
+    world.registry.fault(Kind::Blob, 1, Fault::Answer(Answer::redirect(307, "https://other.test/away")));
+    assert!(matches!(from.blob(&blob, 0), Err(RegistryError::Unsafe { .. })));
+    assert_eq!(world.other.asked().len(), 1);
     world.assert_kept();
 }
 
@@ -447,6 +455,9 @@ fn c13_no_host_is_guessed_to_have_no_tls() {
         let asked = world.proxy.asked();
         if host.starts_with("registry.test") {
             assert!(error.is_ok(), "{host}: {error:?}");
+        } else {
+            let text = error.unwrap_err().to_string();
+            assert!(text.contains(&format!("https://{host}/v2/")), "{text}");
         }
         assert!(asked.iter().all(|asked| !asked.ends_with("local:80")), "{asked:?}");
     }

@@ -34,6 +34,28 @@ const SPREAD_LIMIT: usize = 10_000_000;
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
     slots: BTreeMap<Vec<u8>, Slot>,
+    /// How many layers it is made of.
+    layers: usize,
+}
+
+/// Where an entry of a layer went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// All its parents are directories of the tree, none is a link.
+    pub path: LayerPath,
+    /// What a hard link is another name of.
+    pub target: Option<Target>,
+    /// Of a whiteout: is something of lower layers gone by it?
+    pub hides: bool,
+}
+
+/// What a hard link is another name of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// As [`Place::path`].
+    pub path: LayerPath,
+    /// It is a lower layer's.
+    pub is_lower: bool,
 }
 
 /// One file of a tree, and the layer that it comes from.
@@ -100,15 +122,37 @@ impl Tree {
     /// nothing or to a directory, paths beyond the limits.
     pub fn new<'a>(layers: impl IntoIterator<Item = (DiffId, &'a LayerIndex)>) -> Result<Self, TreeError> {
         let mut tree = Self::default();
-        for (number, (layer, index)) in layers.into_iter().enumerate() {
-            let mut changes = Changes { tree, layer, number, aliases: HashMap::new(), spread: 0, paths: 0 };
-            changes.paths = changes.tree.slots.keys().map(Vec::len).sum();
-            for entry in &index.entries {
-                changes.apply(entry).map_err(|why| TreeError { layer, path: entry.path.to_string(), why })?;
-            }
-            tree = changes.tree;
+        for (layer, index) in layers {
+            tree.add(layer, index)?;
         }
         Ok(tree)
+    }
+
+    /// Applies one more layer. Says of every entry where it went; none of such as go nowhere (a file that would be the root).
+    ///
+    /// # Errors
+    /// As [`Tree::new`]; the tree is empty then.
+    pub fn add(&mut self, layer: DiffId, index: &LayerIndex) -> Result<Vec<Option<Place>>, TreeError> {
+        let number = self.layers;
+        let tree = std::mem::take(self);
+        let mut changes = Changes { tree, layer, number, aliases: HashMap::new(), spread: 0, paths: 0 };
+        changes.paths = changes.tree.slots.keys().map(Vec::len).sum();
+        let mut places = Vec::with_capacity(index.entries.len());
+        for entry in &index.entries {
+            let place = changes.apply(entry);
+            places.push(place.map_err(|why| TreeError { layer, path: entry.path.to_string(), why })?);
+        }
+        *self = changes.tree;
+        self.layers = number + 1;
+        Ok(places)
+    }
+
+    /// The names in the root, sorted.
+    pub fn top(&self) -> impl Iterator<Item = &LayerPath> {
+        self.slots
+            .values()
+            .map(|slot| &slot.node.entry.path)
+            .filter(|path| !path.is_root() && path.ancestors().next().is_none())
     }
 
     /// What is at `path`, last link not followed, links among its parents followed inside the root. The root itself
@@ -200,26 +244,34 @@ struct Changes {
 }
 
 impl Changes {
-    fn apply(&mut self, entry: &Entry) -> Result<(), String> {
+    fn apply(&mut self, entry: &Entry) -> Result<Option<Place>, String> {
+        let place = |path: &[u8]| LayerPath::new(path).map_err(|error| error.to_string());
+        let at = |path| Place { path, target: None, hides: false };
         match &entry.kind {
             Kind::Whiteout => {
                 let path = self.real_path(&entry.path)?;
+                let is_lower = |slot: &Slot| slot.written < self.number;
+                let hides = self.tree.slots.get(&path).is_some_and(is_lower)
+                    || self.tree.below(&path).any(|(_, slot)| is_lower(slot));
                 self.hide_below(&path);
                 self.hide(&path);
+                Ok(Some(Place { path: place(&path)?, target: None, hides }))
             }
             Kind::Opaque => {
                 let path = self.tree.walk(&entry.path, Last::Followed)?;
                 self.hide_below(&path);
+                Ok(Some(at(place(&path)?)))
             }
-            Kind::HardLink(target) => self.link(entry, target)?,
+            Kind::HardLink(target) => self.link(entry, target),
             // Only a directory can be the root.
-            kind if entry.path.is_root() && *kind != Kind::Directory => {}
+            kind if entry.path.is_root() && *kind != Kind::Directory => Ok(None),
             _ => {
                 let path = self.real_path(&entry.path)?;
+                let at = at(place(&path)?);
                 self.put(path, entry.clone(), self.layer)?;
+                Ok(Some(at))
             }
         }
-        Ok(())
     }
 
     /// The path with its parents' links followed, the last component as it is.
@@ -324,7 +376,7 @@ impl Changes {
         }
     }
 
-    fn link(&mut self, entry: &Entry, target: &LayerPath) -> Result<(), String> {
+    fn link(&mut self, entry: &Entry, target: &LayerPath) -> Result<Option<Place>, String> {
         let from = self.real_path(target)?;
         let Some(slot) = self.tree.slots.get(&from) else {
             return Err(format!("a hard link to '{target}', which is not there"));
@@ -332,21 +384,25 @@ impl Changes {
         if slot.node.entry.kind == Kind::Directory {
             return Err(format!("a hard link to the directory '{target}'"));
         }
-        let node = slot.node.clone();
+        let (node, is_lower) = (slot.node.clone(), slot.written < self.number);
         let path = self.real_path(&entry.path)?;
         if path == from {
             return Err("a hard link to itself".into());
         }
         if path.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
+        let real = |path: &[u8]| LayerPath::new(path).map_err(|error| error.to_string());
+        let target = Some(Target { path: real(&from)?, is_lower });
+        let place = Place { path: real(&path)?, target, hides: false };
         let names = self.aliases.entry(node.identity()).or_default();
         if names.is_empty() {
             names.push(from);
         }
         names.push(path.clone());
         self.put(path, node.entry.clone(), node.layer)?;
-        self.spread_owner(entry, &node)
+        self.spread_owner(entry, &node)?;
+        Ok(Some(place))
     }
 
     /// Mode and owner are the file's, not the name's: what the last header says holds for all names. A link has no

@@ -62,6 +62,17 @@ pub enum StoreError {
     /// Asked for, not there.
     #[error("{0} is not in the store")]
     Missing(String),
+    /// A layer that cannot be put on disk.
+    #[error("unpacking layer {layer}: {why}")]
+    Layer {
+        /// Which.
+        layer: corten_oci::DiffId,
+        /// The entry, and what is wrong with it.
+        why: String,
+    },
+    /// A command left something that no layer can hold.
+    #[error("making a layer of what a command changed: {0}")]
+    Unkeepable(String),
 }
 
 impl StoreError {
@@ -89,7 +100,9 @@ impl StoreError {
         let kind = match &self {
             Self::Disk { source, .. } => source.kind(),
             Self::Full { .. } | Self::Crowded { .. } => io::ErrorKind::StorageFull,
-            Self::Damaged { .. } | Self::Unsuitable(_) => io::ErrorKind::InvalidData,
+            Self::Damaged { .. } | Self::Unsuitable(_) | Self::Layer { .. } | Self::Unkeepable(_) => {
+                io::ErrorKind::InvalidData
+            }
             Self::Missing(_) => io::ErrorKind::NotFound,
             Self::Newer { .. } => io::ErrorKind::Unsupported,
         };

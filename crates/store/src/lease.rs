@@ -275,7 +275,7 @@ fn may_live(path: &Path) -> bool {
 }
 
 /// Names this machine since it was started.
-fn boot() -> String {
+pub(crate) fn boot() -> String {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     if text.trim().is_empty() { "-".into() } else { text.trim().to_owned() }
 }

@@ -68,7 +68,7 @@ impl ScratchFolder {
 
 impl Drop for ScratchFolder {
     fn drop(&mut self) {
-        drop(fs::remove_dir_all(&self.0));
+        drop(crate::trees::remove_tree(&self.0));
     }
 }
 
@@ -90,7 +90,7 @@ fn clean_one(lock_path: &Path) {
 }
 
 fn remove(folder: &Path, lock_path: &Path) {
-    match fs::remove_dir_all(folder) {
+    match crate::trees::remove_tree(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {}
         _ => drop(fs::remove_file(lock_path)),
     }

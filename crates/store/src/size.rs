@@ -24,6 +24,8 @@ pub enum Class {
     Others,
     /// What lies in layers.
     Indexes,
+    /// Layers unpacked to run something in them.
+    Trees,
     /// Remembered results.
     Records,
     /// Downloads under way.
@@ -42,6 +44,7 @@ impl Class {
             Self::Layers => "layers without a name",
             Self::Others => "other files",
             Self::Indexes => "indexes of layers",
+            Self::Trees => "unpacked layers",
             Self::Records => "remembered results",
             Self::Downloads => "downloads under way",
             Self::Trash => "trash",
@@ -146,6 +149,7 @@ pub fn classes(items: &[Item], is_of_image: impl Fn(&Digest) -> bool) -> BTreeMa
             Kind::Blob(digest) if is_of_image(digest) => Class::Images,
             Kind::Blob(_) => class_of(&item.path),
             Kind::Index(_) => Class::Indexes,
+            Kind::Tree { .. } => Class::Trees,
             Kind::Record => Class::Records,
             Kind::Download => Class::Downloads,
             Kind::Trash => Class::Trash,

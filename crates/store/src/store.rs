@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `blobs/sha256/<hex>` | content, read-only | downloaded or made again |
 //! | `layers/<diffid>/index` | what lies in a layer | made again from the blob |
+//! | `layers/<diffid>/tree` | a layer unpacked for overlayfs; see `trees/mod.rs` | unpacked again; what a command of a build left is built again |
 //! | `images/<repository>/_tags/<tag>` | the digest of a manifest | the name is lost |
 //! | `images/<repository>/_manifests/<hex>` | a manifest that was pushed there, whatever its tags | it has to be pushed again |
 //! | `referrers/<subject>/<referrer>` | which artifacts are about a manifest | made again |
@@ -27,6 +28,7 @@ use corten_oci::{Blobs, Descriptor, DiffId, Digest, LayerIndex, Reference, Unsui
 
 use crate::lease::{self, Lease, Noted};
 use crate::scratch::{self, Scratch, ScratchFolder};
+use crate::trees::Chains;
 use crate::verified::VerifiedReader;
 use crate::{StoreError, disk, format, ground, index_file, names, partial, pointer, usage};
 
@@ -40,6 +42,7 @@ pub struct Store {
     pub(crate) lease: Lease,
     /// The time that uses are marked with; none are without it.
     pub(crate) now: Option<SystemTime>,
+    pub(crate) chains: Chains,
 }
 
 /// The name of a remembered result: the digest of everything that decides it.
@@ -55,7 +58,8 @@ impl Store {
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = root.into();
         format::check(&root)?;
-        let store = Self { scratch: OnceLock::new(), lease: Lease::new(&root), now: None, root };
+        let store =
+            Self { scratch: OnceLock::new(), lease: Lease::new(&root), now: None, chains: Chains::default(), root };
         let mut changed = Vec::new();
         for name in ["blobs/sha256", "layers", "images", "referrers", "cache", "downloads", "tmp", "trash"] {
             disk::make_folder(&store.folder(name), &mut changed)?;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use corten_diagnostic::{Event, Events, TaskId, Unit};
-use corten_oci::{Closure, Descriptor, DiffId, Digest, Document, ImageConfig, Unsuitable};
+use corten_oci::{Closure, Descriptor, DiffId, Digest, Document, ImageConfig, Index, Manifest, Unsuitable};
 
 use crate::contents::is_image_config;
 use crate::verified::VerifiedReader;
@@ -73,6 +73,10 @@ impl Store {
     fn verify_layers(&self, problems: &mut Vec<Problem>) -> Result<(), StoreError> {
         for folder in list(&self.folder("layers"))? {
             let path = folder.join("index");
+            let diff_id = folder.file_name().and_then(names::digest_of_name).map(DiffId);
+            if let Some(diff_id) = &diff_id {
+                problems.extend(crate::trees::verify(self, &folder, diff_id)?);
+            }
             let bytes = match disk::read_small(&path, u64::MAX) {
                 // A process that was killed may leave a folder without its index.
                 Ok(None) => continue,
@@ -82,7 +86,6 @@ impl Store {
                     continue;
                 }
             };
-            let diff_id = folder.file_name().and_then(names::digest_of_name).map(DiffId);
             if diff_id.and_then(|diff_id| index_file::decode(&diff_id, &bytes)).is_none() {
                 problems.push(Problem { path, why: "it is torn, or no index of this layer".into() });
             }
@@ -106,8 +109,27 @@ impl Store {
 
     /// Everything below a manifest is there, with the right sizes, or at a registry; the bytes were hashed before.
     fn verify_image(&self, digest: &Digest) -> Result<(), String> {
+        if let Some(config) = self.local(digest) {
+            return self.verify_local(&config);
+        }
         let root = self.plain(digest).and_then(|bytes| self.describe(digest, &bytes).map_err(|it| it.to_string()))?;
         self.verify_closure(&root)
+    }
+
+    /// The config of an image that was built here and not yet packed: its name points to it.
+    fn local(&self, digest: &Digest) -> Option<ImageConfig> {
+        let bytes = self.plain(digest).ok()?;
+        let is_manifest = Manifest::parse(&bytes).is_ok() || Index::parse(&bytes).is_ok();
+        ImageConfig::parse(&bytes).ok().filter(|_| !is_manifest)
+    }
+
+    fn verify_local(&self, config: &ImageConfig) -> Result<(), String> {
+        for layer in &config.rootfs.diff_ids {
+            if !self.has_layer(layer).map_err(|error| error.to_string())? {
+                return Err(format!("layer {layer} is missing"));
+            }
+        }
+        Ok(())
     }
 
     fn verify_closure(&self, root: &Descriptor) -> Result<(), String> {

@@ -22,6 +22,8 @@ const LARGEST_RECORD: u64 = 1 << 20;
 pub(crate) struct Kept {
     pub(crate) blobs: HashSet<Digest>,
     pub(crate) layers: HashSet<DiffId>,
+    /// Layers that may be mounted at this moment; of others a tree can be unpacked again.
+    pub(crate) trees: HashSet<DiffId>,
     /// Of layouts.
     pub(crate) files: HashSet<PathBuf>,
 }
@@ -69,7 +71,11 @@ impl<'store> Marker<'store> {
         for noted in lease::living(&folder, ground::of(&folder).is_doubtful())? {
             match noted {
                 Noted::Blob(digest) => roots.push((digest, Sort::Unknown)),
-                Noted::Layer(diff_id) => drop(kept.layers.insert(diff_id)),
+                Noted::Layer(diff_id) => {
+                    kept.trees.insert(diff_id);
+                    kept.layers.insert(diff_id);
+                    kept.blobs.insert(diff_id.0);
+                }
             }
         }
         self.walk(roots, kept)
@@ -133,6 +139,11 @@ impl<'store> Marker<'store> {
             }
             if let Some(named) = self.known.get(&digest) {
                 kept.layers.extend(&named.layers);
+                // An image that was built and not yet packed has tars, under their diff ids.
+                kept.blobs.extend(named.layers.iter().map(|layer| layer.0));
+                for layer in &named.layers {
+                    kept.blobs.extend(self.store.packed(layer)?.iter().map(|blob| blob.digest));
+                }
                 next.extend(&named.blobs);
             }
             next.extend(self.referrers(&digest)?.into_iter().map(|artifact| (artifact, Sort::Document)));

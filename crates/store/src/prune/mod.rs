@@ -21,7 +21,7 @@ pub(crate) use survey::survey;
 pub use survey::{Item, Kind};
 
 use crate::scratch::{self, Scratch};
-use crate::{Store, StoreError, disk, layout, lease, names, tidy, usage};
+use crate::{Store, StoreError, disk, layout, lease, names, tidy, trees, usage};
 
 /// A mark of use that is later than now by this is none of a right clock.
 const SKEW: Duration = Duration::from_secs(24 * 3600);
@@ -68,7 +68,7 @@ impl Pruning {
             return Ok(());
         }
         let whole = match item.kind {
-            Kind::Index(_) => item.path.parent().unwrap_or(&item.path),
+            Kind::Tree { .. } => item.path.parent().unwrap_or(&item.path),
             _ => &item.path,
         };
         bin.take(whole)?;
@@ -425,6 +425,7 @@ fn is_kept(item: &Item, kept: &Kept) -> bool {
     match &item.kind {
         Kind::Blob(digest) => kept.blobs.contains(digest),
         Kind::Index(diff_id) => kept.layers.contains(diff_id),
+        Kind::Tree { layer, made_here } => kept.trees.contains(layer) || *made_here && kept.layers.contains(layer),
         Kind::Referrer { subject, artifact } => kept.blobs.contains(subject) && kept.blobs.contains(artifact),
         Kind::Layout => kept.files.contains(&item.path),
         Kind::Record | Kind::Download | Kind::Trash => false,
@@ -470,7 +471,7 @@ impl Bin {
             return Ok(());
         }
         let removed = match fs::symlink_metadata(path) {
-            Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+            Ok(found) if found.is_dir() => trees::remove_tree(path),
             _ => fs::remove_file(path),
         };
         match removed {

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use corten_oci::{DiffId, Digest};
 
-use crate::{Store, StoreError, disk, layout, names};
+use crate::{Store, StoreError, disk, layout, names, trees};
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +17,13 @@ pub enum Kind {
     Blob(Digest),
     /// What lies in a layer.
     Index(DiffId),
+    /// A layer unpacked; the path is that of its state.
+    Tree {
+        /// Which.
+        layer: DiffId,
+        /// Its bytes may be nowhere else.
+        made_here: bool,
+    },
     /// A remembered result.
     Record,
     /// A download under way.
@@ -53,7 +60,9 @@ pub(crate) fn survey(store: &Store) -> Result<Vec<Item>, StoreError> {
     survey.folder(&store.blobs_folder(), |name| names::digest_of_name(name.as_ref()).map(Kind::Blob))?;
     for name in names::names_in(&store.folder("layers"))? {
         if let Some(digest) = names::digest_of_name(name.as_ref()) {
-            survey.file(&store.folder("layers").join(name).join("index"), Kind::Index(DiffId(digest)))?;
+            let folder = store.folder("layers").join(name);
+            survey.file(&folder.join("index"), Kind::Index(DiffId(digest)))?;
+            survey.trees(&folder, DiffId(digest))?;
         }
     }
     survey.folder(&store.folder("cache"), |_| Some(Kind::Record))?;
@@ -90,6 +99,15 @@ impl Survey {
             if let Some(kind) = kind(&name) {
                 self.file(&folder.join(name), kind)?;
             }
+        }
+        Ok(())
+    }
+
+    fn trees(&mut self, folder: &Path, layer: DiffId) -> Result<(), StoreError> {
+        for (path, state) in trees::all(folder, &layer)? {
+            let before = self.items.len();
+            self.file(&path, Kind::Tree { layer, made_here: state.made_here })?;
+            self.items.get_mut(before..).into_iter().flatten().for_each(|item| item.size = state.bytes);
         }
         Ok(())
     }

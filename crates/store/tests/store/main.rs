@@ -13,3 +13,4 @@ mod damage;
 mod layout;
 mod prune;
 mod support;
+mod trees;

@@ -1,0 +1,134 @@
+//! Where a layer's entries go in its tree, and what of that depends on the layers below it.
+//!
+//! A layer is unpacked once and stacked by overlayfs in every image that has it. But some of what a tree must hold is not in
+//! the layer alone:
+//!
+//! - A folder that the layer has files in and no entry for is there in the tree too, and overlayfs shows *its* mode and owner,
+//!   not those of the folder below: so it gets those.
+//! - Parents that are links of a lower layer lead elsewhere, a hard link may name a file of a lower layer.
+//! - overlayfs takes no mark of an opaque root, and shows a whiteout of nothing in a folder that no other layer has.
+//!
+//! What of this is not as it would be without lower layers is an *adaptation*; a tree is named `tree` where it has none, else
+//! `tree-<hash of them>`, so that images that ask for the same share it.
+
+use std::collections::{BTreeMap, HashSet};
+
+use corten_layer::tree::{Place, Tree, TreeError};
+use corten_oci::{DiffId, Digest, Kind, LayerIndex, LayerPath};
+
+/// What the folder of a tree is named that depends on its layer alone.
+pub(super) const PLAIN: &str = "tree";
+/// A folder that no layer says anything of.
+pub(super) const USUAL: Folder = Folder { mode: 0o755, user: 0, group: 0 };
+
+/// Mode and owner of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Folder {
+    pub(super) mode: u32,
+    pub(super) user: u64,
+    pub(super) group: u64,
+}
+
+/// Where everything goes.
+pub(super) struct Plan {
+    /// For each entry of the index.
+    pub(super) places: Vec<Option<Place>>,
+    /// Folders without an entry; the root among them, as the empty path.
+    pub(super) implied: BTreeMap<LayerPath, Folder>,
+    /// Names in the root that are gone because the layer hides all of it.
+    pub(super) hidden: Vec<LayerPath>,
+    /// Of the tree's folder.
+    pub(super) name: String,
+    /// It has hard links to files of lower layers.
+    pub(super) needs_lower: bool,
+}
+
+impl Plan {
+    /// Puts the layer on the tree of those below it.
+    pub(super) fn new(layer: DiffId, index: &LayerIndex, tree: &mut Tree) -> Result<Self, TreeError> {
+        let hides_all = |(entry, place): (&corten_oci::Entry, &Option<Place>)| {
+            entry.kind == Kind::Opaque && place.as_ref().is_some_and(|place| place.path.is_root())
+        };
+        let may_hide = index.entries.iter().any(|entry| entry.kind == Kind::Opaque);
+        let top: Vec<LayerPath> = if may_hide { tree.top().cloned().collect() } else { Vec::new() };
+        let places = tree.add(layer, index)?;
+        let hides_all = index.entries.iter().zip(&places).any(hides_all);
+        let hidden = if hides_all { top } else { Vec::new() };
+        let implied = implied(index, &places, tree);
+        let mut lines = folder_lines(&implied);
+        lines.extend(hidden.iter().map(|path| format!("w {path:?}")));
+        let mut needs_lower = false;
+        for (number, (entry, place)) in index.entries.iter().zip(&places).enumerate() {
+            let Some(place) = place else { continue };
+            if entry.kind == Kind::Whiteout && !place.hides {
+                lines.push(format!("n {number}"));
+                continue;
+            }
+            if place.path != entry.path {
+                lines.push(format!("p {number} {:?}", place.path));
+            }
+            let Some(target) = &place.target else { continue };
+            needs_lower |= target.is_lower;
+            if target.is_lower || entry.kind != Kind::HardLink(target.path.clone()) {
+                let node = tree.get(&place.path);
+                let of = node.map(|node| format!("{} {}", node.layer, node.entry.offset)).unwrap_or_default();
+                lines.push(format!("l {number} {:?} {} {of}", target.path, target.is_lower));
+            }
+        }
+        Ok(Self { places, implied, hidden, name: name(&lines), needs_lower })
+    }
+}
+
+/// The name of a tree with these adaptations.
+pub(super) fn name(adaptations: &[String]) -> String {
+    match adaptations {
+        [] => PLAIN.to_owned(),
+        some => {
+            let hex = Digest::of(some.join("\n")).hex();
+            format!("{PLAIN}-{}", hex.get(..32).unwrap_or(&hex))
+        }
+    }
+}
+
+/// Adaptations of folders without an entry.
+pub(super) fn folder_lines(implied: &BTreeMap<LayerPath, Folder>) -> Vec<String> {
+    let unusual = implied.iter().filter(|(_, folder)| **folder != USUAL);
+    unusual.map(|(path, it)| format!("d {:o} {} {} {path:?}", it.mode, it.user, it.group)).collect()
+}
+
+fn implied(index: &LayerIndex, places: &[Option<Place>], tree: &Tree) -> BTreeMap<LayerPath, Folder> {
+    let told = |(entry, place): (&corten_oci::Entry, &Option<Place>)| match (&entry.kind, place) {
+        (Kind::Directory, Some(place)) => Some(place.path.clone()),
+        _ => None,
+    };
+    let told: HashSet<LayerPath> = index.entries.iter().zip(places).filter_map(told).collect();
+    let folder = |path: &LayerPath| match tree.get(path) {
+        Some(node) if node.entry.kind == Kind::Directory => {
+            Folder { mode: node.entry.mode, user: node.entry.uid, group: node.entry.gid }
+        }
+        _ => USUAL,
+    };
+    let (mut implied, mut last) = (BTreeMap::new(), None);
+    if !told.contains(&LayerPath::root()) {
+        implied.insert(LayerPath::root(), folder(&LayerPath::root()));
+    }
+    for (entry, place) in index.entries.iter().zip(places) {
+        let Some(place) = place else { continue };
+        if entry.kind == Kind::Whiteout && !place.hides {
+            continue;
+        }
+        let parent = if entry.kind == Kind::Opaque { Some(place.path.clone()) } else { place.path.parent() };
+        if parent == last {
+            continue;
+        }
+        let path = parent.clone().unwrap_or_default();
+        for path in path.ancestors().chain([path.clone()]).filter(|path| !path.is_root()) {
+            if !told.contains(&path) && !implied.contains_key(&path) {
+                let folder = folder(&path);
+                implied.insert(path, folder);
+            }
+        }
+        last = parent;
+    }
+    implied
+}

@@ -14,7 +14,7 @@ pub struct Need {
     pub why: &'static str,
 }
 
-const NEEDS: [Need; 19] = [
+const NEEDS: &[Need] = &[
     Need { program: "git", package: "git", why: "commits, tags and dirty folders" },
     Need { program: "gpgv", package: "gpgv", why: "a second opinion on signatures of archives" },
     Need { program: "xz", package: "xz-utils", why: "archives as others compress them" },
@@ -37,6 +37,7 @@ const NEEDS: [Need; 19] = [
     Need { program: "runc", package: "runc", why: "runs what umoci unpacked" },
     Need { program: "pasta", package: "passt", why: "networks of sandboxes, in user space" },
     Need { program: "crun", package: "crun", why: "starts what the benchmark of run is compared with" },
+    Need { program: "mkfs.xfs", package: "xfsprogs", why: "a disk whose power is cut" },
     Need { program: "zstd", package: "zstd", why: "a second opinion on zstd layers" },
 ];
 

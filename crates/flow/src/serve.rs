@@ -19,6 +19,8 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// A file of users, as `htpasswd -B` writes it.
     pub users: Option<PathBuf>,
+    /// Users who may pull alone.
+    pub readers: Vec<String>,
     /// Certificate chain and key, PEM.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Pull alone.
@@ -70,7 +72,7 @@ pub fn serve(
     let scheme = if tls.is_some() { "https" } else { "http" };
     let options = Options {
         listen: options.listen,
-        users: options.users.as_deref().map(corten_serve::users).transpose()?,
+        users: options.users.as_deref().map(|path| corten_serve::users(path, &options.readers)).transpose()?,
         tls,
         access: if options.read_only { Access::ReadOnly } else { Access::ReadAndWrite },
         exposed: if options.insecure { Exposed::Meant } else { Exposed::Refused },

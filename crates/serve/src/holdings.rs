@@ -6,28 +6,28 @@
 //!                                                     └─► artifacts about any of these, and theirs
 //! ```
 //!
-//! Nothing of that is remembered but what a manifest names, which its digest pins: whatever another process does to the
-//! store, or somebody deletes, is so at the next request. Blobs that were pushed and that no manifest names yet are kept
-//! in mind, repository by repository.
+//! What is remembered of that is either pinned by a digest (what a manifest names) or looked at anew each time
+//! ([`crate::ways`]): whatever another process does to the store, or somebody deletes, is so at the next request. Blobs that
+//! were pushed and that no manifest names yet are kept in mind ([`crate::recent`]).
 //!
 //! The repository `x/y` is the name `x/y` of the store, letter for letter; and `localhost:5000/x/y`, where that is this
 //! registry's own address, which goes first: so what is built under either name can be pulled at once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use corten_oci::{Descriptor, Digest, Document, LARGEST_DOCUMENT, Reference, Repository, Tag};
 use corten_store::{Store, StoreError};
 
+use crate::recent::Recent;
+use crate::ways::{Way, Ways};
+
 /// Manifests whose children are remembered.
 const MOST_KNOWN: usize = 10_000;
-/// Blobs without a manifest that are kept in mind.
-const MOST_RECENT: usize = 100_000;
-/// A blob that no manifest names for so long was given up.
-const LONGEST_PUSH: Duration = Duration::from_secs(24 * 3600);
 /// Manifests and blobs that one repository may have; the walk ends there.
 const MOST: usize = 1_000_000;
+/// Steps from a name to what belongs to it by indexes and artifacts; beyond, only a walk finds it.
+const LONGEST_WAY: usize = 32;
 
 /// The store as repositories, for one request: what it finds stays as long as this value.
 #[derive(Clone)]
@@ -40,21 +40,8 @@ struct Shared {
     /// `host:port` of this registry itself.
     own: Vec<String>,
     known: Mutex<HashMap<Digest, Arc<Vec<Descriptor>>>>,
+    ways: Mutex<Ways>,
     recent: Mutex<Recent>,
-}
-
-#[derive(Default)]
-struct Recent {
-    blobs: HashSet<(Repository, Digest)>,
-    order: VecDeque<(Instant, Repository, Digest)>,
-}
-
-impl Recent {
-    fn forget_oldest(&mut self) {
-        if let Some((_, repository, blob)) = self.order.pop_front() {
-            self.blobs.remove(&(repository, blob));
-        }
-    }
 }
 
 /// What a digest is in a repository.
@@ -65,20 +52,16 @@ pub(crate) enum Kind {
 }
 
 impl Holdings {
-    pub(crate) fn new(store: Store, own: Vec<String>) -> Self {
-        let shared = Shared { own, known: Mutex::default(), recent: Mutex::default() };
-        Self { store: Arc::new(store), shared: Arc::new(shared) }
+    pub(crate) fn new(store: Store, own: Vec<String>) -> Result<Self, StoreError> {
+        let recent = Mutex::new(Recent::of(&store)?);
+        let shared = Shared { own, known: Mutex::default(), ways: Mutex::default(), recent };
+        Ok(Self { store: Arc::new(store), shared: Arc::new(shared) })
     }
 
     /// The same with the store opened anew. What requests have looked at stays no longer, once they are over; what was
     /// pushed and has no manifest yet, stays.
     pub(crate) fn renewed(&self, store: Store) -> Result<Self, StoreError> {
-        let mut recent = self.recent();
-        while recent.order.front().is_some_and(|(when, ..)| when.elapsed() > LONGEST_PUSH) {
-            recent.forget_oldest();
-        }
-        let blobs: Vec<Digest> = recent.blobs.iter().map(|(_, blob)| *blob).collect();
-        drop(recent);
+        let blobs = self.recent().renew(&store);
         for blob in blobs {
             store.size(&blob)?;
         }
@@ -114,6 +97,13 @@ impl Holdings {
         Ok(None)
     }
 
+    /// Tags, in the order of their bytes.
+    pub(crate) fn tag_names(&self, repository: &Repository) -> Result<BTreeSet<Tag>, StoreError> {
+        let names = self.names(repository);
+        let tags = names.iter().map(|name| self.store.tags(name)).collect::<Result<Vec<_>, _>>()?;
+        Ok(tags.into_iter().flatten().collect())
+    }
+
     /// Tags and what they point to, in the order of their bytes.
     pub(crate) fn tags(&self, repository: &Repository) -> Result<BTreeMap<Tag, Digest>, StoreError> {
         let mut tags = BTreeMap::new();
@@ -140,9 +130,47 @@ impl Holdings {
 
     /// Does a repository have a digest, as that?
     pub(crate) fn has(&self, repository: &Repository, wanted: &Digest, as_what: Kind) -> Result<bool, StoreError> {
-        if as_what == Kind::Blob && self.recent().blobs.contains(&(repository.clone(), *wanted)) {
+        if self.store.size_now(wanted)?.is_none() {
+            return Ok(false);
+        }
+        if as_what == Kind::Blob && self.recent().contains(repository, wanted) {
             return Ok(self.store.size(wanted)?.is_some());
         }
+        Ok(self.belongs(repository, wanted, as_what)? || self.finds(repository, wanted, as_what)?)
+    }
+
+    /// Does the way still lead there by which something was found before?
+    fn belongs(&self, repository: &Repository, wanted: &Digest, as_what: Kind) -> Result<bool, StoreError> {
+        if as_what == Kind::Document && self.children(wanted)?.is_none() {
+            return Ok(false);
+        }
+        let (mut digest, mut kind) = (*wanted, as_what);
+        for _ in 0..LONGEST_WAY {
+            if kind == Kind::Document && self.store.holds(repository, &digest) {
+                return Ok(true);
+            }
+            let way = self.ways().get(repository, &digest, kind);
+            let (before, leads) = match way {
+                None => return Ok(false),
+                Some(Way::Held) => return Ok(self.store.holds(repository, &digest)),
+                Some(Way::Tag(tag)) => {
+                    return Ok(self.tag(repository, &tag)?.is_some_and(|(_, found)| found == digest));
+                }
+                Some(Way::Part(document)) => {
+                    let children = self.children(&document)?;
+                    (document, children.is_some_and(|all| all.iter().any(|it| it.digest == digest && sort(it) == kind)))
+                }
+                Some(Way::Artifact(subject)) => (subject, self.store.is_referrer(&subject, &digest)),
+            };
+            if !leads {
+                return Ok(false);
+            }
+            (digest, kind) = (before, Kind::Document);
+        }
+        Ok(false)
+    }
+
+    fn finds(&self, repository: &Repository, wanted: &Digest, as_what: Kind) -> Result<bool, StoreError> {
         let mut found = false;
         self.walk(repository, &mut |digest, kind| {
             found |= digest == wanted && kind == as_what;
@@ -151,12 +179,42 @@ impl Holdings {
         Ok(found)
     }
 
+    /// A document was found by a tag, or by its digest: its parts are asked for next.
+    pub(crate) fn learn(&self, repository: &Repository, document: Digest, tag: Option<&Tag>) -> Result<(), StoreError> {
+        let Some(children) = self.children(&document)? else { return Ok(()) };
+        let mut ways = self.ways();
+        if let Some(tag) = tag {
+            ways.learn(repository, document, Kind::Document, Way::Tag(tag.clone()));
+        }
+        for child in children.iter() {
+            ways.learn(repository, child.digest, sort(child), Way::Part(document));
+        }
+        Ok(())
+    }
+
+    /// Those of some documents that belong to a repository.
+    pub(crate) fn those_of(
+        &self,
+        repository: &Repository,
+        documents: &[Digest],
+    ) -> Result<HashSet<Digest>, StoreError> {
+        let mut here = HashSet::new();
+        for document in documents {
+            if self.belongs(repository, document, Kind::Document)? {
+                here.insert(*document);
+            }
+        }
+        if here.len() < documents.len() {
+            let all = self.all(repository)?;
+            here.extend(documents.iter().filter(|document| all.contains(&(**document, Kind::Document))));
+        }
+        Ok(here)
+    }
+
     /// Everything in a repository.
     pub(crate) fn all(&self, repository: &Repository) -> Result<HashSet<(Digest, Kind)>, StoreError> {
-        let recent = self.recent();
-        let mine = recent.blobs.iter().filter(|(name, _)| name == repository);
-        let mut all: HashSet<(Digest, Kind)> = mine.map(|(_, blob)| (*blob, Kind::Blob)).collect();
-        drop(recent);
+        let mut all: HashSet<(Digest, Kind)> =
+            self.recent().of_repository(repository).map(|blob| (blob, Kind::Blob)).collect();
         self.walk(repository, &mut |digest, kind| {
             all.insert((*digest, kind));
             false
@@ -166,46 +224,48 @@ impl Holdings {
 
     /// A blob was pushed to a repository, or mounted.
     pub(crate) fn remember(&self, repository: &Repository, blob: Digest) {
-        let mut recent = self.recent();
-        if recent.blobs.insert((repository.clone(), blob)) {
-            recent.order.push_back((Instant::now(), repository.clone(), blob));
-        }
-        while recent.order.len() > MOST_RECENT {
-            recent.forget_oldest();
-        }
+        self.recent().add(&self.store, repository, blob);
     }
 
     /// A manifest names them now: they stay with it, and go with it.
     pub(crate) fn settle(&self, repository: &Repository, document: &Document) {
-        let mut recent = self.recent();
-        for child in document.children() {
-            recent.blobs.remove(&(repository.clone(), child.digest));
-        }
-        let Recent { blobs, order } = &mut *recent;
-        order.retain(|(_, repository, blob)| blobs.contains(&(repository.clone(), *blob)));
+        let children: Vec<Digest> = document.children().iter().map(|child| child.digest).collect();
+        self.recent().remove(&self.store, repository, &children);
+    }
+
+    /// A blob that no manifest names is wanted no longer; false where there is none such.
+    pub(crate) fn give_up(&self, repository: &Repository, blob: &Digest) -> bool {
+        self.recent().remove(&self.store, repository, std::slice::from_ref(blob)) > 0
     }
 
     /// Calls `visit` with everything that hangs on a repository's names, until it says that it is enough.
     fn walk(&self, repository: &Repository, visit: &mut dyn FnMut(&Digest, Kind) -> bool) -> Result<(), StoreError> {
-        let mut next: Vec<Digest> = self.tags(repository)?.into_values().collect();
-        next.extend(self.store.held(repository)?);
+        let tags = self.tags(repository)?.into_iter();
+        let mut next: Vec<(Digest, Way)> = tags.map(|(tag, digest)| (digest, Way::Tag(tag))).collect();
+        next.extend(self.store.held(repository)?.into_iter().map(|digest| (digest, Way::Held)));
         let (mut seen, mut blobs) = (HashSet::new(), HashSet::new());
-        while let Some(document) = next.pop() {
+        while let Some((document, way)) = next.pop() {
             if !seen.insert(document) {
                 continue;
             }
             let Some(children) = self.children(&document)? else { continue };
+            self.ways().learn(repository, document, Kind::Document, way);
             if visit(&document, Kind::Document) || seen.len() + blobs.len() > MOST {
                 return Ok(());
             }
             for child in children.iter() {
-                if Document::is_document(&child.media_type) {
-                    next.push(child.digest);
-                } else if blobs.insert(child.digest) && visit(&child.digest, Kind::Blob) {
-                    return Ok(());
+                let way = Way::Part(document);
+                if sort(child) == Kind::Document {
+                    next.push((child.digest, way));
+                } else if blobs.insert(child.digest) {
+                    self.ways().learn(repository, child.digest, Kind::Blob, way);
+                    if visit(&child.digest, Kind::Blob) {
+                        return Ok(());
+                    }
                 }
             }
-            next.extend(self.store.referrer_digests(&document)?);
+            let about = self.store.referrer_digests(&document)?.into_iter();
+            next.extend(about.map(|artifact| (artifact, Way::Artifact(document))));
         }
         Ok(())
     }
@@ -238,7 +298,15 @@ impl Holdings {
         self.shared.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn ways(&self) -> MutexGuard<'_, Ways> {
+        self.shared.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn recent(&self) -> MutexGuard<'_, Recent> {
         self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn sort(child: &Descriptor) -> Kind {
+    if Document::is_document(&child.media_type) { Kind::Document } else { Kind::Blob }
 }

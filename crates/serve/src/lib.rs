@@ -17,11 +17,13 @@ mod holdings;
 mod options;
 mod pull;
 mod push;
+mod recent;
 mod route;
 mod server;
 mod service;
 mod uploads;
 mod users;
+mod ways;
 
 pub use options::{Access, Exposed, Limits, Options, tls, users};
 pub use server::{Logger, Opener, Server, Stopper};

@@ -102,17 +102,17 @@ impl Options {
     }
 }
 
-/// Reads a file of `htpasswd -B`.
+/// Reads a file of `htpasswd -B`; `readers` may pull alone.
 ///
 /// # Errors
-/// A file that cannot be read, or whose lines are not such.
-pub fn users(path: &Path) -> Result<Users, Failure> {
+/// A file that cannot be read, or whose lines are not such, or that has not all of the readers.
+pub fn users(path: &Path, readers: &[String]) -> Result<Users, Failure> {
     let failed = |why: String| {
         Failure::usage(format!("reading the users in {}: {why}", path.display()))
             .hint("`htpasswd -cB FILE NAME` makes such a file")
     };
     let text = String::from_utf8(small(path).map_err(&failed)?).map_err(|_| failed("it is no text".to_owned()))?;
-    Users::parse(&text, random()?).map_err(failed)
+    Users::parse(&text, random()?).and_then(|users| users.with_readers(readers)).map_err(failed)
 }
 
 /// Reads a certificate chain and its key, both PEM.

@@ -3,7 +3,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use corten_oci::{Descriptor, Digest, Index, LARGEST_DOCUMENT, MediaType, Repository};
+use corten_oci::{Descriptor, Digest, Index, LARGEST_DOCUMENT, MediaType, Repository, Tag};
 use hyper::HeaderMap;
 
 use crate::answer::{Answer, Code, Refusal};
@@ -55,8 +55,15 @@ fn manifest_gone(refusal: Refusal) -> Refusal {
 pub(crate) fn resolve(holdings: &Holdings, repository: &Repository, which: &Which) -> Result<Digest, Refusal> {
     let unknown = || Refusal::new(Code::ManifestUnknown, format!("{repository} has no such manifest"));
     match which {
-        Which::Tag(tag) => Ok(holdings.tag(repository, tag)?.ok_or_else(unknown)?.1),
-        Which::Digest(digest) if holdings.has(repository, digest, Kind::Document)? => Ok(*digest),
+        Which::Tag(tag) => {
+            let (_, digest) = holdings.tag(repository, tag)?.ok_or_else(unknown)?;
+            holdings.learn(repository, digest, Some(tag))?;
+            Ok(digest)
+        }
+        Which::Digest(digest) if holdings.has(repository, digest, Kind::Document)? => {
+            holdings.learn(repository, *digest, None)?;
+            Ok(*digest)
+        }
         Which::Digest(_) => Err(unknown()),
     }
 }
@@ -135,7 +142,7 @@ impl Range {
 
 /// end-8.
 pub(crate) fn tags(holdings: &Holdings, repository: &Repository, query: &Query) -> Result<Answer, Refusal> {
-    let tags: Vec<String> = holdings.tags(repository)?.into_keys().map(|tag| tag.to_string()).collect();
+    let tags: Vec<String> = holdings.tag_names(repository)?.iter().map(Tag::to_string).collect();
     if tags.is_empty() && !holdings.is_known(repository)? {
         return Err(Refusal::new(Code::NameUnknown, format!("there is no repository {repository}")));
     }
@@ -195,9 +202,10 @@ pub(crate) fn referrers(
     query: &Query,
 ) -> Result<Answer, Refusal> {
     let (wanted, last) = (query.get("artifactType"), query.get("last"));
-    let here = holdings.all(repository)?;
     let mut listed = holdings.store.referrers(subject)?;
-    listed.retain(|referrer| here.contains(&(referrer.digest, Kind::Document)));
+    let digests: Vec<Digest> = listed.iter().map(|referrer| referrer.digest).collect();
+    let here = holdings.those_of(repository, &digests)?;
+    listed.retain(|referrer| here.contains(&referrer.digest));
     let fits = |referrer: &Descriptor| {
         wanted.is_none_or(|wanted| referrer.artifact_type.as_ref().is_some_and(|found| found.is(wanted)))
     };

@@ -59,6 +59,7 @@ pub(crate) fn put(
     }
     batch.finish()?;
     holdings.settle(repository, &document);
+    holdings.learn(repository, digest, None)?;
     let answer = Answer::new(201)
         .header("location", format!("/v2/{repository}/manifests/{digest}"))
         .header("docker-content-digest", digest.to_string());
@@ -91,11 +92,12 @@ fn media_type<'a>(content_type: Option<&'a str>, bytes: &[u8]) -> Result<&'a str
 }
 
 fn require_children(holdings: &Holdings, repository: &Repository, document: &Document) -> Result<(), Refusal> {
-    let here = holdings.all(repository)?;
     for child in document.children() {
         let kind = if Document::is_document(&child.media_type) { Kind::Document } else { Kind::Blob };
-        let size = holdings.store.size(&child.digest)?.filter(|_| here.contains(&(child.digest, kind)));
-        match size {
+        // Noted before it is looked for: it is not pruned before the manifest has its name.
+        let size = holdings.store.size(&child.digest)?;
+        let is_here = size.is_some() && holdings.has(repository, &child.digest, kind)?;
+        match size.filter(|_| is_here) {
             Some(size) if size == child.size => {}
             Some(size) => {
                 let why = format!("{} has {size} bytes, the manifest says {}", child.digest, child.size);
@@ -144,6 +146,19 @@ pub(crate) fn delete(holdings: &Holdings, repository: &Repository, which: &Which
             let digest = pull::resolve(holdings, repository, which)?;
             delete_manifest(holdings, repository, &digest)?;
         }
+    }
+    Ok(Answer::new(202))
+}
+
+/// end-10: a blob that no manifest names. What a manifest names, goes with the last one that does.
+pub(crate) fn delete_blob(holdings: &Holdings, repository: &Repository, digest: &Digest) -> Result<Answer, Refusal> {
+    if !holdings.has(repository, digest, Kind::Blob)? {
+        return Err(Refusal::new(Code::BlobUnknown, format!("{repository} has no such blob")));
+    }
+    holdings.give_up(repository, digest);
+    if holdings.has(repository, digest, Kind::Blob)? {
+        let why = "a manifest names this blob: it goes with the last that does";
+        return Err(Refusal::new(Code::Unsupported, why));
     }
     Ok(Answer::new(202))
 }

@@ -105,7 +105,7 @@ impl Server {
         let own = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("{host}:{}", address.port()));
         let own = own.into_iter().chain([address.to_string()]).collect();
         let service = Arc::new(Service {
-            holdings: Mutex::new(Holdings::new(store, own)),
+            holdings: Mutex::new(Holdings::new(store, own)?),
             open,
             uploads: Uploads::default(),
             users,

@@ -114,18 +114,19 @@ impl Service {
     }
 
     /// What is asked for, if it may be done here.
-    fn meant(&self, request: &Request<Incoming>) -> Result<(Route, Query), Refusal> {
+    fn meant(&self, request: &Request<Incoming>, user: Option<&str>) -> Result<(Route, Query), Refusal> {
         let (route, query) = (Route::of(request.uri().path())?, Query::of(request.uri().query())?);
+        let is_reader = user.is_some_and(|user| self.users.as_ref().is_some_and(|users| users.is_reader(user)));
         match self.access {
-            Access::ReadOnly if !matches!(request.method().as_str(), "GET" | "HEAD") => {
-                Err(Refusal::new(Code::Unsupported, "this registry is read-only"))
-            }
-            _ => Ok((route, query)),
+            _ if matches!(request.method().as_str(), "GET" | "HEAD") => Ok((route, query)),
+            Access::ReadOnly => Err(Refusal::new(Code::Unsupported, "this registry is read-only")),
+            Access::ReadAndWrite if is_reader => Err(Refusal::new(Code::Denied, "this user may pull alone")),
+            Access::ReadAndWrite => Ok((route, query)),
         }
     }
 
     async fn route(self: Arc<Self>, request: Request<Incoming>, user: Option<String>) -> Result<Answer, Refusal> {
-        let (route, query) = match self.meant(&request) {
+        let (route, query) = match self.meant(&request, user.as_deref()) {
             Ok(meant) => meant,
             Err(refusal) => {
                 self.refuse_body(request).await;
@@ -150,9 +151,8 @@ impl Service {
             }
             (Route::Manifest(name, which), "PUT") => self.put_manifest(name, which, request).await,
             (Route::Manifest(name, which), "DELETE") => self.blocking(move |it| push::delete(it, &name, &which)).await,
-            (Route::Blob(..), "DELETE") => {
-                let why = "blobs go with the last manifest that names them";
-                Err(Refusal::new(Code::Unsupported, why))
+            (Route::Blob(name, digest), "DELETE") => {
+                self.blocking(move |it| push::delete_blob(it, &name, &digest)).await
             }
             (Route::Uploads(name), "POST") => self.begin(name, query, request.into_body(), user).await,
             (Route::Upload(name, id), "GET") => {

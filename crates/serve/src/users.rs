@@ -3,7 +3,7 @@
 //! bcrypt is slow on purpose, and clients send the password with each of hundreds of requests: one that was right is
 //! remembered as a hash with a salt of this process. A user who is not in the file costs as much as a wrong password.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
@@ -18,6 +18,8 @@ pub struct Users {
     hashes: BTreeMap<String, String>,
     /// Of nobody's password, as slow as those of the file.
     nobody: String,
+    /// Who may pull alone.
+    readers: BTreeSet<String>,
     right: Mutex<BTreeMap<String, Digest>>,
     salt: [u8; 32],
 }
@@ -52,7 +54,25 @@ impl Users {
         }
         // 22 characters of salt, 31 of hash.
         let nobody = format!("$2b${cost:02}${}", ".".repeat(53));
-        Ok(Self { hashes, nobody, right: Mutex::default(), salt })
+        Ok(Self { hashes, nobody, readers: BTreeSet::new(), right: Mutex::default(), salt })
+    }
+
+    /// The same, of whom these may pull alone.
+    ///
+    /// # Errors
+    /// Somebody who is not in the file.
+    pub fn with_readers(mut self, readers: &[String]) -> Result<Self, String> {
+        match readers.iter().find(|reader| !self.hashes.contains_key(*reader)) {
+            Some(reader) => Err(format!("it has no user '{reader}'")),
+            None => {
+                self.readers.extend(readers.iter().cloned());
+                Ok(self)
+            }
+        }
+    }
+
+    pub(crate) fn is_reader(&self, user: &str) -> bool {
+        self.readers.contains(user)
     }
 
     /// Is that the user's password? Slow; a wrong one always takes the same time.

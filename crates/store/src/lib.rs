@@ -39,6 +39,7 @@ pub use ground::Ground;
 pub use partial::Partial;
 pub use prune::{Item, Kind, PruneOptions, Pruning, Untagged};
 pub use repair::Wanting;
+pub use repository::Unnamed;
 pub use saved::save;
 pub use scratch::ScratchFolder;
 pub use size::{Class, ImageSize, StoreSize, classes};

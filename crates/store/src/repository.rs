@@ -3,16 +3,32 @@
 //!
 //! `images/<repository>/_manifests/<hex>` holds the digest of a manifest that was pushed to the repository. It is what
 //! keeps an image that has no tag (any more), as registries do, until it is deleted there.
+//!
+//! `images/<repository>/_blobs/<hex>` is empty: a blob that was pushed there and that no manifest names yet. It keeps
+//! nothing; but a registry that is started anew finds by it what its clients have sent already. So it is not synced.
 
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use corten_oci::{Digest, Reference, Repository, Tag};
 
 use crate::{Store, StoreError, disk, names};
 
 const HELD: &str = "_manifests";
+const UNNAMED: &str = "_blobs";
+
+/// A blob that was pushed to a repository, and that no manifest of it names yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unnamed {
+    /// Where.
+    pub repository: Repository,
+    /// What.
+    pub blob: Digest,
+    /// How long it has been there; nothing where the store was opened without a time.
+    pub age: Duration,
+}
 
 impl Store {
     /// Tags of a repository, in the order of their bytes.
@@ -26,34 +42,69 @@ impl Store {
         self.digests_in(&self.repository_folder(repository).join(HELD))
     }
 
+    /// Does a repository keep a manifest by its digest?
+    pub fn holds(&self, repository: &Repository, digest: &Digest) -> bool {
+        self.held_path(repository, digest).is_file()
+    }
+
     /// Repositories that have a tag or keep a manifest, sorted.
     pub fn repositories(&self) -> Result<Vec<Repository>, StoreError> {
+        self.repositories_with(&[names::TAGS, HELD])
+    }
+
+    fn repositories_with(&self, kinds: &[&str]) -> Result<Vec<Repository>, StoreError> {
         let mut found = Vec::new();
-        self.walk_repositories(&self.folder("images"), &mut Vec::new(), &mut found)?;
+        walk_repositories(&self.folder("images"), kinds, &mut Vec::new(), &mut found)?;
         found.sort();
         Ok(found)
     }
 
-    fn walk_repositories(
-        &self,
-        folder: &Path,
-        components: &mut Vec<String>,
-        found: &mut Vec<Repository>,
-    ) -> Result<(), StoreError> {
-        for name in names::names_in(folder)? {
-            let path = folder.join(&name);
-            if name.starts_with('_') || components.len() >= names::DEEPEST || !path.is_dir() {
-                continue;
+    /// Remembers that a blob was pushed to a repository. Where that cannot be written, it is pushed again one day.
+    pub fn remember_unnamed(&self, repository: &Repository, blob: &Digest) {
+        let path = self.repository_folder(repository).join(UNNAMED).join(blob.hex());
+        if path.parent().is_some_and(|folder| fs::create_dir_all(folder).is_ok()) {
+            drop(fs::File::create(path));
+        }
+    }
+
+    /// A manifest names it now, or nobody wants it any more.
+    pub fn forget_unnamed(&self, repository: &Repository, blob: &Digest) {
+        let folder = self.repository_folder(repository).join(UNNAMED);
+        drop(fs::remove_file(folder.join(blob.hex())));
+        // One that is not empty stays.
+        drop(fs::remove_dir(folder));
+    }
+
+    /// Forgets those that are gone; empty folders of repositories as well, so this is for a sweep alone.
+    pub(crate) fn forget_unnamed_that_are_gone(&self) -> Result<(), StoreError> {
+        for Unnamed { repository, blob, .. } in self.unnamed()? {
+            if self.size_now(&blob)?.is_none() {
+                self.forget_unnamed(&repository, &blob);
+                self.remove_empty(&self.repository_folder(&repository));
             }
-            components.push(name);
-            let has_any = |kind: &str| fs::read_dir(path.join(kind)).is_ok_and(|mut entries| entries.next().is_some());
-            if has_any(names::TAGS) || has_any(HELD) {
-                found.extend(components.join("/").parse());
-            }
-            self.walk_repositories(&path, components, found)?;
-            components.pop();
         }
         Ok(())
+    }
+
+    /// Blobs that were pushed and that no manifest names yet, the oldest first.
+    pub fn unnamed(&self) -> Result<Vec<Unnamed>, StoreError> {
+        let mut found = Vec::new();
+        for repository in self.repositories_with(&[UNNAMED])? {
+            let folder = self.repository_folder(&repository).join(UNNAMED);
+            for blob in self.digests_in(&folder)? {
+                let pushed = fs::symlink_metadata(folder.join(blob.hex())).and_then(|found| found.modified());
+                let pushed = pushed.unwrap_or(SystemTime::UNIX_EPOCH);
+                let age = self.now.and_then(|now| now.duration_since(pushed).ok()).unwrap_or_default();
+                found.push(Unnamed { repository: repository.clone(), blob, age });
+            }
+        }
+        found.sort_by_key(|it| std::cmp::Reverse(it.age));
+        Ok(found)
+    }
+
+    /// Is an artifact about `subject`?
+    pub fn is_referrer(&self, subject: &Digest, referrer: &Digest) -> bool {
+        self.referrers_folder(subject).join(referrer.hex()).is_file()
     }
 
     /// Digests of the artifacts whose subject is `subject`, sorted: [`Store::referrers`] without reading them.
@@ -105,4 +156,26 @@ impl Store {
     fn repository_folder(&self, repository: &Repository) -> PathBuf {
         self.folder("images").join(repository.to_string())
     }
+}
+
+fn walk_repositories(
+    folder: &Path,
+    kinds: &[&str],
+    components: &mut Vec<String>,
+    found: &mut Vec<Repository>,
+) -> Result<(), StoreError> {
+    for name in names::names_in(folder)? {
+        let path = folder.join(&name);
+        if name.starts_with('_') || components.len() >= names::DEEPEST || !path.is_dir() {
+            continue;
+        }
+        components.push(name);
+        let has_any = |kind: &&str| fs::read_dir(path.join(kind)).is_ok_and(|mut entries| entries.next().is_some());
+        if kinds.iter().any(has_any) {
+            found.extend(components.join("/").parse());
+        }
+        walk_repositories(&path, kinds, components, found)?;
+        components.pop();
+    }
+    Ok(())
 }

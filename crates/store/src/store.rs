@@ -7,6 +7,7 @@
 //! | `layers/<diffid>/tree` | a layer unpacked for overlayfs; see `trees/mod.rs` | unpacked again; what a command of a build left is built again |
 //! | `images/<repository>/_tags/<tag>` | the digest of a manifest | the name is lost |
 //! | `images/<repository>/_manifests/<hex>` | a manifest that was pushed there, whatever its tags | it has to be pushed again |
+//! | `images/<repository>/_blobs/<hex>` | empty: a blob that was pushed there and that no manifest names yet | it is pushed again |
 //! | `referrers/<subject>/<referrer>` | which artifacts are about a manifest | made again |
 //! | `cache/<key>` | a remembered result | made again |
 //! | `downloads/<hex>.partial` | a download under way | begun again |

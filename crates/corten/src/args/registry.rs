@@ -113,6 +113,9 @@ pub struct Serve {
     /// Let in these users alone; a file that `htpasswd -B` made.
     #[arg(long, value_name = "FILE")]
     pub htpasswd: Option<PathBuf>,
+    /// Let this user pull, and neither push nor delete (may be given several times).
+    #[arg(long, value_name = "NAME", requires = "htpasswd")]
+    pub reader: Vec<String>,
     /// Speak TLS with this certificate chain (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,

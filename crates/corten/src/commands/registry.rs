@@ -24,6 +24,7 @@ pub fn run(arguments: &args::Registry, format: Format, world: &World<'_>) -> Res
     let options = ServeOptions {
         listen: arguments.listen,
         users: arguments.htpasswd.clone(),
+        readers: arguments.reader.clone(),
         tls: arguments.tls_cert.clone().zip(arguments.tls_key.clone()),
         read_only: arguments.read_only,
         insecure: arguments.insecure_listen,

@@ -137,6 +137,12 @@ hint: --insecure-listen does it all the same, for a network where everybody is t
 hint: `htpasswd -cB FILE NAME` makes such a file",
     );
     refuses(
+        "--htpasswd good --reader them",
+        2,
+        "error: reading the users in good: it has no user 'them'
+hint: `htpasswd -cB FILE NAME` makes such a file",
+    );
+    refuses(
         "--htpasswd absent",
         2,
         "error: reading the users in absent: no such file or directory

@@ -291,6 +291,34 @@ fn k9_nobody_comes_in_without_the_right_password() {
 }
 
 #[test]
+fn k9_a_reader_pulls_alone() {
+    let users = || Users::parse(USERS, [1; 32]).unwrap();
+    assert_eq!(users().with_readers(&["them".into()]).err().as_deref(), Some("it has no user 'them'"));
+    let served = Served::new(|options| options.users = Some(users().with_readers(&["you".into()]).unwrap()));
+    let (me, you) = (basic("me", "secret"), basic("you", "secret"));
+    let ask = |user: &str, method: &str, target: &str| {
+        let got = served.send(method, target, &[("authorization", user)], b"");
+        (got.status, got.code())
+    };
+    let begun = served.send("POST", "/v2/a/blobs/uploads/", &[("authorization", &me)], b"");
+    let upload = begun.header("location").unwrap().to_owned();
+    let digest = Digest::of("bytes");
+    for (method, target) in [
+        ("POST", "/v2/a/blobs/uploads/".to_owned()),
+        ("PATCH", upload.clone()),
+        ("PUT", format!("{upload}?digest={digest}")),
+        ("DELETE", upload.clone()),
+        ("PUT", "/v2/a/manifests/1".to_owned()),
+        ("DELETE", "/v2/a/manifests/1".to_owned()),
+        ("DELETE", format!("/v2/a/blobs/{digest}")),
+    ] {
+        assert_eq!(ask(&you, method, &target), (403, "DENIED".into()), "{method} {target}");
+    }
+    assert_eq!((ask(&you, "GET", "/v2/").0, ask(&you, "GET", "/v2/_catalog").0), (200, 200));
+    assert_eq!(ask(&me, "GET", &upload).0, 204, "nothing has become of it");
+}
+
+#[test]
 fn k10_a_mount_or_a_digest_opens_nothing_of_the_store() {
     let served = Served::new(|_| {});
     // What the store has for itself: a wheel, a package.

@@ -32,7 +32,7 @@ endpoints! {
     end_7_manifests_come: "end-7";
     end_8_tags: "end-8a", "end-8b";
     end_9_manifests_go: "end-9";
-    end_10_blobs_stay: "end-10";
+    end_10_blobs_go: "end-10";
     end_11_mounts: "end-11";
     end_12_referrers: "end-12a", "end-12b";
     end_13_status: "end-13";

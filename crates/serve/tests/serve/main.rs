@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::SystemTime;
 
 use corten_oci::{Digest, MediaType};
 use corten_serve::{Asked, Options, Server, Stopper};
@@ -41,13 +42,19 @@ impl Served {
     }
 
     pub(crate) fn of(folder: Arc<tempfile::TempDir>, change: impl FnOnce(&mut Options)) -> Self {
+        Self::of_then(folder, SystemTime::now(), change)
+    }
+
+    /// At a time.
+    pub(crate) fn of_then(folder: Arc<tempfile::TempDir>, now: SystemTime, change: impl FnOnce(&mut Options)) -> Self {
         let mut options = options();
         change(&mut options);
         let log = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&log);
         let log_request = Box::new(move |asked: &Asked| told.lock().unwrap().push(asked.clone()));
         let root = folder.path().to_owned();
-        let server = Server::bind(Box::new(move || Store::open(&root)), options, log_request).unwrap();
+        let server =
+            Server::bind(Box::new(move || Ok(Store::open(&root)?.marking(now))), options, log_request).unwrap();
         let (place, stopper) = (server.address().to_string(), server.stopper());
         let tidy = Box::new(server.tidier());
         let thread = Some(std::thread::spawn(move || server.run()));

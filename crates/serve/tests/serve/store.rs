@@ -181,3 +181,89 @@ fn a_manifest_without_a_tag_is_verified_too() {
     let found = problems();
     assert!(found.len() == 1 && found[0].path.ends_with(format!("images/a/_manifests/{}", digest.hex())), "{found:?}");
 }
+
+/// A registry on the store of another one that ended, a day and an hour later if that is said.
+fn again(served: Served, later: std::time::Duration) -> Served {
+    let folder = Arc::clone(&served.folder);
+    served.stop();
+    Served::of_then(folder, std::time::SystemTime::now() + later, |_| {})
+}
+
+#[test]
+fn what_was_pushed_is_there_when_the_registry_comes_again() {
+    let served = Served::new(|_| {});
+    let (layer, config) = (served.push_blob("a/b", b"layer"), served.push_blob("a/b", b"{}"));
+    assert_eq!(served.ask("GET", "/v2/_catalog").body, br#"{"repositories":[]}"#, "no image is there yet");
+    let served = again(served, std::time::Duration::ZERO);
+    let status =
+        |served: &Served, name: &str, blob: &Digest| served.ask("HEAD", &format!("/v2/{name}/blobs/{blob}")).status;
+    assert_eq!((status(&served, "a/b", &layer), status(&served, "a", &layer)), (200, 404));
+    // It is not pruned while the registry waits for the manifest.
+    let store = served.store();
+    let options = corten_store::PruneOptions {
+        keep: None,
+        unused_for: std::time::Duration::ZERO,
+        all: true,
+        now: std::time::SystemTime::now(),
+    };
+    store.prune(store.prunable(&options).unwrap()).unwrap();
+    assert_eq!(status(&served, "a/b", &config), 200);
+    assert_eq!(served.put_manifest("a/b", "1", &manifest(b"{}", b"layer")).status, 201);
+    let left = |served: &Served| served.store().unnamed().unwrap().len();
+    assert_eq!(left(&served), 0, "the manifest keeps them now");
+    let given_up = served.push_blob("a/b", b"given up");
+    let served = again(served, std::time::Duration::from_secs(25 * 3600));
+    assert_eq!((status(&served, "a/b", &given_up), status(&served, "a/b", &layer)), (404, 200));
+    assert_eq!(left(&served), 0);
+    // When nobody serves, nothing is kept, nor remembered.
+    served.push_blob("c", b"once more");
+    let folder = Arc::clone(&served.folder);
+    served.stop();
+    let store = corten_store::Store::open(folder.path()).unwrap();
+    assert_eq!(store.unnamed().unwrap().len(), 1);
+    store.prune(store.prunable(&options).unwrap()).unwrap();
+    assert!(!folder.path().join("images/c").exists());
+}
+
+#[test]
+fn a_blob_is_deleted_when_no_manifest_names_it() {
+    let served = Served::new(|_| {});
+    served.push("a:1", b"layer");
+    let (named, other) = (Digest::of("layer"), served.push_blob("a", b"other"));
+    let delete = |name: &str, blob: &Digest| {
+        let got = served.ask("DELETE", &format!("/v2/{name}/blobs/{blob}"));
+        (got.status, got.code())
+    };
+    assert_eq!(delete("a", &named), (405, "UNSUPPORTED".into()));
+    assert_eq!(delete("b", &named), (404, "BLOB_UNKNOWN".into()));
+    assert_eq!(delete("a", &other), (202, String::new()));
+    assert_eq!(delete("a", &other), (404, "BLOB_UNKNOWN".into()));
+    // One that was pushed once more stays with its manifest.
+    served.push_blob("a", b"layer");
+    assert_eq!(delete("a", &named), (405, "UNSUPPORTED".into()));
+    assert_eq!(served.ask("GET", &format!("/v2/a/blobs/{named}")).status, 200);
+}
+
+/// Ways to a blob are remembered; each must hold at the moment of the request.
+#[test]
+fn what_another_process_takes_away_is_gone_at_the_next_request() {
+    let served = Served::new(|_| {});
+    let (first, second) = (put(&served, "a:1", b"layer"), put(&served, "a:2", b"other"));
+    let blob = format!("/v2/a/blobs/{}", Digest::of("layer"));
+    let tag = |name: &str| name.parse::<Reference>().unwrap();
+    assert_eq!(served.ask("HEAD", "/v2/a/manifests/1").status, 200);
+    assert_eq!(served.ask("HEAD", &blob).status, 200);
+    let store = served.store();
+    let batch = store.batch();
+    batch.image(&tag("a:3"), &first).unwrap();
+    batch.finish().unwrap();
+    store.forget(&tag("a:1")).unwrap();
+    assert_eq!(served.ask("HEAD", &blob).status, 200, "by its other tag");
+    assert_eq!(served.ask("HEAD", &format!("/v2/a/manifests/{first}")).status, 200);
+    let batch = store.batch();
+    batch.image(&tag("a:3"), &second).unwrap();
+    batch.finish().unwrap();
+    assert_eq!(served.ask("HEAD", &blob).status, 404);
+    assert_eq!(served.ask("HEAD", &format!("/v2/a/manifests/{first}")).status, 404);
+    assert_eq!(served.ask("HEAD", &format!("/v2/a/manifests/{second}")).status, 200);
+}

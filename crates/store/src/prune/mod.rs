@@ -303,6 +303,7 @@ impl Store {
         for item in files {
             done.take(item, &bin)?;
         }
+        self.forget_unnamed_that_are_gone()?;
         self.remove_empty_folders()?;
         drop(gate);
         done.freed += sum(&pointers);
@@ -387,7 +388,7 @@ impl Store {
     }
 
     /// Removes a folder if it is empty, and so those above it, up to those that every store has.
-    fn remove_empty(&self, folder: &std::path::Path) {
+    pub(crate) fn remove_empty(&self, folder: &std::path::Path) {
         let ends = [self.folder("images"), self.folder("referrers")];
         let mut folder = Some(folder);
         while let Some(one) = folder.filter(|one| one.starts_with(self.root()) && !ends.iter().any(|end| end == one)) {

@@ -1,7 +1,8 @@
 //! R3: the power is cut while a build runs: what was acknowledged is there, what is torn is found, the next run heals.
 //!
-//! The disk is a file with ext4; it dies by the ioctl that file systems have for this (`EXT4_IOC_SHUTDOWN` with
-//! NOLOGFLUSH: what is not on the disk by then never comes there), when the build has made its n-th rename or sync.
+//! The disk is a file with ext4, or one time in ten with xfs; it dies by the ioctl that both have for this
+//! (`EXT4_IOC_SHUTDOWN`, `XFS_IOC_GOINGDOWN`, with NOLOGFLUSH: what is not on the disk by then never comes there), when
+//! the build has made its n-th rename or sync.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,40 +15,54 @@ use crate::service::digest;
 /// A disk in a file, mounted. Needs root.
 pub struct LoopDisk {
     folder: tempfile::TempDir,
+    options: &'static str,
 }
 
+/// xfs makes none smaller; what is not written takes no space.
+const SMALLEST_XFS: u64 = 320;
+
 impl LoopDisk {
-    /// None where that is not allowed.
+    /// With ext4. None where that is not allowed. Nothing reaches the disk by itself while a test runs (`commit`).
     pub fn new(megabytes: u64, options: &[&str]) -> Option<Self> {
+        let mut mkfs = Command::new("/usr/sbin/mkfs.ext4");
+        mkfs.args(["-q", "-F", "-m", "0"]).args(options);
+        Self::made_by(mkfs, megabytes, "loop,commit=600")
+    }
+
+    /// With xfs.
+    pub fn xfs() -> Option<Self> {
+        let mut mkfs = Command::new("/usr/sbin/mkfs.xfs");
+        mkfs.args(["-q", "-f"]);
+        Self::made_by(mkfs, SMALLEST_XFS, "loop")
+    }
+
+    fn made_by(mut mkfs: Command, megabytes: u64, options: &'static str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("mounted")).unwrap();
         let image = folder.path().join("image");
         std::fs::File::create(&image).unwrap().set_len(megabytes << 20).unwrap();
-        let disk = Self { folder };
-        let mut mkfs = Command::new("/usr/sbin/mkfs.ext4");
-        mkfs.args(["-q", "-F", "-m", "0"]).args(options).arg(&image);
-        (runs(&mut mkfs) && disk.mount()).then_some(disk)
+        let disk = Self { folder, options };
+        (runs(mkfs.arg(&image)) && disk.mount()).then_some(disk)
     }
 
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("mounted")
     }
 
-    /// `commit`: nothing reaches the disk by itself while a test runs.
     fn mount(&self) -> bool {
         let image = self.folder.path().join("image");
-        runs(Command::new("mount").args(["-o", "loop,commit=600"]).arg(image).arg(self.path()))
+        runs(Command::new("mount").args(["-o", self.options]).arg(image).arg(self.path()))
     }
 
     /// The power goes. Everything that is open on the disk fails from here on.
-    fn cut(&self) {
+    pub fn cut(&self) {
         const SHUTDOWN: &str = "import fcntl, os, struct, sys
 fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))";
         assert!(runs(Command::new("python3").args(["-c", SHUTDOWN]).arg(self.path())), "the disk cannot be shut down");
     }
 
     /// The power comes back: the journal is replayed.
-    fn come_back(&self) {
+    pub fn come_back(&self) {
         // Whoever was killed may hold files open for a moment.
         let unmounted = (0..2000).any(|_| runs(Command::new("umount").arg(self.path())));
         assert!(unmounted, "the disk cannot be unmounted");
@@ -83,7 +98,9 @@ fn r3_the_power_is_cut() {
     let (mut lost, mut torn, mut unhealed) = (0, 0, 0);
     for number in 0..cuts {
         ground.service.write("corten.lock", &lock);
-        let Some(disk) = LoopDisk::new(24, &[]) else { return not_run("a disk in a file needs root and mkfs.ext4") };
+        // Of twenty, two in a row: one on an empty store, one on a store with an image.
+        let disk = if number / 2 % 10 == 1 { LoopDisk::xfs() } else { LoopDisk::new(24, &[]) };
+        let Some(disk) = disk else { return not_run("a disk in a file needs root, mkfs.ext4 and mkfs.xfs") };
         let home = disk.path().join("store");
         // Half of the stores have an image already: that one was acknowledged.
         let before = (number % 2 == 0).then(|| digest(&run(&ground, &home, SHIP)));

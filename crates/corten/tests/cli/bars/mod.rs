@@ -3,6 +3,7 @@
 mod crowd;
 mod cuts;
 mod damage;
+mod durability;
 mod faults;
 mod full;
 mod kills;

@@ -31,6 +31,10 @@ impl Server {
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        if line.is_empty() {
+            process.stderr.take().unwrap().read_to_string(&mut line).unwrap();
+            panic!("it does not serve: {line}");
+        }
         let place = line.trim().rsplit("//").next().unwrap().to_owned();
         Self { process, place }
     }

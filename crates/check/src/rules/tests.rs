@@ -88,6 +88,7 @@ fn findings(text: &str) -> Vec<Finding> {
             interval: None,
             timeout: None,
             start_period: None,
+            start_interval: None,
             retries: None,
         }),
         ..ContainerConfig::default()

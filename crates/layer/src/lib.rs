@@ -7,6 +7,7 @@ mod deflate;
 mod estargz;
 pub mod gzip;
 mod inflate;
+pub mod pack;
 mod pieces;
 mod pool;
 mod splice;

@@ -97,7 +97,7 @@ impl Worker {
         Ok(out)
     }
 
-    fn joined(&mut self, piece: &[u8]) -> io::Result<Piece> {
+    pub(crate) fn joined(&mut self, piece: &[u8]) -> io::Result<Piece> {
         let stream = self.deflated(piece, Vec::new())?;
         let walker = match &mut self.walker {
             Some(walker) => walker,

@@ -15,6 +15,7 @@
 
 mod beneath;
 mod lower;
+mod pack;
 mod plan;
 mod state;
 mod tar;
@@ -37,6 +38,7 @@ use crate::scratch::ScratchFolder;
 use crate::{Key, Problem, Store, StoreError};
 
 pub(crate) use beneath::remove_tree;
+pub use pack::Packing;
 use plan::Plan;
 pub(crate) use state::State;
 pub use upper::{Doubled, Kept, Owners, Upper};

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use corten_layer::tree::Tree;
 use corten_oci::{DiffId, Digest, Kind, LayerIndex, MediaType, MemoryBlobs};
-use corten_store::{Doubled, Kept, Owners, Store, StoreError, TreeLayer, Upper};
+use corten_store::{Doubled, Kept, Owners, Packing, Store, StoreError, TreeLayer, Upper};
 
 use crate::support::{assert_clean, folder};
 
@@ -771,4 +771,87 @@ fn prune(store: &Store) -> Vec<String> {
     let options = corten_store::PruneOptions { keep: None, unused_for, all: false, now };
     let gone = store.prune(store.prunable(&options).unwrap()).unwrap();
     gone.items.iter().map(|item| item.path.display().to_string()).collect()
+}
+
+// Blobs.
+
+#[test]
+fn blobs_are_made_when_wanted_and_pieces_are_remembered() {
+    let escape = Escape::new();
+    let store = &escape.store;
+    let files = |changed: usize| -> Vec<u8> {
+        let content = |number: usize| {
+            let seed = if number == changed { number + 1000 } else { number };
+            let bytes: Vec<u8> = crate::support::noise(seed as u64, 40_000 + number * 3001);
+            bytes.iter().map(|byte| format!("{:02x}", byte & 0x1f)).collect::<String>()
+        };
+        tar(&(0..30).map(|number| file(&format!("f{number}"), &content(number))).collect::<Vec<_>>())
+    };
+    let (one, other) = (files(100), files(17));
+    let layers = layers(store, &[one.clone(), other.clone()]);
+    let mut blobs = Vec::new();
+    for (layer, tar) in layers.iter().zip([&one, &other]) {
+        trees(store, std::slice::from_ref(layer)).unwrap();
+        for (packing, media_type) in [
+            (Packing::Gzip, MediaType::LAYER_GZIP),
+            (Packing::Zstd, MediaType::LAYER_ZSTD),
+            (Packing::Tar, MediaType::LAYER),
+        ] {
+            let blob = store.pack(&layer.diff_id, packing).unwrap();
+            assert_eq!(blob, store.pack(&layer.diff_id, packing).unwrap());
+            assert!(blob.media_type.is(media_type) && blob.annotations.is_empty());
+            let mut content = Vec::new();
+            let source = store.read(&blob.digest).unwrap();
+            let mut reader = corten_layer::gzip::reader(&blob.media_type, source).unwrap();
+            std::io::Read::read_to_end(&mut reader, &mut content).unwrap();
+            assert!(content == *tar);
+            blobs.push(blob);
+        }
+    }
+    // A store that remembers nothing makes the same bytes.
+    let fresh = Escape::new();
+    let alone = self::layers(&fresh.store, &[other]);
+    trees(&fresh.store, &alone).unwrap();
+    assert_eq!(fresh.store.pack(&alone[0].diff_id, Packing::Gzip).unwrap(), blobs[3]);
+    // What is damaged in an old blob comes into no new one.
+    let path = store.blob_path(&blobs[0].digest);
+    let mut bytes = std::fs::read(&path).unwrap();
+    for at in (0..bytes.len()).step_by(5000) {
+        bytes[at] ^= 1;
+    }
+    make_writable(&path);
+    std::fs::write(&path, &bytes).unwrap();
+    let path = store.blob_path(&blobs[3].digest);
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(store.pack(&layers[1].diff_id, Packing::Gzip).unwrap(), blobs[3]);
+    assert!(store.is_whole(&blobs[3].digest).unwrap());
+}
+
+fn make_writable(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
+}
+
+#[test]
+fn the_tree_of_a_command_becomes_a_blob_and_a_tree_again() {
+    as_root_and_nobody("the_tree_of_a_command_becomes_a_blob_and_a_tree_again", || {
+        let escape = Escape::new();
+        let base = layers(&escape.store, &[base()]);
+        let (all, kept) = run(&escape.store, &base, "mkdir a; echo 1 > a/b; rm -r old; chmod 700 tmp", None);
+        let blob = escape.store.pack(&kept.diff_id, Packing::Gzip).unwrap();
+        // In another store, from that blob.
+        let other = Escape::new();
+        let mut blobs = MemoryBlobs::default();
+        blobs.insert(escape.store.bytes(&blob.digest).unwrap());
+        let mut moved = layers(&other.store, &[self::base()]);
+        moved.push(TreeLayer { diff_id: kept.diff_id, blob: Some(blob) });
+        let folders = other.store.trees(&moved, &blobs).unwrap();
+        assert_eq!(shown(&folders, is_root()), told(&escape.store, &all, is_root()));
+        // On another base its tree is another.
+        let elsewhere = tar(&[dir("old", 0o755), file("old/x", "1"), dir("tmp", 0o755)]);
+        let mut mixed = layers(&escape.store, &[elsewhere]);
+        mixed.push(TreeLayer { diff_id: kept.diff_id, blob: None });
+        let folders = trees(&escape.store, &mixed).unwrap();
+        assert_eq!(shown(&folders, is_root()), told(&escape.store, &mixed, is_root()));
+    });
 }

@@ -14,6 +14,8 @@
 //! `tree` itself is 0700: set-user-id programs of an image are reached by nobody but us, and in sandboxes.
 
 mod beneath;
+mod export;
+mod local;
 mod lower;
 mod pack;
 mod plan;
@@ -38,6 +40,7 @@ use crate::scratch::ScratchFolder;
 use crate::{Key, Problem, Store, StoreError};
 
 pub(crate) use beneath::remove_tree;
+pub use local::ManifestOptions;
 pub use pack::Packing;
 use plan::Plan;
 pub(crate) use state::State;

@@ -57,7 +57,8 @@ fn one<W: Write>(root: &mut Root, entry: Entry, writer: &mut LayerWriter<W>) -> 
     }
 }
 
-fn of_file(file: &File) -> io::Result<Attributes> {
+/// Time and attributes of an open file.
+pub(super) fn of_file(file: &File) -> io::Result<Attributes> {
     let mtime = Found(rustix::fs::fstat(file)?).mtime().0;
     Ok(Attributes { mtime, xattrs: xattrs_of(file.as_fd())?.into_iter().collect() })
 }

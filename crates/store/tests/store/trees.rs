@@ -8,7 +8,7 @@ use std::process::Command;
 
 use corten_layer::tree::Tree;
 use corten_oci::{DiffId, Digest, Kind, LayerIndex, MediaType, MemoryBlobs};
-use corten_store::{Doubled, Kept, Owners, Packing, Store, StoreError, TreeLayer, Upper};
+use corten_store::{Doubled, Kept, ManifestOptions, Owners, Packing, Store, StoreError, TreeLayer, Upper};
 
 use crate::support::{assert_clean, folder};
 
@@ -854,4 +854,105 @@ fn the_tree_of_a_command_becomes_a_blob_and_a_tree_again() {
         let folders = trees(&escape.store, &mixed).unwrap();
         assert_eq!(shown(&folders, is_root()), told(&escape.store, &mixed, is_root()));
     });
+}
+
+// Out of the store.
+
+/// Two layers, of which the second hides and changes some of the first.
+fn image(store: &Store) -> (Vec<TreeLayer>, Kept) {
+    let base = layers(store, &[base()]);
+    let command =
+        "echo 1 > usr/n; ln usr/n usr/bin/m; rm -r old; mkfifo tmp/p; chmod 4755 etc/a; ln -s ../etc usr/l; mkdir -m 500 shut";
+    run(store, &base, command, None)
+}
+
+#[test]
+fn the_files_of_an_image_as_a_tar_that_other_programs_unpack() {
+    as_root_and_nobody("the_files_of_an_image_as_a_tar_that_other_programs_unpack", || {
+        let escape = Escape::new();
+        let (all, _) = image(&escape.store);
+        let mut tar = Vec::new();
+        escape.store.export_tar(&all, &MemoryBlobs::default(), Some(1_500_000_000), &mut tar).unwrap();
+        let scratch = tempfile::tempdir().unwrap();
+        std::fs::write(scratch.path().join("image.tar"), &tar).unwrap();
+        let to = scratch.path().join("to");
+        std::fs::create_dir(&to).unwrap();
+        let mut command = Command::new("tar");
+        command.args(["-x", "-p", "-f"]).arg(scratch.path().join("image.tar")).arg("-C").arg(&to);
+        assert!(command.status().unwrap().success());
+        let folders = trees(&escape.store, &all).unwrap();
+        assert_eq!(shown(&[to.clone()], is_root()), shown(&folders, is_root()));
+        let newest = |path: &str| to.join(path).symlink_metadata().unwrap().mtime();
+        assert!(["usr/l", "tmp", "etc/a"].iter().all(|path| newest(path) <= 1_500_000_000));
+    });
+}
+
+#[test]
+fn d18_files_are_written_into_a_folder_and_nowhere_else() {
+    as_root_and_nobody("d18_files_are_written_into_a_folder_and_nowhere_else", || {
+        let escape = Escape::new();
+        let (all, _) = image(&escape.store);
+        let to = escape.folder.path().join("to");
+        let out = escape.out();
+        // What another export left there: links to outside where folders and files come, and files of the user's own.
+        std::fs::create_dir_all(to.join("usr/bin/big")).unwrap();
+        std::fs::write(to.join("mine"), "mine").unwrap();
+        for (link, target) in [("etc", format!("{out}/dir")), ("bin", out.clone()), ("tmp", "..".into())] {
+            std::os::unix::fs::symlink(target, to.join(link)).unwrap();
+        }
+        std::os::unix::fs::symlink(format!("{out}/victim"), to.join("usr/bin/.corten-incomplete")).unwrap();
+        for _ in 0..2 {
+            escape.store.export_folder(&all, &MemoryBlobs::default(), None, &to).unwrap();
+            assert_eq!(std::fs::read_to_string(to.join("mine")).unwrap(), "mine");
+            let seen: String = shown(&[to.clone()], false)
+                .lines()
+                .filter(|line| !line.starts_with("mine "))
+                .map(|line| format!("{line}\n"))
+                .collect();
+            assert_eq!(seen, told(&escape.store, &all, false));
+        }
+    });
+}
+
+#[test]
+fn a_local_image_becomes_one_with_a_manifest_that_is_complete() {
+    let escape = Escape::new();
+    let store = &escape.store;
+    let (all, _) = image(store);
+    let ids: Vec<_> = all.iter().map(|layer| format!("\"{}\"", layer.diff_id)).collect();
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","config":{{}},"rootfs":{{"type":"layers","diff_ids":[{}]}},"history":[{{"created_by":"base"}},{{"created_by":"ENV","empty_layer":true}},{{"created_by":"RUN x"}}]}}"#,
+        ids.join(",")
+    );
+    // The first layer came with a base, as a plain tar.
+    let given = corten_oci::Descriptor::new(
+        MediaType::LAYER,
+        all[0].diff_id.0,
+        store.size(&all[0].diff_id.0).unwrap().unwrap(),
+    );
+    let layers = [TreeLayer { blob: Some(given.clone()), ..all[0].clone() }, all[1].clone()];
+    let id = store.keep_local(config.as_bytes(), &layers).unwrap();
+    assert!(store.local_config(&id).unwrap().is_some());
+    assert_eq!(store.local_layers(&store.local_config(&id).unwrap().unwrap()).unwrap()[0].blob, Some(given.clone()));
+    let mut options = ManifestOptions::default();
+    let image = store.manifest_of(&id, &options).unwrap();
+    assert_eq!((image.config_blob.digest, image.layers[0].blob.clone()), (id, given));
+    let told: Vec<_> = image.layers.iter().map(|layer| layer.created_by.as_str()).collect();
+    assert_eq!(told, ["base", "RUN x"]);
+    assert!(image.layers[1].blob.media_type.is(MediaType::LAYER_GZIP));
+    assert!(store.local_config(&image.manifest.digest).unwrap().is_none());
+    (options.docker, options.repack) = (true, true);
+    options.annotations.insert("a".into(), "b".into());
+    let docker = store.manifest_of(&id, &options).unwrap();
+    assert!(docker.manifest.media_type.is(MediaType::DOCKER_MANIFEST));
+    assert!(docker.config_blob.media_type.is(MediaType::DOCKER_CONFIG));
+    assert!(docker.layers.iter().all(|layer| layer.blob.media_type.is(MediaType::DOCKER_LAYER_GZIP)));
+    let batch = store.batch();
+    batch.image(&"local/a:1".parse().unwrap(), &image.manifest.digest).unwrap();
+    batch.image(&"local/b:1".parse().unwrap(), &docker.manifest.digest).unwrap();
+    batch.image(&"local/c:1".parse().unwrap(), &id).unwrap();
+    batch.finish().unwrap();
+    assert_clean(store);
+    let sizes = store.sizes().unwrap();
+    assert!(sizes.images.iter().any(|image| image.digest == id && image.bytes > 0));
 }

@@ -33,6 +33,11 @@ pub trait Diagnose: Error {
         None
     }
 
+    /// Further mistakes that were found with it.
+    fn also(&self) -> &[Failure] {
+        &[]
+    }
+
     /// The name that it is about, for callers that know where the user wrote it.
     fn subject(&self) -> Option<&str> {
         None
@@ -49,11 +54,12 @@ pub struct Failure {
     hints: Vec<String>,
     span: Option<Box<Span>>,
     source: Option<Box<dyn Error + Send + Sync>>,
+    also: Vec<Failure>,
 }
 
 impl Failure {
     fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self { fault, message: message.into(), hints: Vec::new(), span: None, source: None }
+        Self { fault, message: message.into(), hints: Vec::new(), span: None, source: None, also: Vec::new() }
     }
 
     /// The project's files are at fault.
@@ -90,6 +96,13 @@ impl Failure {
         self
     }
 
+    /// Adds a mistake that was found with it.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.also.push(other);
+        self
+    }
+
     /// Hangs on the cause.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
@@ -121,6 +134,10 @@ impl Diagnose for Failure {
 
     fn span(&self) -> Option<&Span> {
         self.span.as_deref()
+    }
+
+    fn also(&self) -> &[Failure] {
+        &self.also
     }
 }
 

@@ -16,6 +16,7 @@ pub mod check;
 mod context;
 mod credentials;
 mod debs;
+pub mod dockerfile;
 pub mod doctor;
 pub mod explain;
 mod files;

@@ -213,16 +213,7 @@ fn choose_path(
     options: &ProjectOptions,
     events: &dyn Events,
 ) -> Result<(), Failure> {
-    let dockerfile = folder.join("Dockerfile").is_file();
-    let (frontend, why) = match (options.frontend, &settings.frontend, &settings.native) {
-        (Some(asked), _, _) => (asked, "asked for by --frontend".to_owned()),
-        (None, Some(set), _) => (set.value, format!("set by {}", place(set.at.as_ref()))),
-        (None, None, Some(native)) => (Frontend::Native, format!("settings at {native}")),
-        (None, None, None) if dockerfile => {
-            (Frontend::Dockerfile, "there is a Dockerfile and no native setting".into())
-        }
-        (None, None, None) => (Frontend::Native, "there is no Dockerfile".to_owned()),
-    };
+    let (frontend, why) = way(folder, options.frontend, settings);
     let choice = match frontend {
         Frontend::Native => "native: layers from the lock",
         Frontend::Dockerfile => "Dockerfile",
@@ -234,14 +225,29 @@ fn choose_path(
     }
 }
 
+/// Which way a folder is built, and why.
+pub fn way(folder: &Path, asked: Option<Frontend>, settings: &Settings) -> (Frontend, String) {
+    let dockerfile = ["Dockerfile", "dockerfile"].iter().any(|name| folder.join(name).is_file());
+    match (asked, &settings.frontend, &settings.native) {
+        (Some(asked), _, _) => (asked, "asked for by --frontend".to_owned()),
+        (None, Some(set), _) => (set.value, format!("set by {}", place(set.at.as_ref()))),
+        (None, None, Some(native)) => (Frontend::Native, format!("settings at {native}")),
+        (None, None, None) if dockerfile => {
+            (Frontend::Dockerfile, "there is a Dockerfile and no native setting".into())
+        }
+        (None, None, None) => (Frontend::Native, "there is no Dockerfile".to_owned()),
+    }
+}
+
 fn place(at: Option<&Span>) -> String {
     at.map_or_else(|| "the settings".to_owned(), ToString::to_string)
 }
 
 fn dockerfile_path(folder: &Path, texts: &Texts) -> Failure {
     let failure =
-        Failure::usage(format!("building {} from its Dockerfile is not part of this version", folder.display()))
-            .hint("--frontend native builds it from its lock");
+        Failure::usage(format!("{} is built from its Dockerfile, and this command needs its lock", folder.display()))
+            .hint("`corten build` and `corten plan` take the Dockerfile")
+            .hint("--frontend native takes the lock");
     match (&texts.corten, &texts.pyproject) {
         (None, None) => failure,
         _ => {

@@ -35,7 +35,7 @@ const DEEPEST: usize = 4;
 
 /// The image that the settings name.
 struct Asked<'a> {
-    setting: &'a Setting<Base>,
+    setting: Option<&'a Setting<Base>>,
     /// As it is written.
     text: String,
     name: Reference,
@@ -54,11 +54,18 @@ impl Asked<'_> {
 
     fn failed(&self, error: &dyn Diagnose) -> Report {
         let failure = images::failure(error, format!("the base {}: {error}", self.text));
-        images::placed(failure, self.setting).into()
+        self.placed(failure).into()
+    }
+
+    fn placed(&self, failure: Failure) -> Failure {
+        match self.setting {
+            Some(setting) => images::placed(failure, setting),
+            None => failure,
+        }
     }
 
     fn refused(&self, why: &str) -> Failure {
-        images::placed(Failure::input(format!("the base {}: {why}", self.text)), self.setting)
+        self.placed(Failure::input(format!("the base {}: {why}", self.text)))
     }
 
     /// Docker's default, where neither tag nor digest is told.
@@ -78,7 +85,7 @@ pub fn choose(
 ) -> Result<LockedBase, Report> {
     let name: Reference = image.path.parse().map_err(|error| Failure::usage(format!("the base: {error}")))?;
     let asked = Asked {
-        setting,
+        setting: Some(setting),
         text: setting.value.to_string(),
         repository: name.repository.normalised(),
         name: Reference { digest: image.digest, ..name },
@@ -108,7 +115,7 @@ pub fn choose(
             (which, format!("as {} has it now", asked.repository))
         }
     };
-    let (image, index) = take(&asked, &which, world)?;
+    let (image, index) = take(&asked, setting, &which, world)?;
     decide(&image, &how);
     let kept = pinned.and_then(|base| base.image.as_ref()?.place.clone());
     let place = kept.unwrap_or_else(|| LockedPlace { repository: asked.repository.clone(), tag: asked.tag(), index });
@@ -128,7 +135,57 @@ fn remember_where(asked: &Asked<'_>, image: &BaseImage, world: &World<'_>) -> Re
 }
 
 /// Brings an image's documents and layers to the store, and looks at what it is. Gives the index that has it, too.
-fn take(asked: &Asked<'_>, which: &Which, world: &World<'_>) -> Result<(BaseImage, Option<Digest>), Report> {
+fn take(
+    asked: &Asked<'_>,
+    setting: &Setting<Base>,
+    which: &Which,
+    world: &World<'_>,
+) -> Result<(BaseImage, Option<Digest>), Report> {
+    let is_known = |digest: &Digest, layers: &[Descriptor]| {
+        let known = images::remembered(digest, asked.architecture, Needed::Indexes, world.store)?;
+        if known.is_some() {
+            places::remember(&asked.repository, layers, world)?;
+        }
+        Ok(known)
+    };
+    let (digest, index, known) = bring(asked, which, &is_known, world)?;
+    if let Some(known) = known {
+        return Ok((known, index));
+    }
+    let origin = Origin::Pulled { name: "it".to_owned() };
+    let found = foreign::find(&origin, Some(&digest), asked.architecture, world.store);
+    let found = found.map_err(|error| images::at_setting(&error, setting))?;
+    let image = images::take(found, asked.architecture, Needed::Indexes, world).map_err(|it| it.at(setting))?;
+    for layer in &image.layers {
+        // So that nobody has to read it again for that.
+        libraries::of_layer(&layer.blob, &layer.diff_id, world)?;
+    }
+    Ok((image, index))
+}
+
+/// Brings an image to the store for a Dockerfile, unless `is_known`: its digest, and what is known of it.
+pub fn pull<T>(
+    name: &Reference,
+    architecture: Architecture,
+    options: &RegistryOptions,
+    is_known: &dyn Fn(&Digest) -> Result<Option<T>, Report>,
+    world: &World<'_>,
+) -> Result<(Digest, Option<T>), Report> {
+    let text = name.to_string();
+    let repository = name.repository.normalised();
+    let asked = Asked { setting: None, text, name: name.clone(), repository, architecture, options };
+    let which = Which::of(name).map_err(|error| asked.failed(&error))?;
+    let (digest, _, known) = bring(&asked, &which, &|digest, _| is_known(digest), world)?;
+    Ok((digest, known))
+}
+
+/// Brings an image's documents to the store, and its layers unless `is_known`: its digest, and that of the index that has it.
+fn bring<T>(
+    asked: &Asked<'_>,
+    which: &Which,
+    is_known: &dyn Fn(&Digest, &[Descriptor]) -> Result<Option<T>, Report>,
+    world: &World<'_>,
+) -> Result<(Digest, Option<Digest>, Option<T>), Report> {
     let registry = registry::registry(world, asked.options);
     let remote = registry.remote(&asked.name.repository).map_err(|error| asked.failed(&error))?;
     let root = remote.manifest(which).map_err(|error| asked.failed(&error))?;
@@ -146,9 +203,8 @@ fn take(asked: &Asked<'_>, which: &Which, world: &World<'_>) -> Result<(BaseImag
     let digest = found.descriptor.digest;
     check(asked, &manifest, &config)?;
     let index = Some(root_digest).filter(|root| *root != digest);
-    if let Some(known) = images::remembered(&digest, asked.architecture, Needed::Indexes, world.store)? {
-        places::remember(&asked.repository, known.layers.iter().map(|layer| &layer.blob), world)?;
-        return Ok((known, index));
+    if let Some(known) = is_known(&digest, &manifest.layers)? {
+        return Ok((digest, index, Some(known)));
     }
     let batch = world.store.batch();
     batch.put(&found.bytes)?;
@@ -156,15 +212,7 @@ fn take(asked: &Asked<'_>, which: &Which, world: &World<'_>) -> Result<(BaseImag
     let layers = distinct(&manifest.layers);
     registry::fetch(&remote, &layers, world)?;
     places::remember(&asked.repository, layers.iter().chain([&manifest.config]), world)?;
-    let origin = Origin::Pulled { name: "it".to_owned() };
-    let found = foreign::find(&origin, Some(&digest), asked.architecture, world.store);
-    let found = found.map_err(|error| images::at_setting(&error, asked.setting))?;
-    let image = images::take(found, asked.architecture, Needed::Indexes, world).map_err(|it| it.at(asked.setting))?;
-    for layer in &image.layers {
-        // So that nobody has to read it again for that.
-        libraries::of_layer(&layer.blob, &layer.diff_id, world)?;
-    }
-    Ok((image, index))
+    Ok((digest, index, None))
 }
 
 /// Before anything large is fetched.

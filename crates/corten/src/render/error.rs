@@ -2,7 +2,7 @@
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use corten_diagnostic::{Fault, Finding, Place, Report, Severity, Span};
+use corten_diagnostic::{Diagnose, Fault, Finding, Place, Report, Severity, Span};
 
 use super::text::safe;
 
@@ -29,6 +29,11 @@ pub fn error(report: &Report) -> String {
     }
     for hint in report.error().hints() {
         text.push_str(&format!("\nhint: {}", safe(&hint)));
+    }
+    for other in report.error().also() {
+        text.push('\n');
+        text.push_str(&titled(Level::ERROR, &other.to_string(), other.span()));
+        other.hints().iter().for_each(|hint| text.push_str(&format!("\nhint: {}", safe(hint))));
     }
     if report.error().fault() == Fault::Bug {
         text.push_str("\nhint: this is a mistake in corten itself; please report it with the command that you ran");

@@ -86,6 +86,9 @@ const fn key(name: &'static str, kind: Kind, otherwise: Otherwise, about: &'stat
 use Kind::{Boolean, Either, False, Form, List, Named, OneOf, Scalar, Table, Text, Whole};
 use Otherwise::{Found, Nothing, Value};
 
+const BASE_IMAGE: Kind =
+    Form("^debian:[a-z]+$|^(oci-layout|oci-archive|docker-archive|store):.+$|^(docker://)?[^/ ]+[:@/].+$");
+
 const COMMAND: Kind = Either(&[Form(r"\S"), Kind::Some(&Text)]);
 const DEBIAN_PACKAGES: Kind = List(&Form("^[a-z0-9][a-z0-9+.-]+$"));
 const INSIDE: &str = r"^[^/]";
@@ -105,7 +108,7 @@ pub static SETTINGS: [Key; 33] = [
     ),
     key(
         "base",
-        Form("^debian:[a-z]+$|^(oci-layout|oci-archive|docker-archive|store):.+$|^(docker://)?[^/ ]+[:@/].+$"),
+        Either(&[BASE_IMAGE, Table(&BASE, &[])]),
         Found("the one whose Python fits the project and its lock"),
         "What the image stands on: debian:bookworm (Python 3.11), debian:trixie (3.13) or an image: of a registry (python:3.12-slim), oci-layout:FOLDER[:TAG], docker-archive:FILE[:NAME], store:NAME",
     ),
@@ -245,6 +248,16 @@ static IGNORE: [Key; 2] = [
         "Do the groups for machine-learning projects apply (.git, .venv, wandb …)?",
     ),
     key("patterns", List(&Text), Value("[]"), "Patterns as lines of .dockerignore"),
+];
+
+static BASE: [Key; 2] = [
+    key("image", BASE_IMAGE, Found("as for base"), "What the image stands on, as `base = \"…\"` says it"),
+    key(
+        "aliases",
+        Named("", &Text),
+        Nothing,
+        "For Dockerfiles: what stands in place of a name, as \"python:3.11-slim\" = \"store:python:3.11-slim\"",
+    ),
 ];
 
 static CHECK: [Key; 3] = [

@@ -132,6 +132,8 @@ pub struct Settings {
     pub version: Option<Setting<String>>,
     /// What the image stands on.
     pub base: Setting<Base>,
+    /// `[base.aliases]`: what Dockerfiles name, and what stands in its place.
+    pub aliases: BTreeMap<String, Setting<String>>,
     /// How much of Debian is in it.
     pub variant: Setting<Variant>,
     /// Major and minor version; none: the base's.

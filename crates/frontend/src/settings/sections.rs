@@ -35,6 +35,7 @@ pub(super) fn none() -> Settings {
         name: Setting::default_of(String::new()),
         version: None,
         base: Setting::default_of(Base::Debian { suite: "bookworm".into() }),
+        aliases: BTreeMap::new(),
         variant: Setting::default_of(Variant::default()),
         python: None,
         interpreter: None,
@@ -74,7 +75,9 @@ pub(super) fn none() -> Settings {
 
 pub(super) fn settings(table: &mut Table<'_>) -> Result<Settings, Failure> {
     let mut settings = none();
-    settings.native = table.keys().find(|(key, _)| !SHARED.contains(key)).map(|(_, at)| at);
+    let aliases_alone = table.take("base").is_some_and(|base| base.has_only("aliases"));
+    let shared = |key: &str| SHARED.contains(&key) || key == "base" && aliases_alone;
+    settings.native = table.keys().find(|(key, _)| !shared(key)).map(|(_, at)| at);
     identity(table, &mut settings)?;
     packages(table, &mut settings)?;
     service(table, &mut settings)?;
@@ -92,7 +95,7 @@ fn identity(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failur
         settings.version = Some(found.parsed(version)?);
     }
     if let Some(found) = table.take("base") {
-        settings.base = found.parsed(super::base::parse)?;
+        base(&found, settings)?;
     }
     if let Some(found) = table.take("variant") {
         settings.variant = found.parsed(variant)?;
@@ -101,6 +104,24 @@ fn identity(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failur
         settings.frontend = Some(found.parsed(frontend)?);
     }
     Ok(())
+}
+
+/// `base = "…"`, or `[base]` with its image and the names that stand for others.
+fn base(found: &Value<'_>, settings: &mut Settings) -> Result<(), Failure> {
+    if found.text().is_some() {
+        settings.base = found.parsed(super::base::parse)?;
+        return Ok(());
+    }
+    found.table(|table| {
+        if let Some(image) = table.take("image") {
+            settings.base = image.parsed(super::base::parse)?;
+        }
+        if let Some(aliases) = table.take("aliases") {
+            let all = aliases.named()?.into_iter().map(|(name, alias)| Ok((name.value, alias.string()?)));
+            settings.aliases = all.collect::<Result<_, Failure>>()?;
+        }
+        Ok(())
+    })
 }
 
 fn packages(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failure> {

@@ -236,6 +236,12 @@ impl<'t> Value<'t> {
         items.iter().map(Self::string).collect()
     }
 
+    /// Is it a table with this key and no other?
+    pub fn has_only(&self, key: &str) -> bool {
+        let is_key = |entries: &DeTable<'_>| entries.len() == 1 && entries.contains_key(key);
+        self.value.get_ref().as_table().is_some_and(is_key)
+    }
+
     /// Reads a table whose keys are settings.
     pub fn table<T>(&self, read: impl FnOnce(&mut Table<'t>) -> Result<T, Failure>) -> Result<T, Failure> {
         let entries = self.value.get_ref().as_table().ok_or_else(|| self.expected("a table"))?;

@@ -1,0 +1,30 @@
+//! Images from Dockerfiles: `corten build` where `docker buildx build` would be.
+//!
+//! ```text
+//! Request ─► path: is it the Dockerfile's turn? ─► source: folder, tar, repository, address ─► Dockerfile, ignore file
+//!                                                                    │
+//!   images: FROM … ◄── asks ── frontend: lower ◄─────────────────────┘
+//!      └─► Pinned ─► engine: stages ─► result: names, id, files
+//! ```
+//!
+//! | part | what |
+//! |---|---|
+//! | [`mod@path`] | which way a folder is built, and why |
+//! | `request` | what is asked, in the words of buildx |
+//! | `source`, `unpack` | what is built, wherever it comes from |
+//! | `git` | repositories |
+//! | `images` | what FROM and `--from` name, pinned |
+//! | `plan` | all of it before anything is built |
+
+mod git;
+mod images;
+mod path;
+mod plan;
+mod request;
+mod source;
+mod unpack;
+
+pub use path::{Path, path};
+pub use plan::{Planned, PlannedImage, plan};
+pub use request::{ContextPlace, Request};
+pub use source::Source;

@@ -1,0 +1,199 @@
+//! All that can be known before anything is built: the stages that the target needs, their steps, their images.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+
+use corten_diagnostic::{Diagnose, Failure, Report, Span};
+use corten_frontend::dockerfile::{DirectiveName, Dockerfile, Keyword, Lowered, Named, Options};
+use corten_frontend::ignore::{Matcher, read_ignore_file};
+use corten_frontend::settings::{Settings, Text};
+use corten_oci::Platform;
+use corten_plan::recipe::{Action, Base, BaseName, Files, Pinned, PinnedImage, Recipe};
+
+use super::images::Images;
+use super::request::{ContextPlace, Request};
+use super::source::{self, Source};
+use crate::base::HOST;
+use crate::project;
+use crate::world::World;
+
+/// What would be built.
+pub struct Planned {
+    /// Where it comes from.
+    pub source: Source,
+    /// The file.
+    pub dockerfile: Dockerfile,
+    /// What is done.
+    pub pinned: Pinned,
+    /// What stays out of the context.
+    pub ignore: Matcher,
+}
+
+/// An image that a recipe names.
+pub type PlannedImage<'p> = (&'p BaseName, &'p PinnedImage);
+
+/// Several mistakes, of which the first is the error; the rest is told with it.
+pub struct Mistakes(pub Vec<Failure>);
+
+impl From<Mistakes> for Report {
+    fn from(mistakes: Mistakes) -> Self {
+        let mut all = mistakes.0.into_iter();
+        match all.next() {
+            Some(first) => all.fold(first, Failure::and).into(),
+            None => Failure::bug("a Dockerfile is refused without a mistake").into(),
+        }
+    }
+}
+
+/// Reads, finds images, pins.
+///
+/// # Errors
+/// Usage for what was asked wrong; input for all mistakes of the Dockerfile at once; world where an image cannot be reached.
+pub fn plan(request: &Request, standard: &mut dyn Read, world: &World<'_>) -> Result<Planned, Report> {
+    let source = source::open(request, standard, world)?;
+    let dockerfile = Dockerfile::read(&source.file.path, &source.file.text).map_err(Mistakes)?;
+    frontends(&dockerfile, request, world)?;
+    let ignore = source.ignore.as_ref().map(matcher).transpose()?.unwrap_or_default();
+    let aliases = aliases(&source)?;
+    let images = Images {
+        contexts: &request.contexts,
+        aliases: &aliases,
+        pull: request.pull,
+        registry: &request.registry,
+        world,
+    };
+    let pinned = pin(&dockerfile, &options(request), &images)?;
+    Ok(Planned { source, dockerfile, pinned, ignore })
+}
+
+/// As the frontend takes it.
+pub fn options(request: &Request) -> Options {
+    let contexts = request.contexts.iter().map(|(name, place)| {
+        let named = match place {
+            ContextPlace::Folder(_) | ContextPlace::Remote(_) => Named::Folder,
+            ContextPlace::Image(_) | ContextPlace::Named(_) => Named::Image,
+        };
+        (name.clone(), named)
+    });
+    let mut options = Options::new(Platform::linux(request.architecture), Platform::linux(HOST));
+    options.target.clone_from(&request.target);
+    options.build_args.clone_from(&request.build_args);
+    options.labels.clone_from(&request.labels);
+    options.contexts = contexts.collect();
+    options
+}
+
+fn pin(dockerfile: &Dockerfile, options: &Options, images: &Images<'_>) -> Result<Pinned, Report> {
+    let mut found: BTreeMap<BaseName, PinnedImage> = BTreeMap::new();
+    loop {
+        let lowered = dockerfile.lower(options, &|name| found.get(name).map(|image| image.config.clone()));
+        match lowered.map_err(Mistakes)? {
+            Lowered::Done(recipe) => {
+                for name in named(&recipe) {
+                    if !found.contains_key(&name) {
+                        let image = images.find(&name).map_err(|report| at_line(dockerfile, &name, report))?;
+                        found.insert(name, image);
+                    }
+                }
+                return Ok(Pinned { recipe, images: found });
+            }
+            Lowered::Asks(names) => {
+                for name in names {
+                    let image = images.find(&name).map_err(|report| at_line(dockerfile, &name, report))?;
+                    found.insert(name, image);
+                }
+            }
+        }
+    }
+}
+
+/// Every image that a recipe names.
+fn named(recipe: &Recipe) -> Vec<BaseName> {
+    let mut names = Vec::new();
+    let mut of_files = |files: &Files| {
+        if let Files::Image(name) = files {
+            names.push(name.clone());
+        }
+    };
+    for stage in &recipe.stages {
+        if let Base::Image(name) = &stage.base {
+            of_files(&Files::Image(name.clone()));
+        }
+        for step in &stage.steps {
+            match &step.action {
+                Action::Copy(copy) => of_files(&copy.from),
+                Action::Run(run) => run.mounts.iter().for_each(|(_, files)| of_files(files)),
+                Action::Folder { .. } => {}
+            }
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Where the Dockerfile names an image.
+fn at_line(dockerfile: &Dockerfile, name: &BaseName, report: Report) -> Report {
+    let error = report.error();
+    if error.span().is_some() {
+        return report;
+    }
+    let Some(at) = line_of(dockerfile, name) else { return report };
+    let caused = crate::images::failure(error, error.to_string()).at(at);
+    caused.into()
+}
+
+fn line_of(dockerfile: &Dockerfile, name: &BaseName) -> Option<Span> {
+    let exact = dockerfile.instructions.iter().find(|line| line.line.text.contains(&name.image));
+    let variable = || {
+        let is_from = |line: &&corten_frontend::dockerfile::Instruction| {
+            line.keyword == Keyword::From && line.line.text.contains('$')
+        };
+        dockerfile.instructions.iter().find(is_from)
+    };
+    let line = exact.or_else(variable)?;
+    Some(dockerfile.place(&line.line, 0..line.line.text.len()))
+}
+
+/// Frontends are programs of others; none is ever run. Docker's own is what we are.
+fn frontends(dockerfile: &Dockerfile, request: &Request, world: &World<'_>) -> Result<(), Failure> {
+    let written = dockerfile.directives.iter().find(|directive| directive.name == DirectiveName::Syntax);
+    let given = request.build_args.get("BUILDKIT_SYNTAX");
+    let (name, at) = match (given, written) {
+        (Some(given), _) => (given.as_str(), None),
+        (None, Some(written)) => (written.value.as_str(), Some(dockerfile.span(written.range.clone()))),
+        (None, None) => return Ok(()),
+    };
+    let bare = name.strip_prefix("docker.io/").unwrap_or(name);
+    let bare = bare.strip_prefix("docker/").unwrap_or(bare);
+    if ["dockerfile", "dockerfile-upstream"].contains(&bare.split([':', '@']).next().unwrap_or(bare)) {
+        world.events.detail("syntax", &format!("{name}: read by corten itself"));
+        return Ok(());
+    }
+    let failure =
+        Failure::input(format!("the file is written for the frontend {name}, which would be a program of others"))
+            .hint("corten reads Docker's own language (docker/dockerfile) and runs no frontend");
+    Err(match at {
+        Some(at) => failure.at(at),
+        None => failure,
+    })
+}
+
+fn matcher(text: &Text) -> Result<Matcher, Failure> {
+    let lines = read_ignore_file(&text.text);
+    for (line, pattern) in &lines {
+        Matcher::new([pattern.as_str()]).map_err(|error| {
+            Failure::input(error.to_string()).at(Span::line_of(&text.path, Arc::clone(&text.text), *line))
+        })?;
+    }
+    let whole = Matcher::new(lines.iter().map(|(_, pattern)| pattern.as_str()));
+    whole.map_err(|error| Failure::input(format!("{}: {error}", text.path.display())))
+}
+
+/// `[base.aliases]` of the folder's settings.
+fn aliases(source: &Source) -> Result<BTreeMap<String, String>, Failure> {
+    let Some(folder) = source.folder.as_ref().filter(|_| source.address.is_none()) else { return Ok(BTreeMap::new()) };
+    let settings = Settings::read(&project::texts(folder)?)?;
+    Ok(settings.aliases.into_iter().map(|(name, alias)| (name, alias.value)).collect())
+}

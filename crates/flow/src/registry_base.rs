@@ -179,11 +179,14 @@ pub fn pull<T>(
     Ok((digest, known))
 }
 
+/// Asks whether an image (its manifest's digest, its layers) is known already.
+type Known<'a, T> = &'a dyn Fn(&Digest, &[Descriptor]) -> Result<Option<T>, Report>;
+
 /// Brings an image's documents to the store, and its layers unless `is_known`: its digest, and that of the index that has it.
 fn bring<T>(
     asked: &Asked<'_>,
     which: &Which,
-    is_known: &dyn Fn(&Digest, &[Descriptor]) -> Result<Option<T>, Report>,
+    is_known: Known<'_, T>,
     world: &World<'_>,
 ) -> Result<(Digest, Option<Digest>, Option<T>), Report> {
     let registry = registry::registry(world, asked.options);

@@ -1,5 +1,6 @@
 //! The command line as it is typed. What it means is decided in `commands`.
 
+mod docker;
 mod look;
 mod registry;
 mod store;
@@ -8,10 +9,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use corten_frontend::settings::Frontend;
 
 use crate::quantities;
 use crate::render::progress::Progress;
 
+pub use docker::*;
 pub use look::*;
 pub use registry::*;
 pub use store::*;
@@ -207,8 +210,18 @@ pub struct ProjectArguments {
 pub enum FrontendArgument {
     /// From the project's lock.
     Native,
-    /// From its Dockerfile (not in this version).
+    /// From its Dockerfile.
     Dockerfile,
+}
+
+impl FrontendArgument {
+    /// As the settings have it.
+    pub fn meant(self) -> Frontend {
+        match self {
+            Self::Native => Frontend::Native,
+            Self::Dockerfile => Frontend::Dockerfile,
+        }
+    }
 }
 
 /// `corten ship`.
@@ -247,6 +260,8 @@ pub struct Build {
     /// Load the image into the local docker or podman.
     #[arg(long)]
     pub load: bool,
+    #[command(flatten)]
+    pub docker: DockerArguments,
 }
 
 /// `corten base`.
@@ -307,6 +322,8 @@ pub struct BaseBuild {
 pub struct Plan {
     #[command(flatten)]
     pub project: ProjectArguments,
+    #[command(flatten)]
+    pub docker: DockerArguments,
 }
 
 /// `corten init`.

@@ -11,7 +11,7 @@ use corten_oci::{Reference, Tag};
 use corten_plan::{Built, BuiltLayer};
 use serde::Serialize;
 
-use super::{plan_options, result};
+use super::{docker, docker_build, plan_options, result};
 use crate::args::{self, Format};
 use crate::render::text::{seconds, size, table};
 use crate::render::{error, say};
@@ -51,6 +51,9 @@ pub struct LayerShape<'a> {
 /// Builds, checks, names and writes out.
 pub fn run(arguments: &args::Build, format: Format, world: &World<'_>) -> Result<u8, Report> {
     let start = Instant::now();
+    if let Some(request) = docker::request(&arguments.project, &arguments.docker, world)? {
+        return docker_build::run(&request, arguments, format, world);
+    }
     let outputs = arguments.outputs.iter().map(|text| text.parse()).collect::<Result<Vec<Output>, _>>()?;
     outputs::refuse_impossible(&outputs)?;
     let names = arguments.tags.iter().map(|text| name("--tag", text)).collect::<Result<Vec<Reference>, _>>()?;

@@ -5,6 +5,9 @@ mod build;
 mod check;
 mod completions;
 mod diff;
+mod docker;
+mod docker_build;
+mod docker_plan;
 mod doctor;
 mod explain;
 mod history;
@@ -30,7 +33,6 @@ use corten_diagnostic::{Failure, Report};
 use corten_flow::plan::PlanOptions;
 use corten_flow::registry::RegistryOptions;
 use corten_flow::{ProjectOptions, World};
-use corten_frontend::settings::Frontend;
 use corten_oci::{Architecture, Reference};
 use serde::Serialize;
 
@@ -98,10 +100,7 @@ fn dispatch(command: &Command, format: Format, world: &World<'_>) -> Result<u8, 
 
 /// What was typed about a project → what flow is asked.
 fn plan_options(arguments: &ProjectArguments) -> Result<PlanOptions, Failure> {
-    let frontend = arguments.frontend.map(|frontend| match frontend {
-        FrontendArgument::Native => Frontend::Native,
-        FrontendArgument::Dockerfile => Frontend::Dockerfile,
-    });
+    let frontend = arguments.frontend.map(FrontendArgument::meant);
     let parse = |text: &String| {
         text.parse().map_err(|error: corten_oci::PlatformError| Failure::usage(format!("--platform: {error}")))
     };

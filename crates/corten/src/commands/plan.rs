@@ -9,7 +9,7 @@ use corten_flow::{Ignored, World, bases, upgrade};
 use corten_plan::{FetchedFile, Op, OwnWheel, SourceFile};
 use serde::Serialize;
 
-use super::{plan_options, result};
+use super::{docker, docker_plan, plan_options, result};
 use crate::args::{self, Format};
 use crate::render::text::{columns, size, table};
 
@@ -98,6 +98,9 @@ struct FileShape<'a> {
 
 /// Plans and says what would be built.
 pub fn run(arguments: &args::Plan, format: Format, world: &World<'_>) -> Result<u8, Report> {
+    if let Some(request) = docker::request(&arguments.project, &arguments.docker, world)? {
+        return docker_plan::run(&request, format, world);
+    }
     let planned = plan_each(&arguments.project.folder, &plan_options(&arguments.project)?, world)?;
     let Some(first) = planned.first() else { return Err(Failure::bug("there is no platform").into()) };
     let ignored = first.ignored()?;

@@ -12,6 +12,7 @@ mod crash;
 mod debs;
 mod determinism;
 mod disk;
+mod dockerfile;
 mod doctor;
 mod elf;
 mod explain;

@@ -33,11 +33,12 @@ hint: a project has pyproject.toml and a lock: uv.lock, …
     service.write("Dockerfile", "FROM python\n");
     refuses(
         &service,
-        "build",
+        "ship",
         2,
         "
-error: building . from its Dockerfile is not part of this version
-hint: --frontend native builds it from its lock
+error: . is built from its Dockerfile, and this command needs its lock
+hint: `corten build` and `corten plan` take the Dockerfile
+hint: --frontend native takes the lock
 ",
     );
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use corten_diagnostic::{Diagnose, Event, Failure, Fault, Report};
+use corten_diagnostic::{Event, Failure, Fault, Report};
 use corten_frontend::settings::{ImageBase, ImageKind};
 use corten_oci::{Architecture, Descriptor, Digest, ImageConfig, LayerIndex, MediaType, Reference, SetId, Tag};
 use corten_plan::GivenLayer;

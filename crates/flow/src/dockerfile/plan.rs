@@ -1,15 +1,18 @@
 //! All that can be known before anything is built: the stages that the target needs, their steps, their images.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use corten_diagnostic::{Diagnose, Failure, Report, Span};
+use corten_diagnostic::{Failure, Report, Span};
 use corten_frontend::dockerfile::{DirectiveName, Dockerfile, Keyword, Lowered, Named, Options};
 use corten_frontend::ignore::{Matcher, read_ignore_file};
 use corten_frontend::settings::{Settings, Text};
 use corten_oci::Platform;
 use corten_plan::recipe::{Action, Base, BaseName, Files, Pinned, PinnedImage, Recipe};
+use corten_store::ScratchFolder;
 
 use super::images::Images;
 use super::request::{ContextPlace, Request};
@@ -28,6 +31,16 @@ pub struct Planned {
     pub pinned: Pinned,
     /// What stays out of the context.
     pub ignore: Matcher,
+    /// The folders beside it, by their names.
+    pub folders: BTreeMap<String, Beside>,
+}
+
+/// A folder of `--build-context`.
+pub struct Beside {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Keeps what came from elsewhere.
+    _kept: Option<ScratchFolder>,
 }
 
 /// An image that a recipe names.
@@ -64,7 +77,43 @@ pub fn plan(request: &Request, standard: &mut dyn Read, world: &World<'_>) -> Re
         world,
     };
     let pinned = pin(&dockerfile, &options(request), &images)?;
-    Ok(Planned { source, dockerfile, pinned, ignore })
+    let folders = beside(&pinned.recipe, request, world)?;
+    Ok(Planned { source, dockerfile, pinned, ignore, folders })
+}
+
+/// The folders of `--build-context` that are used.
+fn beside(recipe: &Recipe, request: &Request, world: &World<'_>) -> Result<BTreeMap<String, Beside>, Report> {
+    let mut folders = BTreeMap::new();
+    for files in sources(recipe) {
+        let Files::Folder(name) = files else { continue };
+        let beside = match request.contexts.get(name) {
+            Some(ContextPlace::Remote(address)) => {
+                let (path, kept) = source::remote_folder(address, world)?;
+                Beside { path, _kept: Some(kept) }
+            }
+            Some(ContextPlace::Folder(path)) if path.is_dir() => Beside { path: path.clone(), _kept: None },
+            Some(ContextPlace::Folder(path)) => {
+                let message = format!("--build-context {name}: there is no folder {}", path.display());
+                return Err(Failure::usage(message).into());
+            }
+            _ => return Err(Failure::bug(format!("no folder has the name {name}")).into()),
+        };
+        folders.insert(name.clone(), beside);
+    }
+    Ok(folders)
+}
+
+/// Where the steps of a recipe take files from.
+fn sources(recipe: &Recipe) -> Vec<&Files> {
+    let mut all = Vec::new();
+    for step in recipe.stages.iter().flat_map(|stage| &stage.steps) {
+        match &step.action {
+            Action::Copy(copy) => all.push(&copy.from),
+            Action::Run(run) => all.extend(run.mounts.iter().map(|(_, files)| files)),
+            Action::Folder { .. } => {}
+        }
+    }
+    all
 }
 
 /// As the frontend takes it.
@@ -91,9 +140,10 @@ fn pin(dockerfile: &Dockerfile, options: &Options, images: &Images<'_>) -> Resul
         match lowered.map_err(Mistakes)? {
             Lowered::Done(recipe) => {
                 for name in named(&recipe) {
-                    if !found.contains_key(&name) {
-                        let image = images.find(&name).map_err(|report| at_line(dockerfile, &name, report))?;
-                        found.insert(name, image);
+                    if let Entry::Vacant(place) = found.entry(name) {
+                        let image = images.find(place.key());
+                        let image = image.map_err(|report| at_line(dockerfile, place.key(), report))?;
+                        place.insert(image);
                     }
                 }
                 return Ok(Pinned { recipe, images: found });
@@ -110,24 +160,15 @@ fn pin(dockerfile: &Dockerfile, options: &Options, images: &Images<'_>) -> Resul
 
 /// Every image that a recipe names.
 fn named(recipe: &Recipe) -> Vec<BaseName> {
-    let mut names = Vec::new();
-    let mut of_files = |files: &Files| {
-        if let Files::Image(name) = files {
-            names.push(name.clone());
-        }
-    };
-    for stage in &recipe.stages {
-        if let Base::Image(name) = &stage.base {
-            of_files(&Files::Image(name.clone()));
-        }
-        for step in &stage.steps {
-            match &step.action {
-                Action::Copy(copy) => of_files(&copy.from),
-                Action::Run(run) => run.mounts.iter().for_each(|(_, files)| of_files(files)),
-                Action::Folder { .. } => {}
-            }
-        }
-    }
+    let of_stage = recipe.stages.iter().filter_map(|stage| match &stage.base {
+        Base::Image(name) => Some(name.clone()),
+        _ => None,
+    });
+    let of_step = sources(recipe).into_iter().filter_map(|files| match files {
+        Files::Image(name) => Some(name.clone()),
+        _ => None,
+    });
+    let mut names: Vec<BaseName> = of_stage.chain(of_step).collect();
     names.sort();
     names.dedup();
     names

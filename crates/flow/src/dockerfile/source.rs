@@ -45,6 +45,13 @@ pub struct Source {
     _kept: Option<ScratchFolder>,
 }
 
+impl Source {
+    /// What is built, for people; none where there is a Dockerfile alone.
+    pub fn shown(&self) -> Option<String> {
+        self.address.clone().or_else(|| Some(self.folder.as_ref()?.display().to_string()))
+    }
+}
+
 /// Is it an address or a repository?
 pub fn is_remote(text: &str) -> bool {
     text.starts_with("http://") || text.starts_with("https://") || git::is_repository(text)
@@ -64,7 +71,9 @@ pub fn open(request: &Request, standard: &mut dyn Read, world: &World<'_>) -> Re
     }
     if git::is_repository(context) {
         let kept = world.store.scratch_folder()?;
-        let folder = git::clone(context, false, None, kept.path(), world)?.path;
+        let cloned = git::clone(context, false, None, kept.path(), world)?;
+        world.events.detail("commit", &cloned.commit);
+        let folder = cloned.path;
         return within(folder, kept, context, request, standard, world);
     }
     if is_remote(context) {

@@ -85,7 +85,7 @@ fn a_layout_is_not_thrown_away_as_long_as_its_images_are_not_whole() {
     let batch = store.batch();
     batch.put(&noise(10 + u64::from(b'1'), 5000)).unwrap();
     batch.finish().unwrap();
-    assert_eq!(store.mend_layouts(&store.verify(&Nobody).unwrap()).unwrap(), [to.clone()]);
+    assert_eq!(store.mend_layouts(&store.verify(&Nobody).unwrap()).unwrap(), std::slice::from_ref(&to));
     assert_clean(&store);
     elsewhere = layout::import(&Store::open(folder.path().join("other")).unwrap(), &to);
     assert_eq!(BTreeSet::from_iter(elsewhere.unwrap()), BTreeSet::from([first, second]));

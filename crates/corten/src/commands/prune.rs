@@ -13,7 +13,7 @@ use crate::args::{self, Format};
 use crate::render::say;
 use crate::render::text::{size, table};
 
-/// What `--format json` prints: all documented in README.md.
+/// What `--format json` prints: all documented in docs/json.md.
 #[derive(Serialize)]
 struct Shape {
     /// Names that go, or went.

@@ -12,7 +12,7 @@ use super::{registry_options, result};
 use crate::args::{self, Format, RegistryCommand};
 use crate::render::say;
 
-/// What `--format json` prints first: documented in README.md.
+/// What `--format json` prints first: documented in docs/json.md.
 #[derive(Serialize)]
 struct Shape<'a> {
     address: &'a str,

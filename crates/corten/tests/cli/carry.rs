@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use corten_oci::Digest;
 use corten_testkit::command::Ran;
@@ -231,4 +231,97 @@ fn b10_hostile_archives_are_refused_and_nothing_is_named() {
     assert!(!Path::new("/evil").exists());
     fs::write(service.folder().join("good.tar"), layout(&index, &whole)).unwrap();
     service.run("load -i good.tar").expect(0);
+}
+
+/// A docker archive: `manifest.json` and other members.
+fn docker(entries: &serde_json::Value, more: &[(&str, &[u8])]) -> Vec<u8> {
+    let entries = entries.to_string();
+    let mut members: Vec<(&str, &[u8])> = vec![("manifest.json", entries.as_bytes())];
+    members.extend_from_slice(more);
+    tar(&members)
+}
+
+fn config_of(layers: &[&[u8]]) -> Vec<u8> {
+    let diff_ids: Vec<Digest> = layers.iter().map(Digest::of).collect();
+    json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}})
+        .to_string()
+        .into_bytes()
+}
+
+#[test]
+fn b10_hostile_docker_archives_are_refused_and_nothing_is_named() {
+    let service = Service::new();
+    let layer = tar(&[("hello", b"hello")]);
+    let (config, digest) = (config_of(&[&layer]), Digest::of("another image"));
+    let members: [(&str, &[u8]); 2] = [("config", &config), ("layer.tar", &layer)];
+    let entry =
+        |tag: &str, config: &str, layers: &[&str]| json!({"Config": config, "RepoTags": [tag], "Layers": layers});
+    let good = entry("good:1", "config", &["layer.tar"]);
+    let bare = json!({"Config": "c", "Layers": []});
+    let (named, two) = (format!("app@{digest}"), config_of(&[&layer, &layer]));
+    let lying = format!("{}.json", digest.hex());
+    let (other, large) = (config_of(&[b"other"]), [config.as_slice(), &vec![b' '; 5 << 20]].concat());
+    for (entries, more, why) in [
+        (json!(vec![&bare; 150_000]), None, "it has 150000 images: 1000 are the most".to_owned()),
+        (json!([]), None, "it has no images".to_owned()),
+        (
+            json!([entry("a:1", "config", &["layer.tar"; 101])]),
+            None,
+            "an image of 101 layers cannot be taken: 100 are the most".to_owned(),
+        ),
+        (json!([good, entry("a:1", "config", &["absent"])]), None, "the layer absent is missing".to_owned()),
+        (json!([good, entry("a:1", "absent", &["layer.tar"])]), None, "the config absent is missing".to_owned()),
+        (
+            json!([good, entry("a:1", &lying, &["layer.tar"])]),
+            Some((lying.as_str(), config.as_slice())),
+            format!("the config {lying} has the digest {}", Digest::of(&config)),
+        ),
+        (
+            json!([good, entry("a:1", "large", &["layer.tar"])]),
+            Some(("large", &large)),
+            format!("large of {} bytes is too large", large.len()),
+        ),
+        (json!([good, entry("A B", "config", &["layer.tar"])]), None, "'A B' is no name of an image".to_owned()),
+        (json!([good, entry(&named, "config", &["layer.tar"])]), None, format!("'{named}' is no name of an image")),
+        (
+            json!([good, entry("a:1", "two", &["layer.tar"])]),
+            Some(("two", &two)),
+            "an image of 1 layers, 2 in its config, cannot be taken".to_owned(),
+        ),
+        (
+            json!([good, entry("a:1", "other", &["layer.tar"])]),
+            Some(("other", &other)),
+            format!("its config says that a layer is {}, its tar is {}", Digest::of("other"), Digest::of(&layer)),
+        ),
+    ] {
+        let members: Vec<(&str, &[u8])> = members.iter().copied().chain(more).collect();
+        fs::write(service.folder().join("evil.tar"), docker(&entries, &members)).unwrap();
+        let hint = "`corten save`, `docker save`, `podman save` and skopeo's oci-archive write what can be loaded";
+        let expected = format!("error: loading evil.tar: {why}\nhint: {hint}");
+        told(&service, &service.run("load -i evil.tar"), 1, &expected);
+        assert_eq!(service.run("images --format json").expect(0).json(), json!([]), "{why}");
+    }
+    service.run("store verify").expect(0);
+}
+
+/// Each layer of an image is open while it is taken: not those of all images.
+#[test]
+fn an_archive_of_many_images_needs_few_open_files() {
+    let corten = corten();
+    let layers: Vec<Vec<u8>> = (0..10).map(|number| tar(&[(format!("{number}").as_str(), b"x")])).collect();
+    let names: Vec<String> = (0..10).map(|number| format!("{number}.tar")).collect();
+    let config = config_of(&layers.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let entry = |number: usize| json!({"Config": "config", "RepoTags": [format!("many:{number}")], "Layers": names});
+    let mut members: Vec<(&str, &[u8])> = vec![("config", &config)];
+    members.extend(names.iter().map(String::as_str).zip(layers.iter().map(Vec::as_slice)));
+    let file = corten.home().join("many.tar");
+    fs::write(&file, docker(&(0..200).map(entry).collect(), &members)).unwrap();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""]);
+    let load = corten.command(corten.home());
+    limited.arg(load.get_program()).args(load.get_args()).args(["load", "-i"]).arg(&file).current_dir(corten.home());
+    limited.env_clear().envs(load.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let ran = limited.output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(String::from_utf8_lossy(&ran.stdout).lines().count(), 200);
 }

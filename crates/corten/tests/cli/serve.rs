@@ -231,3 +231,18 @@ fn layers_that_lie_at_another_registry_are_told_and_brought() {
         offline.stderr
     );
 }
+
+/// An image that cannot be looked at is told as such, and the others are served.
+#[test]
+fn an_image_that_is_damaged_is_not_told_as_one_that_lacks_layers() {
+    let service = Service::filled();
+    let digest = service.digest("build");
+    service.run("build --tag other:1").expect(0);
+    let manifest = service.corten.store().join("blobs/sha256").join(digest.trim_start_matches("sha256:"));
+    std::fs::remove_file(&manifest).unwrap();
+    std::fs::write(&manifest, "{").unwrap();
+    let (status, said) = Server::start(&service.corten, &[]).ends(Signal::TERM);
+    assert_eq!(status, 0, "{said}");
+    assert!(said.contains("warning: service:1.3.0 cannot be served whole: "), "{said}");
+    assert!(!said.contains("the store lacks layers of"), "{said}");
+}

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use corten_testkit::bar::{Bar, Random};
@@ -20,6 +21,7 @@ fn r7_any_file_is_damaged() {
     let shipped = digest(&ground.run("ship --push --format json"));
     let whole: BTreeMap<PathBuf, Vec<u8>> =
         contents(ground.home.path()).into_iter().filter(|(path, _)| !path.starts_with("leases")).collect();
+    let firsts = names_of_files(ground.home.path(), &whole);
     // Each kind of file as often as the others.
     let kind = |path: &Path| path.iter().next().unwrap().to_owned();
     let kinds: BTreeSet<_> = whole.keys().map(|path| kind(path)).collect();
@@ -33,9 +35,11 @@ fn r7_any_file_is_damaged() {
         let path = *random.pick(&of_kind);
         let damage = *random.pick(&DAMAGES);
         let Some(said) = harm(ground.home.path(), path, damage, &of_kind, &whole, &mut random) else { continue };
-        let at = ground.home.path().join(path);
         let verified = ground.run("store verify");
-        if verified.status != 1 || !verified.stdout.contains(&*at.to_string_lossy()) {
+        // What rotted under several names may be told by any of them.
+        let mut of_it =
+            firsts.iter().filter(|(_, first)| **first == firsts[path]).map(|(name, _)| ground.home.path().join(name));
+        if verified.status != 1 || !of_it.any(|at| verified.stdout.contains(&*at.to_string_lossy())) {
             println!("not found: {} {said}: {}", path.display(), verified.stdout);
             unseen.push(path);
         }
@@ -54,10 +58,17 @@ fn r7_any_file_is_damaged() {
             println!("not mended: {} {said}: {told}", path.display());
             unmended.push(path);
         }
-        restore(ground.home.path(), &whole);
+        restore(ground.home.path(), &whole, &firsts);
     }
     let value = format!("{rounds}: {} not found, {served} served, {} not mended", unseen.len(), unmended.len());
     bar.finish(value, unseen.is_empty() && served == 0 && unmended.is_empty());
+}
+
+/// Of each file that has several names (blobs that layouts have, too): the first one.
+fn names_of_files(home: &Path, whole: &BTreeMap<PathBuf, Vec<u8>>) -> BTreeMap<PathBuf, PathBuf> {
+    let mut first: BTreeMap<u64, &PathBuf> = BTreeMap::new();
+    let inode = |path: &PathBuf| fs::symlink_metadata(home.join(path)).unwrap().ino();
+    whole.keys().map(|path| (path.clone(), (*first.entry(inode(path)).or_insert(path)).clone())).collect()
 }
 
 /// None where the file has nothing to be damaged.
@@ -88,7 +99,12 @@ fn harm(
     if !aside && new == *bytes {
         return None;
     }
-    fs::remove_file(&at).unwrap();
+    // A disk rots where the bytes lie, under all names of the file.
+    if aside || fs::symlink_metadata(&at).unwrap().nlink() < 2 {
+        fs::remove_file(&at).unwrap();
+    } else {
+        fs::set_permissions(&at, fs::Permissions::from_mode(0o644)).unwrap();
+    }
     match damage {
         "folder" => fs::create_dir(&at).unwrap(),
         "link" => std::os::unix::fs::symlink("/etc/passwd", &at).unwrap(),
@@ -98,7 +114,7 @@ fn harm(
 }
 
 /// The store as it was.
-fn restore(home: &Path, whole: &BTreeMap<PathBuf, Vec<u8>>) {
+fn restore(home: &Path, whole: &BTreeMap<PathBuf, Vec<u8>>, names: &BTreeMap<PathBuf, PathBuf>) {
     for entry in fs::read_dir(home).unwrap().map(Result::unwrap) {
         match entry.file_type().unwrap().is_dir() {
             true => fs::remove_dir_all(entry.path()).unwrap(),
@@ -107,6 +123,9 @@ fn restore(home: &Path, whole: &BTreeMap<PathBuf, Vec<u8>>) {
     }
     for (path, bytes) in whole {
         fs::create_dir_all(home.join(path).parent().unwrap()).unwrap();
-        fs::write(home.join(path), bytes).unwrap();
+        match names.get(path).filter(|first| *first != path) {
+            Some(first) => fs::hard_link(home.join(first), home.join(path)).unwrap(),
+            None => fs::write(home.join(path), bytes).unwrap(),
+        }
     }
 }

@@ -155,31 +155,39 @@ impl Service {
                 self.blocking(move |it| push::delete_blob(it, &name, &digest)).await
             }
             (Route::Uploads(name), "POST") => self.begin(name, query, request.into_body(), user).await,
-            (Route::Upload(name, id), "GET") => {
+            (Route::Upload(name, id), "GET" | "PATCH" | "PUT" | "DELETE") => {
                 let session = self.uploads.get(&name, &id, user.as_deref())?;
-                Ok(progress(204, &session))
-            }
-            (Route::Upload(name, id), "PATCH") => {
-                let session = self.uploads.get(&name, &id, user.as_deref())?;
-                self.append(session, request).await
-            }
-            (Route::Upload(name, id), "PUT") => {
-                let session = self.uploads.get(&name, &id, user.as_deref())?;
-                self.finish(session, name, query, request).await
-            }
-            (Route::Upload(name, id), "DELETE") => {
-                let session = self.uploads.get(&name, &id, user.as_deref())?;
-                let upload = session.take()?.take();
-                self.uploads.end(&session);
-                self.blocking(move |_| {
-                    drop(upload);
-                    Ok(())
-                })
-                .await?;
-                Ok(Answer::new(204))
+                self.upload(session, name, query, request).await
             }
             (_, method) => Err(Refusal::new(Code::Unsupported, format!("{method} is not done here"))),
         }
+    }
+
+    /// What is asked of an upload that is under way.
+    async fn upload(
+        self: Arc<Self>,
+        session: Arc<Session>,
+        name: Repository,
+        query: Query,
+        request: Request<Incoming>,
+    ) -> Result<Answer, Refusal> {
+        match request.method().as_str() {
+            "PATCH" => self.append(session, request).await,
+            "PUT" => self.finish(session, name, query, request).await,
+            "DELETE" => self.cancel(&session).await,
+            _ => Ok(progress(204, &session)),
+        }
+    }
+
+    /// The bytes are freed on a thread that may wait.
+    async fn cancel(self: &Arc<Self>, session: &Session) -> Result<Answer, Refusal> {
+        let upload = session.take()?.take();
+        self.uploads.end(session);
+        self.blocking(move |_| {
+            drop(upload);
+            Ok(Answer::new(204))
+        })
+        .await
     }
 
     fn holdings(&self) -> Holdings {

@@ -50,10 +50,8 @@ impl Store {
             // Somebody may have made it again meanwhile.
             ["blobs", ..] if verify_blob(path, &|_| ()).is_ok() => Ok(None),
             ["blobs", ..] => self.set_aside(path).map(|()| Some("set aside: it is downloaded or made again")),
-            ["layers", folder, ..] => self
-                .set_aside(&self.folder("layers").join(folder))
-                .map(|()| Some("removed: the next build makes it again")),
-            ["cache", ..] => self.set_aside(path).map(|()| Some("removed: the next build makes it again")),
+            // An index or a tree alone: of the other one more may be known than anybody else knows.
+            ["layers" | "cache", ..] => self.set_aside(path).map(|()| Some("removed: the next build makes it again")),
             ["referrers", subject, artifact] => self.mend_referrer(path, subject, artifact),
             ["images", ..] => self.mend_name(path),
             [format::FILE] => {
@@ -219,7 +217,9 @@ impl Store {
         let names: Vec<_> = self.roots_that_can_be_read()?.into_iter().filter(|(name, _)| name.tag.is_some()).collect();
         let mut mended = Vec::new();
         for (repository, folder) in damaged {
-            let of_it = names.iter().filter(|(name, _)| name.repository.to_string() == *repository);
+            let of_it = names
+                .iter()
+                .filter(|(name, digest)| name.repository.to_string() == *repository && !self.is_local(digest));
             let mut images: BTreeMap<Reference, Digest> = of_it.cloned().collect();
             // It may have names that the store has lost; where it cannot be read, it may have any.
             let its_own: Option<BTreeSet<Reference>> = all_tagged(folder, repository).map(|all| {
@@ -245,6 +245,12 @@ impl Store {
             mended.push(folder.clone());
         }
         Ok(mended)
+    }
+
+    /// Was the image built here and not packed yet? No layout has it.
+    fn is_local(&self, digest: &Digest) -> bool {
+        let is_document = |bytes: &[u8]| Manifest::parse(bytes).is_ok() || Index::parse(bytes).is_ok();
+        self.document(digest).is_some_and(|bytes| !is_document(&bytes))
     }
 
     /// Is everything there that a layout of the image has?

@@ -120,25 +120,25 @@ impl Survey {
             Err(error) => return Err(StoreError::disk("looking at", path, 0, error)),
         };
         let used = found.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        let size = if found.is_dir() { self.below(path)? } else { self.size(&found) };
+        let size = if found.is_dir() { self.below(path) } else { self.size(&found) };
         self.items.push(Item { kind, path: path.to_owned(), size, used });
         Ok(())
     }
 
     /// Bytes of all files in a folder that was set aside whole.
-    fn below(&mut self, folder: &Path) -> Result<u64, StoreError> {
+    fn below(&mut self, folder: &Path) -> u64 {
         let (mut sum, mut next) = (0, vec![folder.to_owned()]);
         while let Some(folder) = next.pop() {
-            for path in names::names_in(&folder)?.into_iter().map(|name| folder.join(name)) {
+            // Somebody may be emptying the trash, and an unpacked layer has folders that nobody may read.
+            for path in names::names_in(&folder).unwrap_or_default().into_iter().map(|name| folder.join(name)) {
                 match fs::symlink_metadata(&path) {
                     Ok(found) if found.is_dir() => next.push(path),
                     Ok(found) => sum += self.size(&found),
-                    // Somebody is emptying the trash.
                     Err(_) => {}
                 }
             }
         }
-        Ok(sum)
+        sum
     }
 
     fn size(&mut self, found: &Metadata) -> u64 {

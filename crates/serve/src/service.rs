@@ -190,6 +190,12 @@ impl Service {
         .await
     }
 
+    /// A blob came to a repository. The store may have been opened anew since the request began, and keeps it all the same.
+    fn remember(&self, it: &Holdings, repository: &Repository, blob: Digest) -> Result<(), StoreError> {
+        it.remember(repository, blob);
+        self.holdings().store.size(&blob).map(drop)
+    }
+
     fn holdings(&self) -> Holdings {
         self.holdings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -199,12 +205,7 @@ impl Service {
         let service = Arc::clone(self);
         let tidy = move || -> Result<(), StoreError> {
             service.uploads.clean(&service.limits);
-            let new = service.holdings().renewed((service.open)()?)?;
-            let mut holdings = service.holdings.lock().unwrap_or_else(PoisonError::into_inner);
-            let old = std::mem::replace(&mut *holdings, new);
-            drop(holdings);
-            drop(old);
-            Ok(())
+            service.holdings().renewed((service.open)()?)?.replace(&service.holdings)
         };
         drop(tokio::task::spawn_blocking(tidy).await);
     }
@@ -245,11 +246,11 @@ impl Service {
         }
         if let (Some(wanted), Some(from)) = (query.get("mount"), query.get("from")) {
             let (wanted, from) = (route::digest(wanted)?, route::repository_of(from)?);
-            let to = name.clone();
+            let (to, service) = (name.clone(), Arc::clone(&self));
             let mount = move |it: &Holdings| {
                 let is_there = it.has(&from, &wanted, Kind::Blob)?;
                 if is_there {
-                    it.remember(&to, wanted);
+                    service.remember(it, &to, wanted)?;
                 }
                 Ok(is_there)
             };
@@ -327,12 +328,13 @@ impl Service {
         name: Repository,
         digest: Digest,
     ) -> Result<Answer, Refusal> {
+        let service = Arc::clone(self);
         self.blocking(move |it| {
             let _its_folder = from;
             let batch = it.store.batch();
             batch.adopt(upload, &digest)?;
             batch.finish()?;
-            it.remember(&name, digest);
+            service.remember(it, &name, digest)?;
             Ok(created(&name, &digest))
         })
         .await

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use corten_oci::Digest;
+use corten_testkit::bar::Bar;
 
 use crate::ground::{Ground, SmallDisk, corten_at, not_run, paths};
 use crate::service::{Service, digest};
@@ -47,6 +48,7 @@ fn what_no_image_needs_is_freed_and_the_image_stays() {
 /// R10: after `prune --all` nothing is left, whatever was done before.
 #[test]
 fn r10_prune_all_leaves_nothing() {
+    let bar = Bar::begin("R10");
     let registry = corten_testkit::registry::FakeRegistry::start(Default::default());
     for lines in [
         &["build"][..],
@@ -78,6 +80,7 @@ fn r10_prune_all_leaves_nothing() {
         service.run("store verify").expect(0);
         service.run("build").expect(0);
     }
+    bar.finish("0 after four mixes of commands", true);
 }
 
 #[test]

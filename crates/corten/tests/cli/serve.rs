@@ -243,6 +243,6 @@ fn an_image_that_is_damaged_is_not_told_as_one_that_lacks_layers() {
     std::fs::write(&manifest, "{").unwrap();
     let (status, said) = Server::start(&service.corten, &[]).ends(Signal::TERM);
     assert_eq!(status, 0, "{said}");
-    assert!(said.contains("warning: service:1.3.0 cannot be served whole: "), "{said}");
+    assert!(said.contains("service:1.3.0 cannot be served whole: "), "{said}");
     assert!(!said.contains("the store lacks layers of"), "{said}");
 }

@@ -23,6 +23,7 @@ mod publish;
 mod root;
 mod sdist;
 mod solve;
+pub mod stages;
 
 pub use base::RunProgram;
 pub use corten_sandbox::{ARGUMENT as SANDBOX_ARGUMENT, init as sandbox_init};

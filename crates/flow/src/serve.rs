@@ -47,9 +47,7 @@ pub fn prepare(options: &ServeOptions, world: &World<'_>) -> Result<(), Report> 
             Ok(_) if options.bring => {
                 blobs::bring_image(&digest, &format!("serving {name}"), &options.registry, world)?;
             }
-            Ok(_) => lacking.push(name.to_string()),
-            // The others are served all the same.
-            Err(error) => world.events.warning(&format!("{name} cannot be served whole: {error}")),
+            _ => lacking.push(name.to_string()),
         }
     }
     if !lacking.is_empty() {

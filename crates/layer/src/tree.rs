@@ -175,6 +175,11 @@ impl Tree {
         self.slots.values().map(|slot| (&slot.node.entry.path, &slot.node))
     }
 
+    /// Everything below a path that no link is part of, by path, parents first.
+    pub fn descendants(&self, path: &LayerPath) -> impl Iterator<Item = &Node> {
+        self.below(path.as_bytes()).map(|(_, slot)| &slot.node)
+    }
+
     /// The real path that `path` leads to, whether or not something is there. Where a component is missing, the rest
     /// is taken as text.
     fn walk(&self, path: &LayerPath, last: Last) -> Result<Vec<u8>, String> {

@@ -358,10 +358,13 @@ impl Lowering<'_, '_> {
     }
 
     fn workdir(&mut self, line: &Instruction, word: &Word) -> Result<(), Failure> {
-        let path = join(&self.state.folder, &self.expand(line, word)?);
+        let written = self.expand(line, word)?;
+        let path = join(&self.state.folder, &written);
         self.state.folder.clone_from(&path);
-        self.state.config.working_dir.clone_from(&path);
-        let said = format!("WORKDIR {path}");
+        // An absolute path stays as it was written.
+        let told = if written.starts_with('/') { written } else { path.clone() };
+        let said = format!("WORKDIR {told}");
+        self.state.config.working_dir = told;
         if path == "/" {
             self.state.say(said);
         } else {

@@ -40,6 +40,18 @@ impl Matcher {
         self.deciding(path).is_some()
     }
 
+    /// May something below a matched folder be excepted again? A folder of which that is not so need not be looked into.
+    pub fn excepts_below(&self, folder: &str) -> bool {
+        self.patterns.iter().any(|pattern| pattern.exception && pattern.reaches_into(folder))
+    }
+
+    /// May something below a folder match?
+    pub fn reaches_into(&self, folder: &str) -> bool {
+        self.patterns
+            .iter()
+            .any(|pattern| !pattern.exception && (pattern.reaches_into(folder) || pattern.matches(folder)))
+    }
+
     /// The place of the pattern because of which the path is matched.
     fn deciding(&self, path: &str) -> Option<usize> {
         let mut decided = None;

@@ -12,6 +12,5 @@ mod crash;
 mod damage;
 mod layout;
 mod prune;
-mod repair;
 mod support;
 mod trees;

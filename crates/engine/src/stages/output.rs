@@ -1,0 +1,127 @@
+//! What a command writes: whole lines to whoever listens, without secrets; the last of them for the error.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+use super::means::{Progress, StepId};
+
+/// Lines that an error shows.
+const LINES: usize = 20;
+/// A line is told when it is that long, whether or not it has ended.
+const LONGEST: usize = 64 << 10;
+/// Secrets are looked for line by line; shorter ones would hide every letter.
+const SHORTEST: usize = 4;
+
+/// Both streams of one command.
+pub(super) struct Output<'a> {
+    step: StepId,
+    progress: &'a dyn Progress,
+    hidden: Vec<Vec<u8>>,
+    last: Mutex<VecDeque<Vec<u8>>>,
+}
+
+impl<'a> Output<'a> {
+    pub(super) fn new(step: StepId, progress: &'a dyn Progress, secrets: &[Vec<u8>]) -> Self {
+        let lines = secrets.iter().flat_map(|secret| secret.split(|&byte| byte == b'\n')).map(<[u8]>::trim_ascii);
+        let mut hidden: Vec<Vec<u8>> = lines.filter(|line| line.len() >= SHORTEST).map(<[u8]>::to_vec).collect();
+        hidden.sort_by_key(|line| std::cmp::Reverse(line.len()));
+        Self { step, progress, hidden, last: Mutex::default() }
+    }
+
+    pub(super) fn stream(&self) -> Stream<'_, 'a> {
+        Stream { output: self, pending: Vec::new() }
+    }
+
+    fn tell(&self, line: &[u8]) {
+        let mut line = line.to_vec();
+        self.hidden.iter().for_each(|secret| hide(&mut line, secret));
+        self.progress.output(self.step, &line);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.push_back(line);
+        if last.len() > LINES {
+            last.pop_front();
+        }
+    }
+
+    /// The last lines, for a message; what could steer a terminal is left out.
+    pub(super) fn shown(&self) -> String {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = last.iter().map(|line| {
+            let text = String::from_utf8_lossy(line);
+            let text: String =
+                text.chars().filter(|letter| !letter.is_control() || *letter == '\t').take(400).collect();
+            text.trim_end().to_owned()
+        });
+        lines.filter(|line| !line.is_empty()).map(|line| format!("\n  | {line}")).collect()
+    }
+}
+
+fn hide(line: &mut Vec<u8>, secret: &[u8]) {
+    let mut from = 0;
+    while let Some(at) = line.get(from..).and_then(|rest| rest.windows(secret.len()).position(|part| part == secret)) {
+        let at = from + at;
+        line.splice(at..at + secret.len(), *b"***");
+        from = at + 3;
+    }
+}
+
+/// One stream.
+pub(super) struct Stream<'o, 'a> {
+    output: &'o Output<'a>,
+    pending: Vec<u8>,
+}
+
+impl Write for Stream<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.pending.extend_from_slice(bytes);
+        while let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.pending.drain(..=end).collect();
+            self.output.tell(&line);
+        }
+        if self.pending.len() > LONGEST {
+            self.output.tell(&std::mem::take(&mut self.pending));
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Stream<'_, '_> {
+    fn drop(&mut self) {
+        if !self.pending.is_empty() {
+            let mut line = std::mem::take(&mut self.pending);
+            line.push(b'\n');
+            self.output.tell(&line);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Heard(Mutex<Vec<u8>>);
+
+    impl Progress for Heard {
+        fn output(&self, _step: StepId, lines: &[u8]) {
+            self.0.lock().unwrap().extend_from_slice(lines);
+        }
+    }
+
+    #[test]
+    fn d17_a_secret_that_a_command_prints_is_told_to_nobody() {
+        let heard = Heard(Mutex::default());
+        let output = Output::new(StepId { stage: 0, step: 0 }, &heard, &[b"first-canary\nsecond-canary\n".to_vec()]);
+        let mut stream = output.stream();
+        for piece in [&b"a first-ca"[..], b"nary b first-canary\nx\x1b[2Jsecond", b"-canary"] {
+            stream.write_all(piece).unwrap();
+        }
+        drop(stream);
+        assert_eq!(String::from_utf8(heard.0.lock().unwrap().clone()).unwrap(), "a *** b ***\nx\x1b[2J***\n");
+        assert_eq!(output.shown(), "\n  | a *** b ***\n  | x[2J***");
+    }
+}

@@ -1,0 +1,294 @@
+//! Where copied files go: the paths of the layer, found in the merged files of the stage as far as they are there.
+//!
+//! | copied | onto | gives |
+//! |---|---|---|
+//! | a folder | nothing, a folder | its content in that folder |
+//! | a folder | anything else | an error |
+//! | a file | a folder, or a path that ends in `/` | the file in it |
+//! | a file | nothing, a file, a link within a copied folder | the file in its place |
+//!
+//! Links in a destination are followed inside the root of the stage; with `--link` there is no stage, so nothing to follow.
+//! Folders that are made on the way have `--chown`'s owner and `--chmod`'s mode, as BuildKit makes them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::sync::Arc;
+
+use corten_diagnostic::Failure;
+use corten_layer::attributes::Attributes;
+use corten_oci::{Kind, LayerPath};
+
+use super::context::Context;
+use super::copy::{Selected, Told, relative};
+use super::modes;
+use super::view::{Found, Last, Place, View, resolve};
+
+/// In place of a time: when the build began.
+pub(super) const NOW: i64 = i64::MAX;
+
+/// One entry of the layer to be.
+pub(super) struct Item {
+    pub(super) kind: Kind,
+    pub(super) mode: u32,
+    pub(super) uid: u64,
+    pub(super) gid: u64,
+    pub(super) size: u64,
+    pub(super) attributes: Attributes,
+    pub(super) content: Content,
+    /// Names of one file, within one source.
+    pub(super) file: Option<(usize, Place)>,
+}
+
+/// Where an entry's bytes come from.
+#[derive(Clone)]
+pub(super) enum Content {
+    /// It has none.
+    None,
+    /// A file where the step's files are looked up.
+    Found(Found),
+    /// A file of a folder of its own.
+    Own(Arc<Context>, LayerPath),
+    /// Here.
+    Bytes(Arc<[u8]>),
+    /// At this byte of a file without a name.
+    At(Arc<File>, u64),
+}
+
+/// How files are changed on the way.
+pub(super) struct Change {
+    pub(super) owner: Option<(u64, u64)>,
+    pub(super) mode: Option<String>,
+}
+
+impl Change {
+    fn mode(&self, mode: u32, is_folder: bool) -> Result<u32, Failure> {
+        match &self.mode {
+            None => Ok(mode),
+            Some(text) => {
+                modes::changed(text, mode, is_folder).map_err(|why| Failure::input(format!("--chmod={text}: {why}")))
+            }
+        }
+    }
+}
+
+/// A layer on its way.
+pub(super) struct Target<'a> {
+    stage: &'a dyn View,
+    change: Change,
+    pub(super) items: BTreeMap<LayerPath, Item>,
+    sources: usize,
+}
+
+impl View for Target<'_> {
+    fn look(&self, path: &LayerPath) -> Result<Option<Found>, Failure> {
+        if let Some(item) = self.items.get(path) {
+            let Item { kind, mode, uid, gid, size, .. } = item;
+            let place = Place::Layer(corten_oci::DiffId(corten_oci::Digest::of([])), 0);
+            return Ok(Some(Found {
+                path: path.clone(),
+                kind: kind.clone(),
+                mode: *mode,
+                uid: *uid,
+                gid: *gid,
+                size: *size,
+                place,
+            }));
+        }
+        let is_hidden =
+            path.ancestors().any(|above| self.items.get(&above).is_some_and(|item| item.kind != Kind::Directory));
+        if is_hidden { Ok(None) } else { self.stage.look(path) }
+    }
+
+    fn children(&self, folder: &LayerPath) -> Result<Vec<Found>, Failure> {
+        self.stage.children(folder)
+    }
+
+    fn below(&self, folder: &LayerPath, jobs: usize) -> Result<Vec<Found>, Failure> {
+        self.stage.below(folder, jobs)
+    }
+}
+
+impl<'a> Target<'a> {
+    /// On top of what a stage has.
+    pub(super) fn new(stage: &'a dyn View, change: Change) -> Self {
+        Self { stage, change, items: BTreeMap::new(), sources: 0 }
+    }
+
+    /// WORKDIR: a folder with all above it.
+    pub(super) fn folder(&mut self, path: &str) -> Result<(), Failure> {
+        let real = resolve(self, path.as_bytes(), Last::Followed)?;
+        self.make_folders(&real)
+    }
+
+    /// Copies one source to a destination; what is an archive is not unpacked here.
+    pub(super) fn copy(&mut self, selected: &Selected, destination: &str) -> Result<(), Failure> {
+        self.sources += 1;
+        let real = self.begin(destination)?;
+        let existing = self.look(&real)?;
+        let root = &selected.root;
+        if !root.found.is_folder() {
+            let real = match &existing {
+                Some(found) if found.is_folder() => {
+                    let name = real.join(&selected.name);
+                    name.map_err(|error| Failure::input(error.to_string()))?
+                }
+                _ => real,
+            };
+            return self.put(&real, root, selected);
+        }
+        match existing {
+            None => self.make_folders(&real)?,
+            Some(found) if !found.is_folder() => {
+                return Err(Failure::input(format!(
+                    "cannot copy the content of a folder to /{real}, which is no folder"
+                )));
+            }
+            Some(_) => {}
+        }
+        for told in &selected.below {
+            let relative = relative(&told.found.path, &root.found.path);
+            let path = real.join(relative).map_err(|error| Failure::input(error.to_string()))?;
+            self.put(&path, told, selected)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the folders that a destination lies in, and says where it really is.
+    pub(super) fn begin(&mut self, destination: &str) -> Result<LayerPath, Failure> {
+        let folder = destination.rfind('/').map_or("", |at| &destination[..at]);
+        let folder = resolve(self, folder.as_bytes(), Last::Followed)?;
+        self.make_folders(&folder)?;
+        resolve(self, destination.as_bytes(), Last::Followed)
+    }
+
+    fn put(&mut self, path: &LayerPath, told: &Told, selected: &Selected) -> Result<(), Failure> {
+        let found = &told.found;
+        let existing = self.look(path)?;
+        if found.is_folder() {
+            if existing.is_some_and(|existing| !existing.is_folder()) {
+                return Err(Failure::input(format!("cannot copy a folder to /{path}, which is no folder")));
+            }
+        } else if existing.is_some_and(|existing| existing.is_folder()) {
+            return Err(Failure::input(format!("cannot replace the folder /{path} by a file")));
+        }
+        let content = match (&found.kind, &selected.text, &selected.own) {
+            (Kind::File, Some(text), _) => Content::Bytes(text.clone()),
+            (Kind::File, None, Some(own)) => Content::Own(own.clone(), found.path.clone()),
+            (Kind::File, None, None) => Content::Found(found.clone()),
+            _ => Content::None,
+        };
+        let (uid, gid) = self.change.owner.unwrap_or((found.uid, found.gid));
+        let is_link = matches!(found.kind, Kind::Symlink(_));
+        let mode = if is_link { 0o777 } else { self.change.mode(found.mode, found.is_folder())? };
+        let file = has_other_names(found).then_some((self.sources, found.place));
+        let attributes = told.attributes.clone();
+        self.place(path, Item { kind: found.kind.clone(), mode, uid, gid, size: found.size, attributes, content, file })
+    }
+
+    /// Puts an entry somewhere; folders above it that the layer has not yet are told again as they are.
+    pub(super) fn place(&mut self, path: &LayerPath, item: Item) -> Result<(), Failure> {
+        if path.is_root() {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent().filter(|parent| !parent.is_root() && !self.items.contains_key(parent)) {
+            self.make_folders(&parent)?;
+            self.repeat_folders(&parent)?;
+        }
+        self.items.insert(path.clone(), item);
+        Ok(())
+    }
+
+    fn repeat_folders(&mut self, folder: &LayerPath) -> Result<(), Failure> {
+        let all: Vec<LayerPath> = folder.ancestors().chain([folder.clone()]).collect();
+        for path in all {
+            if self.items.contains_key(&path) {
+                continue;
+            }
+            if let Some(found) = self.stage.look(&path)? {
+                self.items.insert(path, folder_item(found.mode, found.uid, found.gid));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a folder of real path with all above it.
+    pub(super) fn make_folders(&mut self, folder: &LayerPath) -> Result<(), Failure> {
+        let all: Vec<LayerPath> = folder.ancestors().chain([folder.clone()]).filter(|path| !path.is_root()).collect();
+        for path in all {
+            match self.look(&path)? {
+                Some(found) if found.is_folder() => {}
+                Some(_) => {
+                    return Err(Failure::input(format!("cannot make the folder /{path}: something else is there")));
+                }
+                None => {
+                    if let Some(parent) = path.parent().filter(|parent| !parent.is_root()) {
+                        self.repeat_folders(&parent)?;
+                    }
+                    let (uid, gid) = self.change.owner.unwrap_or((0, 0));
+                    let item = folder_item(self.change.mode(0o755, true)?, uid, gid);
+                    self.items.insert(path, item);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// As an archive's entry says: what is in the way goes.
+    pub(super) fn extract(&mut self, path: &LayerPath, item: Item) -> Result<(), Failure> {
+        let is_folder = item.kind == Kind::Directory;
+        match self.look(path)? {
+            Some(found) if found.is_folder() && !is_folder => self.items.retain(|other, _| !other.starts_with(path)),
+            _ => {}
+        }
+        self.place(path, item)
+    }
+
+    pub(super) fn owner(&self) -> Option<(u64, u64)> {
+        self.change.owner
+    }
+
+    pub(super) fn next_source(&mut self) -> usize {
+        self.sources += 1;
+        self.sources
+    }
+
+    /// The entries by path; names of one file become hard links to the first of them.
+    pub(super) fn finish(self) -> Vec<(LayerPath, Item)> {
+        let mut first: HashMap<(usize, Place), LayerPath> = HashMap::new();
+        let mut all = Vec::with_capacity(self.items.len());
+        for (path, mut item) in self.items {
+            if let Some(file) = item.file {
+                let known = first.entry(file).or_insert_with(|| path.clone());
+                if *known != path {
+                    item.kind = Kind::HardLink(known.clone());
+                    item.size = 0;
+                    item.content = Content::None;
+                    item.attributes.xattrs.clear();
+                }
+            }
+            all.push((path, item));
+        }
+        all
+    }
+}
+
+fn has_other_names(found: &Found) -> bool {
+    match found.place {
+        _ if found.kind != Kind::File => false,
+        Place::Context(_, others) => others == 1,
+        Place::Layer(..) => true,
+    }
+}
+
+fn folder_item(mode: u32, uid: u64, gid: u64) -> Item {
+    Item {
+        kind: Kind::Directory,
+        mode,
+        uid,
+        gid,
+        size: 0,
+        attributes: Attributes::at(NOW),
+        content: Content::None,
+        file: None,
+    }
+}

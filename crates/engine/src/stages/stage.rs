@@ -1,0 +1,338 @@
+//! One step: what decides it, whether it was made before, and making it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use corten_diagnostic::{Diagnose, Failure, Fault, Report, Span};
+use corten_oci::{Digest, LayerPath};
+use corten_plan::recipe::{Action, CopyAction, CopySource, Files, Stage, Step};
+use corten_store::Key;
+use serde_json::Value;
+
+use super::accounts::Accounts;
+use super::context::Context;
+use super::copy::{self, From, Selection};
+use super::details;
+use super::key;
+use super::means::{LocalLayer, StepId, StepResult};
+use super::names;
+use super::paths::{Change, Content, Item, Target};
+use super::run::{self, Inputs};
+use super::saved::Saved;
+use super::solve::{Solver, State};
+use super::unpack;
+use super::view::{Empty, Place, View};
+use super::why::{self, MadeOf, Miss};
+use super::write::{self, Times, Wrote};
+
+/// What a step takes, found before it is known whether it was made before.
+enum Taken {
+    Copy(From, Selection),
+    Run(Inputs),
+    Folder,
+}
+
+/// Does a step, or finds it done.
+pub(super) fn step(solver: &Solver<'_>, stage: &Stage, id: StepId, step: &Step, state: State) -> Result<State, Report> {
+    let begun = Instant::now();
+    let name = names::step(&solver.means.dockerfile.1, &solver.pinned.recipe, stage, id, step);
+    solver.means.progress.started(id, &name);
+    let done = attempt(solver, stage, id, step, &name, state);
+    match done {
+        Ok((state, cached, miss)) => {
+            solver.tell(StepResult { id, name, range: step.range.clone(), cached, miss, wall: begun.elapsed() });
+            Ok(state)
+        }
+        Err(report) => {
+            solver.means.progress.finished(id, Err(&report));
+            Err(report)
+        }
+    }
+}
+
+fn attempt(
+    solver: &Solver<'_>,
+    stage: &Stage,
+    id: StepId,
+    step: &Step,
+    name: &str,
+    mut state: State,
+) -> Result<(State, bool, Option<Miss>), Report> {
+    let placed = |report: Report| at(solver, step, report);
+    let (operation, taken, content) = taken(solver, stage, step).map_err(placed)?;
+    // A linked layer does not depend on what is below it.
+    let parent = if is_linked(&step.action) { key::of_base(&[]) } else { state.chain };
+    let digest = key::of_step(&operation, &parent, content.as_ref());
+    let key = Key(digest);
+    let made_of = MadeOf { key: digest, operation, parent, content };
+    let place = why::place(&solver.means.project, &stage.name, id.step);
+    let asked = (solver.means.no_cache)(&stage.name);
+    let store = solver.means.store;
+    let find = || match asked {
+        true => Ok(None),
+        false => found(solver, &key),
+    };
+    let mut miss = None;
+    let make = || {
+        let old = why::before(store, &place);
+        miss = Some(match asked {
+            true => Miss::Asked,
+            false => why::miss(old.as_ref(), &made_of, || changed(&taken), state.made.as_deref()),
+        });
+        make(solver, id, step, name, &state, &taken, &key, (&place, &made_of)).map_err(placed)
+    };
+    let (saved, cached) = solver.once(&key, find, make)?;
+    state.layers.push(LocalLayer { diff_id: saved.diff_id, tar_size: saved.tar_size, blob: None });
+    state.chain = key::after(&state.chain, &saved.left);
+    if !cached {
+        state.made = Some(name.to_owned());
+    }
+    Ok((state, cached, miss))
+}
+
+fn is_linked(action: &Action) -> bool {
+    matches!(action, Action::Copy(copy) if copy.link && copy.mode.is_none())
+}
+
+/// A remembered layer counts while its index and its bytes are there.
+fn found(solver: &Solver<'_>, key: &Key) -> Result<Option<Saved>, Report> {
+    match Saved::find(solver.means.store, key)? {
+        Some(saved) if solver.layers.has(&saved.diff_id)? => Ok(Some(saved)),
+        _ => Ok(None),
+    }
+}
+
+fn taken(solver: &Solver<'_>, stage: &Stage, step: &Step) -> Result<(Value, Taken, Option<Digest>), Report> {
+    match &step.action {
+        Action::Copy(action) => {
+            let from = from(solver, &action.from, action)?;
+            let selection = copy::select(action, &from, &solver.layers, solver.means)?;
+            let content = selection.digest();
+            Ok((key::copy(action), Taken::Copy(from, selection), Some(content)))
+        }
+        Action::Folder { path, user } => Ok((key::folder(path, user), Taken::Folder, None)),
+        Action::Run(action) => {
+            let platform = format!("{}/{}", stage.config.os, stage.config.architecture);
+            let inputs = run::inputs(solver, action)?;
+            let content = inputs.digest();
+            Ok((key::run(action, solver.means, &platform), Taken::Run(inputs), content))
+        }
+    }
+}
+
+/// Where files are looked up.
+pub(super) fn place(solver: &Solver<'_>, files: &Files) -> Result<From, Report> {
+    let folder = |context: &Arc<Context>| From::Folder(context.clone(), solver.digests(context));
+    match files {
+        Files::None => Ok(From::Nothing),
+        Files::Context => Ok(solver.means.context.as_ref().map_or(From::Nothing, folder)),
+        Files::Folder(name) => {
+            let context = solver.means.folders.get(name);
+            Ok(folder(context.ok_or_else(|| Failure::bug(format!("the folder '{name}' was not opened")))?))
+        }
+        Files::Stage(stage) => Ok(From::Layers(solver.layers.view(&solver.wait(*stage)?.diff_ids())?)),
+        Files::Image(name) => Ok(From::Layers(solver.layers.view(&solver.image(name)?.diff_ids())?)),
+    }
+}
+
+fn from(solver: &Solver<'_>, files: &Files, action: &CopyAction) -> Result<From, Report> {
+    let looks = action.sources.iter().any(|source| matches!(source, CopySource::Path { .. }));
+    if looks { place(solver, files) } else { Ok(From::Nothing) }
+}
+
+/// Of files of a folder: the first that differs from the last time, and how many do.
+fn changed(taken: &Taken) -> (Option<String>, usize) {
+    let Taken::Copy(From::Folder(_, digests), selection) = taken else { return (None, 0) };
+    let mut first: Option<String> = None;
+    let mut count = 0;
+    let mut add = |path: String| {
+        count += 1;
+        if first.as_ref().is_none_or(|first| path < *first) {
+            first = Some(path);
+        }
+    };
+    let mut seen = std::collections::HashSet::new();
+    for told in selection.files() {
+        let Some(digest) = told.digest else { continue };
+        seen.insert(told.found.path.as_bytes());
+        let before = digests.before(&told.found.path);
+        if before.is_none_or(|before| before.digest != digest || u32::from(before.mode) != told.found.mode) {
+            add(told.found.path.to_string());
+        }
+    }
+    for source in &selection.sources {
+        if source.root.found.is_folder() {
+            for path in digests.all_before(&source.root.found.path).filter(|path| !seen.contains(*path)) {
+                add(String::from_utf8_lossy(path).into_owned());
+            }
+        }
+    }
+    (first, count)
+}
+
+#[allow(clippy::too_many_arguments, reason = "what is known of one step")]
+fn make(
+    solver: &Solver<'_>,
+    id: StepId,
+    step: &Step,
+    name: &str,
+    state: &State,
+    taken: &Taken,
+    key: &Key,
+    (place, made_of): (&Key, &MadeOf),
+) -> Result<Saved, Report> {
+    let store = solver.means.store;
+    let batch = store.batch();
+    batch.record(place, &made_of.encode()?)?;
+    let saved = match (&step.action, taken) {
+        (Action::Run(action), Taken::Run(inputs)) => run::run(solver, id, name, action, inputs, state, key, &batch)?,
+        (action, taken) => {
+            let wrote = layer(solver, action, taken, state, &batch)?;
+            batch.layer_index(&wrote.diff_id, &wrote.index)?;
+            batch.record(&details::key(&wrote.diff_id), &details::encode(&wrote.details)?)?;
+            let saved = Saved { diff_id: wrote.diff_id, tar_size: wrote.tar_size, left: key.0 };
+            solver.layers.add_details(wrote.diff_id, wrote.details);
+            saved
+        }
+    };
+    batch.record(key, &saved.encode()?)?;
+    batch.finish()?;
+    Ok(saved)
+}
+
+/// The layer of a step that runs nothing.
+fn layer(
+    solver: &Solver<'_>,
+    action: &Action,
+    taken: &Taken,
+    state: &State,
+    batch: &corten_store::Batch<'_>,
+) -> Result<Wrote, Report> {
+    let seconds = |time: u64| i64::try_from(time).unwrap_or(i64::MAX - 1);
+    let times = Times { now: seconds(solver.means.now.as_secs()), epoch: solver.pinned.recipe.epoch.map(seconds) };
+    let owner = |written: &str, linked: bool| -> Result<(u64, u64), Report> {
+        let accounts = match linked {
+            true => Accounts::read(&solver.layers, &[])?,
+            false => Accounts::read(&solver.layers, &state.diff_ids())?,
+        };
+        Ok(accounts.owner(written)?)
+    };
+    match (action, taken) {
+        (Action::Folder { path, user }, _) => {
+            // As BuildKit has it: the folder of a user whom the stage does not know is root's.
+            let owner = if user.is_empty() { None } else { owner(user, false).ok() };
+            let view = solver.layers.view(&state.diff_ids())?;
+            let mut target = Target::new(view.as_ref(), Change { owner, mode: None });
+            target.folder(path)?;
+            write::layer(target.finish(), &|_| None, None, &solver.layers, times, batch)
+        }
+        (Action::Copy(action), Taken::Copy(from, selection)) => {
+            let linked = action.link && action.mode.is_none();
+            let owner = action
+                .owner
+                .as_ref()
+                .filter(|owner| !owner.is_empty())
+                .map(|written| owner(written, linked))
+                .transpose()?;
+            let view = solver.layers.view(&state.diff_ids())?;
+            let stage: &dyn View = if linked { &Empty } else { view.as_ref() };
+            let mut target = Target::new(stage, Change { owner, mode: action.mode.clone() });
+            copy_all(solver, action, from, selection, &mut target)?;
+            let context = match from {
+                From::Folder(context, _) => Some(context),
+                _ => None,
+            };
+            let digests = known(selection);
+            let digest_of = |item: &Item| match &item.content {
+                Content::Found(found) => digests.get(&(found.place, found.path.clone())).copied(),
+                Content::Bytes(bytes) => Some(Digest::of(bytes)),
+                _ => None,
+            };
+            write::layer(target.finish(), &digest_of, context, &solver.layers, times, batch)
+        }
+        _ => Err(Failure::bug("a step without what it takes").into()),
+    }
+}
+
+fn known(selection: &Selection) -> std::collections::HashMap<(Place, LayerPath), Digest> {
+    let all = selection.sources.iter().flat_map(|source| std::iter::once(&source.root).chain(&source.below));
+    all.filter_map(|told| Some(((told.found.place, told.found.path.clone()), told.digest?))).collect()
+}
+
+fn copy_all(
+    solver: &Solver<'_>,
+    action: &CopyAction,
+    from: &From,
+    selection: &Selection,
+    target: &mut Target<'_>,
+) -> Result<(), Report> {
+    for selected in &selection.sources {
+        let root = &selected.root.found;
+        if selected.unpack && root.kind == corten_oci::Kind::File {
+            let file = match (from, &selected.own) {
+                (_, Some(own)) => Some(own.file(&root.path)?.0),
+                (From::Folder(context, _), None) => Some(context.file(&root.path)?.0),
+                _ => None,
+            };
+            let name = String::from_utf8_lossy(&selected.name).into_owned();
+            let archive = match file {
+                Some(file) => {
+                    unpack::archive(file).map_err(|error| Failure::world(format!("reading {name}: {error}")))?
+                }
+                None => None,
+            };
+            if let Some(archive) = archive {
+                unpack::unpack(archive, &name, target, &action.destination, &solver.layers)?;
+                continue;
+            }
+        }
+        target.copy(selected, &action.destination)?;
+    }
+    Ok(())
+}
+
+/// The step's place in the Dockerfile, where the error has none.
+pub(super) fn at(solver: &Solver<'_>, step: &Step, report: Report) -> Report {
+    let (path, text) = &solver.means.dockerfile;
+    if report.error().span().is_some() || text.get(step.range.clone()).is_none() {
+        return report;
+    }
+    Placed { span: Span::new(path.clone(), text.clone(), step.range.clone()), report }.into()
+}
+
+/// An error with its place in the Dockerfile.
+#[derive(Debug)]
+struct Placed {
+    span: Span,
+    report: Report,
+}
+
+impl std::fmt::Display for Placed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self.report.error(), f)
+    }
+}
+
+impl std::error::Error for Placed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.report.error().source()
+    }
+}
+
+impl Diagnose for Placed {
+    fn fault(&self) -> Fault {
+        self.report.error().fault()
+    }
+
+    fn hints(&self) -> Vec<String> {
+        self.report.error().hints()
+    }
+
+    fn span(&self) -> Option<&Span> {
+        Some(&self.span)
+    }
+
+    fn subject(&self) -> Option<&str> {
+        self.report.error().subject()
+    }
+}

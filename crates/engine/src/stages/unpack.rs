@@ -1,0 +1,226 @@
+//! ADD unpacks archives of the context: a tar, plain or compressed, known by what is in it and never by its name.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek};
+use std::sync::Arc;
+
+use corten_diagnostic::{Failure, Report};
+use corten_layer::attributes::{Attributes, is_kept};
+use corten_layer::tar::TarReader;
+use corten_layer::{gzip, xz};
+use corten_oci::{Entry, Kind, LayerPath, MediaType};
+
+use super::content::{self, Layers};
+use super::paths::{Content, Item, Target};
+use super::view::{Found, Last, Place, View, resolve};
+
+/// Bytes that tell what a file is.
+const HEAD: usize = 512;
+
+/// What a file that could be an archive is packed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    Plain,
+    Gzip,
+    Bzip2,
+    Xz,
+    Zstd,
+}
+
+fn packing(head: &[u8]) -> Packing {
+    match head {
+        [0x1f, 0x8b, 0x08, ..] => Packing::Gzip,
+        [b'B', b'Z', b'h', ..] => Packing::Bzip2,
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Packing::Xz,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Packing::Zstd,
+        _ => Packing::Plain,
+    }
+}
+
+fn opened<'r>(packing: Packing, source: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
+    match packing {
+        Packing::Plain => Ok(Box::new(source)),
+        Packing::Gzip => gzip::reader(&MediaType::LAYER_GZIP.into(), source),
+        Packing::Zstd => gzip::reader(&MediaType::LAYER_ZSTD.into(), source),
+        Packing::Xz => xz::reader("an archive.xz", source),
+        Packing::Bzip2 => corten_layer::bzip2::reader(source),
+    }
+}
+
+/// The file, unpacked as far as it is packed, where a tar is in it.
+///
+/// # Errors
+/// The disk's.
+pub(super) fn archive(mut file: File) -> io::Result<Option<Box<dyn Read>>> {
+    let mut head = vec![0; HEAD];
+    let length = fill(&mut file, &mut head)?;
+    head.truncate(length);
+    file.rewind()?;
+    let packing = packing(&head);
+    if packing != Packing::Plain {
+        let mut begin = vec![0; HEAD];
+        let Ok(length) =
+            opened(packing, BufReader::new(file.try_clone()?)).and_then(|mut reader| fill(&mut reader, &mut begin))
+        else {
+            return Ok(None);
+        };
+        begin.truncate(length);
+        file.rewind()?;
+        head = begin;
+    }
+    match is_header(&head) {
+        true => opened(packing, BufReader::with_capacity(1 << 18, file)).map(Some),
+        false => Ok(None),
+    }
+}
+
+fn fill(from: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match from.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(got) => filled += got,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// Is it a tar header? Its checksum says so: the sum of all bytes, with blanks in its own place.
+fn is_header(block: &[u8]) -> bool {
+    let (Some(block), Some(written)) = (block.get(..512), block.get(148..156)) else { return false };
+    let digits: String = written.iter().map(|&byte| char::from(byte)).collect();
+    let Ok(written) = u32::from_str_radix(digits.trim_matches([' ', '\0']), 8) else { return false };
+    let sum: u32 =
+        block.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) }).sum();
+    // A block of zeros alone is the end of an archive: its field has no digits.
+    sum == written
+}
+
+/// Unpacks an archive into a folder of the target.
+pub(super) fn unpack(
+    archive: Box<dyn Read>,
+    name: &str,
+    target: &mut Target<'_>,
+    destination: &str,
+    layers: &Layers<'_>,
+) -> Result<(), Report> {
+    let folder = target.begin(&format!("{}/", destination.trim_end_matches('/')))?;
+    let source = target.next_source();
+    let failed = |error: io::Error| Failure::input(format!("unpacking {name}: {error}"));
+    let mut spool = layers.scratch()?;
+    let mut tar = TarReader::new(BufReader::with_capacity(1 << 18, archive));
+    let (mut entries, mut files): (Vec<(Entry, Attributes)>, Vec<u64>) = (Vec::new(), Vec::new());
+    loop {
+        let next = tar.next_entry().map_err(|error| Failure::input(format!("unpacking {name}: {error}")))?;
+        let Some(entry) = next else { break };
+        let mut attributes = tar.attributes().clone();
+        attributes.xattrs.retain(|name, _| is_kept(name));
+        let at = match entry.kind {
+            Kind::File => content::append(&mut spool, &mut tar.content()).map_err(failed)?.0,
+            _ => 0,
+        };
+        entries.push((entry, attributes));
+        files.push(at);
+    }
+    let spool = Arc::new(spool);
+    let mut links: std::collections::HashMap<LayerPath, usize> = std::collections::HashMap::new();
+    for (number, (entry, attributes)) in entries.iter().enumerate() {
+        let path = place(target, &folder, &entry.path)?;
+        if let Kind::Whiteout | Kind::Opaque = entry.kind {
+            return Err(Failure::input(format!(
+                "unpacking {name}: '{}' is a name that layers have for what is gone",
+                entry.path
+            ))
+            .into());
+        }
+        let mut of = number;
+        if let Kind::HardLink(to) = &entry.kind {
+            let to = place(target, &folder, to)?;
+            let known = links.get(&to).copied();
+            of = known.ok_or_else(|| {
+                Failure::input(format!("unpacking {name}: a hard link to '{to}', which it does not hold before"))
+            })?;
+        }
+        let (Some((file, own)), Some(&at)) = (entries.get(of), files.get(of)) else { continue };
+        let (uid, gid) = target.owner().unwrap_or((file.uid, file.gid));
+        let is_file = file.kind == Kind::File;
+        let content = if is_file { Content::At(spool.clone(), at) } else { Content::None };
+        let attributes = if of == number { attributes } else { own };
+        let place = Place::Layer(corten_oci::DiffId(corten_oci::Digest::of(name)), file.offset);
+        let item = Item {
+            kind: file.kind.clone(),
+            mode: if matches!(file.kind, Kind::Symlink(_)) { 0o777 } else { file.mode },
+            uid,
+            gid,
+            size: file.size,
+            attributes: attributes.clone(),
+            content,
+            file: is_file.then_some((source, place)),
+        };
+        links.insert(path.clone(), of);
+        target.extract(&path, item)?;
+    }
+    Ok(())
+}
+
+/// Where an entry goes: links above it are followed inside the folder, as if that were the root.
+fn place(target: &Target<'_>, folder: &LayerPath, path: &LayerPath) -> Result<LayerPath, Failure> {
+    let inside = resolve(&Rooted { target, folder }, path.as_bytes(), Last::Kept)?;
+    below(folder, &inside)
+}
+
+fn below(folder: &LayerPath, path: &LayerPath) -> Result<LayerPath, Failure> {
+    folder.join(path.as_bytes()).map_err(|error| Failure::input(error.to_string()))
+}
+
+/// A folder of the target as a root.
+struct Rooted<'a, 't> {
+    target: &'a Target<'t>,
+    folder: &'a LayerPath,
+}
+
+impl View for Rooted<'_, '_> {
+    fn look(&self, path: &LayerPath) -> Result<Option<Found>, Failure> {
+        self.target.look(&below(self.folder, path)?)
+    }
+
+    fn children(&self, folder: &LayerPath) -> Result<Vec<Found>, Failure> {
+        self.target.children(&below(self.folder, folder)?)
+    }
+
+    fn below(&self, folder: &LayerPath, jobs: usize) -> Result<Vec<Found>, Failure> {
+        self.target.below(&below(self.folder, folder)?, jobs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn only_a_tar_is_an_archive() {
+        let is = |bytes: &[u8]| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(bytes).unwrap();
+            file.rewind().unwrap();
+            archive(file).unwrap().is_some()
+        };
+        let mut header = [0_u8; 1536];
+        header[..1].copy_from_slice(b"f");
+        header[100..107].copy_from_slice(b"0000644");
+        header[148..156].copy_from_slice(b"        ");
+        let sum: u32 = header[..512].iter().map(|&byte| u32::from(byte)).sum();
+        header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        assert!(is(&header));
+        header[0] = b'g';
+        assert!(!is(&header), "the checksum is wrong");
+        assert!(!is(b""));
+        assert!(!is(&[0; 2048]));
+        assert!(!is(b"\x1f\x8b\x08 not gzip at all"));
+        assert!(!is(b"BZh9 not bzip2 at all"));
+    }
+}

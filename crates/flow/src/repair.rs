@@ -2,6 +2,7 @@
 //! cannot be had is told with the command that makes it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use corten_diagnostic::Report;
 use corten_oci::{Digest, Reference, Repository};
@@ -32,23 +33,30 @@ pub fn repair(options: &RegistryOptions, world: &World<'_>) -> Result<Repair, Re
     let aside: BTreeSet<Digest> = mended.iter().filter_map(digest).collect();
     repair.mended.extend(mended.into_iter().map(told));
     for _ in 0..ROUNDS {
-        let wanting = world.store.wanting(&aside)?;
-        let before = wanting.len();
-        for one in wanting {
+        let (mut tried, mut is_any_fetched) = (BTreeSet::new(), false);
+        for one in world.store.wanting(&aside)? {
+            // Several images may lack it, and one of their registries may have it.
+            if tried.contains(&one.blob.digest) {
+                continue;
+            }
             if let Some(place) = fetch(&one, options, world)? {
                 repair.mended.push((one.blob.digest.to_string(), format!("fetched again from {place}")));
+                is_any_fetched = tried.insert(one.blob.digest);
             }
         }
-        if before == 0 || world.store.wanting(&aside)?.len() == before {
+        // What was fetched may name more that is lacking.
+        if !is_any_fetched {
             break;
         }
     }
     let layouts = world.store.mend_layouts(&world.store.verify(world.events)?)?;
     repair.mended.extend(layouts.iter().map(|path| (path.display().to_string(), "written anew".to_owned())));
-    repair.left.extend(lacking(&world.store.wanting(&BTreeSet::new())?));
-    let named: Vec<String> = repair.left.iter().map(|(name, _)| name.clone()).collect();
-    let others = world.store.verify(world.events)?.into_iter().map(told);
-    repair.left.extend(others.filter(|(path, _)| named.is_empty() || !path.contains("/images/")));
+    let wanting = world.store.wanting(&BTreeSet::new())?;
+    repair.left.extend(lacking(&wanting));
+    // These are told by their names.
+    let known: BTreeSet<PathBuf> = wanting.iter().map(|one| world.store.pointer(&one.name)).collect();
+    let others = world.store.verify(world.events)?.into_iter().filter(|problem| !known.contains(&problem.path));
+    repair.left.extend(others.map(told));
     Ok(repair)
 }
 

@@ -47,7 +47,9 @@ pub fn prepare(options: &ServeOptions, world: &World<'_>) -> Result<(), Report> 
             Ok(_) if options.bring => {
                 blobs::bring_image(&digest, &format!("serving {name}"), &options.registry, world)?;
             }
-            _ => lacking.push(name.to_string()),
+            Ok(_) => lacking.push(name.to_string()),
+            // The others are served all the same.
+            Err(error) => world.events.warning(&format!("{name} cannot be served whole: {error}")),
         }
     }
     if !lacking.is_empty() {

@@ -24,6 +24,8 @@ use crate::ways::{Way, Ways};
 
 /// Manifests whose children are remembered.
 const MOST_KNOWN: usize = 10_000;
+/// Documents of which it is remembered what they are about.
+const MOST_ABOUT: usize = 200_000;
 /// Manifests and blobs that one repository may have; the walk ends there.
 const MOST: usize = 1_000_000;
 /// Steps from a name to what belongs to it by indexes and artifacts; beyond, only a walk finds it.
@@ -40,6 +42,8 @@ struct Shared {
     /// `host:port` of this registry itself.
     own: Vec<String>,
     known: Mutex<HashMap<Digest, Arc<Vec<Descriptor>>>>,
+    /// What documents are about, that repositories keep.
+    about: Mutex<HashMap<Digest, Option<Digest>>>,
     ways: Mutex<Ways>,
     recent: Mutex<Recent>,
 }
@@ -54,18 +58,30 @@ pub(crate) enum Kind {
 impl Holdings {
     pub(crate) fn new(store: Store, own: Vec<String>) -> Result<Self, StoreError> {
         let recent = Mutex::new(Recent::of(&store)?);
-        let shared = Shared { own, known: Mutex::default(), ways: Mutex::default(), recent };
+        let shared = Shared { own, known: Mutex::default(), about: Mutex::default(), ways: Mutex::default(), recent };
         Ok(Self { store: Arc::new(store), shared: Arc::new(shared) })
     }
 
     /// The same with the store opened anew. What requests have looked at stays no longer, once they are over; what was
     /// pushed and has no manifest yet, stays.
     pub(crate) fn renewed(&self, store: Store) -> Result<Self, StoreError> {
-        let blobs = self.recent().renew(&store);
-        for blob in blobs {
-            store.size(&blob)?;
-        }
-        Ok(Self { store: Arc::new(store), shared: Arc::clone(&self.shared) })
+        let new = Self { store: Arc::new(store), shared: Arc::clone(&self.shared) };
+        new.keep_recent()?;
+        Ok(new)
+    }
+
+    /// Lets these take the place of those that requests get. What was pushed while they were made stays by them, too.
+    pub(crate) fn replace(self, current: &Mutex<Self>) -> Result<(), StoreError> {
+        let old = std::mem::replace(&mut *current.lock().unwrap_or_else(PoisonError::into_inner), self.clone());
+        let kept = self.keep_recent();
+        // Until here the old ones keep it.
+        drop(old);
+        kept
+    }
+
+    fn keep_recent(&self) -> Result<(), StoreError> {
+        let blobs = self.recent().renew(&self.store);
+        blobs.iter().try_for_each(|blob| self.store.size(blob).map(drop))
     }
 
     /// The names that a repository has in the store.
@@ -279,12 +295,7 @@ impl Holdings {
         if let Some(known) = self.known().get(document) {
             return Ok(Some(Arc::clone(known)));
         }
-        let bytes = match self.store.bytes(document) {
-            Err(StoreError::Missing(_) | StoreError::Damaged { .. }) => return Ok(None),
-            bytes => bytes?,
-        };
-        let Ok(described) = self.store.describe(document, &bytes) else { return Ok(None) };
-        let Ok(parsed) = Document::parse(&described, &bytes) else { return Ok(None) };
+        let Some((_, parsed)) = self.document(document)? else { return Ok(None) };
         let children: Arc<Vec<Descriptor>> = Arc::new(parsed.children().into_iter().cloned().collect());
         let mut known = self.known();
         if known.len() >= MOST_KNOWN {
@@ -292,6 +303,46 @@ impl Holdings {
         }
         known.insert(*document, Arc::clone(&children));
         Ok(Some(children))
+    }
+
+    /// Artifacts about a manifest that a repository keeps by their digests: so it has them when another one, that had the
+    /// same, has deleted them.
+    pub(crate) fn kept_about(&self, repository: &Repository, subject: &Digest) -> Result<Vec<Descriptor>, StoreError> {
+        let mut kept = Vec::new();
+        for digest in self.store.held(repository)? {
+            if self.about().get(&digest).is_some_and(|about| about.as_ref() != Some(subject)) {
+                continue;
+            }
+            if self.store.size_now(&digest)?.is_none_or(|size| size > LARGEST_DOCUMENT) {
+                continue;
+            }
+            let Some((described, document)) = self.document(&digest)? else { continue };
+            let about = document.subject().map(|subject| subject.digest);
+            if about.as_ref() == Some(subject) {
+                kept.push(document.as_referrer(&described));
+            }
+            let mut known = self.about();
+            if known.len() >= MOST_ABOUT {
+                known.clear();
+            }
+            known.insert(digest, about);
+        }
+        Ok(kept)
+    }
+
+    /// None where it is not there, or is no manifest and no index.
+    fn document(&self, digest: &Digest) -> Result<Option<(Descriptor, Document)>, StoreError> {
+        let bytes = match self.store.bytes(digest) {
+            Err(StoreError::Missing(_) | StoreError::Damaged { .. }) => return Ok(None),
+            bytes => bytes?,
+        };
+        let Ok(described) = self.store.describe(digest, &bytes) else { return Ok(None) };
+        let document = Document::parse(&described, &bytes).ok();
+        Ok(document.map(|document| (described, document)))
+    }
+
+    fn about(&self) -> MutexGuard<'_, HashMap<Digest, Option<Digest>>> {
+        self.shared.about.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Vec<Descriptor>>>> {
@@ -309,4 +360,31 @@ impl Holdings {
 
 fn sort(child: &Descriptor) -> Kind {
     if Document::is_document(&child.media_type) { Kind::Document } else { Kind::Blob }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use corten_store::PruneOptions;
+
+    /// A blob comes while the store is opened anew: its push still needs it.
+    #[test]
+    fn what_is_pushed_while_the_store_is_opened_anew_is_not_swept_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Store::open(folder.path()).unwrap();
+        let current = Mutex::new(Holdings::new(open(), Vec::new()).unwrap());
+        let request = current.lock().unwrap().clone();
+        let new = request.renewed(open()).unwrap();
+        let batch = request.store.batch();
+        let blob = batch.put(b"a layer").unwrap();
+        batch.finish().unwrap();
+        request.remember(&"a".parse().unwrap(), blob);
+        new.replace(&current).unwrap();
+        drop(request);
+        let other = open();
+        let now = std::time::SystemTime::now();
+        let all = PruneOptions { keep: None, unused_for: Default::default(), all: true, now };
+        other.prune(other.prunable(&all).unwrap()).unwrap();
+        assert!(current.lock().unwrap().has(&"a".parse().unwrap(), &blob, Kind::Blob).unwrap());
+    }
 }

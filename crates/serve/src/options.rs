@@ -54,7 +54,7 @@ pub enum Exposed {
 /// How much, how long.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at a time; beyond, the one that has been without a request the longest is closed.
+    /// Connections at a time; beyond, the one that has been without a request the longest is closed, else the new one.
     pub connections: usize,
     /// How long a request's headers may take, and a connection may be without a request.
     pub header: Duration,
@@ -76,7 +76,7 @@ impl Default for Limits {
             connections: 512,
             header: Duration::from_secs(10),
             patience: Duration::from_secs(30),
-            uploads: 1000,
+            uploads: 200,
             abandoned: Duration::from_secs(3600),
             largest_blob: 256 << 30,
             grace: Duration::from_secs(10),

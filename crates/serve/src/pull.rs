@@ -206,6 +206,9 @@ pub(crate) fn referrers(
     let digests: Vec<Digest> = listed.iter().map(|referrer| referrer.digest).collect();
     let here = holdings.those_of(repository, &digests)?;
     listed.retain(|referrer| here.contains(&referrer.digest));
+    listed.extend(holdings.kept_about(repository, subject)?);
+    listed.sort_by_key(|referrer| referrer.digest);
+    listed.dedup_by_key(|referrer| referrer.digest);
     let fits = |referrer: &Descriptor| {
         wanted.is_none_or(|wanted| referrer.artifact_type.as_ref().is_some_and(|found| found.is(wanted)))
     };

@@ -51,7 +51,8 @@ pub(crate) fn put(
         batch.image(&name.unwrap_or_else(plain), &digest)?;
     }
     if let Some(subject) = document.subject() {
-        if store.referrer_digests(&subject.digest)?.len() >= MOST_REFERRERS {
+        let about = store.referrer_digests(&subject.digest)?;
+        if about.len() >= MOST_REFERRERS && !about.contains(&digest) {
             let why = format!("{MOST_REFERRERS} artifacts are about {} already", subject.digest);
             return Err(Refusal::new(Code::Denied, why));
         }

@@ -2,7 +2,7 @@
 //!
 //! Slow clients cost a socket and a few kilobytes, never a thread, and not for long: headers must come within
 //! [`Limits::header`](crate::Limits), bodies at some pace, answers must be taken at some pace. Where all connections are
-//! taken, the one that has been without a request the longest makes room.
+//! taken, the one that has been without a request the longest makes room; where each has a request, a new one is closed.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -196,12 +196,15 @@ async fn accept(listener: &TcpListener, tls: Option<TlsAcceptor>, service: &Arc<
             Ok(accepted) => accepted,
             // Too many open files, most of the time.
             Err(_) => {
-                connections.make_room(0);
+                // Whoever is left is at work.
+                let _ = connections.make_room(0);
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
-        connections.make_room(service.limits.connections.saturating_sub(1));
+        if !connections.make_room(service.limits.connections.saturating_sub(1)) {
+            continue;
+        }
         drop(stream.set_nodelay(true));
         let (busy, tls, service) = (Arc::new(AtomicUsize::new(0)), tls.clone(), Arc::clone(service));
         let (own, watcher, those) = (Arc::clone(&busy), graceful.watcher(), Arc::clone(&connections));
@@ -256,17 +259,18 @@ impl Connections {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the oldest that have no request, until at most so many are left.
-    fn make_room(&self, most: usize) {
+    /// Ends the oldest that have no request, until at most so many are left; false where more have one.
+    fn make_room(&self, most: usize) -> bool {
         let mut all = self.all();
         all.retain(|_, (_, handle)| !handle.is_finished());
         while all.len() > most {
             let idle = all.iter().find(|(_, (busy, _))| busy.load(Ordering::Relaxed) == 0);
-            let Some(oldest) = idle.map(|(number, _)| *number) else { return };
+            let Some(oldest) = idle.map(|(number, _)| *number) else { return false };
             if let Some((_, handle)) = all.remove(&oldest) {
                 handle.abort();
             }
         }
+        true
     }
 }
 

@@ -155,31 +155,45 @@ impl Service {
                 self.blocking(move |it| push::delete_blob(it, &name, &digest)).await
             }
             (Route::Uploads(name), "POST") => self.begin(name, query, request.into_body(), user).await,
-            (Route::Upload(name, id), "GET") => {
+            (Route::Upload(name, id), "GET" | "PATCH" | "PUT" | "DELETE") => {
                 let session = self.uploads.get(&name, &id, user.as_deref())?;
-                Ok(progress(204, &session))
-            }
-            (Route::Upload(name, id), "PATCH") => {
-                let session = self.uploads.get(&name, &id, user.as_deref())?;
-                self.append(session, request).await
-            }
-            (Route::Upload(name, id), "PUT") => {
-                let session = self.uploads.get(&name, &id, user.as_deref())?;
-                self.finish(session, name, query, request).await
-            }
-            (Route::Upload(name, id), "DELETE") => {
-                let session = self.uploads.get(&name, &id, user.as_deref())?;
-                let upload = session.take()?.take();
-                self.uploads.end(&session);
-                self.blocking(move |_| {
-                    drop(upload);
-                    Ok(())
-                })
-                .await?;
-                Ok(Answer::new(204))
+                self.upload(session, name, query, request).await
             }
             (_, method) => Err(Refusal::new(Code::Unsupported, format!("{method} is not done here"))),
         }
+    }
+
+    /// What is asked of an upload that is under way.
+    async fn upload(
+        self: Arc<Self>,
+        session: Arc<Session>,
+        name: Repository,
+        query: Query,
+        request: Request<Incoming>,
+    ) -> Result<Answer, Refusal> {
+        match request.method().as_str() {
+            "PATCH" => self.append(session, request).await,
+            "PUT" => self.finish(session, name, query, request).await,
+            "DELETE" => self.cancel(&session).await,
+            _ => Ok(progress(204, &session)),
+        }
+    }
+
+    /// The bytes are freed on a thread that may wait.
+    async fn cancel(self: &Arc<Self>, session: &Session) -> Result<Answer, Refusal> {
+        let upload = session.take()?.take();
+        self.uploads.end(session);
+        self.blocking(move |_| {
+            drop(upload);
+            Ok(Answer::new(204))
+        })
+        .await
+    }
+
+    /// A blob came to a repository. The store may have been opened anew since the request began, and keeps it all the same.
+    fn remember(&self, it: &Holdings, repository: &Repository, blob: Digest) -> Result<(), StoreError> {
+        it.remember(repository, blob);
+        self.holdings().store.size(&blob).map(drop)
     }
 
     fn holdings(&self) -> Holdings {
@@ -191,12 +205,7 @@ impl Service {
         let service = Arc::clone(self);
         let tidy = move || -> Result<(), StoreError> {
             service.uploads.clean(&service.limits);
-            let new = service.holdings().renewed((service.open)()?)?;
-            let mut holdings = service.holdings.lock().unwrap_or_else(PoisonError::into_inner);
-            let old = std::mem::replace(&mut *holdings, new);
-            drop(holdings);
-            drop(old);
-            Ok(())
+            service.holdings().renewed((service.open)()?)?.replace(&service.holdings)
         };
         drop(tokio::task::spawn_blocking(tidy).await);
     }
@@ -237,11 +246,11 @@ impl Service {
         }
         if let (Some(wanted), Some(from)) = (query.get("mount"), query.get("from")) {
             let (wanted, from) = (route::digest(wanted)?, route::repository_of(from)?);
-            let to = name.clone();
+            let (to, service) = (name.clone(), Arc::clone(&self));
             let mount = move |it: &Holdings| {
                 let is_there = it.has(&from, &wanted, Kind::Blob)?;
                 if is_there {
-                    it.remember(&to, wanted);
+                    service.remember(it, &to, wanted)?;
                 }
                 Ok(is_there)
             };
@@ -319,12 +328,13 @@ impl Service {
         name: Repository,
         digest: Digest,
     ) -> Result<Answer, Refusal> {
+        let service = Arc::clone(self);
         self.blocking(move |it| {
             let _its_folder = from;
             let batch = it.store.batch();
             batch.adopt(upload, &digest)?;
             batch.finish()?;
-            it.remember(&name, digest);
+            service.remember(it, &name, digest)?;
             Ok(created(&name, &digest))
         })
         .await

@@ -296,13 +296,18 @@ pub(crate) async fn receive_small(mut body: Incoming, limit: u64, limits: &Limit
     Ok(bytes)
 }
 
-/// Takes some more of a body that is refused: who is still sending when the connection is closed never reads why.
+/// Takes some more of a body that is refused, for a moment: who is still sending when the connection is closed never reads
+/// why.
 pub(crate) async fn drain(body: &mut Incoming, limits: &Limits) {
-    let (mut pace, mut left) = (Pace::new(limits.patience.min(DRAINED_FOR)), MOST_DRAINED);
-    while let Ok(Some(bytes)) = pace.next(body).await {
-        match left.checked_sub(bytes.len()) {
-            Some(less) => left = less,
-            None => return,
+    let (mut pace, mut left) = (Pace::new(limits.patience), MOST_DRAINED);
+    let draining = async {
+        while let Ok(Some(bytes)) = pace.next(body).await {
+            match left.checked_sub(bytes.len()) {
+                Some(less) => left = less,
+                None => return,
+            }
         }
-    }
+    };
+    // However it comes: who was refused gets no more of our time.
+    drop(tokio::time::timeout(limits.patience.min(DRAINED_FOR), draining).await);
 }

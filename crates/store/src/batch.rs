@@ -14,7 +14,7 @@ use corten_oci::{Descriptor, DiffId, Digest, Digester, LayerIndex, Reference, Re
 
 use crate::disk::{self, SYNCED_SINGLY};
 use crate::lease::{self, Noted};
-use crate::{Key, Store, StoreError, index_file, pointer};
+use crate::{Key, Store, StoreError, index_file, pointer, usage};
 
 /// Bytes that are collected before they are hashed and written.
 const CHUNK: usize = 256 << 10;
@@ -172,6 +172,7 @@ impl<'store> Batch<'store> {
     /// Stages a small file, unless the store has it with these bytes.
     fn point(&self, place: PathBuf, bytes: &[u8]) -> Result<(), StoreError> {
         if holds(&place, bytes) && !self.lock().pointers.iter().any(|staged| staged.place == place) {
+            usage::mark_path(self.store, &place);
             return Ok(());
         }
         let mut temporary = Temporary::new(self.store)?;

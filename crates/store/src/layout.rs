@@ -31,6 +31,10 @@ const INCOMPLETE: &str = ".corten-incomplete";
 /// one of the tags before loses it.
 pub fn export(store: &Store, manifest: &Digest, references: &[Reference], to: &Path) -> Result<(), StoreError> {
     let mut contents = Contents::of(store, manifest, references)?;
+    // Before the layout is locked: who notes waits for a sweep, and a sweep waits for the layout.
+    for blob in &contents.blobs {
+        store.size(&blob.digest)?;
+    }
     let mut folder = Folder::open(to)?;
     let before = folder.entries()?;
     folder.keep_foreign_referrers(&before, &mut contents);
@@ -283,6 +287,17 @@ fn listed(root: &Path, fallback: &Descriptor) -> Vec<Descriptor> {
 /// is replaced.
 fn holds(from: &Path, to: &Path) -> bool {
     disk::is_same_file(from, to) || disk::same_bytes(from, to)
+}
+
+/// Is a layout in the folder, or what a writer began with?
+pub(crate) fn is_there(root: &Path) -> bool {
+    let is_no_folder = |name| fs::symlink_metadata(root.join(name)).is_ok_and(|found| !found.is_dir());
+    is_no_folder(MARKER) || is_no_folder(INDEX) || root.join(BLOBS).is_dir()
+}
+
+/// What of a folder is the layout's own: others may lie below it. The marker comes last: it is locked.
+pub(crate) fn own(root: &Path) -> [PathBuf; 4] {
+    [INDEX, BLOBS, INCOMPLETE, MARKER].map(|name| root.join(name))
 }
 
 /// Where a layout has its blobs.

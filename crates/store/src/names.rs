@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use corten_oci::{DiffId, Digest, Reference, Repository, Tag};
 
 use crate::store::Key;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, layout};
 
 pub(crate) const TAGS: &str = "_tags";
 /// As docker: what a reference means that says neither tag nor digest.
-const DEFAULT_TAG: &str = "latest";
+pub(crate) const DEFAULT_TAG: &str = "latest";
 /// Repositories are at most 255 bytes long, so they have at most so many components, with the host.
 pub(crate) const DEEPEST: usize = 130;
 
@@ -56,6 +56,37 @@ impl Store {
         found.sort();
         Ok(found)
     }
+
+    /// The store's OCI layouts: of which repository each is, and its folder; sorted. One may lie below another, as
+    /// `team/app` lies below `team`.
+    pub(crate) fn layouts(&self) -> Result<Vec<(String, PathBuf)>, StoreError> {
+        let mut found = Vec::new();
+        collect_layouts(&self.folder("layouts"), &mut Vec::new(), &mut found)?;
+        found.sort();
+        Ok(found)
+    }
+}
+
+fn collect_layouts(
+    folder: &Path,
+    components: &mut Vec<String>,
+    found: &mut Vec<(String, PathBuf)>,
+) -> Result<(), StoreError> {
+    for name in names_in(folder)? {
+        let path = folder.join(&name);
+        // A layout's blobs are many, and none is a folder.
+        let are_blobs = path.ends_with(layout::BLOBS);
+        if are_blobs || components.len() >= DEEPEST || !fs::symlink_metadata(&path).is_ok_and(|it| it.is_dir()) {
+            continue;
+        }
+        components.push(name);
+        if layout::is_there(&path) {
+            found.push((components.join("/"), path.clone()));
+        }
+        collect_layouts(&path, components, found)?;
+        components.pop();
+    }
+    Ok(())
 }
 
 fn collect_images(

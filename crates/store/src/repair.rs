@@ -6,17 +6,17 @@
 //! | an index of a layer, a remembered result | removed: the next build makes it again |
 //! | a name | given back by the layout of its repository, if that has the tag; else removed |
 //! | an artifact's pointer | written anew from the artifact; else removed |
-//! | a layout | written anew from the names of its repository |
+//! | a layout | written anew from the names of its repository, if the store has all of its images |
 //! | the store's version | written anew |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use corten_diagnostic::Events;
-use corten_oci::{Descriptor, Digest, Index, Manifest, MediaType, Reference};
+use corten_oci::{Descriptor, Digest, Document, Index, Manifest, MediaType, Reference, Tag};
 
-use crate::contents::NAME;
-use crate::verify::Problem;
+use crate::contents::{Contents, NAME, subject_of_name};
+use crate::verify::{Problem, verify_blob};
 use crate::{Store, StoreError, disk, format, layout, names};
 
 /// A blob that an image needs and the store has not.
@@ -47,11 +47,11 @@ impl Store {
         let words: Vec<String> = below.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.as_slice() {
+            // Somebody may have made it again meanwhile.
+            ["blobs", ..] if verify_blob(path, &|_| ()).is_ok() => Ok(None),
             ["blobs", ..] => self.set_aside(path).map(|()| Some("set aside: it is downloaded or made again")),
-            ["layers", folder, ..] => self
-                .set_aside(&self.folder("layers").join(folder))
-                .map(|()| Some("removed: the next build makes it again")),
-            ["cache", ..] => self.set_aside(path).map(|()| Some("removed: the next build makes it again")),
+            // An index or a tree alone: of the other one more may be known than anybody else knows.
+            ["layers" | "cache", ..] => self.set_aside(path).map(|()| Some("removed: the next build makes it again")),
             ["referrers", subject, artifact] => self.mend_referrer(path, subject, artifact),
             ["images", ..] => self.mend_name(path),
             [format::FILE] => {
@@ -88,15 +88,21 @@ impl Store {
         }
         self.set_aside(path)?;
         let Some(bytes) = self.document(&artifact) else { return Ok(Some("removed: its artifact is not there")) };
-        let is_about =
-            Manifest::parse(&bytes).is_ok_and(|manifest| manifest.subject.is_some_and(|it| it.digest == subject));
-        if !is_about {
+        let told = self.as_referrer(&artifact, &bytes);
+        let Some((_, told)) = told.filter(|(about, _)| about.is_some_and(|about| about == subject)) else {
             return Ok(Some("removed: the artifact is not about that image"));
-        }
+        };
         let batch = self.batch();
-        batch.referrer(&subject, &self.describe(&artifact, &bytes)?)?;
+        batch.referrer(&subject, &told)?;
         batch.finish()?;
         Ok(Some("written anew from its artifact"))
+    }
+
+    /// What an artifact is about, and as what its pointer shows it; none where it is no document.
+    fn as_referrer(&self, artifact: &Digest, bytes: &[u8]) -> Option<(Option<Digest>, Descriptor)> {
+        let described = self.describe(artifact, bytes).ok()?;
+        let document = Document::parse(&described, bytes).ok()?;
+        Some((document.subject().map(|subject| subject.digest), document.as_referrer(&described)))
     }
 
     /// Does the pointer say of the artifact what that says of itself? So too where the artifact is not there.
@@ -108,11 +114,8 @@ impl Store {
             return false;
         }
         let Some(bytes) = self.document(artifact) else { return true };
-        let told = self.describe(artifact, &bytes).ok();
-        let of_config = Manifest::parse(&bytes).ok().map(|manifest| manifest.config.media_type);
-        told.is_some_and(|told| {
-            let by_config = told.artifact_type.is_none() && pointer.artifact_type == of_config;
-            let same_type = pointer.artifact_type == told.artifact_type || by_config || pointer.artifact_type.is_none();
+        self.as_referrer(artifact, &bytes).is_some_and(|(_, told)| {
+            let same_type = pointer.artifact_type == told.artifact_type || pointer.artifact_type.is_none();
             same_type && pointer.media_type == told.media_type && pointer.size == told.size
         })
     }
@@ -155,11 +158,12 @@ impl Store {
         (Digest::of(&bytes) == *digest).then_some(bytes)
     }
 
-    /// What images with names need and the store has not; what lies below a missing document, is not known yet. A layer
-    /// that is known to be elsewhere counts only if it was set aside `now`.
+    /// What images with names need and the store has not, name by name; what lies below a missing document, is not known
+    /// yet. A layer that is known to be elsewhere counts only if it was set aside `now`.
     pub fn wanting(&self, now: &BTreeSet<Digest>) -> Result<Vec<Wanting>, StoreError> {
-        let (mut wanting, mut seen) = (Vec::new(), BTreeSet::new());
+        let mut wanting = Vec::new();
         for (name, digest) in self.roots_that_can_be_read()? {
+            let mut seen = BTreeSet::new();
             let mut next = vec![Descriptor::new(MediaType::MANIFEST, digest, 0)];
             while let Some(blob) = next.pop() {
                 if !seen.insert(blob.digest) {
@@ -201,24 +205,58 @@ impl Store {
         Ok(manifest.layers.into_iter().chain([manifest.config]).collect())
     }
 
-    /// Writes layouts anew that are damaged, from the names of their repositories: which.
+    /// Writes layouts anew that are damaged, from the names of their repositories: which. One stays as it is as long as the
+    /// store lacks anything of its images: it has the rest of them.
     pub fn mend_layouts(&self, problems: &[Problem]) -> Result<Vec<PathBuf>, StoreError> {
-        let folder = self.folder("layouts");
-        let damaged: BTreeSet<String> = problems
-            .iter()
-            .filter_map(|problem| problem.path.strip_prefix(&folder).ok()?.iter().next()?.to_str().map(str::to_owned))
-            .collect();
-        let mut by_repository: BTreeMap<String, Vec<(Reference, Digest)>> = BTreeMap::new();
-        for (name, digest) in self.roots_that_can_be_read()?.into_iter().filter(|(name, _)| name.tag.is_some()) {
-            by_repository.entry(name.repository.to_string()).or_default().push((name, digest));
-        }
-        for name in &damaged {
-            self.set_aside(&folder.join(name))?;
-            for (reference, digest) in by_repository.get(name).into_iter().flatten() {
-                layout::export(self, digest, std::slice::from_ref(reference), &folder.join(name))?;
+        let layouts = self.layouts()?;
+        let of = |problem: &Problem| {
+            let around = layouts.iter().filter(|(_, folder)| problem.path.starts_with(folder));
+            around.max_by_key(|(_, folder)| folder.iter().count())
+        };
+        let damaged: BTreeSet<&(String, PathBuf)> = problems.iter().filter_map(of).collect();
+        let names: Vec<_> = self.roots_that_can_be_read()?.into_iter().filter(|(name, _)| name.tag.is_some()).collect();
+        let mut mended = Vec::new();
+        for (repository, folder) in damaged {
+            let of_it = names
+                .iter()
+                .filter(|(name, digest)| name.repository.to_string() == *repository && !self.is_local(digest));
+            let mut images: BTreeMap<Reference, Digest> = of_it.cloned().collect();
+            // It may have names that the store has lost; where it cannot be read, it may have any.
+            let its_own: Option<BTreeSet<Reference>> = all_tagged(folder, repository).map(|all| {
+                let tagged = all.into_iter().map(|(name, digest)| {
+                    images.entry(name.clone()).or_insert(digest);
+                    name
+                });
+                tagged.collect()
+            });
+            let lacking: Vec<Reference> = images
+                .iter()
+                .filter(|(name, digest)| !self.has_all(name, digest))
+                .map(|(name, _)| name.clone())
+                .collect();
+            if lacking.iter().any(|name| its_own.as_ref().is_none_or(|own| own.contains(name))) {
+                continue;
             }
+            images.retain(|name, _| !lacking.contains(name));
+            layout::own(folder).iter().try_for_each(|part| self.set_aside(part))?;
+            for (name, digest) in &images {
+                layout::export(self, digest, std::slice::from_ref(name), folder)?;
+            }
+            mended.push(folder.clone());
         }
-        Ok(damaged.into_iter().map(|name| folder.join(name)).collect())
+        Ok(mended)
+    }
+
+    /// Was the image built here and not packed yet? No layout has it.
+    fn is_local(&self, digest: &Digest) -> bool {
+        let is_document = |bytes: &[u8]| Manifest::parse(bytes).is_ok() || Index::parse(bytes).is_ok();
+        self.document(digest).is_some_and(|bytes| !is_document(&bytes))
+    }
+
+    /// Is everything there that a layout of the image has?
+    fn has_all(&self, name: &Reference, digest: &Digest) -> bool {
+        let is_there = |blob: &Descriptor| self.size(&blob.digest).is_ok_and(|size| size == Some(blob.size));
+        Contents::of(self, digest, std::slice::from_ref(name)).is_ok_and(|contents| contents.blobs.iter().all(is_there))
     }
 }
 
@@ -229,11 +267,17 @@ fn is_layer(blob: &Descriptor) -> bool {
 
 /// What a layout has under a tag.
 fn tagged(layout: &Path, name: &Reference) -> Option<Digest> {
-    let index = layout::read_index(layout).ok()??;
-    let tag = name.tag.as_ref()?.as_str();
-    index
-        .manifests
-        .iter()
-        .find(|entry| entry.annotations.get(NAME).is_some_and(|name| name.as_str() == tag))
-        .map(|it| it.digest)
+    let all = all_tagged(layout, &name.repository.to_string())?;
+    all.into_iter().find(|(found, _)| found.tag == name.tag).map(|(_, digest)| digest)
+}
+
+/// What the layout of a repository has by name; none where its index cannot be read.
+fn all_tagged(layout: &Path, repository: &str) -> Option<Vec<(Reference, Digest)>> {
+    let entries = layout::read_index(layout).ok()??.manifests;
+    let name = |entry: &Descriptor| {
+        let tag = entry.annotations.get(NAME).filter(|name| subject_of_name(name).is_none())?;
+        let name = Reference { repository: repository.parse().ok()?, tag: Some(Tag::new(tag).ok()?), digest: None };
+        Some((name, entry.digest))
+    };
+    Some(entries.iter().filter_map(name).collect())
 }

@@ -166,7 +166,7 @@ impl Store {
 
     /// The layouts of the store. Most of their blobs are other names of the store's own, which were hashed before.
     fn verify_layouts(&self, problems: &mut Vec<Problem>) -> Result<(), StoreError> {
-        for folder in list(&self.folder("layouts"))? {
+        for (_, folder) in self.layouts()? {
             for path in list(&layout::blobs(&folder))? {
                 let own = path.file_name().map(|name| self.blobs_folder().join(name));
                 if !own.is_some_and(|own| disk::is_same_file(&own, &path))
@@ -227,7 +227,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(names::names_in(folder)?.into_iter().map(|name| folder.join(name)).collect())
 }
 
-fn verify_blob(path: &Path, advance: &dyn Fn(u64)) -> Result<(), String> {
+pub(crate) fn verify_blob(path: &Path, advance: &dyn Fn(u64)) -> Result<(), String> {
     let digest = path.file_name().and_then(names::digest_of_name).ok_or("its name is no digest")?;
     let file = match disk::open_regular(path) {
         // Somebody set it aside meanwhile.

@@ -144,6 +144,15 @@ pub const BARS: &[Bar] = &[
         is_timed: false,
     },
     Bar {
+        name: "R10",
+        what: "files, names and leases that are left after `prune --all`, whatever was done before",
+        target: "0",
+        package: "corten",
+        binary: "cli",
+        test: "prune::r10_prune_all_leaves_nothing",
+        is_timed: false,
+    },
+    Bar {
         name: "R8",
         what: "8 builds and pushes at once beside prunes for 3 minutes: failures",
         target: "0 failures",

@@ -465,13 +465,15 @@ fn k17_referrers_are_of_the_repository_and_few() {
     // A thousand about one subject, as if they had come before.
     let store = served.store();
     let folder = store.root().join("referrers").join(subject.hex());
-    std::fs::create_dir_all(&folder).unwrap();
-    for number in 0..1000 {
+    served.push_blob("a", b"{}");
+    let known = artifact("application/x", &subject);
+    assert_eq!(served.put_manifest("a", "known", &known).status, 201);
+    for number in 0..999 {
         std::fs::write(folder.join(Digest::of(number.to_string()).hex()), "torn").unwrap();
     }
-    served.push_blob("a", b"{}");
-    let bytes = artifact("application/x", &subject);
+    let bytes = artifact("application/y", &subject);
     let got = served.put_manifest("a", "more", &bytes);
     assert_eq!((got.status, got.code().as_str()), (403, "DENIED"));
-    assert_eq!(listed("a", &subject), 0, "torn entries count as absent");
+    assert_eq!(listed("a", &subject), 1, "torn entries count as absent");
+    assert_eq!(served.put_manifest("a", "known", &known).status, 201, "what is there already is pushed again");
 }

@@ -79,6 +79,54 @@ fn k6_those_who_wait_make_room_for_those_who_ask() {
     drop(waiting);
 }
 
+/// How many answers with this blob are under way here.
+fn under_way(digest: &corten_oci::Digest) -> usize {
+    let paths = std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| std::fs::read_link(entry.unwrap().path()));
+    paths.filter(|path| path.as_ref().is_ok_and(|path| path.ends_with(digest.hex()))).count()
+}
+
+/// Each of them takes its answer so slowly that it could be patient for hours: a further one costs nothing.
+#[test]
+fn k6_where_everybody_is_busy_a_further_connection_is_closed() {
+    let served = Served::new(|options| options.limits.connections = 4);
+    let digest = served.push_blob("a", &vec![b'k'; 32 << 20]);
+    let ask = || {
+        let mut stream = TcpStream::connect(&served.place).unwrap();
+        stream.write_all(format!("GET /v2/a/blobs/{digest} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).unwrap();
+        stream
+    };
+    let mut busy: Vec<TcpStream> = (0..4).map(|_| ask()).collect();
+    while under_way(&digest) < 4 {}
+    for _ in 0..20 {
+        assert_eq!(served.ask("GET", "/v2/").status, 0);
+    }
+    assert_eq!(under_way(&digest), 4);
+    drop(busy.pop());
+    while served.ask("GET", "/v2/").status != 200 {}
+    assert_eq!(under_way(&digest), 3);
+}
+
+/// A body that nobody asked for is read for a moment, however it comes.
+#[test]
+fn k6_whoever_is_refused_is_not_listened_to_for_an_hour() {
+    let served = Served::new(|options| {
+        options.users = Some(Users::parse(USERS, [1; 32]).unwrap());
+        options.limits.patience = Duration::from_millis(400);
+    });
+    let mut stream = TcpStream::connect(&served.place).unwrap();
+    let head = format!("POST /v2/a/blobs/uploads/ HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", 1_u64 << 30);
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let (mut answer, mut pieces) = ([0; 12], 0);
+    // Four kilobytes in each twentieth of a second is a pace that pushes may have.
+    while stream.read_exact(&mut answer).is_err() {
+        pieces += 1;
+        assert!(pieces < 200, "still listened to");
+        drop(stream.write_all(&[b'x'; 4 << 10]));
+    }
+    assert_eq!(&answer, b"HTTP/1.1 401");
+}
+
 /// A client that trusts the tests' authority, and offers HTTP/2 first.
 fn tls_client(place: &str) -> StreamOwned<ClientConnection, TcpStream> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -267,3 +267,31 @@ fn what_another_process_takes_away_is_gone_at_the_next_request() {
     assert_eq!(served.ask("HEAD", &format!("/v2/a/manifests/{first}")).status, 404);
     assert_eq!(served.ask("HEAD", &format!("/v2/a/manifests/{second}")).status, 200);
 }
+
+/// Two repositories have the same artifact about the same image; one deletes it.
+#[test]
+fn an_artifact_that_one_repository_deletes_is_still_listed_in_another() {
+    let served = Served::new(|_| {});
+    let subject = served.push("a:1", b"layer");
+    assert_eq!(served.push("b:1", b"layer"), subject);
+    let artifact = serde_json::json!({
+        "schemaVersion": 2, "mediaType": MediaType::MANIFEST, "artifactType": "application/x", "layers": [],
+        "config": {"mediaType": MediaType::EMPTY, "digest": Digest::of("{}"), "size": 2},
+        "subject": {"mediaType": MediaType::MANIFEST, "digest": subject, "size": 1},
+    });
+    let artifact = artifact.to_string().into_bytes();
+    let digest = Digest::of(&artifact);
+    for repository in ["a", "b"] {
+        served.push_blob(repository, b"{}");
+        assert_eq!(served.put_manifest(repository, &digest.to_string(), &artifact).status, 201);
+    }
+    let listed = |repository: &str| {
+        let got = served.ask("GET", &format!("/v2/{repository}/referrers/{subject}?artifactType=application/x"));
+        String::from_utf8_lossy(&got.body).matches(&digest.to_string()).count()
+    };
+    assert_eq!((listed("a"), listed("b")), (1, 1));
+    assert_eq!(served.ask("DELETE", &format!("/v2/a/manifests/{digest}")).status, 202);
+    assert_eq!((listed("a"), listed("b")), (0, 1));
+    assert_eq!(served.ask("DELETE", &format!("/v2/b/manifests/{digest}")).status, 202);
+    assert_eq!((listed("a"), listed("b")), (0, 0));
+}

@@ -10,7 +10,7 @@ use std::io::Read;
 use super::members::Members;
 use super::take::Layer;
 use super::walk::is_wanted;
-use super::{ForeignError, Found, Wish, refused};
+use super::{ForeignError, Found, MOST_LAYERS, Wish, refused};
 use crate::StoreError;
 
 const MANIFEST: &str = "manifest.json";
@@ -41,12 +41,21 @@ impl Entry {
     }
 }
 
+/// Images that an archive may have.
+const MOST: usize = 1000;
+
 /// An image that was read.
-struct Image<'a> {
-    entry: &'a Entry,
+struct Image {
     digest: Digest,
     config: ImageConfig,
     bytes: Vec<u8>,
+}
+
+impl Image {
+    fn platform(&self) -> Platform {
+        let ImageConfig { os, architecture, variant, .. } = &self.config;
+        Platform { os: os.clone(), architecture: architecture.clone(), variant: variant.clone() }
+    }
 }
 
 pub(super) fn find(members: &Members, wish: &Wish<'_>) -> Result<Found, ForeignError> {
@@ -57,29 +66,26 @@ pub(super) fn find(members: &Members, wish: &Wish<'_>) -> Result<Found, ForeignE
         (None, Some(name)) => entries.iter().filter(|entry| entry.has(name)).collect(),
         _ => entries.iter().collect(),
     };
-    let mut images = named.into_iter().map(|entry| image(members, entry)).collect::<Result<Vec<_>, _>>()?;
-    if let Some(digest) = wish.digest {
-        images.retain(|image| image.digest == *digest);
+    // Configs may be large: one at a time is kept.
+    let mut images = Vec::new();
+    for entry in named {
+        let image = image(members, entry)?;
+        images.push((entry, image.digest, image.platform()));
+    }
+    if let Some(wanted) = wish.digest {
+        images.retain(|(_, digest, _)| digest == wanted);
     }
     let asked = wish.digest.map(ToString::to_string).or(wish.name.map(str::to_owned));
     if let (true, Some(name)) = (images.is_empty(), asked) {
         return Err(ForeignError::Unknown { place: place(), name, names: names() });
     }
-    images.dedup_by(|one, other| one.digest == other.digest);
-    let platform = |image: &Image<'_>| {
-        let ImageConfig { os, architecture, variant, .. } = &image.config;
-        Platform { os: os.clone(), architecture: architecture.clone(), variant: variant.clone() }
-    };
-    let found: Vec<String> = images.iter().map(|image| platform(image).to_string()).collect();
-    images.retain(|image| is_wanted(&platform(image), wish.architecture));
-    match images.len() {
-        0 => Err(ForeignError::Platform { place: place(), wanted: wish.architecture, found }),
-        1 => {
-            let image = images.remove(0);
-            let layers = image.entry.layers.iter().map(|name| layer(members, name)).collect::<Result<_, _>>()?;
-            Ok(Found { digest: image.digest, config: image.config, layers, place: place() })
-        }
-        count => Err(ForeignError::Several { place: place(), count, names: names() }),
+    images.dedup_by(|(_, one, _), (_, other, _)| one == other);
+    let found: Vec<String> = images.iter().map(|(.., platform)| platform.to_string()).collect();
+    images.retain(|(.., platform)| is_wanted(platform, wish.architecture));
+    match images.as_slice() {
+        [] => Err(ForeignError::Platform { place: place(), wanted: wish.architecture, found }),
+        [(entry, ..)] => whole(members, entry).map(|(found, _)| found),
+        several => Err(ForeignError::Several { place: place(), count: several.len(), names: names() }),
     }
 }
 
@@ -91,29 +97,50 @@ pub(super) struct Whole {
     pub(super) names: Vec<Reference>,
 }
 
-/// All images.
-pub(super) fn all(members: &Members) -> Result<Vec<Whole>, ForeignError> {
-    let mut all = Vec::new();
+/// All images, one at a time: each has its layers open.
+pub(super) fn all(
+    members: &Members,
+    each: &mut dyn FnMut(Whole) -> Result<(), ForeignError>,
+) -> Result<(), ForeignError> {
     for entry in &entries(members)? {
-        let Image { digest, config, bytes, .. } = image(members, entry)?;
-        let layers = entry.layers.iter().map(|name| layer(members, name)).collect::<Result<_, _>>()?;
+        let (found, config) = whole(members, entry)?;
         let wrong = |tag: &String| refused(members.path(), format!("'{tag}' is no name of an image"));
-        let names = entry.repo_tags.iter().flatten().map(|tag| tag.parse().map_err(|_| wrong(tag)));
-        let names = names.collect::<Result<_, _>>()?;
-        let place = members.path().display().to_string();
-        all.push(Whole { found: Found { digest, config, layers, place }, config: bytes, names });
+        let name = |tag: &String| match tag.parse::<Reference>() {
+            // A digest would name another image than this one, and its tag would be taken from whoever has it.
+            Ok(name) if name.digest.is_none() => Ok(name),
+            _ => Err(wrong(tag)),
+        };
+        let names = entry.repo_tags.iter().flatten().map(name).collect::<Result<_, _>>()?;
+        each(Whole { found, config, names })?;
     }
-    Ok(all)
+    Ok(())
+}
+
+/// An image with its layers, and the bytes of its config.
+fn whole(members: &Members, entry: &Entry) -> Result<(Found, Vec<u8>), ForeignError> {
+    let (layers, place) = (entry.layers.len(), members.path().display().to_string());
+    if layers > MOST_LAYERS {
+        let why = format!("an image of {layers} layers cannot be taken: {MOST_LAYERS} are the most");
+        return Err(refused(members.path(), why));
+    }
+    let Image { digest, config, bytes } = image(members, entry)?;
+    let layers = entry.layers.iter().map(|name| layer(members, name)).collect::<Result<_, _>>()?;
+    Ok((Found { digest, config, layers, place }, bytes))
 }
 
 fn entries(members: &Members) -> Result<Vec<Entry>, ForeignError> {
     let path = members.path();
     let absent = || refused(path, format!("it has no {MANIFEST}, so it is no docker archive"));
     let bytes = members.small(MANIFEST)?.ok_or_else(absent)?;
-    serde_json::from_slice(&bytes).map_err(|error| refused(path, format!("{MANIFEST} is not valid: {error}")))
+    let entries: Vec<Entry> =
+        serde_json::from_slice(&bytes).map_err(|error| refused(path, format!("{MANIFEST} is not valid: {error}")))?;
+    match entries.len() > MOST {
+        true => Err(refused(path, format!("it has {} images: {MOST} are the most", entries.len()))),
+        false => Ok(entries),
+    }
 }
 
-fn image<'a>(members: &Members, entry: &'a Entry) -> Result<Image<'a>, ForeignError> {
+fn image(members: &Members, entry: &Entry) -> Result<Image, ForeignError> {
     let path = members.path();
     let absent = || refused(path, format!("the config {} is missing", entry.config));
     let bytes = members.small(&entry.config)?.ok_or_else(absent)?;
@@ -124,7 +151,7 @@ fn image<'a>(members: &Members, entry: &'a Entry) -> Result<Image<'a>, ForeignEr
         return Err(refused(path, format!("the config {} has the digest {digest}", entry.config)));
     }
     let config = ImageConfig::parse(&bytes).map_err(|error| refused(path, error.to_string()))?;
-    Ok(Image { entry, digest, config, bytes })
+    Ok(Image { digest, config, bytes })
 }
 
 /// How a layer is compressed is told by its first bytes.

@@ -4,16 +4,15 @@
 //! An OCI layout's blobs are taken as they are. A docker archive has no manifest: one is made, always the same of the same
 //! archive; layers that are plain tars are compressed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Read};
 use std::path::Path;
 
 use corten_oci::{Closure, Descriptor, Digest, Document, LARGEST_DOCUMENT, Manifest, MediaType, Reference, Unsuitable};
 
 use super::members::Members;
-use super::take::Taken;
 use super::walk::Layout;
-use super::{ForeignError, MOST_LAYERS, docker, refused};
+use super::{ForeignError, docker, refused};
 use crate::contents::{NAME, WHOLE_NAME, subject_of_name, to_json};
 use crate::{Batch, Store, StoreError, layout};
 
@@ -132,34 +131,33 @@ fn take(batch: &Batch<'_>, store: &Store, members: &Members, blob: &Descriptor) 
 }
 
 fn load_docker(store: &Store, members: &Members) -> Result<Vec<Loaded>, ForeignError> {
-    let mut loaded = Vec::new();
-    for docker::Whole { found, config, names } in docker::all(members)? {
+    let (batch, mut loaded, mut known) = (store.batch(), Vec::new(), HashMap::new());
+    docker::all(members, &mut |docker::Whole { found, config, names }| {
         let (layers, diff_ids) = (found.layers.len(), found.config.rootfs.diff_ids.len());
-        if layers != diff_ids || layers > MOST_LAYERS {
+        if layers != diff_ids {
             let why = format!("an image of {layers} layers, {diff_ids} in its config, cannot be taken");
             return Err(refused(members.path(), why));
         }
-        let taken = found.take(store, &|_| ())?;
-        let batch = store.batch();
-        let digest = put_manifest(&batch, &config, taken)?;
+        let digest = put_manifest(&batch, &config, found.take_new(store, &mut known)?)?;
         names.iter().try_for_each(|name| batch.image(name, &digest))?;
-        batch.finish()?;
         loaded.push(Loaded { digest, names, artifacts: 0 });
+        Ok(())
+    })?;
+    if loaded.is_empty() {
+        return Err(refused(members.path(), "it has no images"));
     }
-    match loaded.is_empty() {
-        true => Err(refused(members.path(), "it has no images")),
-        false => Ok(loaded),
-    }
+    batch.finish()?;
+    Ok(loaded)
 }
 
-fn put_manifest(batch: &Batch<'_>, config: &[u8], layers: Vec<Taken>) -> Result<Digest, StoreError> {
+fn put_manifest(batch: &Batch<'_>, config: &[u8], layers: Vec<Descriptor>) -> Result<Digest, StoreError> {
     let described = Descriptor::of(MediaType::CONFIG, config);
     let manifest = Manifest {
         schema_version: 2,
         media_type: Some(MediaType::MANIFEST.into()),
         artifact_type: None,
         config: described.clone(),
-        layers: layers.into_iter().map(|layer| layer.blob).collect(),
+        layers,
         subject: None,
         annotations: BTreeMap::new(),
     };

@@ -1,5 +1,6 @@
 //! Layers of others into the store: each read once, to its end, for its blob, its diff id and its index.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -98,17 +99,32 @@ impl Found {
         let mut all = Vec::new();
         for (layer, diff_id) in self.layers.into_iter().zip(&self.config.rootfs.diff_ids) {
             let size = layer.bytes.size;
-            let refuse = |why: String| ForeignError::Refused { place: self.place.clone(), why };
-            let one = layer.take(&batch, store).map_err(|error| match error {
-                Wrong::Tar(why) => refuse(format!("layer {diff_id}: {why}")),
-                Wrong::Store(error) => error.into(),
-            })?;
-            if one.diff_id != *diff_id {
-                return Err(refuse(format!("its config says that a layer is {diff_id}, its tar is {}", one.diff_id)));
-            }
-            batch.layer_index(&one.diff_id, &one.index)?;
+            all.push(layer.take_as(diff_id, &self.place, &batch)?);
             taken(size);
-            all.push(one);
+        }
+        batch.finish()?;
+        Ok(all)
+    }
+
+    /// The same of one of many images of an archive: a layer that another one has is not read again. `known`: where the
+    /// layers that were taken begin in it.
+    pub(super) fn take_new(
+        self,
+        store: &Store,
+        known: &mut HashMap<u64, (Descriptor, DiffId)>,
+    ) -> Result<Vec<Descriptor>, ForeignError> {
+        let batch = store.batch();
+        let mut all = Vec::new();
+        for (layer, diff_id) in self.layers.into_iter().zip(&self.config.rootfs.diff_ids) {
+            let at = layer.bytes.part;
+            let before = at.and_then(|at| known.get(&at)).filter(|(_, known)| known == diff_id);
+            if let Some((blob, _)) = before {
+                all.push(blob.clone());
+                continue;
+            }
+            let Taken { blob, diff_id, .. } = layer.take_as(diff_id, &self.place, &batch)?;
+            known.extend(at.map(|at| (at, (blob.clone(), diff_id))));
+            all.push(blob);
         }
         batch.finish()?;
         Ok(all)
@@ -154,6 +170,20 @@ impl From<StoreError> for Wrong {
 }
 
 impl Layer {
+    /// Takes it, if its tar is that of the diff id, with its index.
+    fn take_as(self, diff_id: &DiffId, place: &str, batch: &Batch<'_>) -> Result<Taken, ForeignError> {
+        let refuse = |why: String| ForeignError::Refused { place: place.to_owned(), why };
+        let one = self.take(batch, batch.store()).map_err(|error| match error {
+            Wrong::Tar(why) => refuse(format!("layer {diff_id}: {why}")),
+            Wrong::Store(error) => error.into(),
+        })?;
+        if one.diff_id != *diff_id {
+            return Err(refuse(format!("its config says that a layer is {diff_id}, its tar is {}", one.diff_id)));
+        }
+        batch.layer_index(&one.diff_id, &one.index)?;
+        Ok(one)
+    }
+
     fn take(self, batch: &Batch<'_>, store: &Store) -> Result<Taken, Wrong> {
         let Self { media_type, bytes } = self;
         let (path, size, digest) = (bytes.path.clone(), bytes.size, bytes.digest);

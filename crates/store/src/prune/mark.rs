@@ -8,7 +8,9 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 
-use corten_oci::{DiffId, Digest, ImageConfig, Index, LARGEST_DOCUMENT, Manifest, Reference, Tag};
+use corten_oci::{
+    Descriptor, DiffId, Digest, Document, ImageConfig, Index, LARGEST_DOCUMENT, Manifest, Reference, Tag,
+};
 
 use crate::lease::{self, Noted};
 use crate::prune::Item;
@@ -58,7 +60,7 @@ impl<'store> Marker<'store> {
         for (name, digest) in roots {
             if self.store.size_now(digest)?.is_none() {
                 let why = format!("its manifest {digest} is missing, so it is not known what it needs");
-                return Err(StoreError::damaged(&self.store.root_path(name), why));
+                return Err(StoreError::damaged(&self.store.pointer(name), why));
             }
         }
         self.walk(roots.iter().map(|(_, digest)| (*digest, Sort::Document)).collect(), kept)
@@ -84,9 +86,8 @@ impl<'store> Marker<'store> {
     /// Blobs that the store's layouts need: to remove one of two links frees nothing. `gone` are names that go; `kept`
     /// grows.
     pub(crate) fn layouts(&self, gone: &[(Reference, Digest)], kept: &mut Kept) -> Result<(), StoreError> {
-        for name in names::names_in(&self.store.folder("layouts"))? {
-            let folder = self.store.folder("layouts").join(&name);
-            let gone = gone.iter().filter(|(gone, _)| gone.repository.to_string() == name);
+        for (repository, folder) in self.store.layouts()? {
+            let gone = gone.iter().filter(|(gone, _)| gone.repository.to_string() == repository);
             let gone: Vec<Tag> = gone.filter_map(|(gone, _)| gone.tag.clone()).collect();
             let needed = tidy::needed(&folder, &gone);
             for file in names::names_in(&layout::blobs(&folder))? {
@@ -173,6 +174,8 @@ fn mentioned(bytes: &[u8]) -> Vec<Digest> {
 enum Sort {
     /// A document: damage must not hide what it needs.
     Document,
+    /// What a manifest calls its config: of an image, or of anything, and then of any size.
+    Config,
     /// Perhaps a document.
     Unknown,
     /// A layer or the like: it names nothing.
@@ -188,7 +191,13 @@ fn read(store: &Store, digest: &Digest, sort: Sort) -> Result<Option<Named>, Sto
         Err(error) => return Err(StoreError::disk("looking at", &path, 0, error)),
     };
     if size > LARGEST_DOCUMENT {
-        return Ok(Some(Named::default()));
+        return match sort {
+            Sort::Document => {
+                let why = format!("its {size} bytes are too many for a document, so it is not known what it needs");
+                Err(StoreError::damaged(&path, why))
+            }
+            _ => Ok(Some(Named::default())),
+        };
     }
     let bytes = match disk::read_small(&path, LARGEST_DOCUMENT) {
         Err(_) if sort == Sort::Unknown => return Ok(Some(Named::default())),
@@ -206,12 +215,16 @@ fn parse(bytes: &[u8]) -> Option<Named> {
         return None;
     }
     if let Ok(manifest) = Manifest::parse(bytes) {
-        let mut blobs = vec![(manifest.config.digest, Sort::Document)];
+        let mut blobs = vec![(manifest.config.digest, Sort::Config)];
         blobs.extend(manifest.layers.iter().map(|layer| (layer.digest, Sort::Plain)));
         return Some(Named { blobs, layers: Vec::new() });
     }
     if let Ok(index) = Index::parse(bytes) {
-        let blobs = index.manifests.iter().map(|one| (one.digest, Sort::Document)).collect();
+        let sort = |one: &Descriptor| match Document::is_document(&one.media_type) {
+            true => Sort::Document,
+            false => Sort::Unknown,
+        };
+        let blobs = index.manifests.iter().map(|one| (one.digest, sort(one))).collect();
         return Some(Named { blobs, layers: Vec::new() });
     }
     let config = ImageConfig::parse(bytes).ok()?;

@@ -52,6 +52,8 @@ pub struct Pruning {
     pub left: u64,
     /// The store's OCI layouts go, too.
     pub layouts: bool,
+    /// When each of the names was used last.
+    used: BTreeMap<Reference, SystemTime>,
 }
 
 impl Pruning {
@@ -64,9 +66,14 @@ impl Pruning {
 impl Pruning {
     /// Removes a file and counts it; a download that somebody is at stays.
     fn take(&mut self, item: Item, bin: &Bin) -> Result<(), StoreError> {
-        if item.kind == Kind::Download && !is_abandoned(&item.path) {
-            return Ok(());
-        }
+        // Held until the file is away: whoever waits for it sees then that it is.
+        let _lock = match item.kind {
+            Kind::Download => match abandoned(&item.path) {
+                Some(lock) => Some(lock),
+                None => return Ok(()),
+            },
+            _ => None,
+        };
         let whole = match item.kind {
             Kind::Tree { .. } => item.path.parent().unwrap_or(&item.path),
             _ => &item.path,
@@ -151,7 +158,7 @@ impl Store {
         };
         let mut gone = Vec::new();
         if options.all && options.keep.is_none() {
-            (gone, names) = names.into_iter().partition(|(name, _)| self.is_old(&self.root_path(name), options));
+            (gone, names) = names.into_iter().partition(|(name, _)| self.is_old(name, options));
         }
         let mut chosen = self.unneeded(&items, &names, &gone, options, marker)?;
         while options.all
@@ -167,7 +174,8 @@ impl Store {
         self.add_pointers(&items, &mut chosen, marker);
         let freed = sum(&chosen);
         let layouts = options.all && names.is_empty();
-        Ok(Pruning { names: gone, items: chosen, freed, left: total.saturating_sub(freed), layouts })
+        let used = gone.iter().filter_map(|(name, _)| Some((name.clone(), self.used(name)?))).collect();
+        Ok(Pruning { names: gone, items: chosen, freed, left: total.saturating_sub(freed), layouts, used })
     }
 
     /// What these names do not need, least recently used first.
@@ -226,17 +234,20 @@ impl Store {
         }
     }
 
-    fn is_old(&self, path: &std::path::Path, options: &PruneOptions) -> bool {
-        let used = fs::symlink_metadata(path).and_then(|found| found.modified());
-        used.map_or(true, |used| age(used, options.now) >= options.unused_for)
+    fn is_old(&self, name: &Reference, options: &PruneOptions) -> bool {
+        self.used(name).is_none_or(|used| age(used, options.now) >= options.unused_for)
+    }
+
+    /// When a name was used last; none where it is gone.
+    fn used(&self, name: &Reference) -> Option<SystemTime> {
+        fs::symlink_metadata(self.pointer(name)).and_then(|found| found.modified()).ok()
     }
 
     /// The image that nobody asked for the longest time.
     fn oldest(&self, names: &[(Reference, Digest)]) -> Option<Digest> {
         let mut latest: BTreeMap<Digest, SystemTime> = BTreeMap::new();
         for (name, digest) in names {
-            let used = fs::symlink_metadata(self.root_path(name)).and_then(|found| found.modified());
-            let used = used.unwrap_or(SystemTime::UNIX_EPOCH);
+            let used = self.used(name).unwrap_or(SystemTime::UNIX_EPOCH);
             let known = latest.entry(*digest).or_insert(used);
             *known = used.max(*known);
         }
@@ -270,30 +281,29 @@ impl Store {
 
     /// Pointers of what repositories keep without a tag.
     pub(crate) fn held_paths(&self) -> Result<Vec<PathBuf>, StoreError> {
-        Ok(self.kept_without_tags()?.iter().map(|(name, _)| self.root_path(name)).collect())
+        Ok(self.kept_without_tags()?.iter().map(|(name, _)| self.pointer(name)).collect())
     }
 
-    /// The pointer of such a name.
-    pub(crate) fn root_path(&self, name: &Reference) -> PathBuf {
+    /// Where it is written down what a name points to, or that a repository keeps a digest.
+    pub fn pointer(&self, name: &Reference) -> PathBuf {
         match (&name.tag, &name.digest) {
             (None, Some(digest)) => self.held_path(&name.repository, digest),
             _ => self.image_path(name),
         }
     }
 
-    fn layouts(&self) -> Result<Vec<PathBuf>, StoreError> {
-        let folder = self.folder("layouts");
-        Ok(names::names_in(&folder)?.into_iter().map(|name| folder.join(name)).collect())
-    }
-
     /// With the gate shut: looks again, removes pointers durably, renames the rest away; then opens the gate and frees.
     fn sweep(&self, chosen: Pruning, gate: fs::File) -> Result<Pruning, StoreError> {
         let (mut names, mut done) = (self.roots_that_can_be_read()?, Pruning::default());
         let going: BTreeSet<&(Reference, Digest)> = chosen.names.iter().collect();
-        done.names = names.extract_if(.., |name| going.contains(name)).collect();
+        let is_unused = |name: &Reference| self.used(name).is_some_and(|used| chosen.used.get(name) == Some(&used));
+        done.names = names.extract_if(.., |root| going.contains(root) && is_unused(&root.0)).collect();
         done.layouts = chosen.layouts && names.is_empty();
-        let kept = self.kept(&names, &done.names, done.layouts, &mut Marker::new(self))?;
-        let may_go = |item: &Item| !is_kept(item, &kept) && is_unused_since(item);
+        let mut marker = Marker::new(self);
+        let kept = self.kept(&names, &done.names, done.layouts, &mut marker)?;
+        // Where layers of an image are that was named meanwhile.
+        let origins = marker.origins(&kept);
+        let may_go = |item: &Item| !is_kept(item, &kept) && !origins.contains(&item.path) && is_unused_since(item);
         let (pointers, files): (Vec<_>, Vec<_>) =
             chosen.items.into_iter().filter(may_go).partition(|item| matches!(item.kind, Kind::Referrer { .. }));
         let (of_layouts, files) = files.into_iter().partition(|item| item.kind == Kind::Layout);
@@ -319,22 +329,29 @@ impl Store {
 
     /// Whole layouts, or what is left over in them.
     fn sweep_layouts(&self, mut items: Vec<Item>, done: &mut Pruning, bin: &Bin) -> Result<(), StoreError> {
-        for layout in self.layouts()? {
-            let blobs = layout::blobs(&layout);
+        let all = self.layouts()?;
+        // Those that lie below another one come before it.
+        for (repository, layout) in all.iter().rev() {
+            let blobs = layout::blobs(layout);
             let own: Vec<Item> = items.extract_if(.., |item| item.path.starts_with(&blobs)).collect();
             if done.layouts {
-                let Some(_lock) = tidy::try_lock(&layout) else { continue };
+                let Some(_lock) = tidy::try_lock(layout) else { continue };
                 done.freed += sum(&own);
-                bin.take(&layout)?;
+                match all.iter().any(|(_, other)| other != layout && other.starts_with(layout)) {
+                    true => layout::own(layout).iter().try_for_each(|part| bin.take(part))?,
+                    false => bin.take(layout)?,
+                }
+                self.remove_empty(&layout.join("blobs"));
+                layout.parent().iter().for_each(|folder| self.remove_empty(folder));
                 continue;
             }
-            let names = done.names.iter().filter(|(name, _)| layout.ends_with(name.repository.to_string()));
+            let names = done.names.iter().filter(|(name, _)| name.repository.to_string() == *repository);
             let tags: Vec<Tag> = names.filter_map(|(name, _)| name.tag.clone()).collect();
             if !tags.is_empty() {
-                layout::forget(&layout, &tags)?;
+                layout::forget(layout, &tags)?;
             }
             let paths: Vec<PathBuf> = own.iter().map(|item| item.path.clone()).collect();
-            let Some((paths, _lock)) = tidy::removable(&layout, &paths) else { continue };
+            let Some((paths, _lock)) = tidy::removable(layout, &paths) else { continue };
             for item in own.into_iter().filter(|item| paths.contains(&item.path)) {
                 done.take(item, bin)?;
             }
@@ -355,8 +372,7 @@ impl Store {
 
     fn remove_pointers(&self, names: &[(Reference, Digest)], pointers: &[Item]) -> Result<(), StoreError> {
         let mut changed = Vec::new();
-        for path in names.iter().map(|(name, _)| self.root_path(name)).chain(pointers.iter().map(|it| it.path.clone()))
-        {
+        for path in names.iter().map(|(name, _)| self.pointer(name)).chain(pointers.iter().map(|it| it.path.clone())) {
             remove(&path)?;
             changed.extend(path.parent().map(PathBuf::from));
         }
@@ -379,17 +395,21 @@ impl Store {
             self.remove_empty(folder);
         }
         let layout = self.folder("layouts").join(name.repository.to_string());
-        if layout.is_dir()
-            && let Some(tag) = &name.tag
+        let tag = match &name.tag {
+            Some(tag) => Some(tag.clone()),
+            None => Tag::new(names::DEFAULT_TAG).ok(),
+        };
+        if layout::is_there(&layout)
+            && let Some(tag) = tag
         {
-            layout::forget(&layout, std::slice::from_ref(tag))?;
+            layout::forget(&layout, &[tag])?;
         }
         Ok(())
     }
 
     /// Removes a folder if it is empty, and so those above it, up to those that every store has.
     pub(crate) fn remove_empty(&self, folder: &std::path::Path) {
-        let ends = [self.folder("images"), self.folder("referrers")];
+        let ends = [self.folder("images"), self.folder("referrers"), self.folder("layouts")];
         let mut folder = Some(folder);
         while let Some(one) = folder.filter(|one| one.starts_with(self.root()) && !ends.iter().any(|end| end == one)) {
             if fs::remove_dir(one).is_err() {
@@ -444,9 +464,10 @@ fn is_unused_since(item: &Item) -> bool {
     found.is_ok_and(|found| found.modified().is_ok_and(|used| used == item.used))
 }
 
-/// Nobody downloads it at this moment.
-fn is_abandoned(path: &std::path::Path) -> bool {
-    disk::open_regular(path).is_ok_and(|file| file.try_lock().is_ok() && scratch::is_still(&file, path))
+/// The lock of a download that nobody is at.
+fn abandoned(path: &std::path::Path) -> Option<fs::File> {
+    let file = disk::open_regular(path).ok()?;
+    (file.try_lock().is_ok() && scratch::is_still(&file, path)).then_some(file)
 }
 
 fn remove(path: &std::path::Path) -> Result<(), StoreError> {

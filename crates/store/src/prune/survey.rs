@@ -1,7 +1,7 @@
 //! What lies in the store: every file that can be removed by itself, with its size and when it was used last.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -73,8 +73,8 @@ pub(crate) fn survey(store: &Store) -> Result<Vec<Item>, StoreError> {
             names::digest_of_name(name.as_ref()).map(|artifact| Kind::Referrer { subject, artifact })
         })?;
     }
-    for name in names::names_in(&store.folder("layouts"))? {
-        survey.folder(&layout::blobs(&store.folder("layouts").join(name)), |_| Some(Kind::Layout))?;
+    for (_, folder) in store.layouts()? {
+        survey.folder(&layout::blobs(&folder), |_| Some(Kind::Layout))?;
     }
     survey.folder(&store.folder("trash"), |name| (!is_being_emptied(name)).then_some(Kind::Trash))?;
     Ok(survey.items)
@@ -114,15 +114,35 @@ impl Survey {
 
     fn file(&mut self, path: &Path, kind: Kind) -> Result<(), StoreError> {
         let found = match fs::symlink_metadata(path) {
-            Ok(found) if !found.is_dir() => found,
-            Ok(_) => return Ok(()),
+            Ok(found) if found.is_dir() && kind != Kind::Trash => return Ok(()),
+            Ok(found) => found,
             Err(error) if disk::is_absent(&error) => return Ok(()),
             Err(error) => return Err(StoreError::disk("looking at", path, 0, error)),
         };
-        let is_first = found.nlink() < 2 || self.seen.insert((found.dev(), found.ino()));
         let used = found.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        let size = if is_first { found.len() } else { 0 };
+        let size = if found.is_dir() { self.below(path) } else { self.size(&found) };
         self.items.push(Item { kind, path: path.to_owned(), size, used });
         Ok(())
+    }
+
+    /// Bytes of all files in a folder that was set aside whole.
+    fn below(&mut self, folder: &Path) -> u64 {
+        let (mut sum, mut next) = (0, vec![folder.to_owned()]);
+        while let Some(folder) = next.pop() {
+            // Somebody may be emptying the trash, and an unpacked layer has folders that nobody may read.
+            for path in names::names_in(&folder).unwrap_or_default().into_iter().map(|name| folder.join(name)) {
+                match fs::symlink_metadata(&path) {
+                    Ok(found) if found.is_dir() => next.push(path),
+                    Ok(found) => sum += self.size(&found),
+                    Err(_) => {}
+                }
+            }
+        }
+        sum
+    }
+
+    fn size(&mut self, found: &Metadata) -> u64 {
+        let is_first = found.nlink() < 2 || self.seen.insert((found.dev(), found.ino()));
+        if is_first { found.len() } else { 0 }
     }
 }

@@ -100,6 +100,22 @@ fn what_others_put_into_a_layout_stays() {
     assert_clean(&again);
 }
 
+/// A sweep holds the gate and waits for layouts: who waited for the gate with a layout locked would wait for ever.
+#[test]
+fn what_a_layout_takes_is_noted_before_the_layout_is_locked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, manifest) = filled(folder.path(), "team/app:1.0");
+    let layer = corten_oci::Manifest::parse(&store.bytes(&manifest).unwrap()).unwrap().layers[0].digest;
+    drop(store);
+    let store = Store::open(folder.path()).unwrap();
+    let to = folder.path().join("not a folder");
+    fs::write(&to, "").unwrap();
+    layout::export(&store, &manifest, &[], &to).unwrap_err();
+    let leases = fs::read_dir(folder.path().join("leases")).unwrap().map(|entry| entry.unwrap().path());
+    let noted: String = leases.map(|path| fs::read_to_string(path).unwrap()).collect();
+    assert!(noted.contains(&format!("blob {}", layer.hex())), "{noted}");
+}
+
 /// Where links are impossible (another file system), the bytes are copied and checked.
 #[test]
 fn a_layout_on_another_disk_is_copied() {

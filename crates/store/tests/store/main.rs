@@ -12,5 +12,6 @@ mod crash;
 mod damage;
 mod layout;
 mod prune;
+mod repair;
 mod support;
 mod trees;

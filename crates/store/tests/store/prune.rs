@@ -395,3 +395,191 @@ fn what_a_repository_keeps_without_a_tag_stays() {
     assert_eq!(files(&store, &CONTENT), BTreeSet::new());
     assert!(store.repositories().unwrap().is_empty());
 }
+
+/// `ship` of a project `team/app` writes to `layouts/team/app`.
+#[test]
+fn layouts_of_names_with_a_slash_go_with_all_the_rest() {
+    for shipped in [&["team/app:1"][..], &["team/app:1", "team:1", "team/app/deep:1"]] {
+        let folder = folder();
+        let (store, image) = filled(folder.path(), "team/app:1");
+        for name in shipped {
+            let to = folder.path().join("layouts").join(reference(name).repository.to_string());
+            layout::export(&store, &image, &[reference(name)], &to).unwrap();
+        }
+        drop(store);
+        let store = Store::open(folder.path()).unwrap();
+        prune(&store, &options());
+        let manifests = files(&store, &["layouts"]).iter().filter(|path| path.ends_with(&image.hex())).count();
+        assert_eq!(manifests, shipped.len());
+        prune(&store, &PruneOptions { all: true, ..options() });
+        assert_eq!(files(&store, &CONTENT), BTreeSet::new(), "{shipped:?}");
+        assert_eq!(fs::read_dir(folder.path().join("layouts")).unwrap().count(), 0);
+        assert_eq!(store.total().unwrap(), 0);
+    }
+}
+
+fn has_tag(layout: &Path, tag: &str) -> bool {
+    fs::read_to_string(layout.join("index.json"))
+        .unwrap()
+        .contains(&format!("\"org.opencontainers.image.ref.name\":\"{tag}\""))
+}
+
+/// `app` is the end of `layouts/app`, too.
+#[test]
+fn a_name_that_goes_leaves_the_layouts_of_others_alone() {
+    let folder = folder();
+    let (store, image) = filled(folder.path(), "app:1");
+    let batch = store.batch();
+    for name in ["layouts/app:1", "x/app:1"] {
+        batch.image(&reference(name), &image).unwrap();
+    }
+    batch.finish().unwrap();
+    let paths = ["app", "layouts/app", "x/app"].map(|name| folder.path().join("layouts").join(name));
+    for path in &paths {
+        layout::export(&store, &image, &[reference("app:1")], path).unwrap();
+    }
+    drop(store);
+    let store = Store::open(folder.path()).unwrap();
+    let used = |name: &str, hours: u64| {
+        let pointer = folder.path().join(format!("images/{name}/_tags/1"));
+        fs::File::open(pointer).unwrap().set_modified(SystemTime::now() - Duration::from_secs(hours * 3600)).unwrap();
+    };
+    used("layouts/app", 100);
+    let old = PruneOptions { all: true, unused_for: Duration::from_secs(50 * 3600), ..options() };
+    assert_eq!(prune(&store, &old).names.len(), 1);
+    assert_eq!(paths.each_ref().map(|path| has_tag(path, "1")), [true, false, true]);
+    store.untag(&reference("x/app:1")).unwrap().unwrap();
+    assert_eq!(paths.each_ref().map(|path| has_tag(path, "1")), [true, false, false]);
+    assert_clean(&store);
+}
+
+#[test]
+fn a_name_without_a_tag_that_is_taken_away_leaves_its_layout_as_latest() {
+    let folder = folder();
+    let (store, image) = filled(folder.path(), "app:latest");
+    let to = folder.path().join("layouts/app");
+    layout::export(&store, &image, &[reference("app:latest"), reference("app:1")], &to).unwrap();
+    store.untag(&reference("app")).unwrap().unwrap();
+    assert!(has_tag(&to, "1") && !has_tag(&to, "latest"));
+}
+
+/// Somebody asks for an image between the plan and the sweep.
+#[test]
+fn a_name_that_is_used_meanwhile_stays() {
+    for does_name in [false, true] {
+        let folder = folder();
+        let (store, image) = filled(folder.path(), "app:1");
+        let batch = store.batch();
+        let other = stage(&batch, &[noise(7, 900)]);
+        batch.image(&reference("other:1"), &other.digest).unwrap();
+        batch.finish().unwrap();
+        drop(store);
+        for name in ["app", "other"] {
+            let time = SystemTime::now() - Duration::from_secs(100 * 3600);
+            fs::File::open(folder.path().join(format!("images/{name}/_tags/1"))).unwrap().set_modified(time).unwrap();
+        }
+        let store = Store::open(folder.path()).unwrap();
+        let chosen = store.prunable(&PruneOptions { all: true, ..options() }).unwrap();
+        assert_eq!(chosen.names.len(), 2);
+        let user = Store::open(folder.path()).unwrap().marking(SystemTime::now());
+        match does_name {
+            true => {
+                let batch = user.batch();
+                batch.image(&reference("app:1"), &image).unwrap();
+                batch.finish().unwrap();
+            }
+            false => drop(user.image(&reference("app:1")).unwrap()),
+        }
+        drop(user);
+        let done = store.prune(chosen).unwrap();
+        assert_eq!(done.names, [(reference("other:1"), other.digest)]);
+        assert_eq!(store.image(&reference("app:1")).unwrap(), Some(image));
+        assert_clean(&store);
+    }
+}
+
+/// An image whose layers are at a registry alone is pulled again between the plan and the sweep.
+#[test]
+fn where_the_layers_are_of_an_image_that_is_named_meanwhile_is_not_forgotten() {
+    let folder = folder();
+    let (store, image) = filled(folder.path(), "app:1");
+    let layers = corten_oci::Manifest::parse(&store.bytes(&image).unwrap()).unwrap().layers;
+    let batch = store.batch();
+    for layer in &layers {
+        batch.origin(&layer.digest, &"registry.example/app".parse().unwrap()).unwrap();
+        fs::remove_file(store.blob_path(&layer.digest)).unwrap();
+    }
+    batch.finish().unwrap();
+    store.untag(&reference("app:1")).unwrap().unwrap();
+    drop(store);
+    let store = Store::open(folder.path()).unwrap();
+    let chosen = store.prunable(&options()).unwrap();
+    let other = Store::open(folder.path()).unwrap();
+    let batch = other.batch();
+    batch.image(&reference("app:1"), &image).unwrap();
+    batch.finish().unwrap();
+    store.prune(chosen).unwrap();
+    for layer in &layers {
+        assert_eq!(store.origins(&layer.digest).unwrap().len(), 1, "{}", layer.digest);
+    }
+    assert_clean(&store);
+}
+
+/// A manifest that grew beyond what is read hides what it needs; a config of any size does not.
+#[test]
+fn a_manifest_that_grew_stops_a_prune_and_a_large_config_does_not() {
+    let folder = folder();
+    let (store, image, _) = littered(folder.path());
+    let large = vec![b' '; 5 << 20];
+    let batch = store.batch();
+    batch.put(&large).unwrap();
+    let artifact = corten_oci::Manifest {
+        schema_version: 2,
+        media_type: Some(corten_oci::MediaType::MANIFEST.into()),
+        artifact_type: None,
+        config: corten_oci::Descriptor::of("application/vnd.example.model", &large),
+        layers: Vec::new(),
+        subject: None,
+        annotations: [].into(),
+    };
+    let artifact = batch.put(&crate::support::to_json(&artifact)).unwrap();
+    batch.image(&reference("model:1"), &artifact).unwrap();
+    batch.finish().unwrap();
+    prune(&store, &options());
+    assert!(store.blob_path(&Digest::of(&large)).exists());
+    let path = store.blob_path(&image);
+    let manifest = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, [manifest, large].concat()).unwrap();
+    let before = files(&store, &CONTENT);
+    let error = store.prunable(&options()).unwrap_err().to_string();
+    assert!(error.ends_with("bytes are too many for a document, so it is not known what it needs"), "{error}");
+    assert_eq!(files(&store, &CONTENT), before);
+}
+
+/// Whoever has the lock of a download has the file of that name.
+#[test]
+fn a_download_is_not_removed_under_somebody_who_has_just_begun_with_it() {
+    let folder = folder();
+    let root = folder.path();
+    let digest = Digest::of("under way");
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let store = Store::open(root).unwrap();
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                prune(&store, &options());
+            }
+        });
+        let lost = std::panic::catch_unwind(|| {
+            let store = Store::open(root).unwrap();
+            let is_there = || {
+                let under_way = store.partial(&digest).unwrap();
+                (0..50).all(|_| under_way.path().exists())
+            };
+            (0..3000).filter(|_| !is_there()).count()
+        });
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(lost.unwrap(), 0);
+    });
+}

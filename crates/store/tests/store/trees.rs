@@ -861,7 +861,8 @@ fn the_tree_of_a_command_becomes_a_blob_and_a_tree_again() {
 /// Two layers, of which the second hides and changes some of the first.
 fn image(store: &Store) -> (Vec<TreeLayer>, Kept) {
     let base = layers(store, &[base()]);
-    let command = "echo 1 > usr/n; ln usr/n usr/bin/m; rm -r old; mkfifo tmp/p; chmod 4755 etc/a; ln -s ../etc usr/l; mkdir -m 500 shut";
+    let command =
+        "echo 1 > usr/n; ln usr/n usr/bin/m; rm -r old; mkfifo tmp/p; chmod 4755 etc/a; ln -s ../etc usr/l; mkdir -m 500 shut";
     run(store, &base, command, None)
 }
 

@@ -861,8 +861,7 @@ fn the_tree_of_a_command_becomes_a_blob_and_a_tree_again() {
 /// Two layers, of which the second hides and changes some of the first.
 fn image(store: &Store) -> (Vec<TreeLayer>, Kept) {
     let base = layers(store, &[base()]);
-    let command =
-        "echo 1 > usr/n; ln usr/n usr/bin/m; rm -r old; mkfifo tmp/p; chmod 4755 etc/a; ln -s ../etc usr/l; mkdir -m 500 shut";
+    let command = "echo 1 > usr/n; ln usr/n usr/bin/m; rm -r old; mkfifo tmp/p; chmod 4755 etc/a; ln -s ../etc usr/l; mkdir -m 500 shut";
     run(store, &base, command, None)
 }
 
@@ -881,7 +880,7 @@ fn the_files_of_an_image_as_a_tar_that_other_programs_unpack() {
         command.args(["-x", "-p", "-f"]).arg(scratch.path().join("image.tar")).arg("-C").arg(&to);
         assert!(command.status().unwrap().success());
         let folders = trees(&escape.store, &all).unwrap();
-        assert_eq!(shown(&[to.clone()], is_root()), shown(&folders, is_root()));
+        assert_eq!(shown(std::slice::from_ref(&to), is_root()), shown(&folders, is_root()));
         let newest = |path: &str| to.join(path).symlink_metadata().unwrap().mtime();
         assert!(["usr/l", "tmp", "etc/a"].iter().all(|path| newest(path) <= 1_500_000_000));
     });
@@ -904,7 +903,7 @@ fn d18_files_are_written_into_a_folder_and_nowhere_else() {
         for _ in 0..2 {
             escape.store.export_folder(&all, &MemoryBlobs::default(), None, &to).unwrap();
             assert_eq!(std::fs::read_to_string(to.join("mine")).unwrap(), "mine");
-            let seen: String = shown(&[to.clone()], false)
+            let seen: String = shown(std::slice::from_ref(&to), false)
                 .lines()
                 .filter(|line| !line.starts_with("mine "))
                 .map(|line| format!("{line}\n"))

@@ -19,6 +19,7 @@ mod debs;
 pub mod dockerfile;
 pub mod doctor;
 pub mod explain;
+pub mod exports;
 mod files;
 mod git;
 mod images;

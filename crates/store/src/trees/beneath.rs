@@ -319,25 +319,55 @@ pub(crate) fn xattr(fd: BorrowedFd<'_>, name: &[u8]) -> io::Result<Option<Vec<u8
     }
 }
 
+/// Folders in folders that are open at the same time while they are removed.
+const OPEN_AT_ONCE: usize = 64;
+/// What folders are called for a moment that lie deeper.
+const DEEP: &str = ".corten-deep-";
+
 /// Removes whatever has the name, with all that lies in it. Never leaves the folder.
 pub(crate) fn remove(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
-    let name = OsStr::from_bytes(name);
-    match allowed(folder, || rustix::fs::unlinkat(folder, name, AtFlags::empty())) {
+    let mut deep = vec![name.to_vec()];
+    let mut number = 0;
+    while let Some(name) = deep.pop() {
+        remove_at(folder, &name, 0, &mut |inner, name| {
+            number += 1;
+            let new = format!("{DEEP}{}-{number}", std::process::id());
+            let flags = rustix::fs::RenameFlags::NOREPLACE;
+            rustix::fs::renameat_with(inner, OsStr::from_bytes(name), folder, &new, flags)?;
+            deep.push(new.into_bytes());
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// What lies too deep is handed to `lift`, which takes it out of there.
+fn remove_at(
+    folder: BorrowedFd<'_>,
+    name: &[u8],
+    depth: usize,
+    lift: &mut dyn FnMut(BorrowedFd<'_>, &[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let shown = OsStr::from_bytes(name);
+    match allowed(folder, || rustix::fs::unlinkat(folder, shown, AtFlags::empty())) {
         Ok(()) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) if is(&error, Errno::ISDIR) || is(&error, Errno::PERM) => {}
         Err(error) => return Err(error),
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let inner = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+    let inner = rustix::fs::openat(folder, shown, flags, Mode::empty())?;
     if Found(rustix::fs::fstat(&inner)?).mode() & 0o700 != 0o700 {
         // Root needs no bits; others may give them to what is theirs.
         drop(set_mode(inner.as_fd(), 0o700));
     }
-    for inside in names(inner.as_fd())? {
-        remove(inner.as_fd(), &inside)?;
+    if depth >= OPEN_AT_ONCE {
+        return lift(folder, name);
     }
-    allowed(folder, || rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR))
+    for inside in names(inner.as_fd())? {
+        remove_at(inner.as_fd(), &inside, depth + 1, lift)?;
+    }
+    allowed(folder, || rustix::fs::unlinkat(folder, shown, AtFlags::REMOVEDIR))
 }
 
 /// Removes a folder of ours with all that lies in it, also where its folders forbid that to others than root.

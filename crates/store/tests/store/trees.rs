@@ -955,3 +955,58 @@ fn a_local_image_becomes_one_with_a_manifest_that_is_complete() {
     let sizes = store.sizes().unwrap();
     assert!(sizes.images.iter().any(|image| image.digest == id && image.bytes > 0));
 }
+
+#[test]
+fn a15_folders_without_end_are_refused_and_removed() {
+    as_root_and_nobody("a15_folders_without_end_are_refused_and_removed", || {
+        let escape = Escape::new();
+        let folder = escape.store.upper_folder().unwrap();
+        std::fs::create_dir(folder.path().join("upper")).unwrap();
+        let script =
+            "import os, sys\nos.chdir(sys.argv[1])\nfor _ in range(3000): os.mkdir('d', 0o500 | 0o200); os.chdir('d')";
+        let made = Command::new("python3").args(["-c", script]).arg(folder.path().join("upper")).status().unwrap();
+        assert!(made.success());
+        let places = folder.path().parent().unwrap().to_owned();
+        let upper = Upper { folder, layers: &[], lower: &[], epoch: None, owners: Owners::OnDisk };
+        let error = escape.store.keep_upper(upper).unwrap_err().to_string();
+        assert!(error.ends_with("its folders are nested deeper than 512"), "{}", &error[..200]);
+        assert_eq!(std::fs::read_dir(places).unwrap().count(), 0, "nothing stays");
+    });
+}
+
+#[test]
+fn a17_who_swaps_a_folder_for_a_link_meanwhile_changes_nothing_outside() {
+    as_root_and_nobody("a17_who_swaps_a_folder_for_a_link_meanwhile_changes_nothing_outside", || {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let escape = Escape::new();
+        let files: Vec<_> = (0..300).map(|number| file(&format!("d/{number}"), "x")).collect();
+        let all = layers(&escape.store, &[tar(&[vec![dir("d", 0o777)], files].concat())]);
+        let to = escape.folder.path().join("to");
+        std::fs::create_dir_all(to.join("d")).unwrap();
+        std::os::unix::fs::symlink(format!("{}/dir", escape.out()), to.join("swap")).unwrap();
+        let done = AtomicBool::new(false);
+        let swaps = std::thread::scope(|scope| {
+            let racer = scope.spawn(|| {
+                let mut swaps = 0_u64;
+                while !done.load(Ordering::Relaxed) {
+                    let (one, other) = (to.join("d"), to.join("swap"));
+                    let flags = rustix::fs::RenameFlags::EXCHANGE;
+                    swaps += u64::from(
+                        rustix::fs::renameat_with(rustix::fs::CWD, one, rustix::fs::CWD, other, flags).is_ok(),
+                    );
+                }
+                swaps
+            });
+            for _ in 0..20 {
+                // It may fail, it may succeed; what counts is looked at in the end.
+                drop(escape.store.export_folder(&all, &MemoryBlobs::default(), None, &to));
+                if to.join("swap").symlink_metadata().is_err() {
+                    drop(std::os::unix::fs::symlink(format!("{}/dir", escape.out()), to.join("swap")));
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+            racer.join().unwrap()
+        });
+        assert!(swaps > 0, "nothing was swapped");
+    });
+}

@@ -119,11 +119,17 @@ pub(super) fn run(
         solver.means.runner.run(&sandbox, streams)
     };
     solver.ended(id);
-    ended(solver, name, &exit?, &output)?;
+    let exit = exit?;
+    ended(solver, name, &exit, &output)?;
     clean(solver, &sandbox, state, folder.path())?;
     let diff_ids = state.diff_ids();
-    let upper =
-        Upper { folder, layers: &diff_ids, lower: &lower, epoch: solver.pinned.recipe.epoch, owners: Owners::OnDisk };
+    let upper = Upper {
+        folder,
+        layers: &diff_ids,
+        lower: &lower,
+        epoch: solver.pinned.recipe.epoch,
+        owners: owners(&exit, &account),
+    };
     let kept = store.keep_upper(upper)?;
     let details = solver.layers.find_details(&kept.diff_id)?;
     let index = store.layer_index(&kept.diff_id)?.unwrap_or_default();
@@ -238,6 +244,14 @@ fn ended(solver: &Solver<'_>, name: &str, exit: &Exit, output: &Output<'_>) -> R
         End::Killed => "the command was ended".to_owned(),
     };
     Err(Failure::input(format!("{name}: {how}{}", output.shown())))
+}
+
+/// Whose files are whose on disk.
+fn owners(exit: &Exit, account: &Account) -> Owners {
+    match exit.notes.iter().any(|note| matches!(note, corten_sandbox::Note::OneId(_))) {
+        true => Owners::One { user: account.user.into(), group: account.group.into() },
+        false => Owners::OnDisk,
+    }
 }
 
 /// Takes away the empty files and folders that were made to mount something on, where the stage has nothing there.

@@ -17,7 +17,10 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == corten_flow::SANDBOX_ARGUMENT) {
         return corten_flow::sandbox_init().into();
     }
-    let matches = Arguments::command().get_matches();
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == corten_flow::run::MONITOR_ARGUMENT) {
+        return corten_flow::run::monitor(std::env::args_os().skip(2)).into();
+    }
+    let matches = Arguments::command().get_matches_from(args::with_volumes(std::env::args_os().collect()));
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match commands::run(&arguments, &matches) {
         Ok(status) => ExitCode::from(status),

@@ -50,6 +50,7 @@ mod remote;
 pub mod repair;
 mod repository;
 mod requirements;
+pub mod run;
 mod sdists;
 pub mod serve;
 pub mod ship;

@@ -67,3 +67,9 @@ pub use sandbox::{
 };
 pub use signals::Signals;
 pub use streams::{Another, Output, Remote, Stdin, Streams, receive_terminal};
+pub use trouble::{NotStarted, not_started};
+
+/// Messages and descriptors over a socket, for programs that talk about sandboxes.
+pub mod post {
+    pub use crate::wire::{receive, receive_descriptors, send, send_descriptors};
+}

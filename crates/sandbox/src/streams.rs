@@ -120,7 +120,7 @@ impl Remote {
             .map_err(|_| gone())?;
         let (sender, receiver) = mpsc::channel();
         line.waiting.insert(number, sender);
-        Ok(Another { remote: self.clone(), number, end: receiver })
+        Ok(Another { remote: self.clone(), number, end: Mutex::new(receiver) })
     }
 
     fn ask(&self, request: Request) {
@@ -164,7 +164,7 @@ impl Remote {
 pub struct Another {
     remote: Remote,
     number: u32,
-    end: Receiver<Result<End, Trouble>>,
+    end: Mutex<Receiver<Result<End, Trouble>>>,
 }
 
 impl Another {
@@ -178,7 +178,7 @@ impl Another {
     /// # Errors
     /// Says why it could not be started.
     pub fn wait(&self) -> Result<End, Failure> {
-        match self.end.recv() {
+        match self.end.lock().unwrap_or_else(PoisonError::into_inner).recv() {
             Ok(end) => end.map_err(Trouble::into_failure),
             Err(_) => Ok(End::Killed),
         }

@@ -5,6 +5,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use rustix::process::Pid;
@@ -178,6 +179,54 @@ pub(crate) fn take_processors(count: usize) -> io::Result<()> {
             libc::CPU_SET(number, &mut some);
         }
         check(libc::c_long::from(libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const some)))
+    }
+}
+
+/// Where [`note`] writes; −1: nowhere.
+static NOTED: AtomicI32 = AtomicI32::new(-1);
+
+/// The handler: one byte, the signal's number. A full pipe loses a signal, as the kernel does.
+extern "C" fn note(signal: libc::c_int) {
+    let byte = u8::try_from(signal).unwrap_or_default();
+    // SAFETY: write(2) may be called in a handler; errno, which it may change, belongs to what is interrupted.
+    unsafe {
+        let errno = libc::__errno_location();
+        let before = *errno;
+        libc::write(NOTED.load(Ordering::Relaxed), (&raw const byte).cast(), 1);
+        *errno = before;
+    }
+}
+
+/// Signals are written to `pipe`, as a byte each, from now on.
+pub(crate) fn handle(signals: &[i32], pipe: OwnedFd) -> io::Result<()> {
+    if NOTED.compare_exchange(-1, pipe.as_raw_fd(), Ordering::SeqCst, Ordering::SeqCst).is_err() {
+        return Err(io::ErrorKind::ResourceBusy.into());
+    }
+    std::mem::forget(pipe);
+    signals.iter().try_for_each(|signal| set_handler(*signal, note as *const () as libc::sighandler_t))
+}
+
+/// They do what they do by default, and the pipe is closed.
+pub(crate) fn stop_handling(signals: &[i32]) {
+    for signal in signals {
+        let _ = set_handler(*signal, libc::SIG_DFL);
+    }
+    let pipe = NOTED.swap(-1, Ordering::SeqCst);
+    if pipe >= 0 {
+        // SAFETY: it was forgotten by `handle`, so nobody else owns it. A handler that still runs in another thread has at
+        // worst a descriptor that is closed.
+        drop(unsafe { OwnedFd::from_raw_fd(pipe) });
+    }
+}
+
+fn set_handler(signal: i32, handler: libc::sighandler_t) -> io::Result<()> {
+    // SAFETY: sigaction is plain data, the handler is async-signal-safe, and the old action is not asked for.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler;
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigemptyset(&raw mut action.sa_mask);
+        check(libc::c_long::from(libc::sigaction(signal, &raw const action, std::ptr::null_mut())))
     }
 }
 

@@ -44,6 +44,33 @@ impl Trouble {
     }
 }
 
+/// Why a process did not start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NotStarted {
+    /// There is no such program.
+    Missing,
+    /// It is there, and cannot be executed.
+    Refused,
+}
+
+/// How messages of [`not_started`] begin and end.
+pub(crate) const CANNOT_START: &str = "cannot start ";
+pub(crate) const NO_SUCH_PROGRAM: &str = "no such program, or the interpreter that it names is missing";
+const IN_THE_ROOT: &str = " in the root file system: ";
+
+/// "cannot start NAME in the root file system: why".
+pub(crate) fn cannot_start(name: &str, why: &str) -> String {
+    format!("{CANNOT_START}{name}{IN_THE_ROOT}{why}")
+}
+
+/// Was it the program, not the sandbox, that failed? Docker has statuses for that.
+pub fn not_started(failure: &Failure) -> Option<NotStarted> {
+    let message = failure.to_string();
+    let rest = message.strip_prefix(CANNOT_START).filter(|rest| !rest.starts_with("in "))?;
+    let (_, why) = rest.rsplit_once(IN_THE_ROOT)?;
+    Some(if why == NO_SUCH_PROGRAM { NotStarted::Missing } else { NotStarted::Refused })
+}
+
 /// Says which step failed.
 pub(crate) trait Step<T> {
     /// `step` goes after "cannot set up the sandbox: ".

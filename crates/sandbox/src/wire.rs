@@ -108,7 +108,10 @@ pub(crate) enum Word {
 }
 
 /// Sends a message.
-pub(crate) fn send(mut socket: &UnixStream, message: &impl Serialize) -> io::Result<()> {
+///
+/// # Errors
+/// The socket's.
+pub fn send(mut socket: &UnixStream, message: &impl Serialize) -> io::Result<()> {
     let json = serde_json::to_vec(message).map_err(io::Error::other)?;
     let length = u32::try_from(json.len()).ok().filter(|length| *length <= LONGEST);
     let length = length.ok_or_else(|| io::Error::other("the order is too long"))?;
@@ -117,7 +120,10 @@ pub(crate) fn send(mut socket: &UnixStream, message: &impl Serialize) -> io::Res
 }
 
 /// Sends descriptors between messages.
-pub(crate) fn send_descriptors(socket: &UnixStream, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+///
+/// # Errors
+/// The socket's.
+pub fn send_descriptors(socket: &UnixStream, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     for chunk in descriptors.chunks(MANY) {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MANY))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -128,7 +134,10 @@ pub(crate) fn send_descriptors(socket: &UnixStream, descriptors: &[BorrowedFd<'_
 }
 
 /// Receives the `count` descriptors of one [`send_descriptors`].
-pub(crate) fn receive_descriptors(socket: &UnixStream, count: usize) -> io::Result<Vec<OwnedFd>> {
+///
+/// # Errors
+/// The socket's; the end of the file where fewer come.
+pub fn receive_descriptors(socket: &UnixStream, count: usize) -> io::Result<Vec<OwnedFd>> {
     let mut descriptors = Vec::with_capacity(count);
     while descriptors.len() < count {
         let before = descriptors.len();
@@ -149,7 +158,10 @@ pub(crate) fn receive_descriptors(socket: &UnixStream, count: usize) -> io::Resu
 }
 
 /// Receives a message; `None` when the other end is gone.
-pub(crate) fn receive<T: DeserializeOwned>(mut socket: &UnixStream) -> io::Result<Option<T>> {
+///
+/// # Errors
+/// The socket's; a message that is none, or is longer than any of ours.
+pub fn receive<T: DeserializeOwned>(mut socket: &UnixStream) -> io::Result<Option<T>> {
     let mut length = [0; 4];
     match socket.read_exact(&mut length) {
         Ok(()) => {}

@@ -3,6 +3,7 @@
 mod docker;
 mod look;
 mod registry;
+mod run;
 mod store;
 
 use std::num::NonZeroUsize;
@@ -17,6 +18,7 @@ use crate::render::progress::Progress;
 pub use docker::*;
 pub use look::*;
 pub use registry::*;
+pub use run::*;
 pub use store::*;
 
 /// From a machine-learning project to a small, reproducible, published container image.
@@ -104,6 +106,18 @@ pub enum Command {
     Check(Check),
     /// Print the bill of materials of an image.
     Sbom(Sbom),
+    /// Run an image, in a sandbox of its own.
+    Run(Box<Run>),
+    /// Start a further process in a container that runs.
+    Exec(Exec),
+    /// List containers.
+    Ps(Ps),
+    /// Print what a container has written.
+    Logs(Logs),
+    /// End containers.
+    Stop(Stop),
+    /// Remove containers that have ended.
+    Rm(Rm),
     /// List the images of the store, or take names away.
     Images(Images),
     /// Show all that an image says of itself: platforms, config, layers, what hangs on it.
@@ -157,6 +171,7 @@ impl Command {
                 | Self::Lock(_)
                 | Self::Base(_)
                 | Self::Pull(_)
+                | Self::Run(_)
         )
     }
 

@@ -4,6 +4,7 @@ mod base;
 mod build;
 mod check;
 mod completions;
+mod containers;
 mod diff;
 mod docker;
 mod docker_build;
@@ -22,6 +23,7 @@ mod pull;
 mod push;
 mod registry;
 mod resolve;
+mod run;
 mod save;
 mod sbom;
 mod ship;
@@ -91,6 +93,12 @@ fn dispatch(command: &Command, format: Format, world: &World<'_>) -> Result<u8, 
         Command::Save(save) => save::save(save, format, world),
         Command::Load(load) => save::load(load, format, world),
         Command::Registry(registry) => registry::run(registry, format, world),
+        Command::Run(of) => run::run(of, world),
+        Command::Exec(exec) => run::exec(exec, world),
+        Command::Ps(ps) => containers::ps(ps, format, world),
+        Command::Logs(logs) => containers::logs(logs, world),
+        Command::Stop(stop) => containers::stop(stop, format, world),
+        Command::Rm(rm) => containers::rm(rm, format, world),
         Command::Images(images) => images::run(images, format, world),
         Command::Prune(prune) => prune::run(prune, format, world),
         Command::Store(store) => store::run(store, format, world),

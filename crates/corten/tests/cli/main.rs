@@ -8,6 +8,7 @@ mod base_build;
 mod bases;
 mod builds;
 mod carry;
+mod containers;
 mod crash;
 mod debs;
 mod determinism;

@@ -158,7 +158,7 @@ pub fn digest_in_store(text: &str, world: &World<'_>) -> Result<Digest, Report> 
 
 /// A digest counts for a repository of a registry only where a name of that repository stands for it, itself or as one
 /// of an index: the same bytes under another name do not say that this registry has them.
-fn in_store(reference: &Reference, world: &World<'_>) -> Result<Option<Digest>, Report> {
+pub(crate) fn in_store(reference: &Reference, world: &World<'_>) -> Result<Option<Digest>, Report> {
     let found = world.store.image(reference)?;
     let images = || world.store.images();
     match (found, reference.digest) {

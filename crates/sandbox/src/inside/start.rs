@@ -16,7 +16,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 use super::{Born, filter, root};
 use crate::sandbox::{Capabilities, Limits, Process, Window};
 use crate::system;
-use crate::trouble::{Outcome, Step, Trouble};
+use crate::trouble::{NO_SUCH_PROGRAM, Outcome, Step, Trouble, cannot_start};
 use crate::wire;
 
 /// Becomes the process; comes back only with the reason why not.
@@ -136,15 +136,11 @@ fn drop_privileges(process: &Process, many_ids: bool, watched: bool) -> Outcome<
             .and_then(|()| rustix::thread::set_thread_res_uid(user, user, user));
         change.map_err(|_| root::no_such_id(process.user, process.group))?;
     }
-    // Only ambient ones need to be inheritable; root's come from the bounding set.
-    let inheritable = if process.user == 0 { CapabilitySet::empty() } else { wanted };
-    let sets = CapabilitySets { effective: wanted, permitted: wanted, inheritable };
+    // As docker does: root has them, others may get them by programs with setuid or capabilities of their own (E12: none is
+    // inheritable or ambient).
+    let own = if process.user == 0 { wanted } else { CapabilitySet::empty() };
+    let sets = CapabilitySets { effective: own, permitted: own, inheritable: CapabilitySet::empty() };
     rustix::thread::set_capabilities(None, sets).step(step)?;
-    if process.user != 0 {
-        for capability in wanted.iter() {
-            rustix::thread::configure_capability_in_ambient_set(capability, true).step(step)?;
-        }
-    }
     if process.no_new_privileges {
         rustix::thread::set_no_new_privs(true).step(step)?;
     }
@@ -193,11 +189,10 @@ fn candidates(process: &Process) -> Vec<CString> {
 }
 
 fn explain(name: &Path, error: &io::Error) -> Trouble {
-    let name = name.display();
     let because = match error.raw_os_error() {
-        Some(libc::ENOENT) => "no such program, or the interpreter that it names is missing".to_owned(),
+        Some(libc::ENOENT) => NO_SUCH_PROGRAM.to_owned(),
         Some(libc::ENOEXEC) => "it is no program of this machine".to_owned(),
         _ => error.to_string(),
     };
-    Trouble::input(format!("cannot start {name} in the root file system: {because}"))
+    Trouble::input(cannot_start(&name.display().to_string(), &because))
 }

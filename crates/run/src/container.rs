@@ -107,7 +107,7 @@ impl Containers {
         private(&self.folder).map_err(failed)?;
         self.sweep();
         fs::DirBuilder::new().mode(0o700).create(&folder).map_err(failed)?;
-        let lock = Lock::open(&folder).map_err(failed)?;
+        let lock = Lock::make(&folder).map_err(failed)?;
         match lock.try_take() {
             true => Ok(lock),
             false => Err(Failure::bug("a new container is locked by another process")),
@@ -204,6 +204,12 @@ impl Containers {
         self.read(id, "exit.json").map_or(State::Lost, State::Exited)
     }
 
+    /// Has it ended, and is it gone, if it goes when it ends?
+    pub(crate) fn is_over(&self, id: &str) -> bool {
+        let folder = self.folder(id);
+        !folder.exists() || Lock::open(&folder).is_ok_and(|lock| lock.try_take())
+    }
+
     /// A container by name, id, or the beginning of an id that is no other's.
     ///
     /// # Errors
@@ -257,11 +263,8 @@ impl Containers {
     fn sweep(&self) {
         for id in self.ids().unwrap_or_default() {
             let folder = self.folder(&id);
-            if !folder.join("container.json").exists()
-                && let Ok(lock) = Lock::open(&folder)
-                && lock.try_take()
-                && !folder.join("container.json").exists()
-            {
+            let is_none = || !folder.join("container.json").exists();
+            if is_none() && Lock::open(&folder).is_ok_and(|lock| lock.try_take()) && is_none() {
                 let _ = remove_all(&folder);
             }
         }
@@ -273,9 +276,13 @@ impl Containers {
 pub struct Lock(pub File);
 
 impl Lock {
+    fn make(folder: &Path) -> io::Result<Self> {
+        File::options().write(true).create_new(true).mode(0o600).open(folder.join("lock")).map(Self)
+    }
+
+    /// Of a folder that is being removed there may be none any more.
     fn open(folder: &Path) -> io::Result<Self> {
-        let path = folder.join("lock");
-        File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map(Self)
+        File::options().write(true).open(folder.join("lock")).map(Self)
     }
 
     fn try_take(&self) -> bool {

@@ -186,7 +186,7 @@ pub fn stop(containers: &Containers, container: &Container, seconds: u64) -> Res
     });
     let mut refused = asked.err();
     let deadline = Instant::now() + GONE;
-    while containers.state(&container.id) == State::Running && containers.folder(&container.id).exists() {
+    while !containers.is_over(&container.id) {
         if let Some(failure) = refused.take() {
             return Err(failure);
         }

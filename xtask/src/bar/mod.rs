@@ -144,6 +144,15 @@ pub const BARS: &[Bar] = &[
         is_timed: false,
     },
     Bar {
+        name: "R9",
+        what: "300 signals (INT, TERM, HUP; to the process, to its group) to `corten run`: status, time, what is left",
+        target: "the signal's status in at most 2 s each, 0 left",
+        package: "corten",
+        binary: "cli",
+        test: "containers::r9_signals_end_it_with_their_status_and_leave_nothing",
+        is_timed: false,
+    },
+    Bar {
         name: "R10",
         what: "files, names and leases that are left after `prune --all`, whatever was done before",
         target: "0",

@@ -4,10 +4,13 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use corten_oci::Digest;
+use corten_testkit::bar::Bar;
 use corten_testkit::command::{Corten, Ran};
 use serde_json::{Value, json};
 
@@ -331,23 +334,38 @@ fn processes_with(mark: &str) -> usize {
         .count()
 }
 
-/// R9, its short form: `cargo xtask bar R9` sends 300.
 #[test]
 fn r9_signals_end_it_with_their_status_and_leave_nothing() {
-    let boxed = Boxed::new();
-    for (turn, signal) in [2, 15, 1, 2, 15, 1].into_iter().enumerate() {
-        let mark = format!("9{turn}{:07}", std::process::id());
+    let bar = Bar::begin("R9");
+    let (boxed, mut random) = (Boxed::new(), bar.random());
+    let (mut slowest, mut wrong) = (Duration::ZERO, 0);
+    let times = bar.length(6, 300);
+    for turn in 0..times {
+        let mark = format!("9{turn:03}{:07}", std::process::id());
         let script = format!("sleep {mark} & echo up; sleep {mark}");
-        let mut child = boxed.start(&["box:1", "sh", "-c", &script]);
+        let mut command = boxed.corten.command(boxed.folder.path());
+        command.args(["run", "--rm", "--network", "none", "box:1", "sh", "-c", &script]);
+        let mut child = command.process_group(0).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "up\n");
+        let signal = [1, 2, 15][random.below(3)];
         let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::from_named_raw(signal).unwrap()).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(128 + signal));
-        assert_eq!(processes_with(&mark), 0);
+        let named = rustix::process::Signal::from_named_raw(signal).unwrap();
+        let start = Instant::now();
+        // To one process, and to its group, as a terminal does.
+        match random.below(2) {
+            0 => rustix::process::kill_process(pid, named).unwrap(),
+            _ => rustix::process::kill_process_group(pid, named).unwrap(),
+        }
+        let is_right = child.wait().unwrap().code() == Some(128 + signal) && processes_with(&mark) == 0;
+        wrong += usize::from(!is_right);
+        slowest = slowest.max(start.elapsed());
     }
-    assert_eq!(boxed.left(), [""; 0]);
+    let left = boxed.left().len();
+    let figure = format!("{times} signals: {wrong} wrong ends, {left} left, the slowest {} ms", slowest.as_millis());
+    let is_in_time = !bar.is_whole() || slowest <= Duration::from_secs(2);
+    bar.finish(figure, wrong == 0 && left == 0 && is_in_time);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use corten_testkit::bar::Bar;
 
@@ -16,6 +17,8 @@ use crate::service::digest;
 pub struct LoopDisk {
     folder: tempfile::TempDir,
     options: &'static str,
+    /// How often its power was cut.
+    cuts: AtomicUsize,
 }
 
 /// xfs makes none smaller; what is not written takes no space.
@@ -33,25 +36,27 @@ impl LoopDisk {
     pub fn xfs() -> Option<Self> {
         let mut mkfs = Command::new("/usr/sbin/mkfs.xfs");
         mkfs.args(["-q", "-f"]);
-        Self::made_by(mkfs, SMALLEST_XFS, "loop")
+        Self::made_by(mkfs, SMALLEST_XFS, "loop,nouuid")
     }
 
     fn made_by(mut mkfs: Command, megabytes: u64, options: &'static str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("mounted")).unwrap();
-        let image = folder.path().join("image");
-        std::fs::File::create(&image).unwrap().set_len(megabytes << 20).unwrap();
-        let disk = Self { folder, options };
-        (runs(mkfs.arg(&image)) && disk.mount()).then_some(disk)
+        let disk = Self { folder, options, cuts: AtomicUsize::new(0) };
+        std::fs::File::create(disk.image()).unwrap().set_len(megabytes << 20).unwrap();
+        (runs(mkfs.arg(disk.image())) && disk.mount()).then_some(disk)
     }
 
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("mounted")
     }
 
+    fn image(&self) -> PathBuf {
+        self.folder.path().join(format!("image{}", self.cuts.load(Ordering::Relaxed)))
+    }
+
     fn mount(&self) -> bool {
-        let image = self.folder.path().join("image");
-        runs(Command::new("mount").args(["-o", self.options]).arg(image).arg(self.path()))
+        runs(Command::new("mount").args(["-o", self.options]).arg(self.image()).arg(self.path()))
     }
 
     /// The power goes. Everything that is open on the disk fails from here on.
@@ -61,11 +66,14 @@ fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))"
         assert!(runs(Command::new("python3").args(["-c", SHUTDOWN]).arg(self.path())), "the disk cannot be shut down");
     }
 
-    /// The power comes back: the journal is replayed.
+    /// The power comes back: the journal is replayed. On a copy, because the dead disk may live on: in whoever was killed
+    /// a moment ago, or in a mount namespace that another program made meanwhile.
     pub fn come_back(&self) {
-        // Whoever was killed may hold files open for a moment.
-        let unmounted = (0..2000).any(|_| runs(Command::new("umount").arg(self.path())));
-        assert!(unmounted, "the disk cannot be unmounted");
+        assert!(runs(Command::new("umount").arg("--lazy").arg(self.path())), "umount");
+        let dead = self.image();
+        self.cuts.fetch_add(1, Ordering::Relaxed);
+        assert!(runs(Command::new("cp").arg("--sparse=always").args([&dead, &self.image()])), "cp");
+        std::fs::remove_file(dead).unwrap();
         assert!(self.mount(), "mount");
     }
 }

@@ -1,5 +1,7 @@
 //! R1 and R2: killed at any moment of a build and push, the next run makes the same image, and nothing is left behind.
 
+use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -33,6 +35,9 @@ const MUTATING: [&str; 18] = [
     "flock",
 ];
 
+/// On a machine that is busy with other things.
+const LONGEST_BIRTH: Duration = Duration::from_secs(30);
+
 /// What must hold after a kill. How often anything did not.
 struct Judge {
     shipped: String,
@@ -51,6 +56,7 @@ impl Judge {
 
     fn after(&mut self, published: &Published, kill: &str) {
         let ground = &published.ground;
+        wait_for_orphans(ground.home.path());
         let verified = ground.run("store verify");
         let again = ground.run(SHIP);
         let same = again.status == 0 && digest(&again) == self.shipped;
@@ -61,6 +67,19 @@ impl Judge {
             println!("{kill}: verify {}, same image {same}, registry {registry}, {}", verified.stdout, again.stderr);
         }
         assert_swept(ground.home.path(), &ground.service.folder());
+    }
+}
+
+/// A child that was being started (git) has the locks of its parent, also of one that was killed, until it is another
+/// program: what they guard counts as somebody's until then.
+fn wait_for_orphans(home: &Path) {
+    let begun = Instant::now();
+    let locks = ["tmp", "leases"].map(|folder| home.join(folder));
+    let files = locks.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+    for file in files.filter_map(|entry| fs::File::open(entry.path()).ok()) {
+        while file.try_lock().is_err() && begun.elapsed() < LONGEST_BIRTH {
+            std::thread::yield_now();
+        }
     }
 }
 

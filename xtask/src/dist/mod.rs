@@ -128,11 +128,12 @@ fn program(machine: Machine, profile: Profile) -> Result<PathBuf, String> {
     command.current_dir(root()).args(["zigbuild", "--locked", "--package", "corten", "--target", &target]);
     command.env("CARGO_ZIGBUILD_ZIG_PATH", zig).env("CARGO_TARGET_DIR", &folder);
     // What only this machine has stays here, in C as in Rust.
-    command.env("CARGO_ENCODED_RUSTFLAGS", remaps().join("\u{1f}")).env("SOURCE_DATE_EPOCH", "0");
+    command.env("CARGO_ENCODED_RUSTFLAGS", remaps(&folder).join("\u{1f}")).env("SOURCE_DATE_EPOCH", "0");
     command.env_remove("RUSTFLAGS").env_remove("CARGO_INCREMENTAL");
     let profile = match profile {
         Profile::Release => {
-            command.arg("--release");
+            // The names of functions are a fifth of it; messages say where they come from without them.
+            command.arg("--release").env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
             "release"
         }
         Profile::Light => {
@@ -144,14 +145,16 @@ fn program(machine: Machine, profile: Profile) -> Result<PathBuf, String> {
     Ok(folder.join(target).join(profile).join("corten"))
 }
 
-/// Paths of this machine that compilers would write into the program, each with what is written instead.
-fn remaps() -> Vec<String> {
+/// Paths of this machine that compilers would write into the program, each with what is written instead. Of several that fit,
+/// the last holds. `folder`: where cargo works, which need not lie in the checkout.
+fn remaps(folder: &Path) -> Vec<String> {
     let home = |variable: &str, usual: &str| {
         let usual = || Some(PathBuf::from(std::env::var_os("HOME")?).join(usual));
         std::env::var_os(variable).map(PathBuf::from).or_else(usual)
     };
     let places = [
         (Some(root()), "/corten"),
+        (Some(folder.to_owned()), "/corten/target"),
         (home("CARGO_HOME", ".cargo"), "/cargo"),
         (home("RUSTUP_HOME", ".rustup"), "/rustup"),
     ];

@@ -75,7 +75,7 @@ const CARRIERS: [(&str, &[&str]); 12] = [
     ("libdeflater", &["layer"]),
     ("tokio", &["serve", "buildkit"]),
     ("hyper", &["serve"]),
-    ("rustix", &["store", "sandbox", "flow", "run"]),
+    ("rustix", &["store", "sandbox", "engine", "flow", "run"]),
 ];
 
 /// What is wrong with the workspace, one line each.

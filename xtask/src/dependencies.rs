@@ -20,6 +20,7 @@ const LICENCES: [&str; 9] = [
     "MIT",
     "Unicode-3.0",
     "Zlib",
+    "bzip2-1.0.6",
 ];
 
 /// The one exception (of Apache-2.0) that we take.

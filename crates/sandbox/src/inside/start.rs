@@ -48,7 +48,11 @@ fn prepare(process: &Process, limits: &Limits, streams: &[OwnedFd; 3], born: &Bo
     let watched = go.watch && limits.memory.is_some();
     drop_privileges(process, go.many_ids, watched)?;
     let folder = process.folder.as_path();
-    rustix::process::chdir(folder).map_err(|error| {
+    // Not through a link of /proc to a descriptor of ours (E1).
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = rustix::fs::ResolveFlags::NO_MAGICLINKS;
+    let opened = rustix::fs::openat2(rustix::fs::CWD, folder, flags, Mode::empty(), resolve);
+    opened.and_then(rustix::process::fchdir).map_err(|error| {
         Trouble::input(format!("cannot start in {} of the root file system: {error}", folder.display()))
     })
 }

@@ -1,6 +1,7 @@
 //! Sandboxes at work: as whoever runs the tests and, when that is root, as an unprivileged user too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod attacks;
 mod basics;
 mod hostile;
 mod isolation;

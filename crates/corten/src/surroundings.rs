@@ -94,7 +94,7 @@ impl Ground {
 }
 
 /// Can stderr draw bars? Continuous integration has a terminal at times, but nobody who looks at it.
-fn draws() -> bool {
+pub fn draws() -> bool {
     std::io::stderr().is_terminal() && env::var_os("CI").is_none() && env::var("TERM").is_ok_and(|term| term != "dumb")
 }
 

@@ -1,6 +1,8 @@
 //! The flags of `docker buildx build`, for Dockerfiles. [`FLAGS`] says of each whether it means the same here; docs/flags.md is
 //! printed from it.
 
+use std::path::PathBuf;
+
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 
 /// What is built from a Dockerfile.
@@ -28,6 +30,69 @@ pub struct DockerArguments {
     pub pull: bool,
     #[command(flatten)]
     pub refused: Refused,
+}
+
+/// What building adds.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Dockerfile options")]
+pub struct DockerBuild {
+    /// A stage whose steps are made anew (may be given several times).
+    #[arg(long, value_name = "STAGE")]
+    pub no_cache_filter: Vec<String>,
+    /// A secret for RUN --mount=type=secret: no layer, log or key ever has it (may be given several times).
+    #[arg(long = "secret", value_name = "id=NAME[,src=FILE|,env=NAME]")]
+    pub secrets: Vec<String>,
+    /// An agent's socket for RUN --mount=type=ssh (may be given several times).
+    #[arg(long, value_name = "default|NAME[=SOCKET]")]
+    pub ssh: Vec<String>,
+    /// A name and address that RUN knows (may be given several times).
+    #[arg(long, value_name = "NAME:ADDRESS")]
+    pub add_host: Vec<String>,
+    /// The network of RUN: default, none or host.
+    #[arg(long, value_name = "NETWORK")]
+    pub network: Option<String>,
+    /// Bytes of /dev/shm of RUN.
+    #[arg(long, value_name = "SIZE")]
+    pub shm_size: Option<String>,
+    /// What RUN may do beyond the usual: network.host, security.insecure (may be given several times).
+    #[arg(long, value_name = "WHAT")]
+    pub allow: Vec<String>,
+    /// Let ADD reach this machine and private networks.
+    #[arg(long)]
+    pub allow_private_add: bool,
+    /// Bring the image to the registries of its names.
+    #[arg(long)]
+    pub push: bool,
+    /// Write the image's id here.
+    #[arg(long, value_name = "FILE")]
+    pub iidfile: Option<PathBuf>,
+    /// Write what is known of the result here, as buildx does.
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<PathBuf>,
+    /// Say of each step that was made why it was not taken from the store.
+    #[arg(long)]
+    pub why: bool,
+}
+
+impl DockerBuild {
+    /// The first flag that was given and only means something for a Dockerfile.
+    pub fn given(&self) -> Option<&'static str> {
+        let given = [
+            (!self.no_cache_filter.is_empty(), "--no-cache-filter"),
+            (!self.secrets.is_empty(), "--secret"),
+            (!self.ssh.is_empty(), "--ssh"),
+            (!self.add_host.is_empty(), "--add-host"),
+            (self.network.is_some(), "--network"),
+            (self.shm_size.is_some(), "--shm-size"),
+            (!self.allow.is_empty(), "--allow"),
+            (self.allow_private_add, "--allow-private-add"),
+            (self.push, "--push"),
+            (self.iidfile.is_some(), "--iidfile"),
+            (self.metadata_file.is_some(), "--metadata-file"),
+            (self.why, "--why"),
+        ];
+        given.into_iter().find_map(|(is_given, flag)| is_given.then_some(flag))
+    }
 }
 
 impl DockerArguments {
@@ -58,8 +123,8 @@ use Stance::{Differs, Refused as No, Same};
 
 /// Every flag of `buildx build` 0.37.2, in the order of its help.
 pub const FLAGS: [(&str, Stance); 41] = [
-    ("add-host", No("not in this version: names for RUN are those of this machine")),
-    ("allow", No("not in this version: RUN --security=insecure is refused, --network=host is the default's")),
+    ("add-host", Differs("host-gateway is of docker's own network, and refused")),
+    ("allow", Differs("network.host and security.insecure; there are no other entitlements")),
     ("annotation", No("not in this version")),
     ("attest", No("not in this version: `corten sbom` prints the bill of materials of an image")),
     ("build-arg", Same),
@@ -77,26 +142,31 @@ pub const FLAGS: [(&str, Stance); 41] = [
     ("check", No("not in this version")),
     ("debug", No("--verbose says more")),
     ("file", Same),
-    ("iidfile", No("not in this version")),
+    ("iidfile", Same),
     ("label", Same),
     ("load", Same),
-    ("metadata-file", No("not in this version")),
-    ("network", No("not in this version")),
+    (
+        "metadata-file",
+        Differs(
+            "containerimage.config.digest, containerimage.digest, containerimage.descriptor and image.name; nothing of builders and provenance",
+        ),
+    ),
+    ("network", Same),
     ("no-cache", Same),
-    ("no-cache-filter", No("not in this version")),
-    ("output", No("not in this version for Dockerfiles")),
+    ("no-cache-filter", Same),
+    ("output", Differs("one platform; a level of compression is refused, so that the same files are the same bytes")),
     ("platform", Differs("one platform for a Dockerfile")),
     ("policy", No("the policy of a project is [check] of corten.toml")),
-    ("progress", Differs("auto, plain, json and quiet; json is corten's own, one object a line")),
+    ("progress", Differs("auto, plain, tty, json and quiet; json is corten's own, one object a line")),
     ("provenance", No("not in this version")),
     ("pull", Same),
-    ("push", No("not in this version: `corten push` brings an image of the store to a registry")),
+    ("push", Same),
     ("quiet", Differs("errors alone on stderr, the image's id on stdout")),
     ("resource", No("not in this version")),
     ("sbom", No("not in this version: `corten sbom` prints it")),
-    ("secret", No("not in this version")),
-    ("shm-size", No("not in this version")),
-    ("ssh", No("not in this version")),
+    ("secret", Same),
+    ("shm-size", Same),
+    ("ssh", Differs("sockets of agents; a key is given to an agent first: ssh-add KEY")),
     ("tag", Same),
     ("target", Same),
     ("ulimit", No("not in this version")),

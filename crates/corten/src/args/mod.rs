@@ -269,12 +269,15 @@ pub struct Build {
     /// Name and tag of the image (may be given several times) [default: the project's].
     #[arg(long = "tag", short, value_name = "NAME[:TAG]")]
     pub tags: Vec<String>,
-    /// Write the image: type=oci,dest=FILE or type=docker,dest=FILE (may be given several times).
+    /// Write the image: type=oci,dest=FILE or type=docker,dest=FILE; of a Dockerfile also type=tar and type=local (may be
+    /// given several times).
     #[arg(long = "output", short, value_name = "type=TYPE,dest=FILE")]
     pub outputs: Vec<String>,
     /// Load the image into the local docker or podman.
     #[arg(long)]
     pub load: bool,
+    #[command(flatten)]
+    pub docker_build: DockerBuild,
     #[command(flatten)]
     pub docker: DockerArguments,
 }

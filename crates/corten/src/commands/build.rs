@@ -12,7 +12,7 @@ use corten_plan::{Built, BuiltLayer};
 use serde::Serialize;
 
 use super::{docker, docker_build, plan_options, result};
-use crate::args::{self, Format};
+use crate::args::{self, Format, Global};
 use crate::render::text::{seconds, size, table};
 use crate::render::{error, say};
 
@@ -49,10 +49,13 @@ pub struct LayerShape<'a> {
 }
 
 /// Builds, checks, names and writes out.
-pub fn run(arguments: &args::Build, format: Format, world: &World<'_>) -> Result<u8, Report> {
+pub fn run(arguments: &args::Build, global: &Global, format: Format, world: &World<'_>) -> Result<u8, Report> {
     let start = Instant::now();
     if let Some(request) = docker::request(&arguments.project, &arguments.docker, world)? {
-        return docker_build::run(&request, arguments, format, world);
+        return docker_build::run(&request, arguments, global, format, world);
+    }
+    if let Some(flag) = arguments.docker_build.given() {
+        return Err(docker::of_dockerfiles(flag).into());
     }
     let outputs = arguments.outputs.iter().map(|text| text.parse()).collect::<Result<Vec<Output>, _>>()?;
     outputs::refuse_impossible(&outputs)?;

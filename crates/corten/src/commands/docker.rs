@@ -36,16 +36,18 @@ pub fn request(
     let frontend = project.frontend.map(FrontendArgument::meant);
     match (path(&request, frontend, world)?, docker.given()) {
         (Path::Native, None) => Ok(None),
-        (Path::Native, Some(flag)) => {
-            Err(Failure::usage(format!("{flag} is for Dockerfiles, and this is built from its lock"))
-                .hint("--frontend dockerfile or -f FILE takes the Dockerfile")
-                .into())
-        }
+        (Path::Native, Some(flag)) => Err(of_dockerfiles(flag).into()),
         (Path::Dockerfile, _) => {
             only_native(project)?;
             Ok(Some(Request { architecture: architecture(project)?, ..request }))
         }
     }
+}
+
+/// A flag that means nothing for a lock.
+pub fn of_dockerfiles(flag: &str) -> Failure {
+    Failure::usage(format!("{flag} is for Dockerfiles, and this is built from its lock"))
+        .hint("--frontend dockerfile or -f FILE takes the Dockerfile")
 }
 
 fn architecture(project: &ProjectArguments) -> Result<Architecture, Failure> {

@@ -38,7 +38,7 @@ use corten_flow::{ProjectOptions, World};
 use corten_oci::{Architecture, Reference};
 use serde::Serialize;
 
-use crate::args::{Arguments, Command, Format, FrontendArgument, ProjectArguments, RegistryArguments};
+use crate::args::{Arguments, Command, Format, FrontendArgument, Global, ProjectArguments, RegistryArguments};
 use crate::render::print;
 use crate::surroundings::Surroundings;
 
@@ -64,17 +64,18 @@ pub fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Report> {
         }
         return explain::run(project, explain::flags(&arguments.global, project, of_command), format, &world);
     }
-    let status = dispatch(&arguments.command, format, &world)?;
+    let status = dispatch(&arguments.command, &arguments.global, &world)?;
     if arguments.command.fills() {
         corten_flow::prune::cap(&world);
     }
     Ok(status)
 }
 
-fn dispatch(command: &Command, format: Format, world: &World<'_>) -> Result<u8, Report> {
+fn dispatch(command: &Command, global: &Global, world: &World<'_>) -> Result<u8, Report> {
+    let format = global.format;
     match command {
         Command::Ship(ship) => ship::run(ship, format, world),
-        Command::Build(build) => build::run(build, format, world),
+        Command::Build(build) => build::run(build, global, format, world),
         Command::Plan(plan) => plan::run(plan, format, world),
         Command::Init(init) => init::run(init, format, world),
         Command::Base(base) => base::run(base, format, world),

@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod progress;
+pub mod steps;
 pub mod text;
 
 use std::io::{self, Write};

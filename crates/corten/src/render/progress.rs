@@ -18,6 +18,8 @@ pub enum Progress {
     Auto,
     /// Lines.
     Plain,
+    /// Bars.
+    Tty,
     /// One JSON object a line, on stderr.
     Json,
     /// Nothing but warnings.
@@ -44,6 +46,7 @@ pub fn listener(progress: Progress, loudness: Loudness, terminal: bool) -> Box<d
         _ if loudness == Loudness::Errors => Box::new(Lines { loudness }),
         // Bars would be drawn anew after each line.
         Progress::Auto if terminal && !details => Box::new(Bars::new()),
+        Progress::Tty => Box::new(Bars::new()),
         Progress::Auto | Progress::Plain => Box::new(Lines { loudness }),
         Progress::Quiet => Box::new(Lines { loudness: Loudness::Warnings }),
         Progress::Json => Box::new(Json { details }),

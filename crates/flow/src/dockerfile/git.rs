@@ -45,6 +45,14 @@ pub fn is_repository(text: &str) -> bool {
         || (over_http && before.ends_with(".git"))
 }
 
+/// The host of a repository's address.
+pub fn host(text: &str) -> Option<&str> {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let place = rest.split(['/', '#', '?']).next()?;
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    Some(if text.contains("://") { place } else { place.split(':').next()? }).filter(|host| !host.is_empty())
+}
+
 /// Fetches a commit below `below`.
 ///
 /// # Errors

@@ -15,16 +15,24 @@
 //! | `git` | repositories |
 //! | `images` | what FROM and `--from` name, pinned |
 //! | `plan` | all of it before anything is built |
+//! | `build`, `secrets`, `remote` | what the engine gets |
 
+mod build;
 mod git;
 mod images;
 mod path;
 mod plan;
+mod remote;
 mod request;
+mod secrets;
 mod source;
 mod unpack;
 
+pub use build::{Outcome, Way, build};
 pub use path::{Path, path};
 pub use plan::{Planned, PlannedImage, plan};
 pub use request::{ContextPlace, Request};
+pub use secrets::{LARGEST_SECRET, Secrets};
 pub use source::Source;
+
+pub use corten_engine::stages::{Allowed, Miss, Progress, StepId, StepResult};

@@ -1,0 +1,166 @@
+//! Builds what is planned: one call of the engine, then the image's id and its names.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use corten_diagnostic::{Failure, Report};
+use corten_engine::stages::{self, Allowed, Context, Finished, Means, Patterns, Progress};
+use corten_frontend::ignore::{Matcher, read_ignore_file};
+use corten_oci::{Descriptor, Digest, Reference};
+use corten_store::TreeLayer;
+
+use super::plan::{Planned, plan};
+use super::remote::Remote;
+use super::request::Request;
+use super::secrets::Secrets;
+use crate::blobs;
+use crate::world::World;
+
+/// How it is built.
+#[derive(Debug, Clone, Default)]
+pub struct Way {
+    /// `--no-cache`: every step is made anew.
+    pub no_cache: bool,
+    /// `--no-cache-filter`: those of these stages.
+    pub no_cache_stages: Vec<String>,
+    /// `--secret`, `--ssh`.
+    pub secrets: Secrets,
+    /// `--add-host`.
+    pub hosts: Vec<(String, String)>,
+    /// `--network`: `default`, `none` or `host`.
+    pub network: Option<String>,
+    /// `--allow security.insecure`, `--allow network.host`.
+    pub allowed: Allowed,
+    /// `--shm-size`, bytes.
+    pub shm: Option<u64>,
+    /// `--allow-private-add`.
+    pub private: bool,
+}
+
+/// What a build came to.
+pub struct Outcome {
+    /// From what.
+    pub planned: Planned,
+    /// Config, layers, steps.
+    pub finished: Finished,
+    /// Of the config: what docker calls the image's id.
+    pub id: Digest,
+}
+
+/// Builds into the store.
+///
+/// # Errors
+/// As [`plan`]; input where a step fails; world where the machine does.
+pub fn build(
+    request: &Request,
+    way: &Way,
+    standard: &mut dyn Read,
+    progress: &dyn Progress,
+    world: &World<'_>,
+) -> Result<Outcome, Report> {
+    let planned = plan(request, standard, world)?;
+    let finished = solve(&planned, request, way, progress, world)?;
+    let config = serde_json::to_vec(&finished.config)
+        .map_err(|error| Failure::bug(format!("writing the image's config: {error}")))?;
+    let layers = finished.layers.iter().map(|layer| TreeLayer { diff_id: layer.diff_id, blob: layer.blob.clone() });
+    let id = world.store.keep_local(&config, &layers.collect::<Vec<_>>())?;
+    Ok(Outcome { planned, finished, id })
+}
+
+impl Outcome {
+    /// Lets names of the store point to `image`: the id, or the manifest that was made for it.
+    pub fn name(&self, names: &[Reference], image: &Digest, world: &World<'_>) -> Result<(), Report> {
+        let batch = world.store.batch();
+        for name in names {
+            batch.image(name, image)?;
+        }
+        Ok(batch.finish()?)
+    }
+}
+
+fn solve(
+    planned: &Planned,
+    request: &Request,
+    way: &Way,
+    progress: &dyn Progress,
+    world: &World<'_>,
+) -> Result<Finished, Report> {
+    let open =
+        |path: &std::path::Path, ignore: Matcher| Context::open(path, Some(Box::new(Ignored(ignore)))).map(Arc::new);
+    let context = planned.source.folder.as_deref().map(|folder| open(folder, planned.ignore.clone())).transpose()?;
+    let mut folders = BTreeMap::new();
+    for (name, beside) in &planned.folders {
+        folders.insert(name.clone(), open(&beside.path, ignored_in(&beside.path)?)?);
+    }
+    let remote = Remote::new(way.private, world);
+    let bring = |blobs: &[Descriptor], what: &str| blobs::bring(blobs, what, &request.registry, world);
+    let no_cache =
+        |stage: &str| way.no_cache || way.no_cache_stages.iter().any(|name| name.eq_ignore_ascii_case(stage));
+    let path = planned.source.shown().unwrap_or_else(|| planned.source.file.path.display().to_string());
+    let means = Means {
+        store: world.store,
+        jobs: world.jobs,
+        context,
+        folders,
+        patterns: &patterns,
+        secrets: &way.secrets,
+        remote: &remote,
+        bring: &bring,
+        progress,
+        runner: &Sandboxes,
+        no_cache: &no_cache,
+        allowed: way.allowed,
+        shm: way.shm,
+        hosts: way.hosts.clone(),
+        network: way.network.clone().unwrap_or_else(|| "default".to_owned()),
+        dockerfile: (planned.source.file.path.clone(), Arc::clone(&planned.source.file.text)),
+        now: Duration::from_secs(u64::try_from(world.now).unwrap_or_default()),
+        project: std::fs::canonicalize(&path).map_or(path, |path| path.display().to_string()),
+    };
+    stages::solve(&planned.pinned, &means)
+}
+
+/// A folder of `--build-context` has an ignore file of its own.
+fn ignored_in(folder: &std::path::Path) -> Result<Matcher, Failure> {
+    let Ok(text) = std::fs::read_to_string(folder.join(".dockerignore")) else { return Ok(Matcher::default()) };
+    let lines = read_ignore_file(&text);
+    Matcher::new(lines.iter().map(|(_, line)| line.as_str()))
+        .map_err(|error| Failure::input(format!("{}/.dockerignore: {error}", folder.display())))
+}
+
+/// For `--exclude` and `--parents`.
+fn patterns(all: &[String]) -> Result<Box<dyn Patterns>, String> {
+    let matcher = Matcher::new(all.iter().map(String::as_str)).map_err(|error| error.to_string())?;
+    Ok(Box::new(Ignored(matcher)))
+}
+
+struct Ignored(Matcher);
+
+impl Patterns for Ignored {
+    fn matches(&self, path: &str) -> bool {
+        self.0.matches(path)
+    }
+
+    fn excepts_below(&self, folder: &str) -> bool {
+        self.0.excepts_below(folder)
+    }
+
+    fn reaches_into(&self, folder: &str) -> bool {
+        self.0.reaches_into(folder)
+    }
+}
+
+/// The machine's own.
+struct Sandboxes;
+
+impl stages::Runner for Sandboxes {
+    fn run(
+        &self,
+        sandbox: &corten_sandbox::Sandbox,
+        streams: corten_sandbox::Streams<'_>,
+    ) -> Result<corten_sandbox::Exit, Failure> {
+        sandbox.run(streams)
+    }
+}

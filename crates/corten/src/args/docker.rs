@@ -214,3 +214,52 @@ impl Args for Refused {
         Self::augment_args(command)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page of the docs is this table.
+    fn page() -> String {
+        let mut page = String::from(
+            "# Flags of `docker buildx build`\n\nWhat each flag of `docker buildx build` (0.37) means to `corten build` where a \
+            Dockerfile is built. Printed from the\nprogram's own table; nothing is silently accepted: a flag that does nothing is \
+            refused, and says why.\n\n| flag | here | |\n|---|---|---|\n",
+        );
+        for (name, stance) in FLAGS {
+            let (word, more) = match stance {
+                Same => ("same", ""),
+                Differs(how) => ("differs", how),
+                No(why) => ("refused", why),
+            };
+            page.push_str(&format!("| `--{name}` | {word} | {more} |\n"));
+        }
+        page.push_str("\nFlags of `corten build` that docker has not: `--why` (why each step was made and not taken from the store),\n`--allow-private-add` (ADD may reach this machine and private networks).\n");
+        page
+    }
+
+    #[test]
+    fn the_page_of_flags_is_this_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/flags.md");
+        if std::env::var_os("CORTEN_BLESS").is_some() {
+            std::fs::write(path, page()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), page(), "write it again with CORTEN_BLESS=1");
+    }
+
+    /// A flag that is said to be refused is, and one that is said to be understood is.
+    #[test]
+    fn the_command_line_is_what_the_table_says() {
+        use clap::CommandFactory;
+        let command = crate::args::Arguments::command();
+        let build = command.find_subcommand("build").unwrap();
+        for (name, stance) in FLAGS {
+            let of = |command: &Command| {
+                let found = command.get_arguments().find(|arg| arg.get_long() == Some(name));
+                found.map(|arg| arg.is_hide_set())
+            };
+            let hidden = of(build).or_else(|| of(&command));
+            assert_eq!(hidden, Some(matches!(stance, No(_))), "--{name}");
+        }
+    }
+}

@@ -93,7 +93,7 @@ pub enum Command {
     /// Build, check, write the bill of materials, publish under three tags, record the release.
     Ship(Ship),
     /// Build and check an image.
-    Build(Build),
+    Build(Box<Build>),
     /// Say what would be built: layers, what is in them, what stays out.
     Plan(Plan),
     /// Write settings from what the folder shows: [tool.corten] of pyproject.toml, or corten.toml.

@@ -13,6 +13,7 @@ mod crash;
 mod debs;
 mod determinism;
 mod disk;
+mod docker_build;
 mod dockerfile;
 mod doctor;
 mod elf;

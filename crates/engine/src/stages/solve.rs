@@ -90,7 +90,9 @@ struct Shared {
 impl<'a> Solver<'a> {
     fn new(pinned: &'a Pinned, means: &'a Means<'a>) -> Self {
         let layers = Layers::new(means.store, means.bring);
-        for layer in pinned.images.values().flat_map(|image| &image.layers) {
+        // A layer that was made here may have no blob yet: it is known by its diff id alone.
+        let has_blob = |layer: &&corten_plan::GivenLayer| layer.blob.digest != layer.diff_id.0;
+        for layer in pinned.images.values().flat_map(|image| &image.layers).filter(has_blob) {
             layers.add_blob(layer.diff_id, &layer.blob);
         }
         Self {

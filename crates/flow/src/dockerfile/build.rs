@@ -8,8 +8,8 @@ use std::time::Duration;
 use corten_diagnostic::{Failure, Report};
 use corten_engine::stages::{self, Allowed, Context, Finished, Means, Patterns, Progress};
 use corten_frontend::ignore::{Matcher, read_ignore_file};
-use corten_oci::{Descriptor, Digest, Reference};
-use corten_store::TreeLayer;
+use corten_oci::{Descriptor, Digest, ImageConfig, Reference};
+use corten_store::{Key, TreeLayer};
 
 use super::plan::{Planned, plan};
 use super::remote::Remote;
@@ -62,11 +62,32 @@ pub fn build(
 ) -> Result<Outcome, Report> {
     let planned = plan(request, standard, world)?;
     let finished = solve(&planned, request, way, progress, world)?;
-    let config = serde_json::to_vec(&finished.config)
-        .map_err(|error| Failure::bug(format!("writing the image's config: {error}")))?;
+    let config = same_as_before(&finished, world)?;
     let layers = finished.layers.iter().map(|layer| TreeLayer { diff_id: layer.diff_id, blob: layer.blob.clone() });
     let id = world.store.keep_local(&config, &layers.collect::<Vec<_>>())?;
     Ok(Outcome { planned, finished, id })
+}
+
+/// The config; where nothing was made, with the times of the build that made it, so that the same image keeps its id.
+fn same_as_before(finished: &Finished, world: &World<'_>) -> Result<Vec<u8>, Report> {
+    let json = |config: &ImageConfig| {
+        serde_json::to_vec(config).map_err(|error| Failure::bug(format!("writing the image's config: {error}")))
+    };
+    let mut timeless = finished.config.clone();
+    let made = timeless.created.take();
+    for history in timeless.history.iter_mut().filter(|history| history.created == made) {
+        history.created = None;
+    }
+    let key = Key(Digest::of([b"config without times ".as_slice(), &json(&timeless)?].concat()));
+    let is_cached = finished.steps.iter().all(|step| step.cached);
+    if let (true, Some(before)) = (is_cached, world.store.record(&key)?) {
+        return Ok(before);
+    }
+    let config = json(&finished.config)?;
+    let batch = world.store.batch();
+    batch.record(&key, &config)?;
+    batch.finish()?;
+    Ok(config)
 }
 
 impl Outcome {

@@ -11,8 +11,8 @@ use corten_frontend::settings::{ImageBase, ImageKind};
 use corten_oci::{Architecture, Descriptor, Digest, ImageConfig, LayerIndex, MediaType, Reference, SetId, Tag};
 use corten_plan::GivenLayer;
 use corten_plan::recipe::{BaseName, PinnedImage};
-use corten_store::Key;
 use corten_store::foreign::{self, Found, Origin};
+use corten_store::{Key, TreeLayer};
 use serde::{Deserialize, Serialize};
 
 use super::request::ContextPlace;
@@ -130,16 +130,16 @@ impl Images<'_> {
     fn of_config(&self, digest: &Digest) -> Result<Option<PinnedImage>, Report> {
         let Ok(config) = ImageConfig::parse(&self.world.store.bytes(digest)?) else { return Ok(None) };
         let mut layers = Vec::new();
-        for diff_id in &config.rootfs.diff_ids {
-            let index = self.world.store.layer_index(diff_id)?;
+        for TreeLayer { diff_id, blob } in self.world.store.local_layers(&config)? {
+            let index = self.world.store.layer_index(&diff_id)?;
             let Some(index) = index else {
                 return Err(Failure::world(format!("the image {digest} has a layer {diff_id} that the store has not"))
                     .hint("build it again")
                     .into());
             };
             let size = index.entries.iter().fold(0, |sum: u64, entry| sum.saturating_add(entry.size));
-            let blob = Descriptor::new(MediaType::LAYER, diff_id.0, size);
-            layers.push(given(blob, *diff_id, size, &index));
+            let blob = blob.unwrap_or_else(|| Descriptor::new(MediaType::LAYER, diff_id.0, size));
+            layers.push(given(blob, diff_id, size, &index));
         }
         Ok(Some(PinnedImage { digest: *digest, config, layers }))
     }

@@ -10,7 +10,7 @@ use crate::shell::root;
 use crate::workspace::{self, Package};
 
 /// Licences that may go into an Apache-2.0 program without asking anybody.
-const LICENCES: [&str; 9] = [
+const LICENCES: [&str; 10] = [
     "0BSD",
     "Apache-2.0",
     "BSD-2-Clause",

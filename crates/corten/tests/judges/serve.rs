@@ -213,11 +213,13 @@ impl Drop for Background {
 
 #[test]
 fn containerd_pulls_and_pushes() {
-    let (Some(containerd), Some(ctr)) = (debian("containerd"), debian("ctr")) else { return };
+    let (Some(containerd), Some(ctr)) = (xtask::peers::need("containerd"), xtask::peers::need("ctr")) else { return };
     let served = Served::start("containerd");
     let folder = new_folder("served-containerd");
     let at = |name: &str| format!("{}/{name}", folder.display());
-    let settings = "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[plugins.\"io.containerd.internal.v1.opt\"]\n";
+    let plugins = r#"["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri"]"#;
+    let settings =
+        format!("version = 3\ndisabled_plugins = {plugins}\n[plugins.\"io.containerd.internal.v1.opt\"]\n");
     fs::write(at("config.toml"), format!("{settings}path = \"{}\"\n", at("opt"))).unwrap();
     let ctr = |arguments: &[&str]| {
         let mut command = command(&ctr, ["--address", &at("socket"), "--namespace", "judged"]);
@@ -233,6 +235,13 @@ fn containerd_pulls_and_pushes() {
     done(&mut ctr(&["images", "tag", &name, &again]));
     done(&mut ctr(&["images", "push", "--plain-http", &again]));
     assert_eq!(whole(&again), whole(&name));
+    // What is saved to a file, too, and under its name.
+    done(&mut corten(["save", DISTROLESS, "--output", &at("saved.tar")]));
+    done(&mut ctr(&["images", "import", &at("saved.tar")]));
+    let listed = done(&mut ctr(&["images", "list"]));
+    let name = format!("docker.io/library/{DISTROLESS} ");
+    let imported = listed.lines().find(|line| line.starts_with(&name));
+    assert!(imported.is_some_and(|line| line.contains(&Distroless.image().digest)), "{listed}");
 }
 
 #[test]

@@ -218,8 +218,7 @@ fn containerd_pulls_and_pushes() {
     let folder = new_folder("served-containerd");
     let at = |name: &str| format!("{}/{name}", folder.display());
     let plugins = r#"["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri"]"#;
-    let settings =
-        format!("version = 3\ndisabled_plugins = {plugins}\n[plugins.\"io.containerd.internal.v1.opt\"]\n");
+    let settings = format!("version = 3\ndisabled_plugins = {plugins}\n[plugins.\"io.containerd.internal.v1.opt\"]\n");
     fs::write(at("config.toml"), format!("{settings}path = \"{}\"\n", at("opt"))).unwrap();
     let ctr = |arguments: &[&str]| {
         let mut command = command(&ctr, ["--address", &at("socket"), "--namespace", "judged"]);

@@ -8,6 +8,11 @@
 //!                              │ connection broke: go on from where it broke
 //!                              └ other bytes: partial emptied, next address
 //! ```
+//!
+//! Three things go on at once: bytes come and are put into the file, what came is hashed ([`hashing`]), and what was put
+//! into the file is on its way to the disk, so that the sync at the end has little left.
+
+mod hashing;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,13 +21,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use corten_diagnostic::{Diagnose, Event, Events, Fault, TaskId, Unit};
 use corten_net::{Client, NetError, Request, Response, Url};
-use corten_oci::{Digest, Digester};
+use corten_oci::Digest;
 use corten_store::{Partial, Store, StoreError};
+
+use self::hashing::Hashing;
 
 /// No download is longer, whatever the server says: 64 GiB.
 const LONGEST: u64 = 64 << 30;
-/// Bytes per read.
-const CHUNK: usize = 128 * 1024;
 
 /// Something to download, by content.
 #[derive(Debug, Clone)]
@@ -242,15 +247,12 @@ fn transfer(
         return Ok(store.discard(partial)?); // another process had the lock, and has finished
     }
     let progress = Progress::start(download, events);
-    let mut transfer = Transfer { download, stop, progress, partial, hash: Digester::new(), length: 0 };
+    let mut transfer = Transfer { download, stop, progress, partial, hash: Hashing::default() };
     match transfer.try_each(sources, told) {
-        Ok(true) => {
-            transfer.partial.length = transfer.length;
-            Ok(store.keep(transfer.partial, &download.digest)?)
-        }
+        Ok(true) => Ok(store.keep(transfer.partial, &download.digest)?),
         Ok(false) => Ok(()),
         Err(error) => {
-            if transfer.length == 0 {
+            if transfer.length() == 0 {
                 store.discard(transfer.partial)?; // nothing that another run could go on from
             }
             Err(error)
@@ -287,14 +289,13 @@ impl Drop for Progress<'_> {
     }
 }
 
-/// A download under way. `hash` has taken in exactly the first `length` bytes, which are what `partial` holds.
+/// A download under way. `hash` has taken in exactly the bytes that `partial` holds.
 struct Transfer<'a> {
     download: &'a Download,
     stop: &'a AtomicBool,
     progress: Progress<'a>,
     partial: Partial,
-    hash: Digester,
-    length: u64,
+    hash: Hashing,
 }
 
 /// How a try ended.
@@ -306,6 +307,11 @@ enum Ended {
 }
 
 impl Transfer<'_> {
+    /// Bytes that are in the file.
+    fn length(&self) -> u64 {
+        self.hash.length()
+    }
+
     /// Tries one address after the other. `false`: stopped.
     fn try_each(&mut self, sources: &[Source<'_>], told: Told) -> Result<bool, FetchError> {
         self.take_in_partial()?;
@@ -326,7 +332,7 @@ impl Transfer<'_> {
     fn try_one(&mut self, source: &Source<'_>) -> Result<bool, FetchError> {
         let (mut left, url) = (source.retries, source.shown);
         loop {
-            let resumed = self.length > 0;
+            let resumed = self.length() > 0;
             match self.once(source)? {
                 Ended::Stopped => return Ok(false),
                 Ended::Complete => match self.check(url) {
@@ -340,7 +346,7 @@ impl Transfer<'_> {
                 },
                 Ended::Broken(why) if left == 0 => {
                     let what = self.download.what.clone();
-                    return Err(FetchError::Broken { what, url: shown(url), why, got: self.length });
+                    return Err(FetchError::Broken { what, url: shown(url), why, got: self.length() });
                 }
                 Ended::Broken(_) => {}
             }
@@ -350,17 +356,17 @@ impl Transfer<'_> {
 
     fn once(&mut self, source: &Source<'_>) -> Result<Ended, FetchError> {
         let url = source.shown;
-        if self.download.size.is_some_and(|size| size == self.length) {
+        if self.download.size.is_some_and(|size| size == self.length()) {
             return Ok(Ended::Complete);
         }
-        let mut response = match (source.open)(self.length) {
-            Err(FetchError::Net { source: NetError::Status { status: 416, .. }, .. }) if self.length > 0 => {
+        let mut response = match (source.open)(self.length()) {
+            Err(FetchError::Net { source: NetError::Status { status: 416, .. }, .. }) if self.length() > 0 => {
                 self.restart()?;
                 (source.open)(0)?
             }
             answer => answer?,
         };
-        if response.status == 200 && self.length > 0 {
+        if response.status == 200 && self.length() > 0 {
             self.restart()?;
         }
         self.check_announced(url, &response)?;
@@ -369,32 +375,54 @@ impl Transfer<'_> {
 
     fn receive(&mut self, url: &str, response: &mut Response) -> Result<Ended, FetchError> {
         let longest = self.download.size.unwrap_or(LONGEST);
-        let mut buffer = vec![0; CHUNK];
         loop {
-            if self.stop.load(Ordering::Relaxed) {
-                return Ok(Ended::Stopped);
-            }
-            let read = match response.body.read(&mut buffer) {
-                Ok(0) => return Ok(Ended::Complete),
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Ok(Ended::Broken(error.to_string())),
-            };
-            let bytes = buffer.get(..read).unwrap_or_default();
-            if self.length.saturating_add(read as u64) > longest {
+            let mut buffer = self.hash.buffer();
+            let ended = self.fill(&mut buffer, response);
+            if self.length().saturating_add(buffer.len() as u64) > longest {
                 self.restart()?;
                 return Err(self.mismatch(url, format!("{longest} bytes"), "more".to_owned()));
             }
-            self.partial.file.write_all(bytes).map_err(|source| self.disk(source, bytes.len() as u64))?;
-            self.hash.update(bytes);
-            self.length += read as u64;
-            self.progress.reached(self.length);
+            self.append(buffer)?;
+            if let Some(ended) = ended {
+                return Ok(ended);
+            }
         }
+    }
+
+    /// Reads until the buffer is full; else says why it is not.
+    fn fill(&mut self, buffer: &mut Vec<u8>, response: &mut Response) -> Option<Ended> {
+        let length = self.length();
+        let mut filled = 0;
+        let ended = loop {
+            let room = buffer.get_mut(filled..).unwrap_or_default();
+            if room.is_empty() {
+                break None;
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                break Some(Ended::Stopped);
+            }
+            match response.body.read(room) {
+                Ok(0) => break Some(Ended::Complete),
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => break Some(Ended::Broken(error.to_string())),
+            }
+            self.progress.reached(length + filled as u64);
+        };
+        buffer.truncate(filled);
+        ended
+    }
+
+    fn append(&mut self, bytes: Vec<u8>) -> Result<(), FetchError> {
+        self.partial.file.write_all(&bytes).map_err(|source| self.disk(source, bytes.len() as u64))?;
+        self.hash.update(bytes);
+        self.partial.write_back(self.hash.length());
+        Ok(())
     }
 
     /// A size that is wrong already in the answer's head is refused before anything is downloaded.
     fn check_announced(&self, url: &str, response: &Response) -> Result<(), FetchError> {
-        let announced = response.length().and_then(|length| length.checked_add(self.length));
+        let announced = response.length().and_then(|length| length.checked_add(self.length()));
         match (self.download.size, announced) {
             (Some(size), Some(announced)) if size != announced => {
                 Err(self.mismatch(url, format!("{size} bytes"), format!("{announced} bytes")))
@@ -403,11 +431,11 @@ impl Transfer<'_> {
         }
     }
 
-    fn check(&self, url: &str) -> Result<(), FetchError> {
-        if let Some(size) = self.download.size.filter(|size| *size != self.length) {
-            return Err(self.mismatch(url, format!("{size} bytes"), format!("{} bytes", self.length)));
+    fn check(&mut self, url: &str) -> Result<(), FetchError> {
+        if let Some(size) = self.download.size.filter(|size| *size != self.length()) {
+            return Err(self.mismatch(url, format!("{size} bytes"), format!("{} bytes", self.length())));
         }
-        let got = self.hash.clone().finish();
+        let got = std::mem::take(&mut self.hash).finish();
         if got != self.download.digest {
             return Err(self.mismatch(url, self.download.digest.to_string(), got.to_string()));
         }
@@ -419,25 +447,26 @@ impl Transfer<'_> {
         if self.partial.length == 0 {
             return Ok(());
         }
-        match take_in(&mut self.partial.file, &mut self.hash) {
-            Ok(length) if self.download.size.is_none_or(|size| length <= size) => self.length = length,
-            Ok(_) => self.restart()?,
-            Err(source) => return Err(self.disk(source, 0)),
+        if let Err(source) = take_in(&mut self.partial.file, &mut self.hash) {
+            return Err(self.disk(source, 0));
         }
-        self.progress.reached(self.length);
+        if self.download.size.is_some_and(|size| self.length() > size) {
+            self.restart()?;
+        }
+        self.progress.reached(self.length());
         Ok(())
     }
 
     fn restart(&mut self) -> Result<(), FetchError> {
         let emptied = self.partial.file.set_len(0).and_then(|()| self.partial.file.seek(SeekFrom::Start(0)));
         emptied.map_err(|source| self.disk(source, 0))?;
-        (self.hash, self.length, self.partial.length) = (Digester::new(), 0, 0);
+        (self.hash, self.partial.length) = (Hashing::default(), 0);
         Ok(())
     }
 
     /// `pending` bytes could not be written; what has not come yet would need room, too.
     fn disk(&self, source: io::Error, pending: u64) -> FetchError {
-        let needed = self.download.size.map_or(pending, |size| size.saturating_sub(self.length));
+        let needed = self.download.size.map_or(pending, |size| size.saturating_sub(self.length()));
         let source = StoreError::disk("writing", self.partial.path(), needed, source);
         FetchError::Disk { what: self.download.what.clone(), source }
     }
@@ -447,9 +476,20 @@ impl Transfer<'_> {
     }
 }
 
-fn take_in(file: &mut File, hash: &mut Digester) -> io::Result<u64> {
+fn take_in(file: &mut File, hash: &mut Hashing) -> io::Result<()> {
     file.seek(SeekFrom::Start(0))?;
-    io::copy(file, hash)
+    loop {
+        let mut buffer = hash.buffer();
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => {
+                buffer.truncate(read);
+                hash.update(buffer);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// An address without user and password.

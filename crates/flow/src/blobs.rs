@@ -26,22 +26,19 @@ pub struct Everywhere<'w> {
 
 impl Blobs for Everywhere<'_> {
     fn open(&self, descriptor: &Descriptor) -> io::Result<Box<dyn Read + '_>> {
-        let store = self.world.store;
-        let origins = store.origins(&descriptor.digest).map_err(io::Error::other)?;
-        if origins.is_empty() || store.has(&descriptor.digest)? {
-            return store.open(descriptor);
+        match self.elsewhere(descriptor)? {
+            Some(origins) => self.from_origins(&origins, descriptor),
+            None => self.world.store.open(descriptor),
         }
-        if self.world.client.is_offline() {
-            return Err(io::Error::other(offline(descriptor, &origins)));
-        }
-        let mut first = None;
-        for place in &origins {
-            match self.ask(place, descriptor) {
-                Ok(reader) => return Ok(reader),
-                Err(error) => drop(first.get_or_insert(error)),
-            }
-        }
-        Err(first.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+    }
+
+    fn open_unchecked(&self, descriptor: &Descriptor, from: u64) -> io::Result<Box<dyn Read + '_>> {
+        let Some(origins) = self.elsewhere(descriptor)? else {
+            return self.world.store.open_unchecked(descriptor, from);
+        };
+        let mut reader = self.from_origins(&origins, descriptor)?;
+        io::copy(&mut reader.by_ref().take(from), &mut io::sink())?;
+        Ok(reader)
     }
 
     fn has(&self, digest: &Digest) -> io::Result<bool> {
@@ -51,6 +48,27 @@ impl Blobs for Everywhere<'_> {
 }
 
 impl Everywhere<'_> {
+    /// Where it has to be asked for: it was seen there, and is not in the store.
+    fn elsewhere(&self, descriptor: &Descriptor) -> io::Result<Option<Vec<Repository>>> {
+        let store = self.world.store;
+        let origins = store.origins(&descriptor.digest).map_err(io::Error::other)?;
+        Ok((!origins.is_empty() && !store.has(&descriptor.digest)?).then_some(origins))
+    }
+
+    fn from_origins(&self, origins: &[Repository], descriptor: &Descriptor) -> io::Result<Box<dyn Read>> {
+        if self.world.client.is_offline() {
+            return Err(io::Error::other(offline(descriptor, origins)));
+        }
+        let mut first = None;
+        for place in origins {
+            match self.ask(place, descriptor) {
+                Ok(reader) => return Ok(reader),
+                Err(error) => drop(first.get_or_insert(error)),
+            }
+        }
+        Err(first.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+    }
+
     fn ask(&self, place: &Repository, descriptor: &Descriptor) -> io::Result<Box<dyn Read>> {
         let remote = registry::registry(self.world, self.options).remote(place).map_err(io::Error::other)?;
         let answer = remote.blob_of_any(descriptor, 0).map_err(io::Error::other)?;

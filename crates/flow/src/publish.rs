@@ -125,6 +125,10 @@ impl Blobs for Uploads<'_> {
         Ok(Box::new(Wanted { inner: self.everywhere.open(descriptor)?, stop: &self.stop }))
     }
 
+    fn open_unchecked(&self, descriptor: &Descriptor, from: u64) -> io::Result<Box<dyn Read + '_>> {
+        Ok(Box::new(Wanted { inner: self.everywhere.open_unchecked(descriptor, from)?, stop: &self.stop }))
+    }
+
     fn has(&self, digest: &Digest) -> io::Result<bool> {
         self.everywhere.has(digest)
     }

@@ -234,8 +234,11 @@ fn pull_referrers(remote: &Remote<'_>, documents: &[Digest], world: &World<'_>) 
 /// Brings blobs to the store, several at a time, checked.
 pub fn fetch(remote: &Remote<'_>, blobs: &[Descriptor], world: &World<'_>) -> Result<(), Report> {
     let sources = remote.sources();
+    // The largest first: else it would come alone at the end.
+    let mut blobs: Vec<&Descriptor> = blobs.iter().collect();
+    blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
     let downloads: Vec<Download> = blobs
-        .iter()
+        .into_iter()
         .map(|blob| Download {
             urls: sources.iter().map(|source| source.repository.to_string()).collect(),
             digest: blob.digest,

@@ -14,6 +14,14 @@ pub trait Blobs {
     /// Opens the content for reading.
     fn open(&self, descriptor: &Descriptor) -> io::Result<Box<dyn Read + '_>>;
 
+    /// Opens the content from a byte on, for somebody who hashes it himself (a registry that was told its digest). So only
+    /// its size need be right; what cannot be checked elsewhere is read with [`Blobs::open`].
+    fn open_unchecked(&self, descriptor: &Descriptor, from: u64) -> io::Result<Box<dyn Read + '_>> {
+        let mut reader = self.open(descriptor)?;
+        io::copy(&mut reader.by_ref().take(from), &mut io::sink())?;
+        Ok(reader)
+    }
+
     /// Is it there?
     fn has(&self, digest: &Digest) -> io::Result<bool>;
 }

@@ -20,7 +20,7 @@
 //! [`crate::Batch`]. So after a crash or a power cut each name is either there, whole, or not there.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
@@ -303,8 +303,9 @@ impl Store {
     }
 }
 
-impl Blobs for Store {
-    fn open(&self, descriptor: &Descriptor) -> io::Result<Box<dyn Read + '_>> {
+impl Store {
+    /// A blob's file, if it has the size that the descriptor says.
+    fn described(&self, descriptor: &Descriptor) -> io::Result<File> {
         let (file, size) = self.sized(&descriptor.digest).map_err(StoreError::into_io)?;
         if size != descriptor.size {
             // Is the blob wrong (then it is set aside now), or the descriptor?
@@ -312,7 +313,20 @@ impl Blobs for Store {
             let why = format!("it has {size} bytes, its descriptor says {}", descriptor.size);
             return Err(StoreError::Unsuitable(Unsuitable { digest: descriptor.digest, why }).into_io());
         }
-        Ok(Box::new(self.reader(file, size, &descriptor.digest)))
+        Ok(file)
+    }
+}
+
+impl Blobs for Store {
+    fn open(&self, descriptor: &Descriptor) -> io::Result<Box<dyn Read + '_>> {
+        let file = self.described(descriptor)?;
+        Ok(Box::new(self.reader(file, descriptor.size, &descriptor.digest)))
+    }
+
+    fn open_unchecked(&self, descriptor: &Descriptor, from: u64) -> io::Result<Box<dyn Read + '_>> {
+        let mut file = self.described(descriptor)?;
+        file.seek(SeekFrom::Start(from))?;
+        Ok(Box::new(file.take(descriptor.size.saturating_sub(from))))
     }
 
     fn has(&self, digest: &Digest) -> io::Result<bool> {

@@ -234,3 +234,29 @@ fn turn_a_bit(path: &Path, bytes: &[u8]) {
     fs::set_permissions(path, mode).unwrap();
     fs::write(path, damaged).unwrap();
 }
+
+/// The registry hashes what is sent, not we; nothing damaged gets a name there, and the user is told whose fault it is.
+#[test]
+fn a_damaged_layer_is_not_pushed_and_is_set_aside() {
+    let registry = FakeRegistry::start(Habits::default());
+    let service = Service::filled();
+    let built = service.run("build --format json").expect(0).json();
+    let layers = built["layers"].as_array().unwrap();
+    let largest = layers.iter().max_by_key(|layer| layer["size"].as_u64()).unwrap()["digest"].as_str().unwrap();
+    let at = service.corten.home().join("blobs/sha256").join(largest.trim_start_matches("sha256:"));
+    turn_a_bit(&at, &fs::read(&at).unwrap());
+    let ran = service.run(&format!("push {} {}/a:1", built["digest"].as_str().unwrap(), registry.place()));
+    assert!(!at.exists(), "it was set aside");
+    let expected = format!(
+        "error: pushing {}/a@{}: …/blobs/sha256/{} is damaged: its bytes have the digest …; it was moved to the store's trash, and will be downloaded or made again
+hint: build again: what the store lacks is made or fetched again",
+        registry.place(),
+        built["digest"].as_str().unwrap(),
+        largest.trim_start_matches("sha256:"),
+    );
+    told(&service, &ran, 3, &expected);
+    assert_eq!((registry.tag("a", "1"), registry.torn(), registry.breaches()), (None, vec![], vec![]));
+    service.run("build").expect(0);
+    service.run(&format!("push service:latest {}/a:1", registry.place())).expect(0);
+    assert!(registry.tag("a", "1").is_some());
+}

@@ -5,6 +5,7 @@ mod commands;
 mod quantities;
 mod render;
 mod surroundings;
+mod user;
 
 use std::process::ExitCode;
 

@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Read};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +13,7 @@ use corten_flow::{Asker, AuthFiles, Client, Indexes, Login, Network, Seen, Store
 
 use crate::args::Global;
 use crate::render::progress::{Loudness, listener};
+use crate::user::User;
 
 /// How long a server may stay silent.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,6 +31,7 @@ pub struct Surroundings {
     client: Client,
     indexes: Indexes,
     auth: AuthFiles,
+    user: User,
     events: Arc<dyn Events + Send>,
     jobs: usize,
     now: i64,
@@ -44,17 +46,24 @@ impl Surroundings {
         let time = SystemTime::now();
         let now = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let events: Arc<dyn Events + Send> = Arc::from(listener(global.progress, loudness(global), draws()));
+        let user = User::read(settings_folder())?;
         Ok(Self {
             store: Store::open(home(global)?)?.marking(time),
-            client: Client::new(network(global, &events)?),
+            client: Client::new(network(global, &user, &events)?),
             indexes: Indexes::of(env::vars_os().filter_map(text)),
             auth: auth_files(),
             events,
             jobs: global.jobs.map_or(processors, NonZeroUsize::get),
             now: i64::try_from(now).unwrap_or(i64::MAX),
             source_date_epoch: source_date_epoch()?,
-            store_cap: global.store_keep,
+            store_cap: global.store_keep.or(user.settings.keep.as_ref().map(|keep| keep.value)),
+            user,
         })
+    }
+
+    /// What the user says for all projects.
+    pub fn user(&self) -> &User {
+        &self.user
     }
 
     /// As flow sees it.
@@ -64,6 +73,7 @@ impl Surroundings {
             client: &self.client,
             indexes: &self.indexes,
             auth: &self.auth,
+            registries: &self.user.registries,
             events: self.events.as_ref(),
             jobs: self.jobs,
             now: self.now,
@@ -82,14 +92,21 @@ pub struct Ground {
     pub auth: AuthFiles,
     /// The network.
     pub client: Client,
+    /// Where packages come from.
+    pub indexes: Indexes,
 }
 
 impl Ground {
     /// Reads flags and environment.
     pub fn new(global: &Global) -> Result<Self, Failure> {
         let events: Arc<dyn Events + Send> = Arc::from(listener(global.progress, loudness(global), draws()));
-        let settings = Network { retries: 0, timeout: Duration::from_secs(5), ..network(global, &events)? };
-        Ok(Self { home: home(global)?, auth: auth_files(), client: Client::new(settings) })
+        let settings = Network {
+            retries: 0,
+            timeout: Duration::from_secs(5),
+            ..network(global, &User::read(settings_folder())?, &events)?
+        };
+        let indexes = Indexes::of(env::vars_os().filter_map(text));
+        Ok(Self { home: home(global)?, auth: auth_files(), client: Client::new(settings), indexes })
     }
 }
 
@@ -147,7 +164,7 @@ fn home(global: &Global) -> Result<PathBuf, Failure> {
     home.ok_or_else(|| Failure::usage("there is no place for the store: HOME is not set").hint("set CORTEN_HOME"))
 }
 
-fn network(global: &Global, events: &Arc<dyn Events + Send>) -> Result<Network, Failure> {
+fn network(global: &Global, user: &User, events: &Arc<dyn Events + Send>) -> Result<Network, Failure> {
     let either = |name: &str| variable(name).or_else(|| variable(&name.to_uppercase()));
     let no_proxy = either("no_proxy").unwrap_or_default();
     let direct = no_proxy.split(',').map(str::trim).filter(|host| !host.is_empty());
@@ -155,6 +172,7 @@ fn network(global: &Global, events: &Arc<dyn Events + Send>) -> Result<Network, 
     Ok(Network {
         certificate_authorities: authorities(global)?,
         host_certificates: host_certificates(),
+        host_authorities: user.authorities.clone(),
         offline: global.offline,
         timeout: TIMEOUT,
         proxy: either("https_proxy").or_else(|| either("all_proxy")),
@@ -187,7 +205,11 @@ fn loudness(global: &Global) -> Loudness {
 }
 
 fn authorities(global: &Global) -> Result<Vec<u8>, Failure> {
-    let Some(file) = &global.ca_file else { return Ok(Vec::new()) };
+    global.ca_file.as_deref().map_or(Ok(Vec::new()), certificates)
+}
+
+/// A file of certificates, as it is.
+pub fn certificates(file: &Path) -> Result<Vec<u8>, Failure> {
     let failed =
         |why: String| Failure::usage(format!("reading the certificate authorities in {}: {why}", file.display()));
     let mut bytes = Vec::new();
@@ -200,10 +222,15 @@ fn authorities(global: &Global) -> Result<Vec<u8>, Failure> {
     }
 }
 
+/// Where a user's settings are (XDG Base Directory Specification); a variable that is no absolute path counts for nothing.
+fn settings_folder() -> Option<PathBuf> {
+    let folder = |name: &str| variable(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    folder("XDG_CONFIG_HOME").or_else(|| folder("HOME").map(|home| home.join(".config")))
+}
+
 /// Docker's and podman's folders of certificates of single registries, one's own first.
 fn host_certificates() -> Vec<PathBuf> {
-    let folder = |name: &str| variable(name).map(PathBuf::from);
-    let settings = folder("XDG_CONFIG_HOME").or_else(|| folder("HOME").map(|home| home.join(".config")));
+    let settings = settings_folder();
     let own =
         ["containers/certs.d", "docker/certs.d"].into_iter().filter_map(|below| Some(settings.as_ref()?.join(below)));
     own.chain(["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from)).collect()

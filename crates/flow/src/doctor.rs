@@ -18,6 +18,7 @@ use corten_store::Store;
 use serde_json::Value;
 
 use crate::credentials::AuthFiles;
+use crate::indexes::Indexes;
 
 /// Bytes of a file that is looked at.
 const LONGEST: usize = 1 << 20;
@@ -83,8 +84,8 @@ pub struct Patient<'a> {
     pub auth: &'a AuthFiles,
     /// Is there a network to be asked?
     pub client: Option<&'a Client>,
-    /// Addresses of package indexes.
-    pub indexes: &'a [String],
+    /// Package indexes.
+    pub indexes: &'a Indexes,
 }
 
 /// Looks at everything.
@@ -281,20 +282,26 @@ fn tools(patient: &Patient<'_>) -> Vec<Finding> {
 fn network(client: &Client, patient: &Patient<'_>) -> Vec<Finding> {
     const PART: &str = "network";
     let registries = patient.auth.files.iter().flat_map(|file| registries(file.as_path()));
-    let needed =
-        patient.indexes.iter().cloned().chain(["https://deb.debian.org/debian/dists/bookworm/InRelease".to_owned()]);
-    let mut places: Vec<(String, bool)> = needed.map(|place| (place, true)).collect();
-    places.extend(registries.map(|host| (api(&host), false)));
+    let indexes = patient.indexes.addresses(client).into_iter().map(|url| page_of(&url));
+    let mut places: Vec<(String, Asked)> = indexes.map(|place| (place, Asked::Index)).collect();
+    places.push(("https://deb.debian.org/debian/dists/bookworm/InRelease".to_owned(), Asked::Archive));
+    places.extend(registries.map(|host| (api(&host, client), Asked::Registry)));
     places.dedup();
-    let ask = |(place, needed): &(String, bool)| {
-        let lost = match needed {
-            true => "what is not in the store cannot be fetched",
-            false => "nothing can be pulled from there or pushed to it",
+    let ask = |(place, asked): &(String, Asked)| {
+        let lost = match asked {
+            Asked::Index | Asked::Archive => "what is not in the store cannot be fetched",
+            Asked::Registry => "nothing can be pulled from there or pushed to it",
         };
         let hint = "https_proxy, --ca-file and mirrors in the settings; --offline builds from the store alone";
         match client.send(&Request::head(place)) {
             Ok(_) => Finding::good(PART, client.know(place)),
-            // A registry that wants to know who asks is there.
+            Err(corten_net::NetError::Status { status: 401 | 403, .. }) if *asked == Asked::Index => {
+                let said = format!("{} wants another user or password", client.know(place));
+                let hint =
+                    "UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, a login in the index's address, or .netrc";
+                Finding::warning(PART, said, lost, hint)
+            }
+            // A registry that wants to know who asks is there, and so is an index without this package.
             Err(corten_net::NetError::Status { .. }) => Finding::good(PART, client.know(place)),
             Err(error) => Finding::warning(PART, error.to_string(), lost, hint),
         }
@@ -302,11 +309,26 @@ fn network(client: &Client, patient: &Patient<'_>) -> Vec<Finding> {
     places.iter().map(ask).collect()
 }
 
-/// Where a registry answers; one on this machine needs no TLS.
-fn api(host: &str) -> String {
+/// Who is asked whether he is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Index,
+    Archive,
+    Registry,
+}
+
+/// One small page of an index: the list of all projects is large.
+fn page_of(index: &str) -> String {
+    format!("{}/pip/", index.trim_end_matches('/'))
+}
+
+/// Where a registry answers; one on this machine may do without TLS.
+fn api(host: &str, client: &Client) -> String {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let loopback = matches!(name, "localhost" | "[::1]") || name.starts_with("127.");
-    format!("{}://{host}/v2/", if loopback { "http" } else { "https" })
+    let secure = format!("https://{host}/v2/");
+    let plain = loopback && corten_net::Url::parse(&secure).is_ok_and(|url| !client.speaks_tls(&url));
+    if plain { format!("http://{host}/v2/") } else { secure }
 }
 
 /// Hosts that a file of credentials names.

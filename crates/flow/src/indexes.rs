@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use corten_frontend::python::{LockKind, Manifest};
 use corten_net::{Client, Url};
 
+use crate::packages::PYPI;
 use crate::project::Project;
 
 /// What the environment says about indexes.
@@ -64,6 +65,16 @@ impl Indexes {
         };
         self.names.insert(variable_name(name), url.to_owned());
         url.to_owned()
+    }
+
+    /// Where packages come from whose lock names no index, with what is asked before it; the client knows their users then.
+    /// Without secrets.
+    pub fn addresses(&self, client: &Client) -> Vec<String> {
+        for (name, url) in &self.names {
+            client.know(&self.users.get(name).and_then(|user| user.of(url)).unwrap_or_else(|| url.clone()));
+        }
+        let usual = self.default.clone().unwrap_or_else(|| PYPI.to_owned());
+        self.extra.iter().chain([&usual]).map(|url| client.know(url)).collect()
     }
 
     /// Tells the client who may read which index, by the environment and by the project's own texts.

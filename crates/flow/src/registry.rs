@@ -58,9 +58,13 @@ pub struct Pulled {
     pub there: (usize, u64),
 }
 
-/// The way to them.
-pub fn registry<'w>(world: &World<'w>, options: &'w RegistryOptions) -> Registry<'w> {
-    Registry { client: world.client, keychain: world.auth, plain: &options.plain, mirrors: &options.mirrors }
+/// The way to them: what the command says goes before what the user says for all.
+pub fn registry<'w>(world: &World<'w>, options: &RegistryOptions) -> Registry<'w> {
+    let usual = world.registries;
+    let plain = options.plain.iter().chain(&usual.plain).cloned().collect();
+    let is_said = |mirror: &&Mirror| !options.mirrors.iter().any(|said| said.of() == mirror.of());
+    let mirrors = options.mirrors.iter().chain(usual.mirrors.iter().filter(is_said)).cloned().collect();
+    Registry { client: world.client, keychain: world.auth, plain, mirrors }
 }
 
 /// Brings an image of the store to a registry, with all that hangs on it.

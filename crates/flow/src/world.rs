@@ -7,6 +7,7 @@ use corten_store::Store;
 
 use crate::credentials::AuthFiles;
 use crate::indexes::Indexes;
+use crate::registry::RegistryOptions;
 
 /// The world as the verbs see it.
 #[derive(Clone, Copy)]
@@ -19,6 +20,8 @@ pub struct World<'a> {
     pub indexes: &'a Indexes,
     /// Where credentials for registries are.
     pub auth: &'a AuthFiles,
+    /// What the user says of registries, for all projects.
+    pub registries: &'a RegistryOptions,
     /// Who listens.
     pub events: &'a dyn Events,
     /// How many threads may work.

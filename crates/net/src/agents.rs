@@ -52,7 +52,8 @@ impl Agents {
         let has_own = match made.own.get(&place) {
             Some(known) => *known,
             None => {
-                let found = url.secure() && tls::folder_of(&place, &settings.host_certificates).is_some();
+                let named = settings.host_authorities.contains_key(&place);
+                let found = url.secure() && (named || tls::folder_of(&place, &settings.host_certificates).is_some());
                 made.own.insert(place.clone(), found);
                 found
             }
@@ -68,7 +69,7 @@ impl Agents {
             None => made.trusted.insert(tls::config(&settings.certificate_authorities)?).clone(),
         };
         let tls = match &key.own {
-            Some(place) => tls::with_own(&trusted, place, &settings.host_certificates)?,
+            Some(place) => tls::with_own(&trusted, place, settings)?,
             None => trusted,
         };
         let agent = make(tls, key.proxy.as_deref(), settings)?;

@@ -1,6 +1,8 @@
 //! A blocking client. Settings are passed in; the environment is never read here.
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ureq::http;
@@ -11,7 +13,7 @@ use crate::logins::{Asker, Login, Logins};
 use crate::pace::Body;
 use crate::pauses::{Pauses, Teller};
 use crate::watch::{Watch, Watcher};
-use crate::{NetError, Url};
+use crate::{NetError, Url, probe};
 
 /// How many redirects are followed.
 const REDIRECTS: u32 = 5;
@@ -26,6 +28,8 @@ pub struct Settings {
     /// Folders with what single hosts need, as Docker has them: `<host>[:<port>]/*.crt` are authorities to trust beside
     /// the others, `NAME.cert` with `NAME.key` (PEM) is the certificate to show. The first that has the host counts.
     pub host_certificates: Vec<PathBuf>,
+    /// Further authorities (PEM) of single hosts, by `host`, or `host:port` where that is not the usual one.
+    pub host_authorities: BTreeMap<String, Vec<u8>>,
     /// Never connect.
     pub offline: bool,
     /// How often a request is tried again after a failure that may pass.
@@ -58,6 +62,7 @@ impl Default for Settings {
         Self {
             certificate_authorities: Vec::new(),
             host_certificates: Vec::new(),
+            host_authorities: BTreeMap::new(),
             offline: false,
             retries: 3,
             pause: Duration::from_millis(250),
@@ -178,6 +183,8 @@ pub struct Client {
     logins: Logins,
     pauses: Pauses,
     agents: Agents,
+    /// Servers of this machine that were asked whether they speak TLS.
+    probed: Mutex<BTreeMap<String, bool>>,
 }
 
 /// One try: an answer, or why not and whether to try again (after how long, if the server says so).
@@ -194,12 +201,34 @@ impl Client {
 
     /// Nothing is read or connected before the first request.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, logins: Logins::default(), pauses: Pauses::default(), agents: Agents::default() }
+        Self {
+            settings,
+            logins: Logins::default(),
+            pauses: Pauses::default(),
+            agents: Agents::default(),
+            probed: Mutex::default(),
+        }
     }
 
     /// How this client reaches the world.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Does the server of an address speak TLS? Connects to it, once; for servers of this machine. One that does not answer,
+    /// or may not be asked, does not.
+    pub fn speaks_tls(&self, url: &Url) -> bool {
+        if self.settings.offline {
+            return false;
+        }
+        let mut probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = url.place();
+        if let Some(known) = probed.get(&place) {
+            return *known;
+        }
+        let found = probe::speaks_tls(url, self.settings.timeout);
+        probed.extend(found.map(|found| (place, found)));
+        found.unwrap_or(false)
     }
 
     /// Makes an address known: its user and password are for its origin from now on. Gives the address without them, as

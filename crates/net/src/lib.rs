@@ -19,6 +19,7 @@ mod error;
 mod logins;
 mod pace;
 mod pauses;
+mod probe;
 mod tls;
 mod url;
 mod watch;

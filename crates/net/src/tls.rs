@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use ureq::tls::{Certificate, ClientCert, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
+use crate::Settings;
+
 /// Bytes of a file with certificates.
 const LONGEST: u64 = 1 << 20;
 
@@ -62,14 +64,17 @@ pub(crate) fn folder_of(place: &str, folders: &[PathBuf]) -> Option<PathBuf> {
 }
 
 /// As all trust, and what lies in the host's folder (docs.docker.com, "Verify repository client with certificates").
-pub(crate) fn with_own(all: &TlsConfig, place: &str, folders: &[PathBuf]) -> Result<TlsConfig, String> {
-    let Some(folder) = folder_of(place, folders) else { return Ok(all.clone()) };
+pub(crate) fn with_own(all: &TlsConfig, place: &str, settings: &Settings) -> Result<TlsConfig, String> {
     let mut trusted = match all.root_certs() {
         RootCerts::Specific(known) => known.to_vec(),
         _ => Vec::new(),
     };
+    if let Some(pem) = settings.host_authorities.get(place) {
+        trusted.extend(certificates(pem).ok_or_else(|| format!("the settings' authorities for {place} are no PEM"))?);
+    }
     let mut own = None;
-    for file in files(&folder)? {
+    let folder = folder_of(place, &settings.host_certificates);
+    for file in folder.map(|folder| files(&folder)).transpose()?.unwrap_or_default() {
         match file.extension().and_then(|end| end.to_str()) {
             Some("crt") => trusted.extend(read_certificates(&file)?),
             Some("cert") => own = Some(ClientCert::new_with_certs(&read_certificates(&file)?, read_key(&file)?)),

@@ -9,11 +9,16 @@ const DOCKER_HUB: &str = "registry-1.docker.io";
 /// Second-level names under which anybody has a name: `example.co.uk`.
 const SHARED: [&str; 8] = ["ac", "co", "com", "edu", "gov", "net", "org", "or"];
 
-/// The API's address for a registry as references name it. Loopback is reached without TLS, as everybody does.
-pub(crate) fn of_host(host: &str, plain: bool) -> Option<Url> {
+/// The API's address for a registry as references name it. One on this machine is reached over TLS if it speaks that, else
+/// without, as Docker does; `speaks_tls` asks it.
+pub(crate) fn of_host(host: &str, plain: bool, speaks_tls: impl FnOnce(&Url) -> bool) -> Option<Url> {
     let place = if host == "docker.io" { DOCKER_HUB } else { host };
-    let scheme = if plain || is_loopback_name(place) { "http" } else { "https" };
-    Url::parse(&format!("{scheme}://{place}/v2/")).ok()
+    let at = |scheme: &str| Url::parse(&format!("{scheme}://{place}/v2/")).ok();
+    let secure = at("https")?;
+    match plain || is_loopback_name(place) && !speaks_tls(&secure) {
+        true => at("http"),
+        false => Some(secure),
+    }
 }
 
 /// May credentials for `registry` go to `realm`, the place that gives its tokens? Only to the same host, or to one under
@@ -149,14 +154,17 @@ mod tests {
 
     #[test]
     fn hosts_have_their_api_where_docker_expects_it() {
-        let of = |host: &str| of_host(host, false).unwrap().to_string();
+        let of = |host: &str| of_host(host, false, |_| false).unwrap().to_string();
         assert_eq!(of("docker.io"), "https://registry-1.docker.io/v2/");
         assert_eq!(of("ghcr.io"), "https://ghcr.io/v2/");
         assert_eq!(of("localhost:5000"), "http://localhost:5000/v2/");
         assert_eq!(of("127.0.0.1:5000"), "http://127.0.0.1:5000/v2/");
         assert_eq!(of("[::1]:5000"), "http://[::1]:5000/v2/");
         assert_eq!(of("localhost.example:5000"), "https://localhost.example:5000/v2/");
-        assert_eq!(of_host("registry.local:5000", true).unwrap().to_string(), "http://registry.local:5000/v2/");
+        let plain = of_host("registry.local:5000", true, |_| true);
+        assert_eq!(plain.unwrap().to_string(), "http://registry.local:5000/v2/");
+        let secure = of_host("localhost:5000", false, |url| url.to_string() == "https://localhost:5000/v2/");
+        assert_eq!(secure.unwrap().to_string(), "https://localhost:5000/v2/");
     }
 
     #[test]

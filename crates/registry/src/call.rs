@@ -14,6 +14,8 @@ const REDIRECTS: u32 = 5;
 /// A registry's side of a conversation: where it is, and how it lets us in.
 pub(crate) struct Line<'a> {
     pub(crate) client: &'a Client,
+    /// The registry as people write it: `docker.io`, `localhost:5000`.
+    pub(crate) name: String,
     /// The API's beginning, `…/v2/`.
     pub(crate) base: Url,
     pub(crate) credentials: Credentials,
@@ -54,7 +56,8 @@ impl Line<'_> {
     }
 
     fn visit<'v>(&'v self, doing: &'v Doing) -> Visit<'v> {
-        Visit { client: self.client, registry: &self.base, credentials: &self.credentials, doing }
+        let (name, registry) = (&self.name, &self.base);
+        Visit { client: self.client, name, registry, credentials: &self.credentials, doing }
     }
 
     /// The header that lets in, as far as the registry has said what it wants.
@@ -153,7 +156,7 @@ impl Line<'_> {
                     Credentials::Anonymous => "it wants to know who asks",
                     _ => "one may not do this under this name",
                 };
-                RegistryError::Denied { doing, host, why, words }
+                RegistryError::Denied { doing, host, registry: self.name.clone(), why, words }
             }
             407 => RegistryError::Status { doing, host: format!("the proxy before {host}"), status, words },
             _ => RegistryError::Status { doing, host, status, words },

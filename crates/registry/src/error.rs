@@ -48,8 +48,10 @@ pub enum RegistryError {
     Denied {
         /// What was being done.
         doing: Doing,
-        /// Which registry.
+        /// Who.
         host: String,
+        /// Which registry, as people write it.
+        registry: String,
         /// In our words.
         why: &'static str,
         /// What it said itself.
@@ -124,8 +126,8 @@ impl Diagnose for RegistryError {
             Self::NotFound { .. } => {
                 vec!["check the name; some registries say this also of what one may not see: `corten login`".to_owned()]
             }
-            Self::Denied { host, .. } => {
-                vec![format!("log in with `corten login {host}`, as somebody who may do this")]
+            Self::Denied { registry, .. } => {
+                vec![format!("log in with `corten login {registry}`, as somebody who may do this")]
             }
             Self::Status { status: 404, .. } => {
                 vec!["where a registry wants its repositories made first, make this one".to_owned()]

@@ -58,6 +58,11 @@ impl fmt::Display for Mirror {
 }
 
 impl Mirror {
+    /// Of which registry, as references name it.
+    pub fn of(&self) -> &str {
+        &self.of
+    }
+
     /// Where a repository would be at the mirror.
     pub(crate) fn place(&self, repository: &Repository) -> Option<Repository> {
         let Repository { host, path } = repository.normalised();

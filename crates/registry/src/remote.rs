@@ -36,9 +36,9 @@ pub struct Registry<'a> {
     /// Who we are.
     pub keychain: &'a dyn Keychain,
     /// Hosts, with port, that are reached without TLS because the user says so.
-    pub plain: &'a [String],
+    pub plain: Vec<String>,
     /// Who is asked first.
-    pub mirrors: &'a [Mirror],
+    pub mirrors: Vec<Mirror>,
 }
 
 /// A repository at its registry.
@@ -104,7 +104,8 @@ struct Page {
 }
 
 impl<'a> Registry<'a> {
-    /// A repository, and its mirrors. Asks the keychain; connects to nothing.
+    /// A repository, and its mirrors. Asks the keychain; connects to nothing, but to a registry on this machine: whether it
+    /// speaks TLS.
     pub fn remote(&self, repository: &Repository) -> Result<Remote<'a>, RegistryError> {
         let places = self.mirrors.iter().filter_map(|mirror| mirror.place(repository));
         let told = |error: &RegistryError| self.client.tell(&format!("a mirror is passed over: {error}"));
@@ -115,18 +116,20 @@ impl<'a> Registry<'a> {
     fn one(&self, repository: &Repository) -> Result<Remote<'a>, RegistryError> {
         let Repository { host, path } = repository.normalised();
         let host = host.unwrap_or_default();
-        let base = address::of_host(&host, self.plain.contains(&host))
+        let base = address::of_host(&host, self.plain.contains(&host), |url| self.client.speaks_tls(url))
             .ok_or_else(|| RegistryError::Unusable(format!("'{host}' is no host of a registry")))?;
         let credentials = self.keychain.credentials(repository)?;
-        let line = Line { client: self.client, base, credentials, doorman: Doorman::default() };
+        let line = Line { client: self.client, name: host, base, credentials, doorman: Doorman::default() };
         Ok(Remote { line, repository: repository.clone(), path, mirrors: Vec::new(), away: AtomicBool::new(false) })
     }
 
     /// Does the registry let somebody in? Asks for nothing else.
     pub fn check(&self, host: &str, credentials: Credentials) -> Result<(), RegistryError> {
-        let base = address::of_host(host, self.plain.iter().any(|plain| plain == host))
+        let plain = self.plain.iter().any(|plain| plain == host);
+        let base = address::of_host(host, plain, |url| self.client.speaks_tls(url))
             .ok_or_else(|| RegistryError::Unusable(format!("'{host}' is no host of a registry")))?;
-        let line = Line { client: self.client, base: base.clone(), credentials, doorman: Doorman::default() };
+        let (name, doorman) = (host.to_owned(), Doorman::default());
+        let line = Line { client: self.client, name, base: base.clone(), credentials, doorman };
         let doing = Doing(format!("logging in at {host}"));
         let answer = line.call(&doing, &Call::new("GET", base, &[]))?;
         match answer.status {

@@ -56,6 +56,7 @@ struct Token {
 /// Whom a token is for, and what for.
 pub(crate) struct Visit<'a> {
     pub(crate) client: &'a Client,
+    pub(crate) name: &'a str,
     pub(crate) registry: &'a Url,
     pub(crate) credentials: &'a Credentials,
     pub(crate) doing: &'a Doing,
@@ -200,7 +201,8 @@ fn token(visit: &Visit<'_>, url: &Url, answer: Response) -> Result<String, Regis
                 Credentials::Anonymous => "it gives no token to somebody without a name",
                 _ => "the user or the password is wrong",
             };
-            return Err(RegistryError::Denied { doing, host, why, words: Words::read(answer.body) });
+            let registry = visit.name.to_owned();
+            return Err(RegistryError::Denied { doing, host, registry, why, words: Words::read(answer.body) });
         }
         status => return Err(RegistryError::Status { doing, host, status, words: Words::read(answer.body) }),
     }

@@ -316,6 +316,7 @@ impl Remote<'_> {
         RegistryError::Denied {
             doing: session.doing.clone(),
             host: self.line.base.host().to_owned(),
+            registry: self.line.name.clone(),
             why: "it gives a token and does not take it",
             words: Default::default(),
         }

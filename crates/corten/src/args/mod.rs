@@ -147,7 +147,7 @@ pub enum Command {
     /// Be a registry: others pull from this store, and push to it.
     Registry(Registry),
     /// Print the JSON Schema of the settings, for editors.
-    Schema,
+    Schema(Schema),
     /// Look after the store.
     Store(Store),
     /// Say whether all is there that is needed, what does not work, and what to do.
@@ -187,6 +187,14 @@ impl Command {
             _ => None,
         }
     }
+}
+
+/// `corten schema`.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// That of your own settings for all projects, ~/.config/corten/config.toml.
+    #[arg(long)]
+    pub user: bool,
 }
 
 /// Which project, and what of it.

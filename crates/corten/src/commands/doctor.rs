@@ -9,9 +9,6 @@ use crate::args::{self, Global};
 use crate::render::text::{dim, green, one_line, red, yellow};
 use crate::surroundings::Ground;
 
-/// What packages come from, where no settings say otherwise.
-const INDEX: &str = "https://pypi.org/simple/pip/";
-
 /// Looks whether all is there.
 pub fn run(arguments: &args::Doctor, global: &Global) -> Result<u8, Report> {
     let ground = Ground::new(global)?;
@@ -20,7 +17,7 @@ pub fn run(arguments: &args::Doctor, global: &Global) -> Result<u8, Report> {
         store: &ground.home,
         auth: &ground.auth,
         client: arguments.network.then_some(&ground.client),
-        indexes: &[INDEX.to_owned()],
+        indexes: &ground.indexes,
     });
     let shape = |one: &Finding| json!({"part": one.part, "state": one.state.name(), "what": one.what, "lost": one.lost, "hint": one.hint});
     let shape = json!({"findings": findings.iter().map(shape).collect::<Vec<_>>()});

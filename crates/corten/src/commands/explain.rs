@@ -2,14 +2,15 @@
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use corten_diagnostic::Report;
+use corten_diagnostic::{Report, Span};
 use corten_flow::World;
 use corten_flow::explain::{Explained, explain};
 use serde::Serialize;
 
 use super::{plan_options, result};
-use crate::args::{Format, Global, ProjectArguments};
+use crate::args::{Format, Global, ProjectArguments, RegistryArguments};
 use crate::render::text::{lines, safe, table};
+use crate::user::User;
 
 /// From this many columns on, what a setting does has a column of its own.
 const WIDE: usize = 140;
@@ -88,6 +89,65 @@ pub fn flags(global: &Global, arguments: &ProjectArguments, matches: &ArgMatches
             "Use the store alone; connect to nothing",
         ),
     ]
+}
+
+/// What the user says for all projects, and what goes before it.
+pub fn user(global: &Global, registry: &RegistryArguments, user: &User, matches: &ArgMatches) -> Vec<Flag> {
+    let mut rows = Vec::new();
+    let mut row = |name: String, value: Option<String>, origin: &'static str, place: String, about: &str| {
+        rows.push(Flag(Shape { name, value, origin, place, about: about.to_owned() }));
+    };
+    let written = |at: &Option<Span>| at.as_ref().map(ToString::to_string).unwrap_or_default();
+    const KEEP: &str = "Bytes above which the store removes what no image needs";
+    match (global.store_keep, &user.settings.keep) {
+        (Some(said), _) => {
+            let (origin, place) = said_by(matches, "store_keep", "--store-keep", "CORTEN_STORE_KEEP");
+            row("store.keep".to_owned(), Some(said.to_string()), origin, place, KEEP);
+        }
+        (None, Some(keep)) => {
+            row("store.keep".to_owned(), Some(keep.value.to_string()), "file", written(&keep.at), KEEP);
+        }
+        (None, None) => row("store.keep".to_owned(), None, "default", "it grows".to_owned(), KEEP),
+    }
+    for mirror in &registry.registry_mirror {
+        let (of, at) = mirror.split_once('=').unwrap_or((mirror, ""));
+        let variable = "CORTEN_REGISTRY_MIRRORS";
+        let (origin, place) = said_by(matches, "registry_mirror", "--registry-mirror", variable);
+        row(format!("registries.{of}.mirrors"), Some(quoted(at)), origin, place, MIRRORS);
+    }
+    for host in &registry.plain {
+        let about = "It is reached without TLS";
+        row(format!("registries.{host}.insecure"), Some("true".into()), "flag", "--plain-http".into(), about);
+    }
+    for one in &user.settings.registries {
+        let name = |key: &str| format!("registries.{}.{key}", one.host.value);
+        let is_said = registry.registry_mirror.iter().any(|said| said.split('=').next() == Some(one.host.as_str()));
+        for mirror in one.mirrors.iter().filter(|_| !is_said) {
+            row(name("mirrors"), Some(quoted(mirror)), "file", written(&mirror.at), MIRRORS);
+        }
+        if let Some(insecure) = one.insecure.as_ref().filter(|_| !registry.plain.contains(&one.host)) {
+            let about = "Is it reached without TLS?";
+            row(name("insecure"), Some(insecure.to_string()), "file", written(&insecure.at), about);
+        }
+        if let Some(ca) = &one.ca {
+            let about = "A file of authorities to trust for it alone";
+            row(name("ca"), Some(quoted(ca)), "file", written(&ca.at), about);
+        }
+    }
+    rows
+}
+
+const MIRRORS: &str = "Who is asked before the registry";
+
+fn said_by(matches: &ArgMatches, id: &str, flag: &str, variable: &str) -> (&'static str, String) {
+    match matches.value_source(id) {
+        Some(ValueSource::EnvVariable) => ("environment", variable.to_owned()),
+        _ => ("flag", flag.to_owned()),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// Paragraphs on a narrow terminal, columns on a wide one, one line each where nobody looks.

@@ -35,6 +35,7 @@ use corten_diagnostic::{Failure, Report};
 use corten_flow::plan::PlanOptions;
 use corten_flow::registry::RegistryOptions;
 use corten_flow::{ProjectOptions, World};
+use corten_frontend::settings::{schema, user_schema};
 use corten_oci::{Architecture, Reference};
 use serde::Serialize;
 
@@ -45,8 +46,9 @@ use crate::surroundings::Surroundings;
 /// Runs the command; the status is 0, or 1 where the answer is no.
 pub fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Report> {
     match &arguments.command {
-        Command::Schema => {
-            print(&format!("{:#}", corten_frontend::settings::schema()))?;
+        Command::Schema(of) => {
+            let schema = if of.user { user_schema() } else { schema() };
+            print(&format!("{schema:#}"))?;
             return Ok(0);
         }
         Command::Completions(shell) => return completions::run(shell),
@@ -62,7 +64,9 @@ pub fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Report> {
         while let Some((_, matches)) = of_command.subcommand() {
             of_command = matches;
         }
-        return explain::run(project, explain::flags(&arguments.global, project, of_command), format, &world);
+        let mut rows = explain::flags(&arguments.global, project, of_command);
+        rows.extend(explain::user(&arguments.global, &project.registry, surroundings.user(), of_command));
+        return explain::run(project, rows, format, &world);
     }
     let status = dispatch(&arguments.command, &arguments.global, &world)?;
     if arguments.command.fills() {
@@ -103,7 +107,7 @@ fn dispatch(command: &Command, global: &Global, world: &World<'_>) -> Result<u8,
         Command::Images(images) => images::run(images, format, world),
         Command::Prune(prune) => prune::run(prune, format, world),
         Command::Store(store) => store::run(store, format, world),
-        Command::Schema | Command::Completions(_) | Command::Man(_) | Command::Doctor(_) => Ok(0),
+        Command::Schema(_) | Command::Completions(_) | Command::Man(_) | Command::Doctor(_) => Ok(0),
     }
 }
 

@@ -6,11 +6,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use corten_testkit::command::Ran;
+use corten_testkit::registry::{FakeRegistry, Habits};
 
 use crate::ground::{
     Ground, SmallDisk, Traced, assert_same, assert_swept, contents, corten_at, folder, not_run, paths,
 };
-use crate::service::digest;
+use crate::service::{Service, digest};
+use crate::told::told;
 
 /// A disk of each size from nothing to nearly enough: told with path and bytes; then there is room.
 #[test]

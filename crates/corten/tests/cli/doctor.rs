@@ -134,7 +134,7 @@ fn registries_are_asked_only_when_the_network_is() {
     let registry = FakeRegistry::start(Habits { lock: Lock::Basic("me", SECRET), ..Habits::default() });
     let root = tempfile::tempdir().unwrap();
     healthy(root.path());
-    // Whatever is asked for goes to a proxy that is not there.
+    // Whatever is asked for of others goes to a proxy that is not there.
     let corten = program(root.path()).env("https_proxy", "http://127.0.0.1:1");
     let auth = format!(r#"{{"auths":{{"{}":{{"auth":"{SECRET}"}}}}}}"#, registry.place());
     write(corten.home(), ".docker/config.json", &auth);
@@ -147,4 +147,31 @@ fn registries_are_asked_only_when_the_network_is() {
     assert_eq!(lines.len(), 3, "{}", ran.stdout);
     assert!(lines[0].starts_with("warning") && lines[0].contains("https://pypi.org/simple/pip/"), "{lines:?}");
     assert_eq!(lines[2], format!("ok       network      http://{}/v2/", registry.place()));
+}
+
+/// Not PyPI, where the environment says that packages come from elsewhere; who may not read there is told.
+#[test]
+fn the_indexes_of_the_environment_are_asked() {
+    let lock = Habits { lock: Lock::Basic("me", SECRET), ..Habits::default() };
+    // What answers is no index, which does not matter: it is there, and lets in whom it knows.
+    let (open, locked) = (FakeRegistry::start(Habits::default()), FakeRegistry::start(lock));
+    let root = tempfile::tempdir().unwrap();
+    healthy(root.path());
+    let corten = || {
+        let own = format!("own=http://{}/v2/", locked.place());
+        let extra = format!("http://u:{SECRET}@{}/simple", open.place());
+        let corten = program(root.path()).env("https_proxy", "http://127.0.0.1:1");
+        corten.env("UV_DEFAULT_INDEX", &own).env("UV_EXTRA_INDEX_URL", &extra)
+    };
+    let asked = |corten: &Corten| {
+        let ran = doctor(corten, root.path(), "--network").expect(0);
+        assert!(!ran.stdout.contains(SECRET) && !ran.stdout.contains("pypi.org"), "{}", ran.stdout);
+        let lines = ran.stdout.lines().filter(|line| line.contains("  network  ")).take(2);
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let extra = format!("ok       network      http://{}/simple/pip/", open.place());
+    let wants = format!("warning  network      http://{}/v2/pip/ wants another user or password", locked.place());
+    assert_eq!(asked(&corten()), [extra.clone(), wants]);
+    let user = corten().env("UV_INDEX_OWN_USERNAME", "me").env("UV_INDEX_OWN_PASSWORD", SECRET);
+    assert_eq!(asked(&user), [extra, format!("ok       network      http://{}/v2/pip/", locked.place())]);
 }

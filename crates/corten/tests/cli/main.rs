@@ -51,5 +51,6 @@ mod texts;
 mod told;
 mod unlocked;
 mod upgrade;
+mod user;
 mod weights;
 mod world;

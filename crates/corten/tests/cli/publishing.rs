@@ -127,7 +127,7 @@ fn a_registry_that_refuses_ends_the_build() {
         &ran,
         3,
         "error: pushing a blob to REGISTRY/team/service: 127.0.0.1 refuses: it wants to know who asks
-hint: log in with `corten login 127.0.0.1`, as somebody who may do this",
+hint: log in with `corten login REGISTRY`, as somebody who may do this",
     );
     assert_eq!(registry.count(Kind::PutManifest), 0);
     registry.heal();

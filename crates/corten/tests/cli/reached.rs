@@ -301,3 +301,35 @@ fn docker_manifests_go_up_as_they_came() {
     assert_eq!(here.manifest("c", &pushed).unwrap().0, docker("distribution.manifest.v2+json"));
     run(&one, "store verify").expect(0);
 }
+
+/// As Docker has it: TLS where it is spoken, plain HTTP where not; never without the right certificate.
+#[test]
+fn a_registry_on_this_machine_is_reached_with_tls_and_without() {
+    let lock = || Habits { lock: Lock::Basic("me", "canary"), ..Habits::default() };
+    for registry in [secure(lock()), FakeRegistry::start(lock())] {
+        add_image(&registry, "team/a", "1");
+        let corten = corten();
+        let place = registry.place().replace("127.0.0.1", "localhost");
+        let auth = json!({"auths": {&place: {"auth": "bWU6Y2FuYXJ5"}}}).to_string();
+        fs::create_dir_all(corten.home().join(".docker")).unwrap();
+        fs::write(corten.home().join(".docker/config.json"), auth).unwrap();
+        let authority = authority(&corten).display().to_string();
+        let ran = run(&corten, &format!("-v --ca-file {authority} pull {place}/team/a:1")).expect(0);
+        let scheme = if ran.stderr.contains("GET https://") { "https" } else { "http" };
+        let told = format!("GET {scheme}://{place}/v2/team/a/manifests/1 → 200");
+        assert!(ran.stderr.contains(&told) && !ran.stderr.contains("canary"), "{}", ran.stderr);
+        run(&corten, &format!("--ca-file {authority} push {place}/team/a:1 {place}/team/a:2")).expect(0);
+        assert!(registry.tag("team/a", "2").is_some());
+    }
+    let (registry, corten) = (secure(Habits::default()), corten());
+    let place = registry.place();
+    says(
+        &run(&corten, &format!("pull {place}/team/a:1")),
+        3,
+        &format!("error: pulling {place}/team/a:1: fetching https://{place}/v2/team/a/manifests/1: TLS with {place} failed: invalid peer certificate: UnknownIssuer
+hint: is its certificate of an authority of your own? pass that one (PEM): --ca-file FILE, or CORTEN_CA_FILE"),
+    );
+    // Who says so means it.
+    let ran = run(&corten, &format!("pull --plain-http {place} {place}/team/a:1")).expect(3);
+    assert!(ran.stderr.contains(&format!("http://{place}/v2/")), "{}", ran.stderr);
+}

@@ -144,7 +144,7 @@ fn a_login_is_kept_where_docker_keeps_it_and_nowhere_else() {
     let line = format!("login {} --username me --password-stdin", registry.place());
 
     let denied = "error: logging in at REGISTRY: 127.0.0.1 refuses: one may not do this under this name (UNAUTHORIZED: unauthorized it is)
-hint: log in with `corten login 127.0.0.1`, as somebody who may do this";
+hint: log in with `corten login REGISTRY`, as somebody who may do this";
     refuses(&service, &registry, login(&service.corten, &line, "wrong\n"), 3, denied);
     assert!(!fs::read_to_string(&docker).unwrap().contains(&registry.place()), "what is wrong is not kept");
 
@@ -160,7 +160,7 @@ hint: log in with `corten login 127.0.0.1`, as somebody who may do this";
     let kept: Value = serde_json::from_slice(&fs::read(&docker).unwrap()).unwrap();
     assert_eq!(kept["auths"], json!({"other.example": {"auth": "bzpw"}}));
     let nobody = "error: asking for a blob of REGISTRY/service: 127.0.0.1 refuses: it wants to know who asks
-hint: log in with `corten login 127.0.0.1`, as somebody who may do this";
+hint: log in with `corten login REGISTRY`, as somebody who may do this";
     refuses(&service, &registry, service.run("ship --push"), 3, nobody);
 }
 
@@ -312,5 +312,26 @@ hint: something on the way changes what is sent, or the registry is broken; noth
         "resolve REGISTRY/a",
         3,
         "error: reading the credentials in …/.docker/config.json: line 1, column 10: not as it should be",
+    );
+}
+
+/// Old builders, and `docker import`, leave it empty.
+#[test]
+fn an_image_that_does_not_say_its_platform_has_none() {
+    let (registry, corten) = (FakeRegistry::start(habits()), corten());
+    let config = br#"{"os":"","architecture":"","rootfs":{"type":"layers","diff_ids":[]}}"#;
+    let config = json!({"mediaType": "application/vnd.oci.image.config.v1+json",
+        "digest": registry.add_blob("a", config).to_string(), "size": config.len()});
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = json!({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": []});
+    registry.add_manifest("a", "1", media_type, manifest.to_string().as_bytes());
+    let run = |line: &str| corten.run(corten.home(), line.split(' ')).expect(0);
+    run(&format!("pull {}/a:1", registry.place()));
+    assert_eq!(run("images --format json").json()[0]["platforms"], json!([]));
+    let line = run("images").stdout;
+    assert!(line.lines().nth(1).unwrap().trim_end().ends_with("0 B"), "{line}");
+    assert_eq!(
+        run(&format!("inspect {}/a:1 --format json", registry.place())).json()["image"]["platform"],
+        Value::Null
     );
 }

@@ -49,6 +49,7 @@ fn real_projects_get_settings_that_are_taken() {
         client: &client,
         indexes: &indexes,
         auth: &AuthFiles::default(),
+        registries: &crate::registry::RegistryOptions::default(),
         events: &Nobody,
         jobs: 1,
         now: 0,

@@ -79,7 +79,7 @@ pub struct View {
 impl View {
     /// What the config says it is for.
     pub fn platform(&self) -> Option<Platform> {
-        self.config.as_ref().map(platform_of)
+        self.config.as_ref().and_then(platform_of)
     }
 
     /// Looks once more what is known to lie in its layers.
@@ -259,18 +259,20 @@ fn of_platform(found: &Found<'_>, at: usize, one: &Descriptor) -> Result<OfPlatf
         let bytes = manifest.layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.size));
         size = Some((bytes, manifest.layers.len()));
         if platform.is_none() && is_image_config(&manifest.config.media_type) {
-            platform = config(found, &manifest)?.as_ref().map(platform_of);
+            platform = config(found, &manifest)?.as_ref().and_then(platform_of);
         }
     }
     Ok(OfPlatform { platform, digest: one.digest, size })
 }
 
-fn platform_of(config: &ImageConfig) -> Platform {
-    Platform {
+/// None where the config does not say it: images of old builders, artifacts with an empty config.
+fn platform_of(config: &ImageConfig) -> Option<Platform> {
+    let platform = Platform {
         os: config.os.clone(),
         architecture: config.architecture.clone(),
         variant: config.variant.clone().filter(|variant| !variant.is_empty()),
-    }
+    };
+    (!platform.os.is_empty() && !platform.architecture.is_empty()).then_some(platform)
 }
 
 fn config(found: &Found<'_>, manifest: &Manifest) -> Result<Option<ImageConfig>, Report> {
@@ -424,7 +426,7 @@ pub fn summary(digest: &Digest, world: &World<'_>) -> Result<(Vec<String>, Optio
     let Ok(document) = document else { return Ok((Vec::new(), None)) };
     Ok(match document {
         Document::Manifest(manifest) => {
-            let platform = config(&found, &manifest).ok().flatten().as_ref().map(platform_of);
+            let platform = config(&found, &manifest).ok().flatten().as_ref().and_then(platform_of);
             let size = manifest.layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.size));
             (platform.iter().map(Platform::to_string).collect(), Some(size))
         }

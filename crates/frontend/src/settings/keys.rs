@@ -79,7 +79,7 @@ impl Kind {
     }
 }
 
-const fn key(name: &'static str, kind: Kind, otherwise: Otherwise, about: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, kind: Kind, otherwise: Otherwise, about: &'static str) -> Key {
     Key { name, about, kind, otherwise }
 }
 

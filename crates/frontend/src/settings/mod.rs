@@ -73,6 +73,7 @@ mod schema;
 mod sections;
 mod stated;
 mod table;
+mod user;
 mod value;
 mod write;
 
@@ -87,8 +88,9 @@ use corten_plan::{Compression, Variant};
 
 pub use base::{Base, ImageBase, ImageKind, InterpreterSource};
 pub use project::Project;
-pub use schema::schema;
+pub use schema::{schema, user_schema};
 pub use stated::{Stated, stated};
+pub use user::{UserRegistry, UserSettings};
 pub use value::words;
 pub use write::{Line, has_settings, settings_text, with_section, without_section};
 

@@ -6,12 +6,21 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::keys::{Key, Kind, Otherwise, SETTINGS};
+use super::user::USER;
 
 /// The schema, as it is committed as docs/corten.schema.json.
 pub fn schema() -> Json {
     let mut schema = table(&SETTINGS, &[]);
     schema.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
     schema.insert("title".into(), "Settings of Corten: corten.toml, or [tool.corten] of pyproject.toml".into());
+    Json::Object(schema)
+}
+
+/// The same for the user's own file, as it is committed as docs/corten.user.schema.json.
+pub fn user_schema() -> Json {
+    let mut schema = table(&USER, &[]);
+    schema.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
+    schema.insert("title".into(), "What a user says for all projects: ~/.config/corten/config.toml".into());
     Json::Object(schema)
 }
 

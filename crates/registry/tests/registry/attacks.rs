@@ -82,7 +82,7 @@ impl World {
 
     fn remote<'w>(&'w self, keychain: &'w Known) -> Remote<'w> {
         let repository: Repository = "registry.test/a".parse().unwrap();
-        Registry { client: &self.client, keychain, plain: &[], mirrors: &[] }.remote(&repository).unwrap()
+        Registry { client: &self.client, keychain, plain: vec![], mirrors: vec![] }.remote(&repository).unwrap()
     }
 
     fn private(&self, path: &str) -> String {
@@ -469,7 +469,7 @@ fn c13_no_host_is_guessed_to_have_no_tls() {
     let error = remote(&client, &me, &place).tags().unwrap_err();
     assert!(error.to_string().contains("registry.test:443"), "{error}");
     assert!(!error.hints().is_empty() && plain.server().asked().is_empty());
-    let asked = Registry { client: &client, keychain: &me, plain: &["registry.test".to_owned()], mirrors: &[] };
+    let asked = Registry { client: &client, keychain: &me, plain: vec!["registry.test".to_owned()], mirrors: vec![] };
     asked.remote(&place).unwrap().tags().unwrap();
     let image = small_image();
     image.push(&asked.remote(&place).unwrap()).unwrap();
@@ -536,7 +536,7 @@ fn c7_keys_are_exact() {
         let file = AuthFile::parse(&json!({"auths": {key: {"auth": "bWU6c2VjcmV0"}}}).to_string()).unwrap();
         let keys = Keys(&file);
         let registry =
-            Registry { client: &world.client, keychain: &keys, plain: &[], mirrors: std::slice::from_ref(&mirror) };
+            Registry { client: &world.client, keychain: &keys, plain: vec![], mirrors: vec![mirror.clone()] };
         let before = world.registry.server().asked().len();
         drop(registry.remote(&"ubuntu".parse().unwrap()).unwrap().resolve(&Which::Tag(tag("1"))));
         let asked = world.registry.server().asked();

@@ -44,7 +44,7 @@ fn repository(fake: &FakeRegistry, path: &str) -> Repository {
 }
 
 fn remote<'a>(client: &'a Client, keychain: &'a dyn Keychain, repository: &Repository) -> Remote<'a> {
-    Registry { client, keychain, plain: &[], mirrors: &[] }.remote(repository).unwrap()
+    Registry { client, keychain, plain: vec![], mirrors: vec![] }.remote(repository).unwrap()
 }
 
 fn tag(text: &str) -> Tag {

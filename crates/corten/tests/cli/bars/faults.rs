@@ -94,6 +94,7 @@ struct Place {
     client: Client,
     indexes: Indexes,
     auth: AuthFiles,
+    registries: corten_flow::registry::RegistryOptions,
     _folder: tempfile::TempDir,
 }
 
@@ -112,6 +113,7 @@ impl Place {
             client: Client::new(network),
             indexes: Indexes::default(),
             auth: AuthFiles::default(),
+            registries: corten_flow::registry::RegistryOptions::default(),
             _folder: folder,
         }
     }
@@ -122,6 +124,7 @@ impl Place {
             client: &self.client,
             indexes: &self.indexes,
             auth: &self.auth,
+            registries: &self.registries,
             events: &Nobody,
             jobs: 2,
             now: 0,

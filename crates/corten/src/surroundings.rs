@@ -15,8 +15,6 @@ use crate::args::Global;
 use crate::render::progress::{Loudness, listener};
 use crate::user::User;
 
-/// How long a server may stay silent.
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// What no proxy is asked for, as Go's programs have it: this machine.
 const OWN: [&str; 3] = ["localhost", "127.0.0.0/8", "::1/128"];
 /// Bytes of a file of certificates.
@@ -174,7 +172,7 @@ fn network(global: &Global, user: &User, events: &Arc<dyn Events + Send>) -> Res
         host_certificates: host_certificates(),
         host_authorities: user.authorities.clone(),
         offline: global.offline,
-        timeout: TIMEOUT,
+        timeout: global.http_timeout,
         proxy: either("https_proxy").or_else(|| either("all_proxy")),
         // In capitals it may be a header of a request (CVE-2016-5385).
         plain_proxy: variable("http_proxy").or_else(|| either("all_proxy")),

@@ -1,5 +1,7 @@
 //! One request to a registry: let in, tried again where that helps, redirected where that is safe.
 
+use std::time::Duration;
+
 use corten_net::{Client, Exchange, Payload, Response, Url};
 
 use crate::address;
@@ -10,6 +12,8 @@ use crate::token::{Doorman, Scope, Visit};
 
 /// How many redirects are followed.
 const REDIRECTS: u32 = 5;
+/// Who asks to be left alone for longer is: the pauses between all tries are no longer than this.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A registry's side of a conversation: where it is, and how it lets us in.
 pub(crate) struct Line<'a> {
@@ -77,7 +81,7 @@ impl Line<'_> {
         let (mut pause, mut left) = (settings.pause, settings.retries);
         loop {
             let asked = match self.once(doing, call) {
-                Ok(answer) if left == 0 || !may_pass(answer.status) => return Ok(answer),
+                Ok(answer) if left == 0 || !may_pass_soon(&answer) => return Ok(answer),
                 Ok(answer) => answer.retry_after(),
                 Err((error, false)) => return Err(error),
                 Err((error, true)) if left == 0 => return Err(error),
@@ -148,6 +152,7 @@ impl Line<'_> {
     /// A refusal in words.
     pub(crate) fn refusal(&self, doing: &Doing, answer: Response) -> RegistryError {
         let (doing, host, status) = (doing.clone(), answer.url.host().to_owned(), answer.status);
+        let wait = answer.retry_after().filter(|wait| *wait > PATIENCE);
         let words = Words::read(answer.body);
         match status {
             404 => RegistryError::NotFound { doing, host, words },
@@ -158,8 +163,8 @@ impl Line<'_> {
                 };
                 RegistryError::Denied { doing, host, registry: self.name.clone(), why, words }
             }
-            407 => RegistryError::Status { doing, host: format!("the proxy before {host}"), status, words },
-            _ => RegistryError::Status { doing, host, status, words },
+            407 => RegistryError::Status { doing, host: format!("the proxy before {host}"), status, wait, words },
+            _ => RegistryError::Status { doing, host, status, wait, words },
         }
     }
 }
@@ -169,6 +174,8 @@ fn without_query(url: &Url) -> String {
     url.to_string().split('?').next().unwrap_or_default().to_owned()
 }
 
-pub(crate) fn may_pass(status: u16) -> bool {
-    matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
+/// Is it worth another try, after as long a pause as we have patience for?
+pub(crate) fn may_pass_soon(answer: &Response) -> bool {
+    let may_pass = matches!(answer.status, 408 | 429 | 500 | 502 | 503 | 504);
+    may_pass && answer.retry_after().is_none_or(|wait| wait <= PATIENCE)
 }

@@ -1,6 +1,7 @@
 //! Why a registry did not do what was asked, in words that say what to try.
 
 use std::fmt;
+use std::time::Duration;
 
 use corten_diagnostic::{Diagnose, Fault};
 use corten_net::NetError;
@@ -66,6 +67,8 @@ pub enum RegistryError {
         host: String,
         /// HTTP status.
         status: u16,
+        /// For how long it wants not to be asked, where that is too long to wait for.
+        wait: Option<Duration>,
         /// What it said itself.
         words: Words,
     },
@@ -144,6 +147,12 @@ impl Diagnose for RegistryError {
                         .to_owned(),
                 ]
             }
+            Self::Status { wait: Some(wait), .. } => {
+                vec![format!(
+                    "it wants not to be asked for {}: log in, where that raises its limits, or try again then",
+                    time(*wait)
+                )]
+            }
             Self::Status { status: 429, .. } => {
                 vec!["the registry limits how much one may ask: log in, or try again later".to_owned()]
             }
@@ -160,8 +169,20 @@ impl Diagnose for RegistryError {
                         .to_owned(),
                 ]
             }
+            Self::Own { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
+                vec!["build again: what the store lacks is made or fetched again".to_owned()]
+            }
             Self::Status { .. } | Self::Own { .. } | Self::Unusable(_) => Vec::new(),
         }
+    }
+}
+
+/// `40 minutes`, rounded up.
+fn time(wait: Duration) -> String {
+    match wait.as_secs() {
+        seconds @ 0..300 => format!("{seconds} seconds"),
+        seconds @ 300..18_000 => format!("{} minutes", seconds.div_ceil(60)),
+        seconds => format!("{} hours", seconds.div_ceil(3600)),
     }
 }
 

@@ -17,7 +17,7 @@ use corten_oci::{Blobs, Closure, Descriptor, Digest, Document, Index, MediaType,
 
 use crate::error::{Doing, RegistryError};
 use crate::remote::{Remote, Which, referrers_tag};
-use crate::upload::{Sent, largest};
+use crate::upload::{Sent, hurries, largest};
 
 /// How often a list of referrers is written again because somebody else has written it, too.
 const REFERRERS_TRIES: usize = 5;
@@ -62,7 +62,7 @@ pub fn push(
 ) -> Result<Pushed, RegistryError> {
     let doing = Doing(format!("pushing {}@{}", remote.repository, root.digest));
     let whole = Whole::read(root, blobs, &doing)?;
-    fit(remote, &whole.closure.blobs, &doing)?;
+    fit(remote, &whole.closure.blobs, &doing, events)?;
     let pushed = send_blobs(remote, &whole.closure.blobs, blobs, options, &doing, events)?;
     let (own, below): (Vec<_>, Vec<_>) =
         whole.closure.documents.iter().partition(|(descriptor, _)| descriptor.digest == root.digest);
@@ -86,16 +86,26 @@ pub fn push_blob(
     events: &dyn Events,
 ) -> Result<Pushed, RegistryError> {
     let doing = Doing(format!("pushing {} to {}", blob.digest, remote.repository));
-    fit(remote, std::slice::from_ref(blob), &doing)?;
+    fit(remote, std::slice::from_ref(blob), &doing, events)?;
     let neighbours = options.neighbours.get(&blob.digest).map(Vec::as_slice).unwrap_or_default();
     let pushed = Mutex::default();
     count(&pushed, send_blob(remote, blob, neighbours, blobs, &doing, events)?, blob.size);
     Ok(pushed.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Told before anything is sent.
-fn fit(remote: &Remote<'_>, blobs: &[Descriptor], doing: &Doing) -> Result<(), RegistryError> {
+/// Told before anything is sent: a layer that is too large is an error; one that has to go up fast, a warning.
+fn fit(remote: &Remote<'_>, blobs: &[Descriptor], doing: &Doing, events: &dyn Events) -> Result<(), RegistryError> {
     let host = remote.repository.normalised().host.unwrap_or_default();
+    for blob in blobs {
+        if let Some((longest, least)) = hurries(&host, blob.size) {
+            let (minutes, gigabytes, least) = (longest.as_secs() / 60, blob.size as f64 / 1e9, least as f64 / 1e6);
+            events.warning(&format!(
+                "{host} ends an upload after {minutes} minutes: {} of {gigabytes:.1} GB needs {least:.1} MB/s; on a slower \
+                 line make the layer smaller, or let weights be fetched at start",
+                blob.digest.short()
+            ));
+        }
+    }
     let Some(limit) = largest(&host) else { return Ok(()) };
     let Some(large) = blobs.iter().find(|blob| blob.size > limit) else { return Ok(()) };
     let why = format!("{host} takes no layer above {limit} bytes, {} has {}", large.digest, large.size);

@@ -343,7 +343,7 @@ impl Remote<'_> {
             // A blob that was lost again, or a repository that has to be made first: in the registry's words.
             404 => {
                 let (host, words) = (answer.url.host().to_owned(), Words::read(answer.body));
-                return Err(RegistryError::Status { doing, host, status: 404, words });
+                return Err(RegistryError::Status { doing, host, status: 404, wait: None, words });
             }
             _ => return Err(self.line.refusal(&doing, answer)),
         }

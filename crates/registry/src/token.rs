@@ -204,7 +204,10 @@ fn token(visit: &Visit<'_>, url: &Url, answer: Response) -> Result<String, Regis
             let registry = visit.name.to_owned();
             return Err(RegistryError::Denied { doing, host, registry, why, words: Words::read(answer.body) });
         }
-        status => return Err(RegistryError::Status { doing, host, status, words: Words::read(answer.body) }),
+        status => {
+            let words = Words::read(answer.body);
+            return Err(RegistryError::Status { doing, host, status, wait: None, words });
+        }
     }
     let mut bytes = Vec::new();
     let read = answer.body.take(LONGEST_ANSWER).read_to_end(&mut bytes);

@@ -12,11 +12,12 @@
 //! Our own count decides where to go on only where a registry does not say; ECR's `Range` is known to be stale.
 
 use std::io::{self, Read};
+use std::time::Duration;
 
 use corten_net::{Exchange, Payload, Response, Url};
 use corten_oci::{Descriptor, Digest, Repository};
 
-use crate::call::{Call, may_pass};
+use crate::call::{Call, may_pass_soon};
 use crate::error::{Doing, RegistryError};
 use crate::remote::{Remote, mount_query};
 use crate::token::Scope;
@@ -25,6 +26,10 @@ use crate::token::Scope;
 const SMALL_PIECE: u64 = 4 << 20;
 /// GHCR: 10 GB for a layer (docs.github.com, "Working with the Container registry").
 const GHCR_LARGEST: u64 = 10_000_000_000;
+/// GHCR ends an upload after ten minutes (the same page).
+const GHCR_LONGEST: Duration = Duration::from_secs(600);
+/// What takes longer than that at this many bytes a second is told: a fifth of what lines of offices and clouds do.
+const SLOW_LINE: u64 = 2_000_000;
 /// ECR: 52,000 MiB for a layer (AWS General Reference, "Amazon ECR endpoints and quotas").
 const ECR_LARGEST: u64 = 52_000 << 20;
 
@@ -78,6 +83,14 @@ pub(crate) fn largest(host: &str) -> Option<u64> {
         "ghcr.io" => Some(GHCR_LARGEST),
         _ => ecr.then_some(ECR_LARGEST),
     }
+}
+
+/// The time that a registry gives an upload, if on a slow line this blob could take longer: then with the bytes a second that
+/// it takes. How fast the line is shows only when it is too late to be told.
+pub(crate) fn hurries(host: &str, size: u64) -> Option<(Duration, u64)> {
+    let longest = (host == "ghcr.io").then_some(GHCR_LONGEST)?;
+    let least = size.div_ceil(longest.as_secs());
+    (least > SLOW_LINE).then_some((longest, least))
 }
 
 impl Remote<'_> {
@@ -256,7 +269,7 @@ impl Remote<'_> {
         match answer.status {
             401 if self.line.refused(&session.doing, &answer, &session.scopes)? => Ok(Step::LetIn),
             404 | 416 => Ok(Step::Broken(self.line.refusal(&session.doing, answer), asked)),
-            status if may_pass(status) => Ok(Step::Broken(self.line.refusal(&session.doing, answer), asked)),
+            _ if may_pass_soon(&answer) => Ok(Step::Broken(self.line.refusal(&session.doing, answer), asked)),
             _ => Err(self.line.refusal(&session.doing, answer)),
         }
     }

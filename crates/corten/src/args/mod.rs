@@ -8,6 +8,7 @@ mod store;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use corten_frontend::settings::Frontend;
@@ -65,12 +66,20 @@ pub struct Global {
     /// Use the store alone; connect to nothing.
     #[arg(long, env = "CORTEN_OFFLINE", global = true, help_heading = "Global options")]
     pub offline: bool,
+    /// How many seconds a server may stay silent.
+    #[arg(long, env = "CORTEN_HTTP_TIMEOUT", global = true, value_name = "SECONDS", value_parser = seconds, default_value = "30", help_heading = "Global options")]
+    pub http_timeout: Duration,
     /// Trust these certificate authorities (PEM), too.
     #[arg(long, env = "CORTEN_CA_FILE", global = true, value_name = "FILE", help_heading = "Global options")]
     pub ca_file: Option<PathBuf>,
     /// Keep the store below this size: after a build, remove what no image needs, least recently used first.
     #[arg(long, env = "CORTEN_STORE_KEEP", global = true, value_name = "SIZE", value_parser = quantities::size, help_heading = "Global options")]
     pub store_keep: Option<u64>,
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().ok().filter(|seconds| (0.01..=86_400.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or("expected seconds, at least 0.01 and at most a day")
 }
 
 fn jobs(text: &str) -> Result<NonZeroUsize, &'static str> {
@@ -172,6 +181,7 @@ impl Command {
                 | Self::Base(_)
                 | Self::Pull(_)
                 | Self::Run(_)
+                | Self::Diff(_)
         )
     }
 

@@ -245,7 +245,7 @@ fn a_damaged_layer_is_not_pushed_and_is_set_aside() {
     let built = service.run("build --format json").expect(0).json();
     let layers = built["layers"].as_array().unwrap();
     let largest = layers.iter().max_by_key(|layer| layer["size"].as_u64()).unwrap()["digest"].as_str().unwrap();
-    let at = service.corten.home().join("blobs/sha256").join(largest.trim_start_matches("sha256:"));
+    let at = service.corten.store().join("blobs/sha256").join(largest.trim_start_matches("sha256:"));
     turn_a_bit(&at, &fs::read(&at).unwrap());
     let ran = service.run(&format!("push {} {}/a:1", built["digest"].as_str().unwrap(), registry.place()));
     assert!(!at.exists(), "it was set aside");
@@ -261,4 +261,21 @@ hint: build again: what the store lacks is made or fetched again",
     service.run("build").expect(0);
     service.run(&format!("push service:latest {}/a:1", registry.place())).expect(0);
     assert!(registry.tag("a", "1").is_some());
+}
+
+/// An image that does not fit: what is there of it is gone on with once there is room.
+#[test]
+fn a_full_disk_under_a_pull() {
+    let Some(disk) = SmallDisk::new("size=1m") else { return not_run("mounting a small tmpfs needs root") };
+    let registry = FakeRegistry::start(Habits::default());
+    crate::reached::add_image_of(&registry, "a", "1", &vec![7; 3_000_000]);
+    let corten = corten_at(disk.path());
+    let pull = || corten.run(disk.path(), ["pull", &format!("{}/a:1", registry.place())]);
+    let full = pull().expect(3);
+    assert_full(&full, disk.path());
+    assert!(full.stderr.contains("error: downloading blob ") && full.stdout.is_empty(), "{}", full.stderr);
+    assert_eq!(corten.run(disk.path(), ["images", "--format", "json"]).expect(0).json(), serde_json::json!([]));
+    disk.remount("size=16m");
+    pull().expect(0);
+    corten.run(disk.path(), ["store", "verify"]).expect(0);
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use corten_testkit::command::{Corten, Ran};
+use corten_testkit::http::{Answer, Server};
 use corten_testkit::registry::{FakeRegistry, Habits, Lock};
 use serde_json::Value;
 
@@ -152,13 +153,15 @@ fn registries_are_asked_only_when_the_network_is() {
 /// Not PyPI, where the environment says that packages come from elsewhere; who may not read there is told.
 #[test]
 fn the_indexes_of_the_environment_are_asked() {
-    let lock = Habits { lock: Lock::Basic("me", SECRET), ..Habits::default() };
-    // What answers is no index, which does not matter: it is there, and lets in whom it knows.
-    let (open, locked) = (FakeRegistry::start(Habits::default()), FakeRegistry::start(lock));
+    let open = Server::start(|_| Answer::ok(""));
+    let locked = Server::start(|asked| match asked.header("authorization") {
+        Some("Basic bWU6YzRuNHJ5") => Answer::ok(""),
+        _ => Answer::status(401),
+    });
     let root = tempfile::tempdir().unwrap();
     healthy(root.path());
     let corten = || {
-        let own = format!("own=http://{}/v2/", locked.place());
+        let own = format!("own=http://{}/private/", locked.place());
         let extra = format!("http://u:{SECRET}@{}/simple", open.place());
         let corten = program(root.path()).env("https_proxy", "http://127.0.0.1:1");
         corten.env("UV_DEFAULT_INDEX", &own).env("UV_EXTRA_INDEX_URL", &extra)
@@ -170,8 +173,8 @@ fn the_indexes_of_the_environment_are_asked() {
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     let extra = format!("ok       network      http://{}/simple/pip/", open.place());
-    let wants = format!("warning  network      http://{}/v2/pip/ wants another user or password", locked.place());
+    let wants = format!("warning  network      http://{}/private/pip/ wants another user or password", locked.place());
     assert_eq!(asked(&corten()), [extra.clone(), wants]);
     let user = corten().env("UV_INDEX_OWN_USERNAME", "me").env("UV_INDEX_OWN_PASSWORD", SECRET);
-    assert_eq!(asked(&user), [extra, format!("ok       network      http://{}/v2/pip/", locked.place())]);
+    assert_eq!(asked(&user), [extra, format!("ok       network      http://{}/private/pip/", locked.place())]);
 }

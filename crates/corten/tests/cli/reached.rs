@@ -2,11 +2,13 @@
 //! knows, and a certificate by an authority of the tests.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use corten_oci::Digest;
 use corten_testkit::command::{Corten, Ran};
-use corten_testkit::http::Answer;
+use corten_testkit::http::{Answer, Trouble};
 use corten_testkit::proxy::Proxy;
 use corten_testkit::registry::{FakeRegistry, Fault, Habits, Kind, Lock};
 use corten_testkit::tls;
@@ -332,4 +334,123 @@ hint: is its certificate of an authority of your own? pass that one (PEM): --ca-
     // Who says so means it.
     let ran = run(&corten, &format!("pull --plain-http {place} {place}/team/a:1")).expect(3);
     assert!(ran.stderr.contains(&format!("http://{place}/v2/")), "{}", ran.stderr);
+}
+
+/// What a registry, or the way to it, can do to a pull: each told as a whole.
+#[test]
+fn what_keeps_an_image_from_coming_is_told() {
+    let registry = FakeRegistry::start(Habits::default());
+    let digest = add_image_of(&registry, "a", "1", &[7; 100_000]);
+    let manifest = corten_oci::Manifest::parse(&registry.manifest("a", &digest).unwrap().1).unwrap();
+    let blobs = [&manifest.layers[0], &manifest.config].map(|blob| blob.digest.short());
+    let refuses = |line: &str, registry: Option<&FakeRegistry>, expected: &str| {
+        let corten = corten().env("CORTEN_HTTP_TIMEOUT", "0.2");
+        let place = registry.map(FakeRegistry::place).unwrap_or_default();
+        let ran = run(&corten, &line.replace("REGISTRY", &place));
+        let said = if place.is_empty() { ran.stderr.clone() } else { ran.stderr.replace(&place, "REGISTRY") };
+        let error = said.lines().skip_while(|line| !line.starts_with("error")).collect::<Vec<_>>().join("\n");
+        // Of several blobs, whichever fails first.
+        let error = blobs.iter().fold(error, |error, blob| error.replace(blob, "BLOB"));
+        assert_eq!((ran.status, error.as_str()), (3, expected), "{}", ran.stderr);
+    };
+    let network = "hint: check the network and the proxy settings; with everything in the store, --offline works";
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    refuses(
+        &format!("pull {free}/a:1"),
+        None,
+        &format!(
+            "error: pulling {free}/a:1: fetching http://{free}/v2/a/manifests/1: {free} refuses connections\n{network}"
+        ),
+    );
+    refuses(
+        "pull registry.invalid/a:1",
+        None,
+        &format!(
+            "error: pulling registry.invalid/a:1: fetching https://registry.invalid/v2/a/manifests/1: no address found for host registry.invalid\n{network}"
+        ),
+    );
+    let limited = Answer::status(429).header("Retry-After", "3600");
+    registry.fault(Kind::Manifest, 9, Fault::Answer(limited));
+    refuses(
+        "pull REGISTRY/a:1",
+        Some(&registry),
+        "error: pulling REGISTRY/a:1: 127.0.0.1 answered 429
+hint: it wants not to be asked for 60 minutes: log in, where that raises its limits, or try again then",
+    );
+    assert_eq!(registry.count(Kind::Manifest), 1);
+    registry.heal();
+    registry.fault(Kind::Blob, 99, Fault::Trouble(Trouble::Silence));
+    refuses(
+        "pull REGISTRY/a:1",
+        Some(&registry),
+        &format!(
+            "error: downloading blob BLOB from REGISTRY/a: REGISTRY was silent for 0.2 s, 0 bytes came
+hint: run again: what has come is kept, and the download goes on from there"
+        ),
+    );
+    registry.heal();
+    // Half of the blob, then nothing more, again and again.
+    registry.fault(Kind::Blob, 99, Fault::Cut(10));
+    refuses(
+        "pull REGISTRY/a:1",
+        Some(&registry),
+        &format!(
+            "error: downloading blob BLOB from REGISTRY/a: the connection to REGISTRY broke, 40 bytes came
+hint: run again: what has come is kept, and the download goes on from there"
+        ),
+    );
+}
+
+#[test]
+fn how_long_a_server_may_be_silent_is_a_number_of_seconds() {
+    for wrong in ["0", "-1", "soon", "inf", "1e9"] {
+        let ran = run(&corten(), &format!("images --http-timeout={wrong}"));
+        let said = format!(
+            "error: invalid value '{wrong}' for '--http-timeout <SECONDS>': expected seconds, at least 0.01 and at most a day"
+        );
+        assert!(ran.status == 2 && ran.stderr.starts_with(&said), "{}", ran.stderr);
+    }
+}
+
+/// Docker Hub's way: nobody is let in without a token, each for what is done.
+#[test]
+fn a_token_server_gives_tokens_for_what_is_done() {
+    let lock = Lock::Bearer { realm: String::new(), user: ("me", "canary"), identity: "", lasts: 99 };
+    let registry = FakeRegistry::start(Habits { lock, referrers: true, ..Habits::default() });
+    let digest = add_image(&registry, "team/a", "1");
+    let (corten, place) = (corten(), registry.place());
+    let ran = run(&corten, &format!("pull {place}/team/a:1"));
+    assert_eq!(
+        (ran.status, ran.stderr.replace(&place, "REGISTRY").trim()),
+        (
+            3,
+            "error: pulling REGISTRY/team/a:1: 127.0.0.1 refuses: it gives no token to somebody without a name (UNAUTHORIZED: unauthorized it is)
+hint: log in with `corten login REGISTRY`, as somebody who may do this"
+        )
+    );
+    let login = |password: &str| {
+        let mut command = corten.command(corten.home());
+        command.args(["login", &place, "-u", "me", "--password-stdin"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+        Ran::from(child.wait_with_output().unwrap())
+    };
+    let wrong = login("wrong").expect(3).stderr.replace(&place, "REGISTRY");
+    assert_eq!(
+        wrong.trim(),
+        "error: logging in at REGISTRY: 127.0.0.1 refuses: the user or the password is wrong (UNAUTHORIZED: unauthorized it is)
+hint: log in with `corten login REGISTRY`, as somebody who may do this"
+    );
+    login("canary").expect(0);
+    run(&corten, &format!("pull {place}/team/a:1")).expect(0);
+    run(&corten, &format!("push {place}/team/a:1 {place}/team/b:2")).expect(0);
+    assert_eq!((registry.tag("team/b", "2"), registry.breaches()), (Some(digest), vec![]));
+    let asked = registry.server().asked();
+    let tokens: Vec<&str> =
+        asked.iter().filter(|it| it.path.starts_with("/token")).map(|it| it.path.as_str()).collect();
+    let wants = |scope: &str| {
+        tokens.iter().any(|path| path.replace("%3A", ":").replace("%2F", "/").replace("%2C", ",").contains(scope))
+    };
+    assert!(wants("repository:team/a:pull") && wants("repository:team/b:pull,push"), "{tokens:?}");
+    assert!(!wants("repository:team/a:pull,push"), "no more than is done: {tokens:?}");
 }

@@ -33,7 +33,7 @@ fn the_users_schema_is_the_committed_one() {
 fn what_is_wrong_in_the_users_settings_is_shown_where_it_stands() {
     for (text, line, column, carets, message, hint) in [
         ("[stor]\n", 1, 2, 4, "unknown setting 'stor'", "did you mean 'store'?"),
-        ("[store]\nkept = \"1GB\"\n", 2, 1, 4, "unknown setting 'store.kept'", "did you mean 'store.keep'?"),
+        ("[store]\nkeeps = \"1GB\"\n", 2, 1, 5, "unknown setting 'store.keeps'", "did you mean 'store.keep'?"),
         ("[store]\nkeep = 5\n", 2, 8, 1, "setting 'store.keep' is an integer, expected a string", ""),
         (
             "[store]\nkeep = \"5 XB\"\n",
@@ -195,8 +195,8 @@ fn explained_settings_say_what_comes_from_the_user() {
         rows(""),
         [
             "store.keep = 50000000000 (file: config.toml:2:8)",
-            "registries.docker.io.mirrors = \"m.example/hub\" (file: config.toml:4:12)",
             "registries.a.b.insecure = true (file: config.toml:6:12)",
+            "registries.docker.io.mirrors = \"m.example/hub\" (file: config.toml:4:12)",
         ]
     );
     assert_eq!(

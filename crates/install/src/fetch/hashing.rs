@@ -11,13 +11,14 @@ use corten_oci::{Digest, Digester};
 const WORTH_A_THREAD: u64 = 4 << 20;
 /// Buffers that wait to be hashed; then whoever brings the next one waits, too.
 const WAITING: usize = 3;
-/// Bytes of a buffer.
-const CHUNK: usize = 512 << 10;
+/// Bytes of a buffer: it is received, written and hashed while it is in the processor's cache.
+const CHUNK: usize = 128 << 10;
 
 /// A digest under way.
 #[derive(Default)]
 pub(crate) struct Hashing {
     hasher: Hasher,
+    may_be_beside: bool,
     length: u64,
     spare: Option<Vec<u8>>,
 }
@@ -40,6 +41,12 @@ struct Beside {
 }
 
 impl Hashing {
+    /// `may_be_beside`: a thread of its own is free. Where several hash at once, they have all processors anyway, and what was
+    /// just received is hashed at the least cost where it is.
+    pub(crate) fn new(may_be_beside: bool) -> Self {
+        Self { may_be_beside, ..Self::default() }
+    }
+
     /// A buffer to fill, to cut to what is in it, and to give back with [`Hashing::update`].
     pub(crate) fn buffer(&mut self) -> Vec<u8> {
         let back = match &self.hasher {
@@ -59,7 +66,8 @@ impl Hashing {
     /// Takes in a buffer; it is reused.
     pub(crate) fn update(&mut self, bytes: Vec<u8>) {
         self.length += bytes.len() as u64;
-        if self.length >= WORTH_A_THREAD
+        if self.may_be_beside
+            && self.length >= WORTH_A_THREAD
             && let Hasher::Here(digester) = &mut self.hasher
             && let Ok(beside) = Beside::start(digester.clone())
         {
@@ -107,12 +115,13 @@ impl Beside {
 mod tests {
     use super::*;
 
+    /// With a thread and without.
     #[test]
     fn small_and_large_have_the_digest_of_their_bytes() {
         let all: Vec<u8> = (0..WORTH_A_THREAD as u32 / 2).flat_map(|number| number.to_le_bytes()).collect();
         for length in [0, 1, CHUNK, WORTH_A_THREAD as usize - 1, WORTH_A_THREAD as usize, all.len()] {
-            let mut hashing = Hashing::default();
-            for piece in all[..length].chunks(300_001) {
+            let mut hashing = Hashing::new(length % 2 == 0);
+            for piece in all[..length].chunks(100_001) {
                 let mut buffer = hashing.buffer();
                 buffer.truncate(piece.len());
                 buffer.copy_from_slice(piece);

@@ -9,8 +9,8 @@
 //!                              └ other bytes: partial emptied, next address
 //! ```
 //!
-//! Three things go on at once: bytes come and are put into the file, what came is hashed ([`hashing`]), and what was put
-//! into the file is on its way to the disk, so that the sync at the end has little left.
+//! What was put into the file is on its way to the disk while more comes, so that the sync at the end has little left. One
+//! download alone is hashed on a thread of its own ([`hashing`]).
 
 mod hashing;
 
@@ -154,7 +154,8 @@ pub fn fetch_all_from(
         let opens: Vec<_> =
             (0..download.urls.len()).map(|number| move |from: u64| open(number, download, from)).collect();
         let sources = download.urls.iter().zip(&opens).map(|(url, open)| Source { shown: url, open, retries });
-        transfer(store, download, &sources.collect::<Vec<_>>(), Told::Last, events, stop)
+        let how = How { told: Told::Last, is_alone: downloads.len() == 1 };
+        transfer(store, download, &sources.collect::<Vec<_>>(), how, events, stop)
     };
     each(downloads, jobs, &one)
 }
@@ -211,7 +212,8 @@ fn fetch_until(
     let opens: Vec<_> = download.urls.iter().map(|url| move |from| send(url, from)).collect();
     let retries = client.settings().retries;
     let sources = download.urls.iter().zip(&opens).map(|(url, open)| Source { shown: url, open, retries });
-    transfer(store, download, &sources.collect::<Vec<_>>(), Told::First, events, stop)
+    let how = How { told: Told::First, is_alone: false };
+    transfer(store, download, &sources.collect::<Vec<_>>(), how, events, stop)
 }
 
 /// Of several who all fail, whose error is told.
@@ -219,6 +221,14 @@ fn fetch_until(
 enum Told {
     First,
     Last,
+}
+
+/// How it is gone about.
+#[derive(Clone, Copy)]
+struct How {
+    told: Told,
+    /// Nothing else is downloaded beside it.
+    is_alone: bool,
 }
 
 /// One place to have the bytes from.
@@ -234,7 +244,7 @@ fn transfer(
     store: &Store,
     download: &Download,
     sources: &[Source<'_>],
-    told: Told,
+    how: How,
     events: &dyn Events,
     stop: &AtomicBool,
 ) -> Result<(), FetchError> {
@@ -247,8 +257,8 @@ fn transfer(
         return Ok(store.discard(partial)?); // another process had the lock, and has finished
     }
     let progress = Progress::start(download, events);
-    let mut transfer = Transfer { download, stop, progress, partial, hash: Hashing::default() };
-    match transfer.try_each(sources, told) {
+    let mut transfer = Transfer { download, stop, progress, partial, hash: Hashing::new(how.is_alone), how };
+    match transfer.try_each(sources, how.told) {
         Ok(true) => Ok(store.keep(transfer.partial, &download.digest)?),
         Ok(false) => Ok(()),
         Err(error) => {
@@ -296,6 +306,7 @@ struct Transfer<'a> {
     progress: Progress<'a>,
     partial: Partial,
     hash: Hashing,
+    how: How,
 }
 
 /// How a try ended.
@@ -460,7 +471,7 @@ impl Transfer<'_> {
     fn restart(&mut self) -> Result<(), FetchError> {
         let emptied = self.partial.file.set_len(0).and_then(|()| self.partial.file.seek(SeekFrom::Start(0)));
         emptied.map_err(|source| self.disk(source, 0))?;
-        (self.hash, self.partial.length) = (Hashing::default(), 0);
+        (self.hash, self.partial.length) = (Hashing::new(self.how.is_alone), 0);
         Ok(())
     }
 

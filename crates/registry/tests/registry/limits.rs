@@ -1,11 +1,12 @@
 //! Limits (section 6.6), and known registries with their habits (6.5; played, not asked).
 
 use std::io::Read;
+use std::sync::Mutex;
 
-use corten_diagnostic::{Diagnose, Fault as Whose};
+use corten_diagnostic::{Diagnose, Event, Events, Fault as Whose};
 use corten_net::{Client, Settings};
 use corten_oci::{Descriptor, Digest, MediaType};
-use corten_registry::{NoCredentials, PushOptions, RegistryError, Which};
+use corten_registry::{NoCredentials, PushOptions, RegistryError, Which, push};
 use corten_testkit::http::Answer;
 use corten_testkit::registry::{FakeRegistry, Fault, Habits, Kind, known};
 
@@ -37,7 +38,7 @@ fn s6_6_what_may_pass_is_tried_again_as_often_as_the_settings_say() {
     let dates = [("Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT"), ("Date", "Sun, 06 Nov 1994 08:49:07 GMT")];
     let refusals = [
         Answer::status(429).header("Retry-After", "30"),
-        Answer::status(503).header("Retry-After", "99999999999"),
+        Answer::status(503).header("Retry-After", "120"),
         Answer::status(429).header(dates[0].0, dates[0].1).header(dates[1].0, dates[1].1),
         Answer::status(429).header("Retry-After", "soon"),
         Answer::status(503),
@@ -50,6 +51,57 @@ fn s6_6_what_may_pass_is_tried_again_as_often_as_the_settings_say() {
         fake.fault(Kind::Tags, 9, Fault::Answer(refusal));
         assert!(matches!(from.tags(), Err(RegistryError::Status { status: 429 | 503, .. })));
         assert_eq!(fake.count(Kind::Tags), 8, "three retries each");
+    }
+}
+
+/// Who wants to be left alone for longer than all our pauses is not asked again.
+#[test]
+fn s6_6_a_pause_that_is_too_long_is_told_and_not_cut_short() {
+    for (kind, wait, said) in [(Kind::Tags, "121", "121 seconds"), (Kind::Finish, "3600", "60 minutes")] {
+        let (fake, client) = (FakeRegistry::start(Habits::default()), client());
+        let at = remote(&client, &NoCredentials, &repository(&fake, "a"));
+        fake.fault(kind, 9, Fault::Answer(Answer::status(429).header("Retry-After", wait)));
+        let error = match kind {
+            Kind::Tags => at.tags().unwrap_err(),
+            _ => image(&[content(b'a', 1000)])
+                .push_with(&at, &PushOptions { jobs: 1, ..PushOptions::default() })
+                .unwrap_err(),
+        };
+        let hint =
+            format!("it wants not to be asked for {said}: log in, where that raises its limits, or try again then");
+        assert_eq!(error.hints(), [hint]);
+        assert_eq!(fake.count(kind), 1);
+    }
+}
+
+/// GHCR's ten minutes, before the first byte.
+#[test]
+fn s6_6_layers_that_have_to_go_up_fast_are_told_before_the_upload() {
+    let client = Client::new(Settings { offline: true, ..Settings::default() });
+    let warnings = |host: &str, size: u64| {
+        let log = Log::default();
+        let image = super::image_of(vec![Descriptor::new(MediaType::LAYER_GZIP, Digest::of(b"large"), size)]);
+        let to = remote(&client, &NoCredentials, &format!("{host}/team/a").parse().unwrap());
+        push(&to, &image.root, &[], &image.blobs, &PushOptions::default(), &log).unwrap_err();
+        log.0.into_inner().unwrap()
+    };
+    let text = format!(
+        "ghcr.io ends an upload after 10 minutes: {} of 6.0 GB needs 10.0 MB/s; on a slower line make the layer smaller, or let weights be fetched at start",
+        Digest::of(b"large").short()
+    );
+    assert_eq!(warnings("ghcr.io", 6_000_000_000), [text]);
+    assert_eq!(warnings("ghcr.io", 1_200_000_000), [""; 0]);
+    assert_eq!(warnings("quay.io", 6_000_000_000), [""; 0]);
+}
+
+#[derive(Default)]
+struct Log(Mutex<Vec<String>>);
+
+impl Events for Log {
+    fn emit(&self, _: Event<'_>) {}
+
+    fn warning(&self, text: &str) {
+        self.0.lock().unwrap().push(text.to_owned());
     }
 }
 

@@ -259,7 +259,7 @@ hint: build again: what the store lacks is made or fetched again",
     told(&service, &ran, 3, &expected);
     assert_eq!((registry.tag("a", "1"), registry.torn(), registry.breaches()), (None, vec![], vec![]));
     service.run("build").expect(0);
-    service.run(&format!("push service:latest {}/a:1", registry.place())).expect(0);
+    service.run(&format!("push service:1.3.0 {}/a:1", registry.place())).expect(0);
     assert!(registry.tag("a", "1").is_some());
 }
 

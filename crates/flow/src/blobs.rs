@@ -27,7 +27,7 @@ pub struct Everywhere<'w> {
 impl Blobs for Everywhere<'_> {
     fn open(&self, descriptor: &Descriptor) -> io::Result<Box<dyn Read + '_>> {
         match self.elsewhere(descriptor)? {
-            Some(origins) => self.from_origins(&origins, descriptor),
+            Some(origins) => self.asked_of(&origins, descriptor),
             None => self.world.store.open(descriptor),
         }
     }
@@ -36,7 +36,7 @@ impl Blobs for Everywhere<'_> {
         let Some(origins) = self.elsewhere(descriptor)? else {
             return self.world.store.open_unchecked(descriptor, from);
         };
-        let mut reader = self.from_origins(&origins, descriptor)?;
+        let mut reader = self.asked_of(&origins, descriptor)?;
         io::copy(&mut reader.by_ref().take(from), &mut io::sink())?;
         Ok(reader)
     }
@@ -55,7 +55,7 @@ impl Everywhere<'_> {
         Ok((!origins.is_empty() && !store.has(&descriptor.digest)?).then_some(origins))
     }
 
-    fn from_origins(&self, origins: &[Repository], descriptor: &Descriptor) -> io::Result<Box<dyn Read>> {
+    fn asked_of(&self, origins: &[Repository], descriptor: &Descriptor) -> io::Result<Box<dyn Read>> {
         if self.world.client.is_offline() {
             return Err(io::Error::other(offline(descriptor, origins)));
         }

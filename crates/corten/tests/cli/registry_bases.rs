@@ -216,13 +216,14 @@ fn who_needs_the_bytes_fetches_them_once() {
         ),
     );
     assert!(!service.folder().join("../image.tar").exists());
-    let before = registry.count(Kind::Blob);
-    registry.fault(Kind::Blob, 1, Fault::Flip);
+    registry.fault(Kind::Blob, 99, Fault::Flip);
     let broken = service.run("build -o type=docker,dest=../image.tar").expect(3);
     assert!(broken.stderr.contains("error: downloading blob ") && broken.stderr.contains(": expected sha256:"));
+    registry.heal();
+    let before = registry.count(Kind::Blob);
     service.run("build -o type=docker,dest=../image.tar").expect(0);
     let after = registry.count(Kind::Blob);
-    assert!((before + 3..=before + 4).contains(&after), "each once, and again what was wrong or broken off by that");
+    assert_eq!(after, before + made.blobs.len(), "each once");
     service.run("build -o type=oci,dest=../image.tar").expect(0);
     service.run("ship").expect(0);
     assert_eq!(registry.count(Kind::Blob), after);

@@ -221,7 +221,8 @@ pub fn tmpfs(text: &str) -> Result<(PathBuf, Option<u64>, u32), Failure> {
         match option.split_once('=') {
             Some(("size", value)) => bytes = Some(size(value).ok_or_else(|| refuse("size is no size"))?),
             Some(("mode", value)) => bits = mode(value).ok_or_else(|| refuse("mode is no mode"))?,
-            None if ["rw", "exec", "noexec", "nosuid", "nodev", "noatime", "relatime"].contains(&option) => {}
+            // So it is anyway.
+            None if ["rw", "exec", "nosuid", "nodev", "relatime"].contains(&option) => {}
             _ => return Err(refuse(&format!("'{option}' is not possible; size and mode are"))),
         }
     }

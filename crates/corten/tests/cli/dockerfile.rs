@@ -144,19 +144,15 @@ hint: write name=value
 }
 
 #[test]
-fn a_base_that_no_registry_gives_is_the_worlds_fault_and_says_how_to_make_one() {
+fn a_base_that_no_registry_gives_is_the_worlds_fault_and_says_where_else_it_may_be() {
     let place = Place::with("FROM python:3.11-slim\n");
     let ran = place.run("plan --offline").expect(3);
     for part in [
         " --> Dockerfile:1:1\n",
-        "hint: `corten base build python:3.11-slim` makes one like it from Debian's signed archive\n",
         "hint: --build-context python:3.11-slim=oci-layout://FOLDER takes one from a folder\n",
     ] {
         assert!(ran.stderr.contains(part), "{part}\n{}", ran.stderr);
     }
-    let other = Place::with("FROM example.org/x:1\n");
-    let ran = other.run("plan --offline").expect(3);
-    assert!(!ran.stderr.contains("corten base build"), "{}", ran.stderr);
 }
 
 /// The file of the attack would be fetched from a registry and run.

@@ -202,31 +202,9 @@ impl Images<'_> {
         if error.fault() != Fault::World {
             return report;
         }
-        let mut failure = Failure::world(error.to_string());
-        if let Some(made) = makeable(reference) {
-            failure =
-                failure.hint(format!("`corten base build {made}` makes one like it from Debian's signed archive"));
-        }
-        failure = error.hints().into_iter().fold(failure, Failure::hint);
+        let failure = error.hints().into_iter().fold(Failure::world(error.to_string()), Failure::hint);
         failure.hint(format!("--build-context {reference}=oci-layout://FOLDER takes one from a folder")).into()
     }
-}
-
-/// The name of an image that `corten base build` can make: Debian, and Python on it.
-pub fn makeable(reference: &Reference) -> Option<String> {
-    let repository = reference.repository.normalised();
-    let tag = reference.tag.as_ref().map_or("latest", Tag::as_str);
-    if repository.host.as_deref() != Some("docker.io") || reference.digest.is_some() {
-        return None;
-    }
-    let known = match repository.path.as_str() {
-        "library/debian" => ["bookworm", "bookworm-slim", "12", "12-slim"].contains(&tag).then_some("debian"),
-        "library/python" => {
-            ["3.11", "3.11-slim", "3.11-bookworm", "3.11-slim-bookworm"].contains(&tag).then_some("python")
-        }
-        _ => None,
-    };
-    known.map(|name| format!("{name}:{tag}"))
 }
 
 fn pinned(digest: Digest, known: Known) -> PinnedImage {

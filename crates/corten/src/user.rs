@@ -68,6 +68,10 @@ fn placed(failure: Failure, setting: &Setting<String>) -> Failure {
 /// None where there is no file.
 fn text(path: &Path) -> Result<Option<String>, Failure> {
     let failed = |why: String| Failure::usage(format!("reading your settings in {}: {why}", path.display()));
+    // A folder that may not be entered is somebody else's: HOME is still root's after setpriv.
+    if std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+        return Ok(None);
+    }
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),

@@ -179,12 +179,12 @@ fn output(has_terminal: bool, tee: Option<&mut Tee>, is_seen: bool) -> Output<'_
 
 /// That there is one user inside is how rootless containers are.
 fn is_news(note: &Note) -> bool {
-    !matches!(note, Note::OneId(_) | Note::GroupsNotSet | Note::IdsNotShifted(_))
+    !matches!(note, Note::OneId(_) | Note::GroupsNotSet)
 }
 
 /// A user who asks three times means it.
 fn pass(remote: &Remote, asked: &AtomicUsize, number: i32) {
-    let is_end = [1, 2, 3, 15].contains(&number);
+    let is_end = [2, 15].contains(&number);
     if is_end && asked.fetch_add(1, Ordering::Relaxed) + 1 >= PATIENCE {
         remote.kill();
     } else {

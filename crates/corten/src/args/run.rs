@@ -18,7 +18,7 @@ pub struct Run {
     /// Name, digest, or the beginning of the digest of an image.
     pub image: String,
     /// Instead of the image's command.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     pub arguments: Vec<String>,
     /// Remove the container, with volumes of its own, when it ends.
     #[arg(long)]
@@ -81,7 +81,7 @@ pub struct Run {
     #[arg(long, value_name = "NUMBER")]
     pub cpus: Option<String>,
     /// Processes and threads at the same time.
-    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER")]
     pub pids_limit: Option<i64>,
     /// Size of /dev/shm, where data loaders share batches [default: 1g, or half of --memory].
     #[arg(long, value_name = "SIZE")]
@@ -153,7 +153,7 @@ pub struct Exec {
     /// Name or id of a container that runs.
     pub container: String,
     /// The program and its arguments.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "COMMAND")]
+    #[arg(trailing_var_arg = true, required = true, value_name = "COMMAND")]
     pub arguments: Vec<String>,
     /// Keep stdin open to the process.
     #[arg(long, short)]
@@ -232,7 +232,11 @@ pub fn with_volumes(arguments: Vec<OsString>) -> Vec<OsString> {
     let mut all: Vec<OsString> = rest.next().into_iter().collect();
     // Global options may come before the command.
     if copy_options(&mut rest, &mut all, &command, |word| word == "run").is_some() {
-        copy_options(&mut rest, &mut all, &run, |_| true);
+        let is_said = copy_options(&mut rest, &mut all, &run, |_| true).is_some();
+        // Of what follows the image nothing is an option of ours.
+        if is_said && all.last().is_some_and(|last| last != "--") {
+            all.push("--".into());
+        }
     }
     all.extend(rest);
     all
@@ -259,8 +263,13 @@ fn copy_options(
         } else {
             short(&text, command, is_run, all)
         };
-        if takes {
-            all.extend(rest.next());
+        match (takes.then(|| rest.next()).flatten(), all.last_mut()) {
+            // What looks like an option is the value, as docker reads it.
+            (Some(value), Some(option)) if value.as_encoded_bytes().starts_with(b"-") => {
+                option.push("=");
+                option.push(value);
+            }
+            (value, _) => all.extend(value),
         }
     }
     None

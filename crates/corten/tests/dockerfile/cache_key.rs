@@ -11,6 +11,9 @@ use crate::build::{Build, World, data};
 
 const MAKE: &str = "import sys,json,os\nsys.path.insert(0,sys.argv[1])\nfrom mutations import *\nw=sys.argv[2]\nf=json.load(sys.stdin)\nif f['files'] is not None: mk(w,{k:(('l',v['symlink']) if isinstance(v,dict) else v) for k,v in f['files'].items()})\nif f['mutation']: eval(f['mutation'])(w)\n";
 
+/// What is otherwise here, as docs/dockerfile.md says: BuildKit has the epoch in no key, so a cached step keeps its times.
+const OTHERWISE: [&str; 1] = ["run-arg-source-date-epoch"];
+
 #[test]
 fn steps_are_made_again_when_buildkit_makes_them_again() {
     let Some(data) = data() else { return };
@@ -21,10 +24,13 @@ fn steps_are_made_again_when_buildkit_makes_them_again() {
     for line in text.lines() {
         let case: Value = serde_json::from_str(line).unwrap();
         let name = case["name"].as_str().unwrap();
-        if name.contains(&only)
-            && let Err(error) = check(&world, &data, name, &case)
-        {
-            wrong.push(format!("{name}: {error}"));
+        if !name.contains(&only) {
+            continue;
+        }
+        match (check(&world, &data, name, &case), OTHERWISE.contains(&name)) {
+            (Err(_), true) | (Ok(_), false) => {}
+            (Err(error), false) => wrong.push(format!("{name}: {error}")),
+            (Ok(_), true) => wrong.push(format!("{name}: is as BuildKit has it")),
         }
     }
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), text.lines().count(), wrong.join("\n"));

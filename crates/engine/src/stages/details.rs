@@ -32,7 +32,7 @@ pub(super) type Details = HashMap<u64, Detail>;
 struct Line(u64, i64, Option<Digest>, #[serde(default, skip_serializing_if = "Vec::is_empty")] Vec<(Vec<u8>, Vec<u8>)>);
 
 pub(super) fn key(layer: &DiffId) -> Key {
-    Key(Digest::of(format!("corten layer details 1\n{}", layer.0)))
+    Key(Digest::of(format!("corten layer details 2\n{}", layer.0)))
 }
 
 pub(super) fn encode(details: &Details) -> Result<Vec<u8>, Failure> {

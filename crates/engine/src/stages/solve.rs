@@ -123,9 +123,10 @@ impl<'a> Solver<'a> {
 
     /// The first failure is the build's; what others say then follows from it.
     fn fail(&self, report: Report, _stage: usize) {
-        self.stopped.store(true, Ordering::SeqCst);
         let mut shared = self.lock();
         shared.failure.get_or_insert(report);
+        // Only then, so that nobody who stops because of it comes first.
+        self.stopped.store(true, Ordering::SeqCst);
         shared.running.values().for_each(corten_sandbox::Remote::kill);
         drop(shared);
         self.changed.notify_all();

@@ -59,7 +59,11 @@ fn attempt(
     mut state: State,
 ) -> Result<(State, bool, Option<Miss>), Report> {
     let placed = |report: Report| at(solver, step, report);
-    let (operation, taken, content) = taken(solver, stage, step).map_err(placed)?;
+    let (mut operation, taken, content) = taken(solver, stage, step).map_err(placed)?;
+    // No time in a layer is later.
+    if let (Some(epoch), Some(all)) = (solver.pinned.recipe.epoch, operation.as_object_mut()) {
+        all.insert("SOURCE_DATE_EPOCH".to_owned(), epoch.into());
+    }
     // A linked layer does not depend on what is below it.
     let parent = if is_linked(&step.action) { key::of_base(&[]) } else { state.chain };
     let digest = key::of_step(&operation, &parent, content.as_ref());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use corten_diagnostic::{Failure, Report};
 use corten_layer::attributes::Attributes;
 use corten_layer::write::{Compression, LayerWriter};
-use corten_oci::{DiffId, Digest, Entry, LayerIndex, LayerPath};
+use corten_oci::{DiffId, Digest, Digester, Entry, LayerIndex, LayerPath};
 use corten_store::Batch;
 
 use super::content::{Layers, Source};
@@ -73,7 +73,7 @@ pub(super) fn layer(
             package: None,
         };
         let source;
-        let mut content: Box<dyn Read + '_> = match &item.content {
+        let content: Box<dyn Read + '_> = match &item.content {
             Content::None => Box::new(io::empty()),
             Content::Bytes(bytes) => Box::new(bytes.as_ref()),
             Content::Own(folder, path) => Box::new(folder.file(path)?.0),
@@ -88,9 +88,12 @@ pub(super) fn layer(
                 source.open(item.size)?
             }
         };
+        let digest = digest_of(item);
+        let is_new = digest.is_none() && item.kind == corten_oci::Kind::File;
+        let mut content = Hashed { content, digester: is_new.then(Digester::new) };
         let written = writer.with(entry, &attributes, &mut content);
         written.map_err(|error| failed(&error, path))?;
-        known.push((attributes, digest_of(item)));
+        known.push((attributes, digest.or_else(|| content.digester.map(Digester::finish))));
     }
     let (blob, written) = writer.finish().map_err(|error| failed(&error, &LayerPath::root()))?;
     let (digest, tar_size) = blob.finish()?;
@@ -114,5 +117,21 @@ fn failed(error: &io::Error, path: &LayerPath) -> Failure {
         }
         io::ErrorKind::InvalidInput => Failure::input(format!("copying /{path}: {error}")),
         _ => Failure::world(format!("copying /{path}: {error}")),
+    }
+}
+
+/// Content that is hashed as it is read, where nobody has said its digest: steps that take from this layer go by it.
+struct Hashed<R> {
+    content: R,
+    digester: Option<Digester>,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let got = self.content.read(buffer)?;
+        if let (Some(digester), Some(bytes)) = (&mut self.digester, buffer.get(..got)) {
+            digester.update(bytes);
+        }
+        Ok(got)
     }
 }

@@ -62,14 +62,14 @@ pub fn build(
 ) -> Result<Outcome, Report> {
     let planned = plan(request, standard, world)?;
     let finished = solve(&planned, request, way, progress, world)?;
-    let config = same_as_before(&finished, world)?;
+    let config = same_as_before(&finished, planned.pinned.recipe.epoch, world)?;
     let layers = finished.layers.iter().map(|layer| TreeLayer { diff_id: layer.diff_id, blob: layer.blob.clone() });
     let id = world.store.keep_local(&config, &layers.collect::<Vec<_>>())?;
     Ok(Outcome { planned, finished, id })
 }
 
 /// The config; where nothing was made, with the times of the build that made it, so that the same image keeps its id.
-fn same_as_before(finished: &Finished, world: &World<'_>) -> Result<Vec<u8>, Report> {
+fn same_as_before(finished: &Finished, epoch: Option<u64>, world: &World<'_>) -> Result<Vec<u8>, Report> {
     let json = |config: &ImageConfig| {
         serde_json::to_vec(config).map_err(|error| Failure::bug(format!("writing the image's config: {error}")))
     };
@@ -78,7 +78,8 @@ fn same_as_before(finished: &Finished, world: &World<'_>) -> Result<Vec<u8>, Rep
     for history in timeless.history.iter_mut().filter(|history| history.created == made) {
         history.created = None;
     }
-    let key = Key(Digest::of([b"config without times ".as_slice(), &json(&timeless)?].concat()));
+    let facts = format!("config without times {epoch:?} ").into_bytes();
+    let key = Key(Digest::of([facts, json(&timeless)?].concat()));
     let is_cached = finished.steps.iter().all(|step| step.cached);
     if let (true, Some(before)) = (is_cached, world.store.record(&key)?) {
         return Ok(before);

@@ -2,6 +2,7 @@
 //! the reader refuses for an unknown key or a wrong type.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::keys::{Key, SETTINGS};
@@ -172,6 +173,8 @@ fn what_readme_docs_and_examples_show_is_taken_by_reader_and_schema() {
     let documented =
         include_str!("mod.rs").lines().map_while(|line| line.strip_prefix("//! ").or_else(|| line.strip_prefix("//!")));
     settings.extend(blocks(&documented.collect::<Vec<_>>().join("\n")));
+    // Those of the user are for all projects, and of another schema.
+    settings.retain(|text| UserSettings::read(Path::new("config.toml"), text).is_err());
     for text in &settings {
         accepted(text).unwrap_or_else(|failure| panic!("{text}\n{failure}"));
     }

@@ -8,6 +8,8 @@
 //! base = "debian:bookworm"           # made from Debian's signed archive; or "debian:trixie"; default: whose Python fits
 //!                                    # or an image: of a registry ("python:3.12-slim", "gcr.io/distroless/python3-debian12",
 //!                                    # with or without @sha256:…), "oci-layout:FOLDER[:TAG]", "docker-archive:FILE[:NAME]", "store:NAME"
+//!                                    # or { image = "…", aliases = { "python:3.11-slim" = "oci-layout:base" } }: what stands
+//!                                    # for a name in a Dockerfile
 //! variant = "distroless"             # or "slim": with a shell and a package manager
 //! python = "3.11"                    # default: .python-version, else the base's
 //! interpreter = { url = "https://example.org/python.tar.gz", sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" }

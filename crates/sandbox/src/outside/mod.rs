@@ -19,7 +19,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::inside::{self, Inside, timespec};
-use crate::sandbox::{End, Exit, Ids, Limit, Limits, Network, Note, Process, Root, Sandbox, Upper};
+use crate::sandbox::{Capabilities, End, Exit, Ids, Limit, Limits, Network, Note, Process, Root, Sandbox, Upper};
 use crate::system::{self, Attributes, Child};
 use crate::trouble::{Outcome, Step, Trouble};
 use crate::wire::{self, Answer, Demand, Go, Order, Request, Word};
@@ -71,6 +71,10 @@ fn carry_out(sandbox: &Sandbox, caller: &UnixStream, streams: [OwnedFd; 3]) -> O
     let exit = match attempt.run(&mut cgroup, &mut notes)? {
         Tried::Ended(exit) => exit,
         Tried::CannotShift(why) => {
+            // Who is root inside would be root outside, and could take away what hides the host's settings.
+            if sandbox.process.capabilities.has(Capabilities::SYS_ADMIN) {
+                return Err(Trouble::world(format!("CAP_SYS_ADMIN would reach the host here: {why}")));
+            }
             notes.push(Note::IdsNotShifted(why));
             let map = Map::same();
             let attempt = Attempt { map: &map, ..attempt };

@@ -142,7 +142,8 @@ fn regctl_sees_and_brings_what_hangs_on_an_image() {
     // The image that others judge has no note.
     let digests = ["--format", "{{range .Descriptors}}{{.Digest}}{{end}}"];
     let listed = regctl(&[&only[..], &digests[..]].concat());
-    regctl(&["manifest", "delete", &served.at(&format!("judged@{}", listed.trim()))]);
+    let repository = name.rsplit_once(':').unwrap().0;
+    regctl(&["manifest", "delete", &format!("{repository}@{}", listed.trim())]);
     assert_eq!(kinds(&name), shipped);
 }
 

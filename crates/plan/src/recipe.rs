@@ -254,3 +254,19 @@ pub struct PinnedImage {
     /// Its layers, the lowest first. Their bytes may still be at a registry.
     pub layers: Vec<GivenLayer>,
 }
+
+/// Bytes as docker reads sizes of memory: `8`, `64m`, `1GiB`, in powers of 1024. None of what is no size.
+pub fn memory(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..end].parse().ok()?;
+    let shift = match text[end..].trim() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return None,
+    };
+    number.checked_mul(1 << shift)
+}

@@ -24,6 +24,8 @@ use crate::life::{Outcome, explained};
 const SILENCE: Duration = Duration::from_secs(5);
 /// How long a container may take to be gone after it was killed.
 const GONE: Duration = Duration::from_secs(10);
+/// How long it is waited where nobody can be let in.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 #[derive(Serialize, Deserialize)]
 enum Ask {
@@ -82,7 +84,17 @@ impl Control {
     /// Answers until it is closed.
     pub(crate) fn serve(&self, remote: &Remote, stop_signal: i32, over: &Over) {
         std::thread::scope(|scope| {
-            while let Ok((connection, _)) = self.listener.accept() {
+            loop {
+                let connection = match self.listener.accept() {
+                    Ok((connection, _)) => connection,
+                    // It was closed.
+                    Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => return,
+                    // No descriptor is free, or who asked has gone: others will ask.
+                    Err(_) => {
+                        std::thread::sleep(LOOK_AGAIN);
+                        continue;
+                    }
+                };
                 scope.spawn(move || {
                     let reply = answer(&connection, remote, stop_signal, over);
                     if let Some(reply) = reply {

@@ -34,7 +34,7 @@ pub use life::{Attach, Outcome, Run, attend};
 pub use log::follow;
 pub use options::{
     MountOption, NetworkChoice, Options, Published, VolumeOption, VolumeSource, environment_file, mount_option,
-    published, size, tmpfs, ulimit, user_option, volume,
+    published, tmpfs, ulimit, user_option, volume,
 };
 pub use plan::{Ground, Planned, plan, signal};
 pub use terminal::window;

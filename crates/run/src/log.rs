@@ -2,8 +2,9 @@
 //!
 //! A record is `1` (stdout) or `2` (stderr), a space, a line with its newline; or a plus, a line's part without one, and a newline.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -119,22 +120,27 @@ pub fn follow(
     stdout: &mut dyn Write,
     stderr: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut records = Vec::new();
+    let mut file = None;
+    let mut kept = VecDeque::new();
     for name in ["log.1", "log"] {
-        if let Ok(file) = File::open(folder.join(name)) {
-            read(&mut BufReader::new(file), &mut |record| records.push(record.to_vec()))?;
-        }
+        let Ok(open) = File::open(folder.join(name)) else { continue };
+        let mut failed = Ok(());
+        read(&mut BufReader::new(&open), &mut |record| match tail {
+            None if failed.is_ok() => failed = show(record, stdout, stderr),
+            None => {}
+            Some(tail) => {
+                kept.push_back(record.to_vec());
+                kept.drain(..kept.len().saturating_sub(tail));
+            }
+        })?;
+        failed?;
+        // Read to here: what comes is shown from here.
+        file = (name == "log").then_some(open);
     }
-    let skipped = tail.map_or(0, |tail| records.len().saturating_sub(tail));
-    for record in records.iter().skip(skipped) {
-        show(record, stdout, stderr)?;
+    for record in kept {
+        show(&record, stdout, stderr)?;
     }
-    drop(records);
     let path = folder.join("log");
-    let mut file = File::open(&path).ok();
-    if let Some(file) = &mut file {
-        file.seek(SeekFrom::End(0))?;
-    }
     loop {
         let more = goes_on();
         if let Some(open) = &mut file {

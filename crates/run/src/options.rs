@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use corten_diagnostic::Failure;
+use corten_plan::recipe::memory;
 use corten_sandbox::{Capabilities, EachLimit, Port};
 
 /// What is asked for, besides the image.
@@ -182,7 +183,9 @@ pub fn mount_option(text: &str, folder: &Path) -> Result<MountOption, Failure> {
             "type" => "type",
             "tmpfs-size" => "size",
             "tmpfs-mode" => "mode",
-            "consistency" | "bind-propagation" | "volume-nocopy" => continue,
+            // So they are anyway: each container has its own mounts, and there is no cache between.
+            "consistency" => continue,
+            "bind-propagation" if ["private", "rprivate"].contains(&value) => continue,
             _ => return Err(refuse(&format!("'{key}' is not possible"))),
         };
         fields.insert(key, value);
@@ -193,13 +196,17 @@ pub fn mount_option(text: &str, folder: &Path) -> Result<MountOption, Failure> {
         Some("true" | "1") => true,
         Some(_) => return Err(refuse("readonly is true or false")),
     };
+    let is_tmpfs = fields.get("type").copied() == Some("tmpfs");
+    if !is_tmpfs && (fields.contains_key("size") || fields.contains_key("mode")) {
+        return Err(refuse("tmpfs-size and tmpfs-mode are of type=tmpfs"));
+    }
     let source = match (fields.get("type").copied().unwrap_or("volume"), fields.get("source").copied()) {
         ("bind", Some(path)) if !path.is_empty() => VolumeSource::Path(folder.join(path), false),
         ("bind", _) => return Err(refuse("a bind needs a source")),
         ("volume", None) => VolumeSource::Anonymous,
         ("volume", Some(name)) => VolumeSource::Name(volume_name(name).ok_or_else(|| refuse(BAD_NAME))?),
         ("tmpfs", None) => {
-            let bytes = fields.get("size").map(|text| size(text).ok_or_else(|| refuse("tmpfs-size is no size")));
+            let bytes = fields.get("size").map(|text| memory(text).ok_or_else(|| refuse("tmpfs-size is no size")));
             let mode = fields.get("mode").map(|text| mode(text).ok_or_else(|| refuse("tmpfs-mode is no mode")));
             return Ok(MountOption::Tmpfs(target, bytes.transpose()?, mode.transpose()?.unwrap_or(0o1777)));
         }
@@ -219,7 +226,7 @@ pub fn tmpfs(text: &str) -> Result<(PathBuf, Option<u64>, u32), Failure> {
     let (mut bytes, mut bits) = (None, 0o1777);
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option.split_once('=') {
-            Some(("size", value)) => bytes = Some(size(value).ok_or_else(|| refuse("size is no size"))?),
+            Some(("size", value)) => bytes = Some(memory(value).ok_or_else(|| refuse("size is no size"))?),
             Some(("mode", value)) => bits = mode(value).ok_or_else(|| refuse("mode is no mode"))?,
             // So it is anyway.
             None if ["rw", "exec", "nosuid", "nodev", "relatime"].contains(&option) => {}
@@ -231,22 +238,6 @@ pub fn tmpfs(text: &str) -> Result<(PathBuf, Option<u64>, u32), Failure> {
 
 fn mode(text: &str) -> Option<u32> {
     u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777)
-}
-
-/// Bytes as docker's users write them: `512m` is 512 MiB.
-pub fn size(text: &str) -> Option<u64> {
-    let text = text.trim().to_ascii_lowercase();
-    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 10,
-        "m" | "mb" | "mib" => 20,
-        "g" | "gb" | "gib" => 30,
-        "t" | "tb" | "tib" => 40,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 /// `-p`: `[ADDRESS:]HOST:CONTAINER[/udp]`, ranges of equal length too. Without an address it is 127.0.0.1 (E20).
@@ -387,6 +378,18 @@ mod tests {
             ("type=npipe,target=/x", "--mount 'type=npipe,target=/x': the type 'npipe' is not possible"),
             ("type=tmpfs,src=a,target=/x", "--mount 'type=tmpfs,src=a,target=/x': a tmpfs has no source"),
             ("target=/x,size=3", "--mount 'target=/x,size=3': 'size' is not possible"),
+            (
+                "type=volume,target=/x,volume-nocopy",
+                "--mount 'type=volume,target=/x,volume-nocopy': 'volume-nocopy' is not possible",
+            ),
+            (
+                "type=bind,src=a,target=/x,bind-propagation=shared",
+                "--mount 'type=bind,src=a,target=/x,bind-propagation=shared': 'bind-propagation' is not possible",
+            ),
+            (
+                "type=bind,src=a,target=/x,tmpfs-size=1m",
+                "--mount 'type=bind,src=a,target=/x,tmpfs-size=1m': tmpfs-size and tmpfs-mode are of type=tmpfs",
+            ),
         ] {
             assert_eq!(parse(bad).unwrap_err().to_string(), why);
         }
@@ -408,12 +411,8 @@ mod tests {
     }
 
     #[test]
-    fn sizes_limits_and_files_of_variables() {
-        assert_eq!(
-            ["512m", "1G", "10", "3kb", "x", "1.5g", ""].map(size),
-            [Some(512 << 20), Some(1 << 30), Some(10), Some(3 << 10), None, None, None]
-        );
-        assert!(ulimit("nofile=100:200").is_ok() && ulimit("core=-1").is_ok());
+    fn limits_and_files_of_variables() {
+        assert!(["nofile=100:200", "core=-1", "core=5"].iter().all(|text| ulimit(text).is_ok()));
         assert_eq!(
             ulimit("nofile=3:2").unwrap_err().to_string(),
             "--ulimit 'nofile=3:2': the soft limit is above the hard one"

@@ -85,6 +85,9 @@ fn options(arguments: &args::Run) -> Result<Options, Failure> {
     if arguments.gpus.is_some() {
         return Err(gpus());
     }
+    if arguments.detach && arguments.interactive && !arguments.tty {
+        return Err(Failure::usage("-d with -i: nobody could write to its standard input").hint("leave -i out"));
+    }
     if !arguments.detach {
         terminal(arguments.tty, arguments.interactive)?;
     }
@@ -171,7 +174,7 @@ fn environment(arguments: &args::Run) -> Result<BTreeMap<String, String>, Failur
 }
 
 fn bytes(flag: &str, text: &str) -> Result<u64, Failure> {
-    let size = run::size(text).filter(|size| *size >= 6 << 20 || flag != "--memory");
+    let size = run::memory(text).filter(|size| *size >= 6 << 20 || flag != "--memory");
     size.ok_or_else(|| {
         Failure::usage(format!("{flag} '{text}': a size such as 512m or 4g is expected, memory of 6m at least"))
     })

@@ -191,10 +191,10 @@ fn what_cannot_be_started_is_125() {
 #[test]
 fn the_images_config_counts_and_flags_more() {
     let boxed = Boxed::with(&json!({
-        "Entrypoint": ["sh", "-c"], "Cmd": ["pwd; id; echo $A $B $HOME"], "User": "app", "WorkingDir": "/work/deep"
+        "Entrypoint": ["sh", "-c"], "Cmd": ["pwd; id; echo $A $B $HOME"], "User": "app", "WorkingDir": "/srv/deep"
     }));
     let usual = boxed.run(&["box:1"]).expect(0).stdout;
-    assert_eq!(usual, "/work/deep\nuid=1000(app) gid=1001(app) groups=29(audio)\nimage /home/app\n");
+    assert_eq!(usual, "/srv/deep\nuid=1000(app) gid=1001(app) groups=29(audio)\nimage /home/app\n");
     fs::write(boxed.folder.path().join("env"), "# comment\nA=file\nB=file\n").unwrap();
     let flags =
         ["-e", "B=flag", "--env-file", "env", "-w", "/tmp", "-u", "0:29", "box:1", "pwd; id -u; id -g; echo $A $B"];

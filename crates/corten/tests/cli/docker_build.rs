@@ -98,6 +98,26 @@ fn what_means_nothing_is_refused_with_the_reason() {
 
 /// The address is this machine's, by itself and behind a redirect; a test's server would answer.
 #[test]
+fn a_pipe_for_an_ignore_file_is_told_and_never_waited_for() {
+    let place = Place::with("FROM scratch\nCOPY --from=docs . /docs/\n");
+    fs::create_dir(place.path().join("docs")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, place.path().join("docs/.dockerignore"), 0o600.into()).unwrap();
+    let ran = place.run("build --build-context docs=docs -o out").expect(1);
+    assert!(ran.stderr.contains(".dockerignore is neither a file nor a folder"), "{}", ran.stderr);
+}
+
+#[test]
+fn an_image_of_another_machine_is_not_taken() {
+    let place = Place::with("FROM scratch\nCOPY x /x\n");
+    place.write("x", "one");
+    place.run("build -t far --platform linux/arm64").expect(0);
+    place.write("next", "FROM far\nCOPY x /z\n");
+    let ran = place.run("build -f next --platform linux/amd64 .").expect(1);
+    assert!(ran.stderr.contains(" is for arm64, not amd64"), "{}", ran.stderr);
+    place.run("build -f next --platform linux/arm64 .").expect(0);
+}
+
+#[test]
 fn d10_add_reaches_no_private_address_unless_that_is_allowed() {
     use corten_testkit::http::{Answer, Server};
     let inner = Server::start(|_| Answer::ok("metadata"));

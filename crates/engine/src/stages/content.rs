@@ -77,7 +77,7 @@ impl<'a> Layers<'a> {
         if !self.store.has_layer_index(layer) {
             return Ok(false);
         }
-        Ok(self.blob(layer).is_some() || self.store.size(&layer.0)?.is_some() || tree(self.store, layer).is_some())
+        Ok(self.blob(layer).is_some() || self.store.has_layer(layer)?)
     }
 
     fn form(&self, layer: &DiffId) -> Result<Form, Report> {
@@ -87,7 +87,8 @@ impl<'a> Layers<'a> {
         if let Some(tree) = tree(self.store, layer) {
             return Ok(Form::Tree(Arc::new(Context::open(&tree, None)?)));
         }
-        match self.blob(layer) {
+        let packed = || Ok::<_, Report>(self.store.packed(layer)?.into_iter().next());
+        match self.blob(layer).map_or_else(packed, |blob| Ok(Some(blob)))? {
             Some(blob) => {
                 (self.bring)(std::slice::from_ref(&blob), "copying from an image")?;
                 Ok(Form::Blob(blob))

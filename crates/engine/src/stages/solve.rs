@@ -9,8 +9,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use corten_diagnostic::{Failure, Report};
 use corten_oci::{DiffId, Digest};
+use corten_plan::GivenLayer;
 use corten_plan::recipe::{Base, BaseName, Pinned, PinnedImage};
-use corten_store::Key;
+use corten_store::{Key, Store};
 
 use super::config;
 use super::content::Layers;
@@ -90,10 +91,10 @@ struct Shared {
 impl<'a> Solver<'a> {
     fn new(pinned: &'a Pinned, means: &'a Means<'a>) -> Self {
         let layers = Layers::new(means.store, means.bring);
-        // A layer that was made here may have no blob yet: it is known by its diff id alone.
-        let has_blob = |layer: &&corten_plan::GivenLayer| layer.blob.digest != layer.diff_id.0;
-        for layer in pinned.images.values().flat_map(|image| &image.layers).filter(has_blob) {
-            layers.add_blob(layer.diff_id, &layer.blob);
+        for layer in pinned.images.values().flat_map(|image| &image.layers) {
+            if is_blob(layer, means.store) {
+                layers.add_blob(layer.diff_id, &layer.blob);
+            }
         }
         Self {
             pinned,
@@ -177,7 +178,7 @@ impl<'a> Solver<'a> {
             .map(|layer| LocalLayer {
                 diff_id: layer.diff_id,
                 tar_size: layer.tar_size,
-                blob: Some(layer.blob.clone()),
+                blob: Some(layer.blob.clone()).filter(|_| is_blob(layer, self.means.store)),
             })
             .collect();
         let chain = key::of_base(&layers.iter().map(|layer| layer.diff_id).collect::<Vec<_>>());
@@ -315,4 +316,11 @@ impl<'a> Solver<'a> {
 /// Said by a stage that another one's failure has stopped: nobody is told.
 fn stopped() -> Report {
     Failure::world("another step failed").into()
+}
+
+/// Is there such a blob, here or at a registry? A layer that was made here may have none yet: it is known by its diff id alone.
+fn is_blob(layer: &GivenLayer, store: &Store) -> bool {
+    layer.blob.digest != layer.diff_id.0
+        || matches!(store.size(&layer.blob.digest), Ok(Some(size)) if size == layer.blob.size)
+        || store.origins(&layer.blob.digest).is_ok_and(|all| !all.is_empty())
 }

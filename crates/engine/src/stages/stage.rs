@@ -224,7 +224,10 @@ fn layer(
     match (action, taken) {
         (Action::Folder { path, user }, _) => {
             // As BuildKit has it: the folder of a user whom the stage does not know is root's.
-            let owner = if user.is_empty() { None } else { owner(user, false).ok() };
+            let owner = match user.is_empty() {
+                true => None,
+                false => Accounts::read(&solver.layers, &state.diff_ids())?.owner(user).ok(),
+            };
             let view = solver.layers.view(&state.diff_ids())?;
             let mut target = Target::new(view.as_ref(), Change { owner, mode: None });
             target.folder(path)?;

@@ -14,6 +14,10 @@ use super::content::{self, Layers};
 use super::paths::{Content, Item, Target};
 use super::view::{Found, Last, Place, View, resolve};
 
+/// Bytes that an archive may unpack to.
+const LARGEST: u64 = 64 << 30;
+/// What it may hold.
+const MOST_ENTRIES: usize = 4_000_000;
 /// Bytes that tell what a file is.
 const HEAD: usize = 512;
 
@@ -112,9 +116,15 @@ pub(super) fn unpack(
     let mut spool = layers.scratch()?;
     let mut tar = TarReader::new(BufReader::with_capacity(1 << 18, archive));
     let (mut entries, mut files): (Vec<(Entry, Attributes)>, Vec<u64>) = (Vec::new(), Vec::new());
+    let mut unpacked = 0_u64;
     loop {
         let next = tar.next_entry().map_err(|error| Failure::input(format!("unpacking {name}: {error}")))?;
         let Some(entry) = next else { break };
+        unpacked = unpacked.saturating_add(entry.size);
+        if unpacked > LARGEST || entries.len() >= MOST_ENTRIES {
+            let why = format!("unpacking {name}: it has more than {LARGEST} bytes or {MOST_ENTRIES} entries");
+            return Err(Failure::input(why).into());
+        }
         let mut attributes = tar.attributes().clone();
         attributes.xattrs.retain(|name, _| is_kept(name));
         let at = match entry.kind {

@@ -15,6 +15,7 @@ use super::content::{Layers, Source};
 use super::context::Context;
 use super::details::{Detail, Details};
 use super::paths::{Content, Item, NOW};
+use super::view::Place;
 
 /// Times of a layer.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +94,7 @@ pub(super) fn layer(
         let mut content = Hashed { content, digester: is_new.then(Digester::new) };
         let written = writer.with(entry, &attributes, &mut content);
         written.map_err(|error| failed(&error, path))?;
+        is_unchanged(item, context.map(|context| &**context), path)?;
         known.push((attributes, digest.or_else(|| content.digester.map(Digester::finish))));
     }
     let (blob, written) = writer.finish().map_err(|error| failed(&error, &LayerPath::root()))?;
@@ -118,6 +120,18 @@ fn failed(error: &io::Error, path: &LayerPath) -> Failure {
         io::ErrorKind::InvalidInput => Failure::input(format!("copying /{path}: {error}")),
         _ => Failure::world(format!("copying /{path}: {error}")),
     }
+}
+
+/// A file of the context that is another one than when it was hashed would lie under the key of the old one.
+fn is_unchanged(item: &Item, context: Option<&Context>, path: &LayerPath) -> Result<(), Report> {
+    if let (Content::Found(found), Some(context)) = (&item.content, context)
+        && let Place::Context(stamp, _) = found.place
+        && context.file(&found.path)?.1 != stamp
+    {
+        let failure = Failure::world(format!("copying /{path}: it was changed while it was read"));
+        return Err(failure.hint("build again").into());
+    }
+    Ok(())
 }
 
 /// Content that is hashed as it is read, where nobody has said its digest: steps that take from this layer go by it.

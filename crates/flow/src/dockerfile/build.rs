@@ -146,8 +146,8 @@ fn solve(
 
 /// A folder of `--build-context` has an ignore file of its own.
 fn ignored_in(folder: &std::path::Path) -> Result<Matcher, Failure> {
-    let Ok(text) = std::fs::read_to_string(folder.join(".dockerignore")) else { return Ok(Matcher::default()) };
-    let lines = read_ignore_file(&text);
+    let Some(file) = super::source::inside(folder, ".dockerignore")? else { return Ok(Matcher::default()) };
+    let lines = read_ignore_file(&file.text);
     Matcher::new(lines.iter().map(|(_, line)| line.as_str()))
         .map_err(|error| Failure::input(format!("{}/.dockerignore: {error}", folder.display())))
 }

@@ -119,7 +119,7 @@ impl Images<'_> {
         let latest = || Tag::new("latest").ok().filter(|_| name.digest.is_none());
         let name = Reference { tag: name.tag.clone().or_else(latest), ..name.clone() };
         let Some(digest) = self.world.store.image(&name)? else { return Ok(None) };
-        if let Some(image) = self.of_config(&digest)? {
+        if let Some(image) = self.of_config(&digest, architecture)? {
             return Ok(Some(image));
         }
         let image = ImageBase { kind: ImageKind::Store, path: name.to_string(), name: None, digest: None };
@@ -127,8 +127,13 @@ impl Images<'_> {
     }
 
     /// What a build left here: a config with diff ids, whose layers have no blobs yet.
-    fn of_config(&self, digest: &Digest) -> Result<Option<PinnedImage>, Report> {
+    fn of_config(&self, digest: &Digest, architecture: Architecture) -> Result<Option<PinnedImage>, Report> {
         let Ok(config) = ImageConfig::parse(&self.world.store.bytes(digest)?) else { return Ok(None) };
+        if config.architecture != architecture.to_string() {
+            let failure =
+                Failure::input(format!("the image {digest} is for {}, not {architecture}", config.architecture));
+            return Err(failure.hint("--platform builds for another machine").into());
+        }
         let mut layers = Vec::new();
         for TreeLayer { diff_id, blob } in self.world.store.local_layers(&config)? {
             let index = self.world.store.layer_index(&diff_id)?;
@@ -155,7 +160,7 @@ impl Images<'_> {
             let name: Reference =
                 image.path.parse().map_err(|error| Failure::usage(format!("'{}': {error}", image.path)))?;
             let digest = self.world.store.image(&name)?;
-            if let Some(local) = digest.map(|digest| self.of_config(&digest)).transpose()?.flatten() {
+            if let Some(local) = digest.map(|digest| self.of_config(&digest, architecture)).transpose()?.flatten() {
                 return Ok(local);
             }
         }

@@ -178,13 +178,21 @@ fn within(
 }
 
 /// A text below a folder that somebody else made: links are followed inside it alone.
-fn inside(folder: &Path, name: &str) -> Result<Option<Text>, Failure> {
+pub(super) fn inside(folder: &Path, name: &str) -> Result<Option<Text>, Failure> {
     let failed = |error: rustix::io::Errno| Failure::world(format!("reading {name}: {error}"));
     let root = rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     match rustix::fs::openat2(root.map_err(failed)?, OsStr::new(name), flags, Mode::empty(), resolve) {
-        Ok(file) => regular(File::from(file), Path::new(name)).map(Some),
+        Ok(file) => {
+            let file = File::from(file);
+            let is_other = |found: std::fs::Metadata| !found.is_file() && !found.is_dir();
+            // A pipe or a device of somebody else's folder would hang, or never end.
+            if file.metadata().is_ok_and(is_other) {
+                return Err(Failure::input(format!("{name} is neither a file nor a folder")));
+            }
+            regular(file, Path::new(name)).map(Some)
+        }
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
         Err(error) => Err(failed(error)),
     }

@@ -23,10 +23,11 @@ use corten_sandbox::{Process, Signals, Window};
 use crate::registry::RegistryOptions;
 use crate::world::World;
 
+pub use corten_plan::recipe::memory;
 pub use corten_run::{Container, Containers as AllContainers, Outcome, State as ContainerState};
 pub use corten_run::{
     Ended, MountOption, NetworkChoice, Options, Published, VolumeOption, environment_file, follow, mount_option,
-    published, size, tmpfs, ulimit, user_option, volume,
+    published, tmpfs, ulimit, user_option, volume,
 };
 pub use corten_sandbox::{Capabilities, Port};
 pub use monitor::{MONITOR_ARGUMENT, monitor};

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use corten_diagnostic::Failure;
-use corten_oci::{ContainerConfig, History, ImageConfig, RootFs};
+use corten_oci::{History, ImageConfig, RootFs};
 use corten_plan::recipe::{Action, Base, BaseName, Files, Mount, MountKind, Recipe, RunAction, Stage, Step};
 
 use super::Dockerfile;
@@ -16,11 +16,10 @@ use super::expand::Lexer;
 use super::mount;
 use super::signal::is_signal;
 use super::stages::{Named, Options, Stages, WrittenBase};
+use super::state::{COMMENT, State};
 use super::syntax::{Instruction, Pair};
 use super::words::Word;
 
-/// What BuildKit writes beside each step, and tools look for.
-const COMMENT: &str = "buildkit.dockerfile.v0";
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Arguments that change nothing in a result: they are in no history.
@@ -76,52 +75,6 @@ impl Dockerfile {
             stage.config.config.labels.get_or_insert_default().extend(options.labels.clone());
         }
         Ok(Lowered::Done(Recipe { epoch, stages: done.into_iter().map(|(stage, _)| stage).collect() }))
-    }
-}
-
-/// What the next instruction of a stage finds.
-#[derive(Debug, Clone, Default)]
-pub(super) struct State {
-    /// ENV and ARG; the one set last stands last.
-    environment: Vec<(String, String)>,
-    /// ARG, in their order.
-    arguments: Vec<(String, Option<String>)>,
-    config: ContainerConfig,
-    author: Option<String>,
-    history: Vec<History>,
-    steps: Vec<Step>,
-    has_cmd: bool,
-    /// The folder of RUN, which the config of a base without one does not name.
-    folder: String,
-}
-
-impl State {
-    fn get(&self, name: &str) -> Option<String> {
-        self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
-    }
-
-    fn set(&mut self, name: &str, value: &str) {
-        self.environment.retain(|(known, _)| known != name);
-        self.environment.push((name.to_owned(), value.to_owned()));
-    }
-
-    /// In the config a variable keeps its place.
-    fn set_in_config(&mut self, name: &str, value: &str) {
-        let all = self.config.env.get_or_insert_default();
-        let text = format!("{name}={value}");
-        match all.iter_mut().find(|known| known.split('=').next() == Some(name)) {
-            Some(known) => *known = text,
-            None => all.push(text),
-        }
-    }
-
-    fn say(&mut self, created_by: String) {
-        self.history.push(History {
-            created_by: Some(created_by),
-            comment: Some(COMMENT.to_owned()),
-            empty_layer: true,
-            ..History::default()
-        });
     }
 }
 

@@ -21,6 +21,7 @@ mod ports;
 mod signal;
 mod source;
 mod stages;
+mod state;
 mod syntax;
 mod words;
 

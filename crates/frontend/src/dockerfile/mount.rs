@@ -1,6 +1,6 @@
 //! `RUN --mount=type=cache,target=/root/.cache,…`.
 
-use corten_plan::recipe::{Mount, MountKind, Sharing};
+use corten_plan::recipe::{Mount, MountKind, Sharing, memory};
 
 use super::flags::near;
 
@@ -115,7 +115,7 @@ fn set(mount: &mut Mount, key: &str, value: String) -> Result<(), String> {
                 other => return Err(unknown("sharing", other, &["shared", "private", "locked"])),
             }
         }
-        "size" => mount.size = Some(bytes(&value).ok_or_else(|| format!("size={value} is no size"))?),
+        "size" => mount.size = Some(memory(&value).ok_or_else(|| format!("size={value} is no size"))?),
         "mode" => {
             let mode = u32::from_str_radix(&value, 8).ok().filter(|mode| *mode <= 0o7777);
             mount.mode = Some(mode.ok_or_else(|| format!("mode={value} is no octal mode"))?);
@@ -152,22 +152,6 @@ fn checked(mount: Mount) -> Result<Mount, String> {
         }
         _ => Ok(mount),
     }
-}
-
-/// `8`, `64m`, `1GiB`: as docker reads sizes, in powers of 1024.
-fn bytes(text: &str) -> Option<u64> {
-    let text = text.trim().to_ascii_lowercase();
-    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..end].parse().ok()?;
-    let shift = match text[end..].trim() {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 10,
-        "m" | "mb" | "mib" => 20,
-        "g" | "gb" | "gib" => 30,
-        "t" | "tb" | "tib" => 40,
-        _ => return None,
-    };
-    number.checked_mul(1 << shift)
 }
 
 /// A line of comma-separated values, some in double quotes.

@@ -87,7 +87,10 @@ fn open_terminal(process: &Process, window: Window, streams: &[OwnedFd; 3], born
 
 /// What each process has for itself. `alone`: no cgroup counts them together.
 fn set_limits(limits: &Limits, alone: bool) -> io::Result<()> {
-    system::limit(libc::RLIMIT_CORE, 0)?;
+    // Who has lowered a hard limit cannot raise it again.
+    if !limits.each.iter().any(|each| each.parts().0 == i64::from(libc::RLIMIT_CORE)) {
+        system::limit(libc::RLIMIT_CORE, 0)?;
+    }
     if let Some(files) = limits.open_files {
         system::limit(libc::RLIMIT_NOFILE, files)?;
     }

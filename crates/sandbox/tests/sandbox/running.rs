@@ -168,10 +168,10 @@ fn an_empty_volume_is_filled_once() {
 fn folders_that_are_asked_for_stay() {
     let world = World::new();
     let mut sandbox = world.shell("pwd");
-    sandbox.mounts.push(Mount::Folder("/work/deep".into()));
-    sandbox.process.folder = "/work/deep".into();
-    assert_eq!(run(&sandbox).stdout, "/work/deep\n");
-    assert!(world.root().join("work/deep").is_dir());
+    sandbox.mounts.push(Mount::Folder("/srv/deep".into()));
+    sandbox.process.folder = "/srv/deep".into();
+    assert_eq!(run(&sandbox).stdout, "/srv/deep\n");
+    assert!(world.root().join("srv/deep").is_dir());
 }
 
 #[test]

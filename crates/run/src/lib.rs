@@ -21,6 +21,7 @@
 mod accounts;
 mod container;
 mod control;
+mod interactive;
 mod life;
 mod log;
 mod options;
@@ -30,6 +31,7 @@ mod terminal;
 pub use accounts::{Account, Accounts};
 pub use container::{Container, Containers, Ended, Lock, State, status};
 pub use control::{Exec, exec, stop};
+pub use interactive::interactive;
 pub use life::{Attach, Outcome, Run, attend};
 pub use log::follow;
 pub use options::{

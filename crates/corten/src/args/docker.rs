@@ -72,6 +72,9 @@ pub struct DockerBuild {
     /// Say of each step that was made why it was not taken from the store.
     #[arg(long)]
     pub why: bool,
+    /// Open a shell where a RUN has failed: with its files, variables, user, folder and mounts.
+    #[arg(long)]
+    pub debug_shell: bool,
 }
 
 impl DockerBuild {
@@ -90,6 +93,7 @@ impl DockerBuild {
             (self.iidfile.is_some(), "--iidfile"),
             (self.metadata_file.is_some(), "--metadata-file"),
             (self.why, "--why"),
+            (self.debug_shell, "--debug-shell"),
         ];
         given.into_iter().find_map(|(is_given, flag)| is_given.then_some(flag))
     }
@@ -234,7 +238,7 @@ mod tests {
             };
             page.push_str(&format!("| `--{name}` | {word} | {more} |\n"));
         }
-        page.push_str("\nFlags of `corten build` that docker has not: `--why` (why each step was made and not taken from the store),\n`--allow-private-add` (ADD may reach this machine and private networks).\n");
+        page.push_str("\nFlags of `corten build` that docker has not: `--why` (why each step was made and not taken from the store),\n`--debug-shell` (a shell where a RUN has failed), `--allow-private-add` (ADD may reach this machine and private networks).\n");
         page
     }
 

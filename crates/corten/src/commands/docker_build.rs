@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use corten_diagnostic::{Failure, Report};
@@ -55,6 +55,9 @@ pub fn run(
     let start = std::time::Instant::now();
     let docker = &arguments.docker_build;
     let way = way(arguments)?;
+    if docker.debug_shell {
+        at_a_terminal(request)?;
+    }
     let mut wanted = arguments.outputs.iter().map(|text| text.parse()).collect::<Result<Vec<Export>, _>>()?;
     if docker.push {
         wanted.push("type=registry".parse()?);
@@ -81,6 +84,18 @@ pub fn run(
     let quiet = global.quiet;
     result(format, &shape, || text(&shape, quiet))?;
     Ok(0)
+}
+
+/// A shell needs somebody who types.
+fn at_a_terminal(request: &Request) -> Result<(), Failure> {
+    if request.context == "-" || request.file.as_deref() == Some("-") {
+        return Err(Failure::usage("--debug-shell: stdin cannot be a terminal and what is built at once"));
+    }
+    match std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        true => Ok(()),
+        false => Err(Failure::usage("--debug-shell: stdin and stdout are no terminal")
+            .hint("without it, the error shows the last that the step has written, --progress plain all of it")),
+    }
 }
 
 /// Names of `--tag` and of outputs.
@@ -220,6 +235,7 @@ fn way(arguments: &args::Build) -> Result<Way, Failure> {
         allowed,
         shm: docker.shm_size.as_deref().map(shm).transpose()?,
         private: docker.allow_private_add,
+        debug_shell: docker.debug_shell,
     })
 }
 

@@ -164,6 +164,15 @@ impl Listener for Steps {
         }
     }
 
+    fn rest(&self, why: &Report) {
+        let bars = self.known().values_mut().filter_map(|known| known.bar.take()).collect::<Vec<_>>();
+        bars.iter().for_each(ProgressBar::finish_and_clear);
+        // In lines, what it wrote has been shown.
+        if matches!(self.how, How::Bars(_)) {
+            self.say(&why.to_string());
+        }
+    }
+
     fn note(&self, text: &str) {
         match self.how {
             How::Quiet => {}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 mod archive;
+mod at_terminal;
 mod bars;
 mod base_build;
 mod bases;

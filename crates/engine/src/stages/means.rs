@@ -75,6 +75,13 @@ pub trait Runner: Sync {
     fn helper(&self) -> corten_sandbox::Helper {
         corten_sandbox::Helper::default()
     }
+    /// Does somebody want to look at what a failing command leaves?
+    fn wants_wrecks(&self) -> bool {
+        false
+    }
+    /// Shows it: the sandbox of the step `name` as the command left it, with all its mounts. Nothing else runs any more; afterwards
+    /// it is gone.
+    fn show(&self, _sandbox: &Sandbox, _name: &str, _why: &Report) {}
 }
 
 /// Secrets of a build: no key, layer, log or record ever holds one.
@@ -123,6 +130,8 @@ pub trait Progress: Sync {
     fn output(&self, _step: StepId, _lines: &[u8]) {}
     /// It is over, well or not.
     fn finished(&self, _step: StepId, _result: Result<&StepResult, &Report>) {}
+    /// Everything has stopped, and why; somebody else takes the terminal.
+    fn rest(&self, _why: &Report) {}
     /// Something that people want to read.
     fn note(&self, _text: &str) {}
 }

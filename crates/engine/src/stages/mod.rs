@@ -14,6 +14,7 @@
 //! | `run`, `mounts`, `accounts` | what a command gets |
 //! | `key`, `why` | what decides a step, and why one was made |
 //! | `solve`, `stage`, `config` | the order of things, and what comes out |
+//! | `wreck` | what a failing command leaves |
 
 mod accounts;
 mod config;
@@ -39,6 +40,7 @@ mod threads;
 mod unpack;
 mod view;
 mod why;
+mod wreck;
 mod write;
 
 pub use context::{Context, Patterns};

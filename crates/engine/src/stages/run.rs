@@ -23,6 +23,7 @@ use super::output::Output;
 use super::saved::Saved;
 use super::solve::{Solver, State};
 use super::view::{Last, View, resolve};
+use super::wreck::Wreck;
 
 /// Bytes of `/dev/shm` where nothing else is asked for, as docker has it.
 const SHM: u64 = 64 << 20;
@@ -120,7 +121,11 @@ pub(super) fn run(
     };
     solver.ended(id);
     let exit = exit?;
-    ended(solver, name, &exit, &output)?;
+    if let Err(failure) = ended(solver, name, &exit, &output) {
+        let name = name.to_owned();
+        solver.keep_wreck(Wreck { step: id, name, sandbox, mounted, folders: [folder, empty] });
+        return Err(failure.into());
+    }
     clean(solver, &sandbox, state, folder.path())?;
     let diff_ids = state.diff_ids();
     let upper = Upper {

@@ -21,6 +21,7 @@ use super::key;
 use super::means::{Finished, LocalLayer, Means, StepId, StepResult};
 use super::saved::Saved;
 use super::stage;
+use super::wreck::Wreck;
 
 /// Builds the last stage of a recipe, and those that it needs.
 ///
@@ -42,7 +43,12 @@ pub fn solve(pinned: &Pinned, means: &Means<'_>) -> Result<Finished, Report> {
         }
     });
     let saved = solver.save();
-    if let Some(report) = solver.lock().failure.take() {
+    let failure = solver.lock().failure.take();
+    if let Some((report, stage)) = failure {
+        let wrecks = std::mem::take(&mut solver.lock().wrecks);
+        if let Some(wreck) = wrecks.into_iter().find(|wreck| wreck.step.stage == stage) {
+            wreck.show(&solver, &report);
+        }
         return Err(report);
     }
     saved?;
@@ -79,13 +85,15 @@ pub(super) struct Solver<'a> {
 #[derive(Default)]
 struct Shared {
     stages: HashMap<usize, State>,
-    failure: Option<Report>,
+    /// With the stage that it belongs to.
+    failure: Option<(Report, usize)>,
     /// Keys of steps that are being made.
     busy: HashMap<Digest, bool>,
     /// Steps that work.
     working: usize,
     results: Vec<StepResult>,
     running: HashMap<StepId, corten_sandbox::Remote>,
+    wrecks: Vec<Wreck>,
 }
 
 impl<'a> Solver<'a> {
@@ -123,9 +131,9 @@ impl<'a> Solver<'a> {
     }
 
     /// The first failure is the build's; what others say then follows from it.
-    fn fail(&self, report: Report, _stage: usize) {
+    fn fail(&self, report: Report, stage: usize) {
         let mut shared = self.lock();
-        shared.failure.get_or_insert(report);
+        shared.failure.get_or_insert((report, stage));
         // Only then, so that nobody who stops because of it comes first.
         self.stopped.store(true, Ordering::SeqCst);
         shared.running.values().for_each(corten_sandbox::Remote::kill);
@@ -269,6 +277,13 @@ impl<'a> Solver<'a> {
 
     pub(super) fn ended(&self, step: StepId) {
         self.lock().running.remove(&step);
+    }
+
+    /// Keeps what a failing command left, if somebody wants to look at it.
+    pub(super) fn keep_wreck(&self, wreck: Wreck) {
+        if self.means.runner.wants_wrecks() && !self.is_stopped() {
+            self.lock().wrecks.push(wreck);
+        }
     }
 
     pub(super) fn tell(&self, result: StepResult) {

@@ -15,6 +15,7 @@ use super::plan::{Planned, plan};
 use super::remote::Remote;
 use super::request::Request;
 use super::secrets::Secrets;
+use super::shell;
 use crate::blobs;
 use crate::world::World;
 
@@ -37,6 +38,8 @@ pub struct Way {
     pub shm: Option<u64>,
     /// `--allow-private-add`.
     pub private: bool,
+    /// `--debug-shell`: a shell in what a failing RUN left, on the terminal that stdin is.
+    pub debug_shell: bool,
 }
 
 /// What a build came to.
@@ -131,7 +134,7 @@ fn solve(
         remote: &remote,
         bring: &bring,
         progress,
-        runner: &Sandboxes,
+        runner: &Sandboxes { shell: way.debug_shell.then_some(progress) },
         no_cache: &no_cache,
         allowed: way.allowed,
         shm: way.shm,
@@ -175,14 +178,27 @@ impl Patterns for Ignored {
 }
 
 /// The machine's own.
-struct Sandboxes;
+struct Sandboxes<'a> {
+    /// Who is told of a shell, where one is wanted.
+    shell: Option<&'a dyn Progress>,
+}
 
-impl stages::Runner for Sandboxes {
+impl stages::Runner for Sandboxes<'_> {
     fn run(
         &self,
         sandbox: &corten_sandbox::Sandbox,
         streams: corten_sandbox::Streams<'_>,
     ) -> Result<corten_sandbox::Exit, Failure> {
         sandbox.run(streams)
+    }
+
+    fn wants_wrecks(&self) -> bool {
+        self.shell.is_some()
+    }
+
+    fn show(&self, sandbox: &corten_sandbox::Sandbox, name: &str, why: &Report) {
+        if let Some(progress) = self.shell {
+            shell::open(sandbox, name, why, progress);
+        }
     }
 }

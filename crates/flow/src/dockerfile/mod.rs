@@ -16,6 +16,7 @@
 //! | `images` | what FROM and `--from` name, pinned |
 //! | `plan` | all of it before anything is built |
 //! | `build`, `secrets`, `remote` | what the engine gets |
+//! | `shell` | a look at what a failing step left |
 
 mod build;
 mod git;
@@ -25,6 +26,7 @@ mod plan;
 mod remote;
 mod request;
 mod secrets;
+mod shell;
 mod source;
 mod unpack;
 

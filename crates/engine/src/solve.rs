@@ -235,18 +235,28 @@ impl<'a> LocalEngine<'a> {
     }
 }
 
+impl LocalEngine<'_> {
+    /// Makes layers without an image, in their order; those that would be empty are left out.
+    ///
+    /// # Errors
+    /// As [`Engine::solve`].
+    pub fn layers(&self, plan: &Plan, wanted: &[StepId]) -> Result<Vec<BuiltLayer>, Report> {
+        let mut done = Done::new();
+        for wave in waves(plan, wanted)? {
+            self.wave(plan, &wave, wanted, &mut done)?;
+        }
+        let layers = wanted.iter().map(|&id| built(plan, id, &done));
+        Ok(layers.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?)
+    }
+}
+
 impl Engine for LocalEngine<'_> {
     fn solve(&self, plan: &Plan, target: StepId) -> Result<Built, Report> {
         let image_step = step(plan, target)?;
         let Op::Image(spec) = &image_step.op else {
             return Err(Failure::bug(format!("step '{}' makes no image", image_step.name)).into());
         };
-        let mut done = Done::new();
-        for wave in waves(plan, &image_step.inputs)? {
-            self.wave(plan, &wave, &image_step.inputs, &mut done)?;
-        }
-        let layers = image_step.inputs.iter().map(|&id| built(plan, id, &done));
-        let layers = layers.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
+        let layers = self.layers(plan, &image_step.inputs)?;
         let batch = self.capabilities.store.batch();
         let image = image::assemble(spec, layers.iter().map(|built| built.layer.clone()).collect(), &batch)?;
         batch.finish()?;

@@ -221,6 +221,17 @@ fn index(parts: &[Part], world: &World<'_>) -> Result<Option<Descriptor>, Report
 }
 
 fn solve(planned: &Planned, no_cache: bool, publish: Option<&dyn Publish>, world: &World<'_>) -> Result<Built, Report> {
+    with_engine(planned, no_cache, publish, world, |engine| engine.solve(&planned.plan, planned.image))
+}
+
+/// Lets an engine that has what the project needs work.
+pub(crate) fn with_engine<T>(
+    planned: &Planned,
+    no_cache: bool,
+    publish: Option<&dyn Publish>,
+    world: &World<'_>,
+    work: impl FnOnce(&LocalEngine<'_>) -> Result<T, Report>,
+) -> Result<T, Report> {
     let sources = Sources::of(&planned.project)?;
     let package_of = |sought: &Sought| builds::package_of(planned, sought, world);
     let bring = |blobs: &[Descriptor], what: &str| blobs::bring(blobs, what, &planned.registry, world);
@@ -236,5 +247,5 @@ fn solve(planned: &Planned, no_cache: bool, publish: Option<&dyn Publish>, world
         jobs: world.jobs,
         reuse: !no_cache,
     });
-    engine.solve(&planned.plan, planned.image).map_err(|error| debs::refused(error, &planned.project))
+    work(&engine).map_err(|error| debs::refused(error, &planned.project))
 }

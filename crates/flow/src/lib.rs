@@ -58,6 +58,7 @@ mod stale;
 mod standalone;
 mod start;
 mod tags;
+pub mod test;
 mod unlocked;
 pub mod upgrade;
 mod weights;

@@ -104,17 +104,7 @@ pub fn lower(mut answers: Answers) -> (Plan, StepId) {
     steps.extend(of_project);
     let mut built = 0..0;
     if let Some((base, sdists)) = builds {
-        let mut below = base_step(&base, None);
-        below.name = format!("for builds, not in the image: {}", below.name);
-        let unconfigured = |added: &LockedPackages| added.debs.iter().map(|deb| deb.name.clone()).collect::<Vec<_>>();
-        let added = base.packages.as_ref().map(|added| packages_step(&base, added, &unconfigured(added)));
-        let added = added.map(|step| Step { name: format!("for builds, not in the image: {}", step.name), ..step });
-        let from = steps.len();
-        steps.extend(std::iter::once(below).chain(added));
-        let inputs: Vec<StepId> = (from..steps.len()).map(StepId).collect();
-        let first = steps.len();
-        steps.extend(sdists.into_iter().map(|sdist| sdist_step(sdist, inputs.clone())));
-        built = first..steps.len();
+        built = build_steps(&base, sdists, &mut steps);
     }
     let layers = (0..lower)
         .chain(built)
@@ -209,6 +199,37 @@ fn wheel_steps(wheels: &[LockedWheel], groups: &[Group], python: &PythonTarget) 
         Step { op, inputs: Vec::new(), name }
     };
     groups.iter().map(step).collect()
+}
+
+/// The layers of packages that stand above an image which has none of them, and the steps that make them.
+pub fn lower_packages(
+    wheels: &[LockedWheel],
+    builds: Option<(LockedBase, Vec<Sdist>)>,
+    layers: &LayerSettings,
+    python: &PythonTarget,
+) -> (Plan, Vec<StepId>) {
+    let sizes: Vec<(&str, u64)> = wheels.iter().map(|wheel| (wheel.name.as_str(), wheel.size)).collect();
+    let mut steps = wheel_steps(wheels, &group(&sizes), python);
+    let mut wanted: Vec<StepId> = (0..steps.len()).map(StepId).collect();
+    if let Some((base, sdists)) = builds {
+        wanted.extend(build_steps(&base, sdists, &mut steps).map(StepId));
+    }
+    (Plan { steps, targets: Vec::new(), compression: layers.compression.value }, wanted)
+}
+
+/// Adds what sdists are built in, and their steps: the places of the latter.
+fn build_steps(base: &LockedBase, sdists: Vec<Sdist>, steps: &mut Vec<Step>) -> std::ops::Range<usize> {
+    let mut below = base_step(base, None);
+    below.name = format!("for builds, not in the image: {}", below.name);
+    let unconfigured = |added: &LockedPackages| added.debs.iter().map(|deb| deb.name.clone()).collect::<Vec<_>>();
+    let added = base.packages.as_ref().map(|added| packages_step(base, added, &unconfigured(added)));
+    let added = added.map(|step| Step { name: format!("for builds, not in the image: {}", step.name), ..step });
+    let from = steps.len();
+    steps.extend(std::iter::once(below).chain(added));
+    let inputs: Vec<StepId> = (from..steps.len()).map(StepId).collect();
+    let first = steps.len();
+    steps.extend(sdists.into_iter().map(|sdist| sdist_step(sdist, inputs.clone())));
+    first..steps.len()
 }
 
 /// What is compiled of the project.

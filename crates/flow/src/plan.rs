@@ -182,14 +182,7 @@ struct Platform {
 }
 
 fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result<Platform, Report> {
-    let settings = &project.settings;
-    let asked = Asked {
-        groups: joined(&settings.groups, &options.project.groups),
-        extras: joined(&settings.extras, &options.project.extras),
-        package: settings.package.as_ref().map(|package| package.value.clone()),
-        ..Asked::default()
-    };
-    let asked = unlocked::still_asked(&project.lock, asked)?;
+    let asked = unlocked::still_asked(&project.lock, asked(project, &options.project))?;
     let all = options.platforms();
     let wanted = bases::Wanted { asked: &asked, architectures: &all, renew: options.renew };
     let choice = bases::choose(project, &wanted, world)?;
@@ -217,6 +210,17 @@ fn target(project: &Project, options: &PlanOptions, world: &World<'_>) -> Result
         images::agree(&choice.base, image, &packages)?;
     }
     Ok(Platform { base, image, standalone, host, python, python_why: choice.why, packages, builds })
+}
+
+/// The groups and extras that the image has.
+pub(crate) fn asked(project: &Project, options: &ProjectOptions) -> Asked {
+    let settings = &project.settings;
+    Asked {
+        groups: joined(&settings.groups, &options.groups),
+        extras: joined(&settings.extras, &options.extras),
+        package: settings.package.as_ref().map(|package| package.value.clone()),
+        ..Asked::default()
+    }
 }
 
 fn joined(settings: &[corten_frontend::settings::Setting<String>], flags: &[String]) -> Vec<String> {

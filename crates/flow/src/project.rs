@@ -93,6 +93,25 @@ impl Project {
         })
     }
 
+    /// The same project with another of its locks.
+    ///
+    /// # Errors
+    /// As [`Project::open`].
+    pub fn with_lock(&self, name: &str) -> Result<Self, Failure> {
+        let lock = named_lock(&self.folder, name)?;
+        Ok(Self {
+            folder: self.folder.clone(),
+            settings: self.settings.clone(),
+            lock_digest: digest_of(&lock),
+            members: read_members(&self.folder, &lock, self.manifest.as_ref())?,
+            lock,
+            manifest: self.manifest.clone(),
+            corten_lock: self.corten_lock.clone(),
+            ignore: self.ignore.clone(),
+            python_version: self.python_version.clone(),
+        })
+    }
+
     /// The lock's name below the project: `uv.lock`.
     pub fn lock_name(&self) -> String {
         self.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()

@@ -5,6 +5,7 @@ mod look;
 mod registry;
 mod run;
 mod store;
+mod test;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use look::*;
 pub use registry::*;
 pub use run::*;
 pub use store::*;
+pub use test::*;
 
 /// From a machine-learning project to a small, reproducible, published container image.
 ///
@@ -113,6 +115,8 @@ pub enum Command {
     Lock(Lock),
     /// Build, and say what the checks find.
     Check(Check),
+    /// Run the project's tests in its image, with what they need beside it; or a command in an image.
+    Test(Box<Test>),
     /// Print the bill of materials of an image.
     Sbom(Sbom),
     /// Run an image, in a sandbox of its own.
@@ -181,6 +185,7 @@ impl Command {
                 | Self::Base(_)
                 | Self::Pull(_)
                 | Self::Run(_)
+                | Self::Test(_)
                 | Self::Diff(_)
         )
     }
@@ -193,6 +198,7 @@ impl Command {
             Self::Plan(plan) => Some(&plan.project),
             Self::Lock(lock) => Some(&lock.project),
             Self::Check(check) => Some(&check.project),
+            Self::Test(test) => Some(&test.project),
             Self::Base(Base { command: BaseCommand::Build(build) }) => Some(&build.project),
             _ => None,
         }

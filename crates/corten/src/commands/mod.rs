@@ -29,6 +29,7 @@ mod sbom;
 mod ship;
 mod store;
 mod tag;
+mod test;
 
 use clap::ArgMatches;
 use corten_diagnostic::{Failure, Report};
@@ -85,6 +86,7 @@ fn dispatch(command: &Command, global: &Global, world: &World<'_>) -> Result<u8,
         Command::Base(base) => base::run(base, format, world),
         Command::Lock(lock) => lock::run(lock, format, world),
         Command::Check(check) => check::run(check, format, world),
+        Command::Test(of) => test::run(of, world),
         Command::Sbom(sbom) => sbom::run(sbom, world),
         Command::Push(push) => push::run(push, format, world),
         Command::Pull(pull) => pull::run(pull, format, world),

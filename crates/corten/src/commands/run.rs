@@ -59,13 +59,13 @@ pub fn exec(arguments: &args::Exec, world: &World<'_>) -> Result<u8, Report> {
     })
 }
 
-fn refused(report: &Report) -> u8 {
+pub(super) fn refused(report: &Report) -> u8 {
     say(&error::error(report));
     OURS
 }
 
 /// Tells what there is to tell of an end, and gives the status.
-fn ended(outcome: Outcome, world: &World<'_>) -> u8 {
+pub(super) fn ended(outcome: Outcome, world: &World<'_>) -> u8 {
     outcome.notes.iter().for_each(|note| world.events.note(note));
     if let Some(why) = outcome.why {
         say(&error::error(&why.into()));
@@ -74,7 +74,7 @@ fn ended(outcome: Outcome, world: &World<'_>) -> u8 {
 }
 
 /// As docker: a terminal inside needs one outside to be typed at.
-fn terminal(tty: bool, interactive: bool) -> Result<(), Failure> {
+pub(super) fn terminal(tty: bool, interactive: bool) -> Result<(), Failure> {
     match tty && interactive && !std::io::stdin().is_terminal() {
         true => Err(Failure::usage("-t with -i: stdin is no terminal").hint("leave out -t to pipe something in")),
         false => Ok(()),
@@ -125,17 +125,22 @@ fn options(arguments: &args::Run) -> Result<Options, Failure> {
         added: capabilities("--cap-add", &arguments.cap_add)?,
         dropped: capabilities("--cap-drop", &arguments.cap_drop)?,
         may_gain_privileges: may_gain_privileges(&arguments.security_opt)?,
-        network: match arguments.network {
-            args::Network::Default => NetworkChoice::Usual,
-            args::Network::Own => NetworkChoice::Own,
-            args::Network::Host => NetworkChoice::Host,
-            args::Network::None => NetworkChoice::None,
-        },
+        network: network(arguments.network),
         is_interactive: arguments.interactive,
         has_terminal: arguments.tty,
         is_removed: arguments.rm,
         stop_signal: arguments.stop_signal.clone(),
     })
+}
+
+/// Which network.
+pub(super) fn network(choice: args::Network) -> NetworkChoice {
+    match choice {
+        args::Network::Default => NetworkChoice::Usual,
+        args::Network::Own => NetworkChoice::Own,
+        args::Network::Host => NetworkChoice::Host,
+        args::Network::None => NetworkChoice::None,
+    }
 }
 
 fn gpus() -> Failure {
@@ -153,7 +158,7 @@ fn pair(text: &str) -> (String, String) {
 }
 
 /// `NAME=VALUE`; a name alone is taken from our own environment, or left out where it is not set.
-fn variables(texts: &[String]) -> BTreeMap<String, String> {
+pub(super) fn variables(texts: &[String]) -> BTreeMap<String, String> {
     let variable = |text: &String| match text.split_once('=') {
         Some((name, value)) => Some((name.to_owned(), value.to_owned())),
         None => Some((text.clone(), std::env::var(text).ok()?)),

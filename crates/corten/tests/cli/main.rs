@@ -50,6 +50,7 @@ mod standalone;
 mod tags;
 mod texts;
 mod told;
+mod trial;
 mod unlocked;
 mod upgrade;
 mod user;

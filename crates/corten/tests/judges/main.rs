@@ -18,6 +18,7 @@
 //! | `podman` | an image that it made is a base; the service on it starts |
 //! | `crane`, `skopeo`, `podman`, `umoci`, `readelf`, `uv`, `qemu` | an index of two platforms: whole, each of its own machine code, started |
 //! | `uv` on an empty Debian | the wheel of `cargo xtask dist` installs there, and the program in it builds |
+//! | pytest | runs in the image by `corten test`, and writes its report |
 //! | `dpkg`, `syft` | the packages are those of the bill of materials |
 //! | `python3-jsonschema` | the bill of materials is SPDX 2.3 |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
@@ -43,3 +44,4 @@ mod podman;
 mod registries;
 mod serve;
 mod service;
+mod trial;

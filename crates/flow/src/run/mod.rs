@@ -66,8 +66,14 @@ pub struct Wanted<'a> {
 /// # Errors
 /// Whatever keeps it from being started.
 pub fn run(wanted: &Wanted<'_>, world: &World<'_>) -> Result<Outcome, Report> {
+    let image = find(wanted.image, wanted.pull, wanted.platform, wanted.registry, world)?;
+    run_found(wanted, image, world)
+}
+
+/// As [`run`], of an image that was found, or put together.
+pub(crate) fn run_found(wanted: &Wanted<'_>, image: Runnable, world: &World<'_>) -> Result<Outcome, Report> {
     let containers = Containers::new(world.store.root());
-    let (container, lock) = prepare(wanted, &containers, world, None)?;
+    let (container, lock) = prepare(wanted, image, &containers, world, None)?;
     Ok(Run { containers: &containers, container: &container, lock }.run(Attach::user()?)?)
 }
 
@@ -77,18 +83,19 @@ pub fn run(wanted: &Wanted<'_>, world: &World<'_>) -> Result<Outcome, Report> {
 /// Whatever keeps it from being started.
 pub fn detach(wanted: &Wanted<'_>, world: &World<'_>) -> Result<Result<String, Outcome>, Report> {
     let containers = Containers::new(world.store.root());
-    let (container, lock) = prepare(wanted, &containers, world, Some(Window { rows: 24, columns: 80 }))?;
+    let image = find(wanted.image, wanted.pull, wanted.platform, wanted.registry, world)?;
+    let (container, lock) = prepare(wanted, image, &containers, world, Some(Window { rows: 24, columns: 80 }))?;
     Ok(monitor::start(world.store.root(), &container, lock)?.map(|()| container.id))
 }
 
 fn prepare(
     wanted: &Wanted<'_>,
+    image: Runnable,
     containers: &Containers,
     world: &World<'_>,
     usual: Option<Window>,
 ) -> Result<(Container, corten_run::Lock), Report> {
     let options = wanted.options;
-    let image = find(wanted.image, wanted.pull, wanted.platform, wanted.registry, world)?;
     let id = new_id()?;
     let name = match &options.name {
         Some(name) => checked_name(name)?,

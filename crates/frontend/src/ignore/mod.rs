@@ -85,6 +85,18 @@ fn relative(line: &str) -> String {
     format!("{mark}{below}")
 }
 
+/// A pattern that means this path alone.
+fn literal(path: &str) -> String {
+    let mut pattern = String::new();
+    for letter in path.chars() {
+        if "*?[\\!".contains(letter) {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern
+}
+
 /// Where a pattern comes from, as the plan shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
@@ -130,6 +142,7 @@ impl Ignore {
             ignore.add_file(file)?;
         }
         ignore.add_settings(&settings.ignore.patterns)?;
+        ignore.add_tests(settings.test.paths.iter().flatten().chain(&settings.test.junit))?;
         ignore.add_own();
         for weight in &settings.weights {
             let pattern = Pattern::parse(&relative(weight.trim())).map_err(|error| of_setting(&error, weight))?;
@@ -205,6 +218,15 @@ impl Ignore {
         self.begin("[ignore] patterns", false);
         for written in patterns {
             self.add(Pattern::parse(&relative(written.trim())).map_err(|error| of_setting(&error, written))?);
+        }
+        Ok(())
+    }
+
+    /// What is there for tests alone. Only what the project names: nobody else knows that `tests` is no package of it.
+    fn add_tests<'s>(&mut self, paths: impl Iterator<Item = &'s Setting<String>>) -> Result<(), Failure> {
+        self.begin("[test]", true);
+        for path in paths {
+            self.add(Pattern::parse(&literal(path)).map_err(|error| of_setting(&error, path))?);
         }
         Ok(())
     }

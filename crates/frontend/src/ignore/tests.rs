@@ -198,3 +198,19 @@ fn wrong_patterns_are_shown_where_they_stand() {
     let failure = project("weights = ['[']", None).unwrap_err();
     assert_eq!((failure.fault(), failure.span().unwrap().position()), (Fault::Usage, (1, 12)));
 }
+
+/// What a project names for its tests is nothing that the image needs; a name with the letters of a pattern means itself.
+#[test]
+fn what_is_there_for_tests_alone_stays_out() {
+    let texts = Texts {
+        corten: Some(Text::new("corten.toml", "[test]\npaths = ['tests', 'a[1]*']\njunit = 'reports/junit.xml'\n")),
+        ..Texts::default()
+    };
+    let ignore = Ignore::new(&Settings::read(&texts).unwrap(), None).unwrap();
+    for path in ["tests/test_a.py", "a[1]*", "reports/junit.xml"] {
+        assert!(matches!(ignore.fate(path), Fate::Ignored(group) if group.name == "[test]"), "{path}");
+    }
+    for path in ["a1b", "src/tests/x.py", "reports/other.xml", "test"] {
+        assert_eq!(ignore.fate(path), Fate::App, "{path}");
+    }
+}

@@ -98,7 +98,7 @@ const DURATION: Kind = Either(&[Form(r"^\s*([0-9]+(ms|s|m|h))+\s*$"), Whole(0, 6
 const RULE: &str = "^ML[0-9]{3}$";
 
 /// The settings of corten.toml, and of `[tool.corten]`.
-pub static SETTINGS: [Key; 33] = [
+pub static SETTINGS: [Key; 34] = [
     key("name", Form("^[a-z0-9][a-z0-9._/-]*$"), Found("[project] name, else the folder's name"), "Name of the image"),
     key(
         "version",
@@ -202,6 +202,7 @@ pub static SETTINGS: [Key; 33] = [
     key("archive", Table(&ARCHIVE, &[]), Nothing, "Where Debian's packages come from"),
     key("index", Table(&INDEX, &[]), Nothing, "Where wheels come from"),
     key("publish", Table(&PUBLISH, &[]), Nothing, "Where the image is published"),
+    key("test", Table(&TEST, &[]), Nothing, "What `corten test` runs in the image, and with what beside it"),
 ];
 
 static HEALTHCHECK: [Key; 6] = [
@@ -294,3 +295,39 @@ static INDEX: [Key; 2] = [
 ];
 
 static PUBLISH: [Key; 1] = [key("repository", Form(r"^\S+$"), Nothing, "Repository that the image is published to")];
+
+static TEST: [Key; 8] = [
+    key(
+        "command",
+        COMMAND,
+        Found("python -m pytest with the paths, where pytest is there"),
+        "Command that runs the tests",
+    ),
+    key(
+        "groups",
+        List(&Text),
+        Found("the lock's group test, tests, testing, dev or develop, the first that is there"),
+        "Dependency groups that are there for the tests, and not in the image",
+    ),
+    key("extras", List(&Text), Value("[]"), "Extras that are there for the tests, and not in the image"),
+    key(
+        "lock",
+        Form(INSIDE),
+        Found("of requirements.txt: requirements-test.txt, requirements-dev.txt, the first that is there"),
+        "Lock of what is there for the tests, where that is not a group of the project's lock",
+    ),
+    key(
+        "paths",
+        List(&Form(INSIDE)),
+        Found("tests, test, conftest.py and pytest's settings, those that are there"),
+        "Files and folders of the project that are mounted for the tests, and not in the image",
+    ),
+    key("junit", Form(INSIDE), Nothing, "File of the project that the JUnit report is written to; not in the image"),
+    key(
+        "network",
+        OneOf(&["default", "host", "none"]),
+        Found("its own where pasta is installed, else the host's"),
+        "Network of the tests, as `corten run` has it",
+    ),
+    key("env", Named("^[A-Za-z_][A-Za-z0-9_]*$", &Scalar), Nothing, "Variables of the tests, besides the image's"),
+];

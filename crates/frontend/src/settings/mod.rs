@@ -66,6 +66,16 @@
 //!
 //! [publish]
 //! repository = "registry.example/team/text-classifier"
+//!
+//! [test]                             # `corten test`; nothing of it is in the image
+//! command = "python -m pytest -q"    # or an array; default: python -m pytest, where it is there
+//! groups = ["test"]                  # default: test, tests, testing, dev or develop
+//! extras = ["test"]                  # of the project
+//! lock = "requirements-dev.txt"      # where what tests need is no group of the lock
+//! paths = ["tests", "pytest.ini"]    # mounted, read-only
+//! junit = "reports/junit.xml"        # where the report goes
+//! network = "none"                   # default: as `corten run` has it
+//! env = { MODEL = "tiny" }
 //! ```
 
 mod base;
@@ -75,6 +85,7 @@ mod schema;
 mod sections;
 mod stated;
 mod table;
+mod trial;
 mod user;
 mod value;
 mod write;
@@ -92,6 +103,7 @@ pub use base::{Base, ImageBase, ImageKind, InterpreterSource};
 pub use project::Project;
 pub use schema::{schema, user_schema};
 pub use stated::{Stated, stated};
+pub use trial::{TestNetwork, TestSettings};
 pub use user::{UserRegistry, UserSettings};
 pub use value::words;
 pub use write::{Line, has_settings, settings_text, with_section, without_section};
@@ -194,6 +206,8 @@ pub struct Settings {
     pub frontend: Option<Setting<Frontend>>,
     /// Where the image is published.
     pub publish: PublishSettings,
+    /// What `corten test` does.
+    pub test: TestSettings,
     /// `[project]` of pyproject.toml, where there is one.
     pub project: Option<Project>,
     /// The first setting that only a native build has a use for.

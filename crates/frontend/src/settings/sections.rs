@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Settings that a build from a Dockerfile has a use for, too.
-const SHARED: [&str; 8] = ["check", "publish", "frontend", "name", "version", "labels", "index", "archive"];
+const SHARED: [&str; 9] = ["check", "publish", "frontend", "name", "version", "labels", "index", "archive", "test"];
 
 /// `[tool.corten]`, with its place.
 pub(super) fn tool_corten<'t>(
@@ -68,6 +68,7 @@ pub(super) fn none() -> Settings {
         index: IndexSettings::default(),
         frontend: None,
         publish: PublishSettings::default(),
+        test: super::TestSettings::default(),
         project: None,
         native: None,
     }
@@ -223,6 +224,9 @@ fn surroundings(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Fa
     if let Some(found) = table.take("publish") {
         settings.publish = found.table(publish)?;
     }
+    if let Some(found) = table.take("test") {
+        settings.test = found.table(super::trial::read)?;
+    }
     Ok(())
 }
 
@@ -271,7 +275,7 @@ fn publish(table: &mut Table<'_>) -> Result<PublishSettings, Failure> {
     Ok(PublishSettings { repository: table.take("repository").map(|found| found.parsed(parse)).transpose()? })
 }
 
-fn strings(found: Option<Value<'_>>) -> Result<Vec<Setting<String>>, Failure> {
+pub(super) fn strings(found: Option<Value<'_>>) -> Result<Vec<Setting<String>>, Failure> {
     found.map_or(Ok(Vec::new()), |found| found.strings())
 }
 
@@ -280,7 +284,7 @@ fn debian_packages(found: Option<Value<'_>>) -> Result<Vec<Setting<String>>, Fai
 }
 
 /// A text that splits into words, or an array of them.
-fn command(found: &Value<'_>) -> Result<Setting<Vec<String>>, Failure> {
+pub(super) fn command(found: &Value<'_>) -> Result<Setting<Vec<String>>, Failure> {
     if found.text().is_some() {
         return found.parsed(value::words);
     }
@@ -369,7 +373,7 @@ fn size(found: &Value<'_>) -> Result<Setting<u64>, Failure> {
     if found.text().is_some() { found.parsed(value::size) } else { found.whole("bytes, or a size such as \"500MB\"") }
 }
 
-fn env(found: &Value<'_>) -> Result<BTreeMap<String, Setting<String>>, Failure> {
+pub(super) fn env(found: &Value<'_>) -> Result<BTreeMap<String, Setting<String>>, Failure> {
     let mut env = BTreeMap::new();
     for (name, value) in found.named()? {
         if !value::is_variable(&name) {

@@ -1,0 +1,49 @@
+//! `corten test`.
+
+use std::path::Path;
+
+use corten_diagnostic::Report;
+use corten_flow::World;
+use corten_flow::build::BuildOptions;
+use corten_flow::run::Outcome;
+use corten_flow::test::{TestOptions, test, test_image};
+
+use super::run::{ended, network, refused, terminal, variables};
+use super::{plan_options, registry_options};
+use crate::args;
+
+/// Builds, and runs the tests: their exit status, or docker's where they cannot be started.
+pub fn run(arguments: &args::Test, world: &World<'_>) -> Result<u8, Report> {
+    Ok(match tested(arguments, world) {
+        Ok(outcome) => ended(outcome, world),
+        Err(report) => refused(&report),
+    })
+}
+
+fn tested(arguments: &args::Test, world: &World<'_>) -> Result<Outcome, Report> {
+    terminal(arguments.tty, arguments.interactive)?;
+    let options = TestOptions {
+        arguments: arguments.arguments.clone(),
+        junit: arguments.junit.clone(),
+        network: arguments.network.map(network),
+        environment: variables(&arguments.env).into_iter().collect(),
+        is_interactive: arguments.interactive,
+        has_terminal: arguments.tty,
+    };
+    let folder = &arguments.project.folder;
+    match image(folder) {
+        Some(image) => {
+            test_image(image, Path::new("."), &registry_options(&arguments.project.registry)?, &options, world)
+        }
+        None => {
+            let build = BuildOptions { plan: plan_options(&arguments.project)?, no_cache: arguments.no_cache };
+            test(folder, &build, &options, world)
+        }
+    }
+}
+
+/// What is no folder, and is not written as one, names an image.
+fn image(folder: &Path) -> Option<&str> {
+    let text = folder.to_str()?;
+    (!folder.exists() && !text.starts_with(['.', '/', '~']) && !text.ends_with('/')).then_some(text)
+}

@@ -1,0 +1,230 @@
+//! `corten test`: an image whose Python runs, and a package that stands for pytest (pytest itself: the judges).
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use corten_oci::Digest;
+use corten_testkit::command::Ran;
+use corten_testkit::wheel::WheelBuilder;
+
+use crate::ground::{contents, paths};
+use crate::real;
+use crate::service::Service;
+
+/// Says what it sees, and ends with what the file of tests says.
+const PYTEST: &str = r#"
+import os, sys
+
+options = os.environ["PYTEST_ADDOPTS"].split()
+print("arguments", *sys.argv[1:])
+print("user", os.getuid(), os.getcwd())
+files = sorted(os.path.join(folder, name) for folder, _, names in os.walk("tests") for name in names)
+print("tests", *files)
+print("read-only", os.statvfs("tests").f_flag & os.ST_RDONLY)
+print("variables", *(f"{name}={os.environ.get(name)}" for name in ["LEVEL", "PYTHONDONTWRITEBYTECODE", "COVERAGE_FILE"]))
+for option in options:
+    if option.startswith("--junitxml="):
+        with open(option.split("=", 1)[1], "w") as report:
+            report.write("<testsuites/>")
+import service, tensor_is_of_the_image
+"#;
+
+/// A service with a group `test` in its lock, whose image runs; none on machines where none can be made.
+fn tested(settings: &str) -> Option<Service> {
+    let service = Service::new();
+    service.archive.add(&real::packages()?);
+    let image = WheelBuilder::new("fastapi", "0.115.0").file("fastapi/__init__.py", "class FastAPI: pass\n");
+    let image = image.file("tensor_is_of_the_image.py", "");
+    let pytest = WheelBuilder::new("pytest", "8.0").file("pytest/__init__.py", "");
+    let pytest = pytest.file("pytest/__main__.py", format!("{PYTEST}exec(open('tests/test_one.py').read())\n"));
+    let of = |builder: &WheelBuilder, name: &str, version: &str| {
+        let (file, bytes) = (builder.file_name(), builder.build());
+        service.index.add(name, &file, &bytes);
+        format!(
+            "\n[[package]]\nname = \"{name}\"\nversion = \"{version}\"\nsource = {{ registry = \"{}\" }}\nwheels = [{{ url = \"{}\", hash = \"{}\", size = {} }}]\n",
+            service.index.url().trim_end_matches('/'),
+            service.index.file_url(&file),
+            Digest::of(&bytes),
+            bytes.len()
+        )
+    };
+    let packages = of(&image, "fastapi", "0.115.0") + &of(&pytest, "pytest", "8.0");
+    service.write("uv.lock", format!("version = 1\nrevision = 3\nrequires-python = \">=3.11\"\n{packages}\n[[package]]\nname = \"service\"\nversion = \"1.3.0\"\nsource = {{ virtual = \".\" }}\ndependencies = [{{ name = \"fastapi\" }}]\n\n[package.dev-dependencies]\ntest = [{{ name = \"pytest\" }}]\n\n[package.metadata]\nrequires-dist = [{{ name = \"fastapi\", specifier = \">=0.115\" }}]\n\n[package.metadata.requires-dev]\ntest = [{{ name = \"pytest\", specifier = \">=8\" }}]\n"));
+    service.write("pyproject.toml", "[project]\nname = \"service\"\nversion = \"1.3.0\"\nrequires-python = \">=3.11\"\ndependencies = [\"fastapi>=0.115\"]\n[dependency-groups]\ntest = [\"pytest>=8\"]\n");
+    service.write("corten.toml", service.settings("run = \"python app.py\"\n") + settings);
+    fs::create_dir(service.folder().join("tests")).unwrap();
+    service.write("tests/test_one.py", "print('ran')\n");
+    Some(service)
+}
+
+/// What the tests said, without what is said of mounts.
+fn lines(ran: &Ran) -> Vec<&str> {
+    ran.stdout.lines().collect()
+}
+
+#[test]
+fn tests_run_in_the_image_and_nothing_of_them_gets_into_it() {
+    let settings =
+        "[test]\npaths = [\"tests\"]\njunit = \"reports/junit.xml\"\nnetwork = \"none\"\nenv = { LEVEL = \"high\" }\n";
+    let Some(service) = tested(settings) else { return };
+    let before = service.digest("build");
+    let blobs = paths(&service.corten.store().join("blobs"));
+    let ran = service.run("test").expect(0);
+    assert_eq!(
+        lines(&ran),
+        [
+            "arguments tests",
+            "user 10001 /app",
+            "tests tests/test_one.py",
+            "read-only 1",
+            "variables LEVEL=high PYTHONDONTWRITEBYTECODE=1 COVERAGE_FILE=/tmp/.coverage",
+            "ran",
+        ],
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("beside  1 packages for tests  (the lock's group test)\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains(&format!("test  python -m pytest tests  (in {before})\n")), "{}", ran.stderr);
+    assert!(ran.stderr.ends_with("JUnit report: ./reports/junit.xml\n"), "{}", ran.stderr);
+    assert_eq!(service.read("reports/junit.xml"), "<testsuites/>");
+
+    assert_eq!(service.digest("build"), before, "tests and their report are no part of it");
+    let now = paths(&service.corten.store().join("blobs"));
+    let new: Vec<_> = now.iter().filter(|path| !blobs.contains(path)).collect();
+    assert_eq!(new.len(), 2, "a wheel and its layer: {new:?}");
+    let again = service.run("test --offline").expect(0);
+    assert!(!again.stderr.contains(" layer "), "{}", again.stderr);
+    for left in ["containers", "tmp", "volumes"] {
+        let left = service.corten.store().join(left);
+        assert!(!left.exists() || contents(&left).is_empty(), "{}", left.display());
+    }
+    assert_eq!(service.run("store verify --format json").expect(0).json(), serde_json::json!({"problems": []}));
+}
+
+#[test]
+fn the_status_is_the_tests_own_and_ours_is_125() {
+    let Some(service) = tested("[test]\nnetwork = \"none\"\n") else { return };
+    for status in [1, 5, 77] {
+        service.write("tests/test_one.py", format!("sys.exit({status})\n"));
+        service.run("test").expect(status);
+    }
+    service.write("tests/test_one.py", "os.kill(os.getpid(), 9)\n");
+    service.run("test").expect(137);
+    // Of the command line: options and tests for the command that there is, other words instead of it.
+    service.write("tests/test_one.py", "");
+    let ran = service.run("test -- -k one").expect(0);
+    assert_eq!(lines(&ran)[0], "arguments tests -k one");
+    let ran = service.run("test . -- tests/test_one.py::f -x").expect(0);
+    assert_eq!(lines(&ran)[0], "arguments tests/test_one.py::f -x");
+    assert_eq!(service.run("test -- python -c print(6*7)").expect(0).stdout, "42\n");
+    let missing = service.run("test -- nothing").expect(127);
+    assert!(missing.stderr.ends_with("error: cannot start nothing in the root file system: no such program, or the interpreter that it names is missing\n"), "{}", missing.stderr);
+    // What cannot be built is not tested.
+    service.edit("pyproject.toml", "fastapi>=0.115", "fastapi>=1");
+    let ran = service.run("test").expect(125);
+    assert!(ran.stderr.contains("error: uv.lock is out of step"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_command_of_the_settings_gets_the_arguments() {
+    let Some(service) =
+        tested("[test]\nnetwork = \"none\"\ncommand = [\"python\", \"-c\", \"import sys; print(sys.argv[1:])\"]\n")
+    else {
+        return;
+    };
+    assert_eq!(service.run("test").expect(0).stdout, "[]\n");
+    assert_eq!(service.run("test -- --fast").expect(0).stdout, "['--fast']\n");
+}
+
+#[test]
+fn what_keeps_tests_from_being_run_is_told() {
+    let Some(service) = tested("[test]\npaths = [\"tests\", \"gone\"]\nnetwork = \"none\"\n") else { return };
+    let said = |expected: &str| {
+        let ran = service.run("test").expect(125);
+        assert!(ran.stderr.ends_with(expected), "{}", ran.stderr);
+    };
+    let settings = service.read("corten.toml");
+    let line = settings.lines().position(|line| line.starts_with("paths")).unwrap() + 1;
+    said(&format!(
+        "error: [test] paths: there is no ./gone\n  --> ./corten.toml:{line}:19\n   |\n{line} | paths = [\"tests\", \"gone\"]\n   |                   ^^^^^^\n"
+    ));
+    service.write("corten.toml", settings.replace("paths = [\"tests\", \"gone\"]", "groups = []"));
+    said(
+        "error: pytest is neither in the image nor in a group for tests, and no other command is set\nhint: the lock has these groups: test; say which with groups = […] under [test]\nhint: or write command = \"…\" under [test] in the settings\n",
+    );
+    service.write("corten.toml", settings.replace("paths = [\"tests\", \"gone\"]", "lock = \"requirements-dev.txt\""));
+    service.write("requirements-dev.txt", format!("--index-url {}\nfastapi==0.115.1\n", service.index.url()));
+    let newer = WheelBuilder::new("fastapi", "0.115.1").file("fastapi/__init__.py", "");
+    service.index.add("fastapi", &newer.file_name(), &newer.build());
+    said(
+        "error: the tests would have fastapi 0.115.1 where the image has 0.115.0\nhint: lock both together: what is tested is the image, with the packages that it has\n",
+    );
+    service.write("Dockerfile", "FROM scratch\n");
+    let ran = service.run("test --frontend dockerfile").expect(125);
+    assert!(ran.stderr.ends_with("error: . is built from its Dockerfile, which says itself what is installed\nhint: corten build -t NAME . && corten test NAME -- COMMAND runs a command in its image, with the tests mounted\nhint: --frontend native takes the lock\n"), "{}", ran.stderr);
+    let ran = service.run("test ./gone").expect(125);
+    assert!(ran.stderr.starts_with("error: there is no folder ./gone\n"), "{}", ran.stderr);
+    let ran = service.run("test --offline nothing -- true").expect(125);
+    assert!(ran.stderr.contains("nothing is pulled: the store does not have it"), "{}", ran.stderr);
+}
+
+/// The report lies where the tests' programs may put anything.
+#[test]
+fn a_report_that_is_no_file_is_not_read() {
+    let Some(service) = tested("[test]\nnetwork = \"none\"\njunit = \"junit.xml\"\n") else { return };
+    service.write("secret", "of the host");
+    let secret = service.folder().join("secret").canonicalize().unwrap();
+    let link =
+        format!("os.remove('/run/corten/junit.xml'); os.symlink('{}', '/run/corten/junit.xml')\n", secret.display());
+    for (body, said) in [
+        (link.as_str(), "the JUnit report cannot be read: "),
+        (
+            "os.remove('/run/corten/junit.xml'); os.mkfifo('/run/corten/junit.xml')\n",
+            "what the tests wrote to /run/corten/junit.xml is no report: ",
+        ),
+        (
+            "os.truncate('/run/corten/junit.xml', 1 << 30)\n",
+            "what the tests wrote to /run/corten/junit.xml is no report: ",
+        ),
+        (
+            "os.remove('/run/corten/junit.xml')\n",
+            "the tests wrote no JUnit report: pytest does by itself, others to /run/corten/junit.xml\n",
+        ),
+    ] {
+        service.write("tests/test_one.py", body);
+        let ran = service.run("test").expect(0);
+        assert!(ran.stderr.contains(said), "{body}: {}", ran.stderr);
+        assert!(!service.folder().join("junit.xml").exists(), "{body}");
+    }
+    // Nor is one written through a link that lies at its place.
+    symlink("secret", service.folder().join("junit.xml")).unwrap();
+    service.write("tests/test_one.py", "");
+    service.run("test").expect(0);
+    assert_eq!((service.read("secret").as_str(), service.read("junit.xml").as_str()), ("of the host", "<testsuites/>"));
+}
+
+#[test]
+fn a_command_runs_in_an_image_with_the_tests_mounted() {
+    let Some(service) = tested("[test]\nnetwork = \"none\"\n") else { return };
+    service.run("build -t it:1").expect(0);
+    let before = service.run("inspect it:1 --format json").expect(0).stdout;
+    let ran = service.run("test it:1 --junit r.xml -- python -c import_os;print(1)").expect(1);
+    assert!(ran.stderr.contains("NameError"), "{}", ran.stderr);
+    service.write(
+        "tests/all.py",
+        "import os, sys\nprint(os.getcwd(), os.listdir('tests'), os.environ['PYTEST_ADDOPTS'])\nsys.exit(3)\n",
+    );
+    let ran = service.run("test it:1 --junit r.xml -- python tests/all.py").expect(3);
+    assert!(
+        ran.stdout.starts_with("/app [")
+            && ran.stdout.ends_with("-o cache_dir=/tmp/.pytest_cache --junitxml=/run/corten/junit.xml\n"),
+        "{}",
+        ran.stdout
+    );
+    let ran = service.run("test it:1").expect(125);
+    assert_eq!(
+        ran.stderr,
+        "error: what is to be run in it:1?\nhint: corten test it:1 -- COMMAND, for instance python -m pytest\nhint: or write command = \"…\" under [test] in the settings\n"
+    );
+    assert_eq!(service.run("inspect it:1 --format json").expect(0).stdout, before);
+}

@@ -316,6 +316,14 @@ pub fn write(
     Ok(None)
 }
 
+/// The manifest of an image of the store: of one that was built here and has none, one is made.
+pub(crate) fn with_manifest(image: &Digest, options: &RegistryOptions, world: &World<'_>) -> Result<Digest, Report> {
+    if world.store.local_config(image)?.is_some() {
+        bring_base(image, false, options, world)?;
+    }
+    Ok(world.store.with_manifest(image)?)
+}
+
 /// Blobs of a base that are packed anew must be here.
 fn bring_base(id: &Digest, repack: bool, options: &RegistryOptions, world: &World<'_>) -> Result<(), Report> {
     if !repack {

@@ -44,6 +44,8 @@ struct Shared {
     known: Mutex<HashMap<Digest, Arc<Vec<Descriptor>>>>,
     /// What documents are about, that repositories keep.
     about: Mutex<HashMap<Digest, Option<Digest>>>,
+    /// Manifests that were made for images that had none.
+    made: Mutex<HashMap<Digest, Digest>>,
     ways: Mutex<Ways>,
     recent: Mutex<Recent>,
 }
@@ -58,7 +60,14 @@ pub(crate) enum Kind {
 impl Holdings {
     pub(crate) fn new(store: Store, own: Vec<String>) -> Result<Self, StoreError> {
         let recent = Mutex::new(Recent::of(&store)?);
-        let shared = Shared { own, known: Mutex::default(), about: Mutex::default(), ways: Mutex::default(), recent };
+        let shared = Shared {
+            own,
+            known: Mutex::default(),
+            about: Mutex::default(),
+            made: Mutex::default(),
+            ways: Mutex::default(),
+            recent,
+        };
         Ok(Self { store: Arc::new(store), shared: Arc::new(shared) })
     }
 
@@ -107,10 +116,34 @@ impl Holdings {
         for name in self.names(repository) {
             let reference = Reference { repository: name, tag: Some(tag.clone()), digest: None };
             if let Some(digest) = self.store.image(&reference)? {
-                return Ok(Some((reference, digest)));
+                return Ok(Some((reference, self.manifest(digest)?)));
             }
         }
         Ok(None)
+    }
+
+    /// What a name stands for. An image that was built here may have no manifest yet: then one is made, the same each
+    /// time.
+    fn manifest(&self, named: Digest) -> Result<Digest, StoreError> {
+        if self.children(&named)?.is_some() {
+            return Ok(named);
+        }
+        if let Some(made) = self.made().get(&named).copied()
+            && self.store.size_now(&made)?.is_some()
+        {
+            return Ok(made);
+        }
+        let made = match self.store.with_manifest(&named) {
+            // Whoever asks for it learns that it is not there.
+            Err(StoreError::Missing(_) | StoreError::Damaged { .. }) => return Ok(named),
+            made => made?,
+        };
+        let mut all = self.made();
+        if all.len() >= MOST_KNOWN {
+            all.clear();
+        }
+        all.insert(named, made);
+        Ok(made)
     }
 
     /// Tags, in the order of their bytes.
@@ -127,7 +160,9 @@ impl Holdings {
             for tag in self.store.tags(&name)? {
                 let reference = Reference { repository: name.clone(), tag: Some(tag.clone()), digest: None };
                 if let Some(digest) = self.store.image(&reference)? {
-                    tags.insert(tag, digest);
+                    // None is made here: whoever asks for a tag has it made.
+                    let made = self.made().get(&digest).copied();
+                    tags.insert(tag, made.unwrap_or(digest));
                 }
             }
         }
@@ -339,6 +374,10 @@ impl Holdings {
         let Ok(described) = self.store.describe(digest, &bytes) else { return Ok(None) };
         let document = Document::parse(&described, &bytes).ok();
         Ok(document.map(|document| (described, document)))
+    }
+
+    fn made(&self) -> MutexGuard<'_, HashMap<Digest, Digest>> {
+        self.shared.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn about(&self) -> MutexGuard<'_, HashMap<Digest, Option<Digest>>> {

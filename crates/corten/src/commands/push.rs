@@ -55,8 +55,9 @@ struct Count {
 /// Pushes an image of the store.
 pub fn run(arguments: &args::Push, format: Format, world: &World<'_>) -> Result<u8, Report> {
     let to = targets(arguments)?;
-    let image = look::digest_in_store(&arguments.image, world)?;
-    let pushed = registry::push(&image, &to, &registry_options(&arguments.registry)?, world)?;
+    let options = registry_options(&arguments.registry)?;
+    let image = look::manifest_in_store(&arguments.image, &options, world)?;
+    let pushed = registry::push(&image, &to, &options, world)?;
     let shape = Shape {
         digest: image.to_string(),
         pushed: pushed

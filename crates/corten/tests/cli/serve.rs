@@ -11,6 +11,7 @@ use corten_testkit::registry::FakeRegistry;
 use rustix::process::{Pid, Signal};
 use serde_json::json;
 
+use crate::dockerfile::Place;
 use crate::ground::{SmallDisk, corten_at, not_run};
 use crate::oci::Image;
 use crate::registry_bases;
@@ -89,6 +90,38 @@ fn what_is_built_is_pulled_at_once_and_a_push_is_an_image_of_the_store() {
     );
     assert!(said.lines().any(|line| line.contains("everybody who reaches it can pull, push and delete")), "{said}");
     assert!(!said.contains('\u{1b}'), "{said}");
+}
+
+#[test]
+fn an_image_of_a_dockerfile_is_looked_at_saved_pushed_and_served_as_any_other() {
+    let place = Place::with("FROM scratch\nCOPY x /x\nCMD [\"/x\"]\n");
+    place.write("x", "one");
+    let id = place.run("build -t demo:1 --format json").expect(0).json()["id"].as_str().unwrap().to_owned();
+
+    let looked = place.run("inspect demo:1 --format json").expect(0).json();
+    assert_eq!(looked["digest"], id.as_str());
+    assert_eq!(looked["image"]["layers"][0]["unpacked"], 3);
+    assert_eq!(Digest::of(place.run("inspect demo:1 --raw").expect(0).stdout.as_bytes()).to_string(), id);
+    assert!(place.run("history demo:1").expect(0).stdout.contains("COPY x /x"));
+    assert!(place.run("diff demo:1 demo:1").expect(0).stdout.contains("nothing is different"));
+    let listed = place.run("images --format json").expect(0).json();
+    assert_eq!((&listed[0]["digest"], &listed[0]["size"]), (&json!(id), &json!(3)));
+
+    let server = Server::start(&place.corten, &[]);
+    let other = corten();
+    let take = |name: &str| {
+        other.run(other.home(), ["pull", name]).expect(0);
+        let found = other.run(other.home(), ["inspect", name, "--format", "json"]).expect(0).json();
+        assert_eq!(found["image"]["config_digest"], id.as_str(), "{found}");
+        found["digest"].clone()
+    };
+    let first = take(&format!("{}/demo:1", server.place));
+    place.run(&format!("push demo:1 {}/far/copy:2", server.place)).expect(0);
+    assert_eq!(take(&format!("{}/far/copy:2", server.place)), first);
+    place.run("save demo:1 -o saved.tar").expect(0);
+    let third = corten();
+    third.run(place.path(), ["load", "-i", "saved.tar"]).expect(0);
+    assert_eq!(third.run(third.home(), ["inspect", "demo:1", "--format", "json"]).expect(0).json()["digest"], first);
 }
 
 #[test]

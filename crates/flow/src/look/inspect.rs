@@ -230,7 +230,7 @@ pub fn inspect(found: &Found<'_>, platform: Option<&str>) -> Result<Inspection, 
         name: found.name.clone(),
         place: found.place,
         digest: found.root.digest,
-        media_type: found.root.media_type.clone(),
+        media_type: if found.is_local { MediaType::CONFIG.into() } else { found.root.media_type.clone() },
         artifact_type,
         annotations,
         names: names(&found.root.digest, &found.world)?,
@@ -285,7 +285,6 @@ fn config(found: &Found<'_>, manifest: &Manifest) -> Result<Option<ImageConfig>,
     Ok(Some(config))
 }
 
-/// The image of a platform.
 /// The image of a platform.
 ///
 /// # Errors

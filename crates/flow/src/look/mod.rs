@@ -24,6 +24,7 @@ use corten_oci::{
 use corten_registry::{RegistryError, Remote, Which};
 
 use crate::base::HOST;
+use crate::exports;
 use crate::registry::{self, RegistryOptions};
 use crate::world::World;
 
@@ -70,6 +71,9 @@ pub struct Found<'w> {
     pub root: Descriptor,
     /// Its bytes, unchanged.
     pub bytes: Vec<u8>,
+    /// Was it built here, and has no manifest? Then the document is the one that it would have uncompressed, under the
+    /// image's id.
+    pub is_local: bool,
     source: Source<'w>,
     world: World<'w>,
 }
@@ -156,6 +160,15 @@ pub fn digest_in_store(text: &str, world: &World<'_>) -> Result<Digest, Report> 
     }
 }
 
+/// The same, with a manifest: an image that was built here and has none yet gets one, its layers packed.
+///
+/// # Errors
+/// As [`digest_in_store`]; world where layers of its base are nowhere.
+pub fn manifest_in_store(text: &str, options: &RegistryOptions, world: &World<'_>) -> Result<Digest, Report> {
+    let image = digest_in_store(text, world)?;
+    exports::with_manifest(&image, options, world)
+}
+
 /// A digest counts for a repository of a registry only where a name of that repository stands for it, itself or as one
 /// of an index: the same bytes under another name do not say that this registry has them.
 pub(crate) fn in_store(reference: &Reference, world: &World<'_>) -> Result<Option<Digest>, Report> {
@@ -195,8 +208,21 @@ fn lists(root: &Digest, child: &Digest, world: &World<'_>) -> Result<bool, Repor
 
 pub(crate) fn stored<'w>(name: &str, digest: &Digest, world: &World<'w>) -> Result<Found<'w>, Report> {
     let bytes = small(digest, world)?;
-    let root = registry::describe_bytes(digest, &bytes)?;
-    Ok(Found { name: name.to_owned(), place: Place::Store, root, bytes, source: Source::Store, world: *world })
+    let found = |root, bytes, is_local| Found {
+        name: name.to_owned(),
+        place: Place::Store,
+        root,
+        bytes,
+        is_local,
+        source: Source::Store,
+        world: *world,
+    };
+    let Some(config) = world.store.local_config(digest)? else {
+        return Ok(found(registry::describe_bytes(digest, &bytes)?, bytes, false));
+    };
+    let manifest = serde_json::to_vec(&world.store.plain_manifest(digest, &config)?)
+        .map_err(|error| Failure::bug(format!("writing a manifest: {error}")))?;
+    Ok(found(Descriptor::new(MediaType::MANIFEST, *digest, manifest.len() as u64), manifest, true))
 }
 
 fn at_registry<'w>(
@@ -209,7 +235,8 @@ fn at_registry<'w>(
     let fetched = remote.manifest(&Which::of(reference)?)?;
     let source = Source::Registry(Box::new(remote));
     let (root, bytes) = (fetched.descriptor, fetched.bytes);
-    Ok(Found { name: name.to_owned(), place: Place::Registry, root, bytes, source, world: *world })
+    let (name, place) = (name.to_owned(), Place::Registry);
+    Ok(Found { name, place, root, bytes, is_local: false, source, world: *world })
 }
 
 /// A document of the store.
@@ -364,6 +391,7 @@ fn is_image_config(media_type: &MediaType) -> bool {
 /// The bytes of the document that a name stands for, or of one platform's manifest.
 pub fn raw(found: &Found<'_>, platform: Option<&str>) -> Result<Vec<u8>, Report> {
     match platform {
+        _ if found.is_local => Ok(found.world.store.bytes(&found.root.digest)?),
         None => Ok(found.bytes.clone()),
         Some(_) => Ok(image(found, platform)?.bytes),
     }

@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use corten_oci::{Descriptor, DiffId, Digest, Image, ImageConfig, Index, Layer, Manifest, MediaType, Unsuitable};
+use corten_oci::{
+    Descriptor, DiffId, Digest, Image, ImageConfig, Index, LARGEST_DOCUMENT, Layer, Manifest, MediaType, Unsuitable,
+};
 
 use super::{FORMAT, Packing, TreeLayer};
 use crate::{Store, StoreError};
@@ -60,6 +62,9 @@ impl Store {
     /// # Errors
     /// A damaged or missing blob.
     pub fn local_config(&self, id: &Digest) -> Result<Option<ImageConfig>, StoreError> {
+        if self.size(id)?.is_some_and(|size| size > LARGEST_DOCUMENT) {
+            return Ok(None);
+        }
         let bytes = self.bytes(id)?;
         let is_manifest = Manifest::parse(&bytes).is_ok() || Index::parse(&bytes).is_ok();
         Ok(ImageConfig::parse(&bytes).ok().filter(|_| !is_manifest))
@@ -76,6 +81,38 @@ impl Store {
             Ok(TreeLayer { diff_id: *diff_id, blob })
         };
         config.rootfs.diff_ids.iter().map(layer).collect()
+    }
+
+    /// The manifest that a local image would have if its layers were not compressed: to be looked at, never written.
+    ///
+    /// # Errors
+    /// A layer that nobody knows any more.
+    pub fn plain_manifest(&self, id: &Digest, config: &ImageConfig) -> Result<Manifest, StoreError> {
+        let layer = |diff_id: &DiffId| {
+            let index = self.layer_index(diff_id)?.ok_or(StoreError::Missing(diff_id.0.to_string()))?;
+            Ok(Descriptor::new(MediaType::LAYER, diff_id.0, index.content_size()))
+        };
+        let size = self.size(id)?.ok_or(StoreError::Missing(id.to_string()))?;
+        Ok(Manifest {
+            schema_version: 2,
+            media_type: Some(MediaType::MANIFEST.into()),
+            artifact_type: None,
+            config: Descriptor::new(MediaType::CONFIG, *id, size),
+            layers: config.rootfs.diff_ids.iter().map(layer).collect::<Result<_, StoreError>>()?,
+            subject: None,
+            annotations: BTreeMap::new(),
+        })
+    }
+
+    /// The manifest of an image of the store: of one that was built here and has none, one is made.
+    ///
+    /// # Errors
+    /// As [`Store::manifest_of`].
+    pub fn with_manifest(&self, image: &Digest) -> Result<Digest, StoreError> {
+        match self.local_config(image)? {
+            Some(_) => Ok(self.manifest_of(image, &ManifestOptions::default())?.manifest.digest),
+            None => Ok(*image),
+        }
     }
 
     /// Makes a manifest for a local image; packs what has no blob yet. Blobs of its base may be at a registry.

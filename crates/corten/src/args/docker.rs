@@ -54,6 +54,9 @@ pub struct DockerBuild {
     /// Bytes of /dev/shm of RUN.
     #[arg(long, value_name = "SIZE")]
     pub shm_size: Option<String>,
+    /// A limit of each process of RUN: nofile=1024:2048 (may be given several times).
+    #[arg(long, value_name = "NAME=SOFT[:HARD]")]
+    pub ulimit: Vec<String>,
     /// What RUN may do beyond the usual: network.host, security.insecure (may be given several times).
     #[arg(long, value_name = "WHAT")]
     pub allow: Vec<String>,
@@ -63,6 +66,16 @@ pub struct DockerBuild {
     /// Bring the image to the registries of its names.
     #[arg(long)]
     pub push: bool,
+    /// Free text of the manifest; index: and manifest-descriptor: where --sbom or --provenance make an index (may be given
+    /// several times).
+    #[arg(long = "annotation", value_name = "[KIND:]NAME=VALUE")]
+    pub annotations: Vec<String>,
+    /// Build nothing; say what the Dockerfile says of itself: check, outline, targets, as text or ,format=json.
+    #[arg(long, value_name = "METHOD")]
+    pub call: Option<String>,
+    /// Build nothing; look for mistakes: --call=check.
+    #[arg(long, conflicts_with = "call")]
+    pub check: bool,
     /// Write the image's id here.
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
@@ -87,6 +100,10 @@ impl DockerBuild {
             (!self.add_host.is_empty(), "--add-host"),
             (self.network.is_some(), "--network"),
             (self.shm_size.is_some(), "--shm-size"),
+            (!self.ulimit.is_empty(), "--ulimit"),
+            (!self.annotations.is_empty(), "--annotation"),
+            (self.call.is_some(), "--call"),
+            (self.check, "--check"),
             (!self.allow.is_empty(), "--allow"),
             (self.allow_private_add, "--allow-private-add"),
             (self.push, "--push"),
@@ -129,7 +146,12 @@ use Stance::{Differs, Refused as No, Same};
 pub const FLAGS: [(&str, Stance); 41] = [
     ("add-host", Differs("host-gateway is of docker's own network, and refused")),
     ("allow", Differs("network.host and security.insecure; there are no other entitlements")),
-    ("annotation", No("not in this version")),
+    (
+        "annotation",
+        Differs(
+            "index: and manifest-descriptor: go with --sbom or --provenance, which make an index; index-descriptor: is refused, as it would be in a layout alone",
+        ),
+    ),
     ("attest", No("not in this version: `corten sbom` prints the bill of materials of an image")),
     ("build-arg", Same),
     (
@@ -139,11 +161,16 @@ pub const FLAGS: [(&str, Stance); 41] = [
         ),
     ),
     ("builder", No("there are no builders: corten builds by itself")),
-    ("cache-from", No("caches at registries come later; the store is the cache")),
-    ("cache-to", No("caches at registries come later; the store is the cache")),
-    ("call", No("not in this version: `corten plan` shows stages and steps")),
-    ("cgroup-parent", No("steps get groups of their own")),
-    ("check", No("not in this version")),
+    ("cache-from", No("caches elsewhere come in a later version; the store is the cache")),
+    ("cache-to", No("caches elsewhere come in a later version; the store is the cache")),
+    ("call", Differs("check, outline and targets, read from the file alone: of images of FROM nothing is known")),
+    (
+        "cgroup-parent",
+        No(
+            "steps run below the group that corten is in: start it in another one, as systemd-run --scope --slice=NAME does",
+        ),
+    ),
+    ("check", Differs("all mistakes that keep the file from being built; the rules of style come in a later version")),
     ("debug", No("--verbose says more")),
     ("file", Same),
     ("iidfile", Same),
@@ -160,20 +187,25 @@ pub const FLAGS: [(&str, Stance); 41] = [
     ("no-cache-filter", Same),
     ("output", Differs("one platform; a level of compression is refused, so that the same files are the same bytes")),
     ("platform", Differs("one platform for a Dockerfile")),
-    ("policy", No("the policy of a project is [check] of corten.toml")),
+    ("policy", No("rules in Rego are not read; digests and --checksum hold what is taken from elsewhere")),
     ("progress", Differs("auto, plain, tty, json and quiet; json is corten's own, one object a line")),
     ("provenance", No("not in this version")),
     ("pull", Same),
     ("push", Same),
     ("quiet", Differs("errors alone on stderr, the image's id on stdout")),
-    ("resource", No("not in this version")),
+    (
+        "resource",
+        No(
+            "steps have the limits of the group that corten is in: systemd-run --scope -p MemoryMax=2G starts it in one",
+        ),
+    ),
     ("sbom", No("not in this version: `corten sbom` prints it")),
     ("secret", Same),
     ("shm-size", Same),
     ("ssh", Differs("sockets of agents; a key is given to an agent first: ssh-add KEY")),
     ("tag", Same),
     ("target", Same),
-    ("ulimit", No("not in this version")),
+    ("ulimit", Same),
     // Hidden ones, which Docker's own `build` has.
     ("compress", No("contexts go nowhere: they are read where they are")),
     ("isolation", No("it is for Windows")),

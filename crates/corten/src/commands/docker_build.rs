@@ -9,12 +9,15 @@ use corten_diagnostic::{Failure, Report};
 use corten_flow::World;
 use corten_flow::dockerfile::{Allowed, LARGEST_SECRET, Outcome, Request, Secrets, Way, build};
 use corten_flow::exports::{self, Export, ExportKind, Exported};
+use corten_flow::run::ulimit;
 use corten_flow::{outputs, registry};
 use corten_oci::{Digest, Reference};
 use serde::Serialize;
 use serde_json::json;
 
 use super::build::name;
+use super::docker_annotations::Annotations;
+use super::docker_call::{self, Asked};
 use super::result;
 use crate::args::{self, Format, Global};
 use crate::quantities;
@@ -54,6 +57,10 @@ pub fn run(
 ) -> Result<u8, Report> {
     let start = std::time::Instant::now();
     let docker = &arguments.docker_build;
+    let asked = if docker.check { Some("check") } else { docker.call.as_deref() };
+    if let Some(asked) = asked.map(Asked::parse).transpose()?.flatten() {
+        return docker_call::run(request, asked, &mut std::io::stdin().lock(), world);
+    }
     let way = way(arguments)?;
     if docker.debug_shell {
         at_a_terminal(request)?;
@@ -61,6 +68,17 @@ pub fn run(
     let mut wanted = arguments.outputs.iter().map(|text| text.parse()).collect::<Result<Vec<Export>, _>>()?;
     if docker.push {
         wanted.push("type=registry".parse()?);
+    }
+    let platform = format!("linux/{}", request.architecture);
+    let annotations = Annotations::parse(&docker.annotations, &platform)?;
+    annotations.without_index()?;
+    for one in &mut wanted {
+        one.manifest.annotations.extend(annotations.manifest.clone());
+    }
+    if !annotations.manifest.is_empty() && !wanted.iter().any(Export::needs_manifest) {
+        return Err(Failure::usage("--annotation: without an output nothing has a manifest")
+            .hint("--push, or -o type=oci,dest=FILE")
+            .into());
     }
     exports::refuse_impossible(&wanted)?;
     for file in docker.iidfile.iter().chain(&docker.metadata_file) {
@@ -234,6 +252,7 @@ fn way(arguments: &args::Build) -> Result<Way, Failure> {
         network: network.transpose()?,
         allowed,
         shm: docker.shm_size.as_deref().map(shm).transpose()?,
+        each: docker.ulimit.iter().map(|text| ulimit(text)).collect::<Result<_, _>>()?,
         private: docker.allow_private_add,
         debug_shell: docker.debug_shell,
     })

@@ -81,7 +81,10 @@ fn what_means_nothing_is_refused_with_the_reason() {
     let place = Place::with("FROM scratch\nCOPY x /\n");
     for (flags, told) in [
         ("--squash", "error: --squash: layers are what makes the next build and pull fast\n"),
-        ("--cache-to type=inline", "error: --cache-to: caches at registries come later; the store is the cache\n"),
+        (
+            "--cache-to type=inline",
+            "error: --cache-to: caches elsewhere come in a later version; the store is the cache\n",
+        ),
         ("--platform linux/amd64,linux/arm64", "error: --platform: a Dockerfile is built for one platform at a time\n"),
         ("--allow device", "error: --allow device is not known\n"),
         ("--secret src=x", "error: --secret: it has no id\n"),

@@ -161,6 +161,7 @@ impl<'a> Build<'a> {
             no_cache: &|_| self.no_cache,
             allowed: Allowed::default(),
             shm: self.shm,
+            each: Vec::new(),
             hosts: Vec::new(),
             network: "default".into(),
             dockerfile: (path, text.as_str().into()),

@@ -112,6 +112,7 @@ pub(super) fn run(action: &RunAction, means: &Means<'_>, platform: &str) -> Valu
         "script": action.script.as_ref().map(|(_, text)| text),
         "platform": platform,
         "shm": means.shm,
+        "each": means.each,
         "hosts": means.hosts,
         "mounts": action.mounts.iter().map(|(one, _)| mount(one)).collect::<Vec<_>>(),
     })

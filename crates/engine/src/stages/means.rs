@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use corten_diagnostic::{Failure, Report};
 use corten_oci::{Descriptor, DiffId, ImageConfig};
-use corten_sandbox::{Exit, Sandbox, Streams};
+use corten_sandbox::{EachLimit, Exit, Sandbox, Streams};
 use corten_store::Store;
 
 use super::context::{Context, Patterns};
@@ -46,6 +46,8 @@ pub struct Means<'a> {
     pub allowed: Allowed,
     /// Bytes of `/dev/shm`.
     pub shm: Option<u64>,
+    /// `--ulimit`: what each process of a command has for itself.
+    pub each: Vec<EachLimit>,
     /// `--add-host`: names and addresses.
     pub hosts: Vec<(String, String)>,
     /// `--network`: what `default` of a RUN means; `default` itself where nothing was said.

@@ -100,7 +100,7 @@ pub(super) fn run(
         mounts: all_mounts(solver, action, &mounted),
         process: process(action, &account, capabilities, &mounted),
         network: network(solver, action)?,
-        limits: Limits::default(),
+        limits: Limits { each: solver.means.each.clone(), ..Limits::default() },
         hostname: HOST_NAME.to_owned(),
         ids: Ids::Shifted,
         helper: solver.means.runner.helper(),

@@ -36,6 +36,8 @@ pub struct Way {
     pub allowed: Allowed,
     /// `--shm-size`, bytes.
     pub shm: Option<u64>,
+    /// `--ulimit`.
+    pub each: Vec<corten_sandbox::EachLimit>,
     /// `--allow-private-add`.
     pub private: bool,
     /// `--debug-shell`: a shell in what a failing RUN left, on the terminal that stdin is.
@@ -138,6 +140,7 @@ fn solve(
         no_cache: &no_cache,
         allowed: way.allowed,
         shm: way.shm,
+        each: way.each.clone(),
         hosts: way.hosts.clone(),
         network: way.network.clone().unwrap_or_else(|| "default".to_owned()),
         dockerfile: (planned.source.file.path.clone(), Arc::clone(&planned.source.file.text)),

@@ -16,9 +16,11 @@
 //! | `images` | what FROM and `--from` name, pinned |
 //! | `plan` | all of it before anything is built |
 //! | `build`, `secrets`, `remote` | what the engine gets |
+//! | `call` | what a file says of itself, without building it |
 //! | `shell` | a look at what a failing step left |
 
 mod build;
+mod call;
 mod git;
 mod images;
 mod path;
@@ -31,10 +33,13 @@ mod source;
 mod unpack;
 
 pub use build::{Outcome, Way, build};
+pub use call::{Called, call};
 pub use path::{Path, path};
 pub use plan::{Planned, PlannedImage, plan};
 pub use request::{ContextPlace, Request};
 pub use secrets::{LARGEST_SECRET, Secrets};
 pub use source::Source;
+
+pub use corten_frontend::dockerfile::{Argument, Given, Outline, Target};
 
 pub use corten_engine::stages::{Allowed, Miss, Progress, StepId, StepResult};

@@ -198,7 +198,7 @@ fn line_of(dockerfile: &Dockerfile, name: &BaseName) -> Option<Span> {
 }
 
 /// Frontends are programs of others; none is ever run. Docker's own is what we are.
-fn frontends(dockerfile: &Dockerfile, request: &Request, world: &World<'_>) -> Result<(), Failure> {
+pub fn frontends(dockerfile: &Dockerfile, request: &Request, world: &World<'_>) -> Result<(), Failure> {
     let written = dockerfile.directives.iter().find(|directive| directive.name == DirectiveName::Syntax);
     let given = request.build_args.get("BUILDKIT_SYNTAX");
     let (name, at) = match (given, written) {

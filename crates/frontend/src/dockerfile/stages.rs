@@ -253,7 +253,8 @@ impl<'d> Stages<'d> {
         needed
     }
 
-    fn needs(&self, number: usize, triggers: &dyn Fn(&BaseName) -> Vec<Command>) -> Vec<usize> {
+    /// What a stage needs by itself, its base first.
+    pub(super) fn needs(&self, number: usize, triggers: &dyn Fn(&BaseName) -> Vec<Command>) -> Vec<usize> {
         let stage = &self.all[number];
         let (base, triggered) = match &stage.base {
             WrittenBase::Scratch | WrittenBase::Folder(_) => (None, Vec::new()),
@@ -303,7 +304,8 @@ fn platform(text: &str) -> Option<Platform> {
     })
 }
 
-fn platform_arguments(options: &Options) -> BTreeMap<String, String> {
+/// Those that every build has.
+pub(super) fn platform_arguments(options: &Options) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for (prefix, platform) in [("TARGET", &options.platform), ("BUILD", &options.build_platform)] {
         let mut add = |name: &str, value: String| all.insert(format!("{prefix}{name}"), value);

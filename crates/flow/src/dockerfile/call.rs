@@ -1,0 +1,85 @@
+//! `--call`: what a Dockerfile says of itself. Nothing is built, and no image is asked for.
+
+use std::io::Read;
+
+use base64::Engine;
+
+use corten_diagnostic::Report;
+use corten_frontend::dockerfile::{Dockerfile, Lowered, Outline, Target};
+use corten_oci::{ContainerConfig, ImageConfig, RootFs};
+
+use super::plan::{self, Mistakes, options};
+use super::request::Request;
+use super::source::{self, Source};
+use crate::world::World;
+
+/// A Dockerfile that was read.
+pub struct Called {
+    /// Where it comes from.
+    pub source: Source,
+    dockerfile: Dockerfile,
+}
+
+/// Reads it.
+///
+/// # Errors
+/// Usage for what was asked wrong; input for all mistakes at once.
+pub fn call(request: &Request, standard: &mut dyn Read, world: &World<'_>) -> Result<Called, Report> {
+    let source = source::open(request, standard, world)?;
+    let dockerfile = Dockerfile::read(&source.file.path, &source.file.text).map_err(Mistakes)?;
+    plan::frontends(&dockerfile, request, world)?;
+    Ok(Called { source, dockerfile })
+}
+
+impl Called {
+    /// The file in base64 (RFC 4648), as BuildKit's answers carry it.
+    pub fn encoded(&self) -> String {
+        base64::engine::general_purpose::STANDARD.encode(self.source.file.text.as_bytes())
+    }
+
+    /// Its stages.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn targets(&self, request: &Request) -> Result<Vec<Target>, Report> {
+        Ok(self.dockerfile.targets(&options(request)).map_err(Mistakes)?)
+    }
+
+    /// What the target takes.
+    ///
+    /// # Errors
+    /// All mistakes at once; a target that is none.
+    pub fn outline(&self, request: &Request) -> Result<Outline, Report> {
+        Ok(self.dockerfile.outline(&options(request)).map_err(Mistakes)?)
+    }
+
+    /// Looks for mistakes in all that the target needs, as far as they can be seen without its images.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn check(&self, request: &Request) -> Result<(), Report> {
+        let options = options(request);
+        let mut known: Vec<_> = Vec::new();
+        loop {
+            let answer = |name: &_| known.contains(name).then(|| empty(&options.platform));
+            match self.dockerfile.lower(&options, &answer).map_err(Mistakes)? {
+                Lowered::Done(_) => return Ok(()),
+                Lowered::Asks(names) => known.extend(names),
+            }
+        }
+    }
+}
+
+/// Of an image of which nothing is known.
+fn empty(platform: &corten_oci::Platform) -> ImageConfig {
+    ImageConfig {
+        created: None,
+        author: None,
+        architecture: platform.architecture.clone(),
+        os: platform.os.clone(),
+        variant: platform.variant.clone(),
+        config: ContainerConfig::default(),
+        rootfs: RootFs { kind: "layers".to_owned(), diff_ids: Vec::new() },
+        history: Vec::new(),
+    }
+}

@@ -20,7 +20,6 @@ mod missing;
 mod own;
 mod packages;
 mod publish;
-mod root;
 mod sdist;
 mod solve;
 pub mod stages;

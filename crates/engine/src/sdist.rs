@@ -1,37 +1,40 @@
 //! Building a wheel from a source distribution, in the sandbox (PEP 517).
 //!
 //! ```text
-//! base, packages ─► root/                     sandbox: root read-only below, changes in memory, no network,
-//! requirements ─► root/opt/build (a venv) ──►          no capabilities, limits ─► build.py ─► stdout: the wheel
-//! sdist ────────► root/build/source
+//! base, packages ──► trees of the store ─┐
+//! requirements ────► a layer, its tree ──┼─► overlay, changes in memory, no network, no capabilities, limits
+//! sdist, venv ─────► a folder ───────────┘    ─► build.py ─► stdout: the wheel
 //! ```
+//!
+//! The trees are those that RUN and `corten run` stand on: unpacked once, whatever is built on them.
 //!
 //! The one thing that leaves the sandbox is a stream of bytes; it becomes a wheel when it is checked like any other. What
 //! decides those bytes is fixed: paths, times, the hash seed, the mask of modes, the environment.
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use corten_diagnostic::{Events, Failure, Report};
 use corten_install::python::sdist::unpack;
 use corten_install::python::{InstallTarget, VenvKind, convert, generated_files};
+use corten_layer::write::Compression;
 use corten_layer::zip::Archive;
-use corten_oci::{Digest, MediaType};
+use corten_oci::{Descriptor, Digest, MediaType, SetId};
 use corten_package::wheel::WheelName;
-use corten_plan::{LockedWheel, Sdist};
+use corten_plan::{LockedWheel, Op, Sdist, Wheels};
 use corten_sandbox::{
     End, Exit, Helper, Ids, Limit, Limits, Mount, Network, Output, Process, Root, Sandbox, Stdin, Streams, Upper,
 };
-use corten_store::Batch;
+use corten_store::{Batch, TreeLayer};
 use serde::{Deserialize, Serialize};
 
+use crate::key;
 use crate::make::{Capabilities, source};
 use crate::missing::{self, PackageOf};
-use crate::root;
 use crate::solve::Made;
 
 /// Raised when the same source would give other bytes.
@@ -65,8 +68,8 @@ pub fn limits() -> Limits {
 pub struct Build<'a> {
     /// For people: `docopt 0.6.2 from docopt-0.6.2.tar.gz`.
     pub what: String,
-    /// What it sees as `/`; not changed.
-    pub root: &'a Path,
+    /// What it sees as `/`, the uppermost folder first; not changed.
+    pub root: Vec<PathBuf>,
     /// What else is mounted there.
     pub mounts: Vec<Mount>,
     /// The interpreter, inside.
@@ -98,26 +101,26 @@ pub fn build(
 ) -> Result<Wheel, Report> {
     let store = capabilities.store;
     let scratch = store.scratch_folder()?;
-    let folder = scratch.path().join("root");
+    let own = scratch.path().join("own");
     let LockedWheel { name, version, file, .. } = &sdist.sdist;
     let what = format!("{} from {file}", format!("{name} {version}").trim_end());
     let preparing = |error: io::Error| Failure::world(format!("preparing to build {what}: {error}"));
-    std::fs::create_dir(&folder).map_err(preparing)?;
     let layers: Vec<_> = below.iter().map(|layer| layer.blob.clone()).collect();
     (capabilities.bring)(&layers, &format!("building {what}"))?;
-    for layer in below {
-        root::unpack(&layer.blob.media_type, store.read(&layer.blob.digest)?, &folder).map_err(preparing)?;
-    }
-    let interpreter = environment(sdist, capabilities, scratch.path(), &folder)?;
-    let above = folder.join("build");
-    root::folder(&folder, &above.join("home")).map_err(preparing)?;
+    let environment = environment(sdist, capabilities)?;
+    let layers: Vec<TreeLayer> = below.iter().copied().chain(&environment).map(tree_layer).collect();
+    let mut root = store.trees(&layers, store)?;
+    let interpreter = virtual_environment(sdist, &own).map_err(preparing)?;
+    let above = own.join("build");
+    std::fs::create_dir_all(above.join("home")).map_err(preparing)?;
     let unpacked = scratch.path().join("source");
     std::fs::create_dir(&unpacked).map_err(preparing)?;
     let unpacked = unpack(store.file(&sdist.sdist.digest)?, file, &unpacked)?;
     std::fs::rename(&unpacked.folder, above.join("source")).map_err(preparing)?;
+    root.insert(0, own);
     let build = Build {
         what: what.clone(),
-        root: &folder,
+        root,
         mounts: Vec::new(),
         interpreter,
         source: "/build/source".to_owned(),
@@ -155,32 +158,64 @@ pub struct Wheel {
     pub version: String,
 }
 
-/// Installs what the build needs; the interpreter of the environment.
-fn environment(
-    sdist: &Sdist,
-    capabilities: &Capabilities<'_>,
-    scratch: &Path,
-    folder: &Path,
-) -> Result<String, Report> {
-    let sources =
-        sdist.requires.iter().map(|wheel| source(wheel, capabilities.store)).collect::<Result<Vec<_>, _>>()?;
-    let target = InstallTarget { prefix: ENVIRONMENT.to_owned(), python: sdist.python.version };
-    let preparing = |error: io::Error| Failure::world(format!("preparing to build {}: {error}", sdist.sdist.name));
-    let layer = File::options().read(true).write(true).create_new(true).open(scratch.join("environment"));
-    let (mut layer, _, _) = convert(&sources, &target, layer.map_err(preparing)?)?;
-    layer.rewind().map_err(preparing)?;
-    root::unpack(&MediaType::LAYER_GZIP.into(), layer, folder).map_err(preparing)?;
+fn tree_layer(made: &Made) -> TreeLayer {
+    TreeLayer { diff_id: made.diff_id, blob: Some(made.blob.clone()) }
+}
+
+/// The layer of what the build needs: made once for all that need the same.
+fn environment(sdist: &Sdist, capabilities: &Capabilities<'_>) -> Result<Option<Made>, Report> {
+    if sdist.requires.is_empty() {
+        return Ok(None);
+    }
+    let store = capabilities.store;
+    let wheels =
+        Wheels { wheels: sdist.requires.clone(), prefix: ENVIRONMENT.to_owned(), python: sdist.python.clone() };
+    let key = key::of(&Op::Wheels(wheels), Compression::Splice, &[], &[])
+        .ok_or_else(|| Failure::bug("what a build needs is no layer"))?;
+    let known = store.record(&key)?.and_then(|bytes| serde_json::from_slice::<Made>(&bytes).ok());
+    if let Some(made) = known
+        && store.has_layer_index(&made.diff_id)
+        && store.size(&made.blob.digest)? == Some(made.blob.size)
+    {
+        return Ok(Some(made));
+    }
+    let sources = sdist.requires.iter().map(|wheel| source(wheel, store)).collect::<Result<Vec<_>, _>>()?;
+    let batch = store.batch();
+    let (sink, written, _) = convert(&sources, &target(sdist), BufWriter::with_capacity(1 << 16, batch.blob()?))?;
+    let unwritten =
+        |error: &io::Error| Failure::world(format!("writing what building {} needs: {error}", sdist.sdist.name));
+    let (digest, size) = sink.into_inner().map_err(|error| unwritten(error.error()))?.finish()?;
+    let made = Made {
+        blob: Descriptor::new(MediaType::LAYER_GZIP, digest, size),
+        diff_id: written.diff_id,
+        tar_size: written.tar_size,
+        installed: Vec::new(),
+        set_id: SetId::all(&written.index),
+        conflicts: Vec::new(),
+        is_empty: false,
+        reused: false,
+    };
+    batch.layer_index(&made.diff_id, &written.index)?;
+    let record = serde_json::to_vec(&made).map_err(|error| Failure::bug(format!("remembering a layer: {error}")))?;
+    batch.record(&key, &record)?;
+    batch.finish()?;
+    Ok(Some(made))
+}
+
+fn target(sdist: &Sdist) -> InstallTarget {
+    InstallTarget { prefix: ENVIRONMENT.to_owned(), python: sdist.python.version }
+}
+
+/// What makes a virtual environment of that layer, in a new folder that lies over it: its interpreter, inside.
+fn virtual_environment(sdist: &Sdist, folder: &Path) -> io::Result<String> {
     let interpreter = format!("/usr/bin/python{}", sdist.python.minor());
-    for file in generated_files(&target, &interpreter, &sdist.python.full_version) {
+    for file in generated_files(&target(sdist), &interpreter, &sdist.python.full_version) {
         let path = folder.join(&file.path);
-        if let Some(parent) = path.parent() {
-            root::folder(folder, parent).map_err(preparing)?;
-        }
+        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
         match file.kind {
-            VenvKind::File(text) => std::fs::write(&path, text),
-            VenvKind::Symlink(to) => symlink(to, &path),
+            VenvKind::File(text) => std::fs::write(&path, text)?,
+            VenvKind::Symlink(to) => symlink(to, &path)?,
         }
-        .map_err(preparing)?;
     }
     Ok(format!("/{ENVIRONMENT}/bin/python"))
 }
@@ -291,7 +326,7 @@ fn sandbox(build: &Build<'_>) -> Result<Sandbox, Failure> {
     let mut mounts = vec![Mount::Proc, Mount::Dev { shm: 64 << 20 }];
     mounts.extend(build.mounts.iter().cloned());
     Ok(Sandbox {
-        root: Root::Overlay { lower: vec![build.root.to_owned()], upper: Upper::Discard(build.disk) },
+        root: Root::Overlay { lower: build.root.clone(), upper: Upper::Discard(build.disk) },
         mounts,
         process,
         network: Network::None,

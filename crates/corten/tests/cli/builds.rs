@@ -38,7 +38,7 @@ fn build_with(backend: &str) -> Result<(String, Vec<u8>), Failure> {
     let mounts = ["/usr", "/lib", "/lib64"].into_iter().filter(is_there).map(bind).collect();
     let build = Build {
         what: "demo 1.0 from demo-1.0.tar.gz".to_owned(),
-        root: &root,
+        root: vec![root.clone()],
         mounts,
         interpreter: "/usr/bin/python3".to_owned(),
         source: "/build/source".to_owned(),

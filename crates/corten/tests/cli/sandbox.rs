@@ -1,6 +1,7 @@
 //! Source distributions whose backend runs, as the whole program builds them: in a base that runs, from a lock to an image.
 
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 
 use corten_testkit::wheel::WheelBuilder;
@@ -116,10 +117,22 @@ fn a_build_runs_in_a_base_with_the_packages_for_builds() {
         first,
         "the same bytes again"
     );
+    // What builds stand on is unpacked once: base, packages, and nothing of the image.
+    let layers = service.corten.store().join("layers");
+    let trees = |layers: &std::path::Path| {
+        let folders = std::fs::read_dir(layers).unwrap().map(|entry| entry.unwrap().path().join("tree"));
+        let mut found: Vec<_> = folders.filter_map(|tree| Some(tree.metadata().ok()?.ino())).collect();
+        found.sort_unstable();
+        found
+    };
+    let unpacked = trees(&layers);
+    assert_eq!(unpacked.len(), 2);
     let lock = service.read("corten.lock");
     let (base, build) = lock.split_once("\n[build.base]").unwrap();
     assert!(build.contains("name = \"tool\"") && !base.contains("tool"), "{lock}");
     assert_eq!(made(&service), r"'made by a tool\n'");
+    self::lock(&service, &source("return wheel(folder, 'another')"));
+    assert_eq!((made(&service).as_str(), trees(&layers)), ("'another'", unpacked));
 }
 
 /// What is said of a build whose `build_wheel` has this body, besides its output, which begins with `output`.

@@ -211,12 +211,15 @@ impl Service {
     }
 }
 
-/// Copies a store.
+/// Copies a store, without unpacked layers: they are made again.
 fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_name() == "tree" {
+            continue;
+        }
         if entry.file_type().unwrap().is_dir() {
             copy_folder(&from, &to);
         } else {

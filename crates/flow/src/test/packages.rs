@@ -44,20 +44,19 @@ impl Beside {
 
 /// Makes the layers.
 pub(super) fn beside(planned: &Planned, options: &ProjectOptions, world: &World<'_>) -> Result<Beside, Report> {
-    let Some((project, groups, why)) = choice(planned)? else {
+    let Some(Choice { other, groups, why }) = choice(planned)? else {
         return Ok(Beside { choices: planned.packages.groups_left_out.clone(), ..Beside::default() });
     };
     let extras: Vec<String> = planned.project.settings.test.extras.iter().map(|extra| extra.value.clone()).collect();
-    let with_lock = project.as_ref();
     let mut wanted = asked(&planned.project, options);
-    if with_lock.is_some() {
+    if other.is_some() {
         // Groups are those of the project's own lock.
         wanted.groups.clear();
         wanted.extras.clear();
     }
     wanted.groups.extend(groups);
     wanted.extras.extend(extras);
-    let project = with_lock.unwrap_or(&planned.project);
+    let project = other.as_ref().unwrap_or(&planned.project);
     let wanted = unlocked::still_asked(&project.lock, wanted)?;
     let architectures = [planned.base.architecture];
     let wish = Wish { asked: &wanted, python: &planned.python, architectures: &architectures, renew: false };
@@ -72,8 +71,16 @@ pub(super) fn beside(planned: &Planned, options: &ProjectOptions, world: &World<
     Ok(Beside { layers, choices: planned.packages.groups_left_out.clone(), names: names.collect() })
 }
 
-/// Another lock, groups, and why; none where nothing says what tests need.
-fn choice(planned: &Planned) -> Result<Option<(Option<Project>, Vec<String>, String)>, Report> {
+/// What tests need, as somebody says it.
+struct Choice {
+    /// With another lock than the project's own.
+    other: Option<Project>,
+    groups: Vec<String>,
+    why: String,
+}
+
+/// None where nothing says what tests need.
+fn choice(planned: &Planned) -> Result<Option<Choice>, Report> {
     let project = &planned.project;
     let settings = &project.settings.test;
     let set: Option<Vec<String>> =
@@ -83,29 +90,28 @@ fn choice(planned: &Planned) -> Result<Option<(Option<Project>, Vec<String>, Str
             Some(at) => failure.at(at.clone()),
             None => failure,
         })?;
-        return Ok(Some((Some(other), set.unwrap_or_default(), format!("{}, as [test] says", lock.value))));
+        let why = format!("{}, as [test] says", lock.value);
+        return Ok(Some(Choice { other: Some(other), groups: set.unwrap_or_default(), why }));
     }
     if let Some(groups) = set {
         let why = format!("groups: {}, as [test] says", groups.join(", "));
-        return Ok(Some((None, groups, why)));
+        return Ok(Some(Choice { other: None, groups, why }));
     }
     let there =
         |name: &&&str| planned.packages.groups.iter().chain(&planned.packages.groups_left_out).any(|one| one == **name);
     if let Some(group) = GROUPS.iter().find(there) {
-        return Ok(Some((None, vec![(*group).to_owned()], format!("the lock's group {group}"))));
+        let why = format!("the lock's group {group}");
+        return Ok(Some(Choice { other: None, groups: vec![(*group).to_owned()], why }));
     }
     let beside =
         FILES.iter().find(|name| project.lock.kind == LockKind::Requirements && project.folder.join(name).is_file());
     if let Some(name) = beside {
-        return Ok(Some((
-            Some(project.with_lock(name)?),
-            Vec::new(),
-            format!("{name} lies beside {}", project.lock_name()),
-        )));
+        let why = format!("{name} lies beside {}", project.lock_name());
+        return Ok(Some(Choice { other: Some(project.with_lock(name)?), groups: Vec::new(), why }));
     }
     match settings.extras.is_empty() {
         true => Ok(None),
-        false => Ok(Some((None, Vec::new(), "extras, as [test] says".to_owned()))),
+        false => Ok(Some(Choice { other: None, groups: Vec::new(), why: "extras, as [test] says".to_owned() })),
     }
 }
 

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use corten_diagnostic::Report;
-use corten_install::debian::base::{Base, BaseOptions, Compiler, build_base};
+use corten_install::debian::base::{Base, BaseOptions, Compiler, ForDockerfiles, build_base};
 use corten_install::debian::bytecode::{Invocation, OwnInterpreter};
 use corten_install::debian::deb::DebFile;
 use corten_layer::write::Written;
@@ -78,6 +78,7 @@ pub fn options<'a>(debs: &'a Debs, capabilities: &Capabilities<'_>, scratch: &'a
         python: python(debs),
         bytecode: None,
         compiler: None,
+        dockerfiles: debs.dockerfiles.as_ref().map(|headers| ForDockerfiles { headers }),
         scratch,
         jobs: NonZeroUsize::new(capabilities.jobs).unwrap_or(NonZeroUsize::MIN),
     }

@@ -32,7 +32,10 @@ pub fn of(op: &Op, compression: Compression, below: &[DiffId], hidden: &[Conflic
         Op::Wheels(wheels) => Some(keyed.key("wheels", wheels_facts(wheels))),
         Op::Sdist(sdist) => Some(keyed.key("sdist", (sdist_facts(sdist), below))),
         Op::Own(own) => Some(keyed.key("own", own_facts(own))),
-        Op::Debs(debs) => Some(keyed.key("debs", debs_facts(debs))),
+        Op::Debs(debs) => Some(match &debs.dockerfiles {
+            None => keyed.key("debs", debs_facts(debs)),
+            Some(headers) => keyed.key("debs for Dockerfiles", (debs_facts(debs), headers)),
+        }),
         Op::Packages(packages) => Some(keyed.key("packages", packages_facts(packages))),
         Op::Files { files } => Some(keyed.key("files", (files, reads_below(files).then_some(below)))),
         Op::App(app) => Some(keyed.key("app", app_facts(app))),

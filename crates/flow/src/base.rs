@@ -5,7 +5,7 @@ use std::path::Path;
 use corten_diagnostic::{Diagnose, Event, Failure, Report};
 use corten_engine::convert;
 use corten_frontend::python::refuse_broken;
-use corten_frontend::settings::{Base, ImageKind, Setting};
+use corten_frontend::settings::{Base, ImageKind, Setting, Settings};
 use corten_install::debian::{
     Archive, ArchiveError, BaseRequest, Keyring, Mirrors, lock_base, lock_base_without_python,
 };
@@ -189,10 +189,15 @@ pub struct Sources {
 impl Sources {
     /// As the settings say, else Debian's own.
     pub fn of(project: &Project) -> Result<Self, Report> {
-        let settings = &project.settings.archive;
+        Self::of_settings(&project.settings, &project.folder)
+    }
+
+    /// The same where there is no project: of the settings of a folder.
+    pub fn of_settings(all: &Settings, folder: &Path) -> Result<Self, Report> {
+        let settings = &all.archive;
         let usual = Mirrors::default();
         let or = |setting: &Option<Setting<String>>, usual| setting.as_ref().map_or(usual, |set| set.value.clone());
-        let through = |address: String| remote::mirrored_archive(project, &address);
+        let through = |address: String| remote::mirrored_archive(all, &address);
         let mirrors = Mirrors {
             main: through(or(&settings.main, usual.main)),
             security: through(or(&settings.security, usual.security)),
@@ -200,7 +205,7 @@ impl Sources {
         };
         let keyring = match &settings.keyring {
             None => Keyring::debian(),
-            Some(set) => own_keyring(&project.folder.join(&set.value), set)?,
+            Some(set) => own_keyring(&folder.join(&set.value), set)?,
         };
         Ok(Self { mirrors, keyring })
     }

@@ -34,6 +34,7 @@ pub mod look;
 mod lower;
 mod machines;
 mod missing;
+pub mod named;
 mod once;
 pub mod outputs;
 mod own;

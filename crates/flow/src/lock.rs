@@ -4,6 +4,7 @@
 //! takes in: what a process that was killed has left there does no harm, and the next one replaces it. Who writes holds
 //! the folder's lock.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -17,9 +18,14 @@ use crate::project::CORTEN_LOCK;
 
 /// Writes the lock into the project's folder.
 pub fn write(folder: &Path, lock: &CortenLock) -> Result<(), Report> {
-    let path = folder.join(CORTEN_LOCK);
-    let text = lock.text().map_err(|error| Failure::bug(format!("writing corten.lock: {error}")))?;
-    replace(folder, text.as_bytes()).map_err(|error| match error.kind() {
+    write_named(folder, OsStr::new(CORTEN_LOCK), lock)
+}
+
+/// The same under another name.
+pub fn write_named(folder: &Path, name: &OsStr, lock: &CortenLock) -> Result<(), Report> {
+    let path = folder.join(name);
+    let text = lock.text().map_err(|error| Failure::bug(format!("writing {}: {error}", path.display())))?;
+    replace(folder, name, text.as_bytes()).map_err(|error| match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             StoreError::disk("writing", &path, text.len() as u64, error).into()
         }
@@ -29,7 +35,7 @@ pub fn write(folder: &Path, lock: &CortenLock) -> Result<(), Report> {
     })
 }
 
-fn replace(folder: &Path, bytes: &[u8]) -> io::Result<()> {
+fn replace(folder: &Path, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
     let incomplete = folder.join(INCOMPLETE_LOCK);
     let folder_file = File::open(folder)?;
     // Some network file systems lock no folders; two writers at once are rare enough there.
@@ -41,7 +47,7 @@ fn replace(folder: &Path, bytes: &[u8]) -> io::Result<()> {
     // New: a link of that name, which a stranger's project may hold, is not followed.
     let mut file = File::create_new(&incomplete)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    let named = written.and_then(|()| fs::rename(&incomplete, folder.join(CORTEN_LOCK)));
+    let named = written.and_then(|()| fs::rename(&incomplete, folder.join(name)));
     if named.is_err() {
         drop(fs::remove_file(&incomplete));
     }
@@ -57,13 +63,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (incomplete, path) = (folder.path().join(INCOMPLETE_LOCK), folder.path().join(CORTEN_LOCK));
         fs::write(&incomplete, "much longer than what comes").unwrap();
-        replace(folder.path(), b"short").unwrap();
+        replace(folder.path(), OsStr::new(CORTEN_LOCK), b"short").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "short");
         assert!(!incomplete.exists());
         let victim = folder.path().join("victim");
         fs::write(&victim, "precious").unwrap();
         std::os::unix::fs::symlink(&victim, &incomplete).unwrap();
-        replace(folder.path(), b"again").unwrap();
+        replace(folder.path(), OsStr::new(CORTEN_LOCK), b"again").unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
         assert_eq!(fs::read_to_string(&path).unwrap(), "again");
     }
@@ -75,7 +81,9 @@ mod tests {
         std::thread::scope(|scope| {
             for number in 0..4 {
                 let folder = folder.path();
-                scope.spawn(move || (0..20).for_each(|_| replace(folder, text(number).as_bytes()).unwrap()));
+                scope.spawn(move || {
+                    (0..20).for_each(|_| replace(folder, OsStr::new(CORTEN_LOCK), text(number).as_bytes()).unwrap())
+                });
             }
         });
         let found = fs::read_to_string(folder.path().join(CORTEN_LOCK)).unwrap();

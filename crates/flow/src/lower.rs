@@ -169,6 +169,7 @@ fn debs(base: &LockedBase, compiler: Option<Compiler>) -> Debs {
         archive: base.archive.clone(),
         seeds: base.seeds.clone(),
         packages: base.debs.clone(),
+        dockerfiles: None,
         compiler,
     }
 }

@@ -27,8 +27,8 @@ pub fn mirrored_by(settings: &Settings, url: &str) -> String {
 }
 
 /// The same for Debian's archive, whose default address has no TLS: a mirror for `https://` means it, too.
-pub fn mirrored_archive(project: &Project, url: &str) -> String {
-    let mirrors = &project.settings.index.mirrors;
+pub fn mirrored_archive(settings: &Settings, url: &str) -> String {
+    let mirrors = &settings.index.mirrors;
     let secure = || through(mirrors, &format!("https://{}", url.strip_prefix("http://")?));
     through(mirrors, url).or_else(secure).unwrap_or_else(|| url.to_owned())
 }

@@ -135,6 +135,9 @@ pub struct Debs {
     pub seeds: Vec<String>,
     /// Sorted by name.
     pub packages: Vec<LockedDeb>,
+    /// Where Dockerfiles build on it: the packages of which only headers are there. Images of Corten's own: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dockerfiles: Option<Vec<String>>,
     /// Who compiles the standard library where the base's own Python does not run; decides nothing about the bytes.
     #[serde(skip)]
     pub compiler: Option<Compiler>,

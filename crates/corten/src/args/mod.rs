@@ -318,7 +318,11 @@ pub struct Base {
 pub enum BaseCommand {
     /// Say which bases there are: Python, size, what is in them, when to use them.
     List,
-    /// Make a base of what the project stands on and packages of its lock, without the project itself.
+    /// Make a base: of what the project stands on and packages of its lock, without the project itself; or, by the name that
+    /// Dockerfiles have for it (python:3.11-slim, debian:bookworm-slim), from Debian's signed archive.
+    #[command(mut_arg("folder", |folder| folder
+        .value_name("FOLDER|NAME")
+        .help("The project's folder; or the base: python:3.11-slim, python:3.13-slim, debian:bookworm-slim, debian:trixie-slim")))]
     Build(Box<BaseBuild>),
     /// Bring a base to a registry, and say what other projects write as theirs.
     Push(BasePush),
@@ -354,6 +358,9 @@ pub struct BaseBuild {
     /// Write it to this OCI layout, too: others name it as base = "oci-layout:FOLDER".
     #[arg(long, value_name = "FOLDER")]
     pub layout: Option<PathBuf>,
+    /// Of a base by name: pin what it is made of in this file, or make it of what is pinned there.
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
     /// Make every layer again from downloaded inputs.
     #[arg(long)]
     pub no_cache: bool,

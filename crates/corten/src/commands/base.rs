@@ -11,6 +11,7 @@ use corten_flow::bases::{BASES, KnownBase, KnownVariant};
 use corten_flow::build::BuildOptions;
 use serde::Serialize;
 
+use super::base_named;
 use super::build::{LayerShape, PlatformShape, layer_shape, layers, name, platform_shapes, summary};
 use super::push::{self, WentShape};
 use super::{plan_options, registry_options, result};
@@ -48,7 +49,10 @@ struct BuiltShape<'a> {
 pub fn run(arguments: &args::Base, format: Format, world: &World<'_>) -> Result<u8, Report> {
     match &arguments.command {
         BaseCommand::List => list(format),
-        BaseCommand::Build(build) => made(build, format, world),
+        BaseCommand::Build(build) => match base_named::wanted(build)? {
+            Some(base) => base_named::run(base, build, format, world),
+            None => made(build, format, world),
+        },
         BaseCommand::Push(push) => pushed(push, format, world),
     }
 }

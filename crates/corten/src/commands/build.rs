@@ -148,7 +148,8 @@ pub fn layers(outcome: &Outcome) -> String {
     outcome.parts().map(one).collect::<Vec<_>>().join("\n\n")
 }
 
-fn layers_of(built: &Built) -> String {
+/// The layers of one image.
+pub fn layers_of(built: &Built) -> String {
     let head = ["SIZE", "UNPACKED", "", "LAYER, LOWEST FIRST"].map(str::to_owned).to_vec();
     let row = |built: &BuiltLayer| {
         let how = if built.reused { "reused" } else { "new" };
@@ -161,6 +162,11 @@ fn layers_of(built: &Built) -> String {
 /// One line: how much, how long.
 pub fn summary(outcome: &Outcome, took: &str) -> String {
     let layers: Vec<&BuiltLayer> = outcome.parts().flat_map(|(_, built)| &built.layers).collect();
+    summary_of(&layers, took)
+}
+
+/// The same of layers.
+pub fn summary_of(layers: &[&BuiltLayer], took: &str) -> String {
     let total: u64 = layers.iter().map(|built| built.layer.blob.size).sum();
     let unpacked: u64 = layers.iter().map(|built| built.tar_size).sum();
     let reused = layers.iter().filter(|built| built.reused).count();

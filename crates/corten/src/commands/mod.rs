@@ -1,6 +1,7 @@
 //! One file for each verb: arguments → settings → one call of flow → rendering.
 
 mod base;
+mod base_named;
 mod build;
 mod check;
 mod completions;

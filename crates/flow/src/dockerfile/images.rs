@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::request::ContextPlace;
 use crate::images::failure;
+use crate::named;
 use crate::registry::RegistryOptions;
 use crate::registry_base;
 use crate::world::World;
@@ -64,7 +65,9 @@ impl Images<'_> {
             }
             _ => self.written(&name.image, architecture)?,
         };
-        let why = format!("{how}: {}", image.digest.short());
+        let made = named::made_by(&image.config);
+        let made = made.map(|base| format!(", made of Debian's packages by `corten base build {base}`"));
+        let why = format!("{how}{}: {}", made.unwrap_or_default(), image.digest.short());
         self.world.events.emit(Event::Decision { about: "base", choice: &name.image, why: &why });
         Ok(image)
     }
@@ -96,7 +99,7 @@ impl Images<'_> {
     fn named(&self, reference: &Reference, architecture: Architecture) -> Result<(PinnedImage, String), Report> {
         let normal = Reference { repository: reference.repository.normalised(), ..reference.clone() };
         if !self.pull {
-            for name in [reference, &normal] {
+            for name in [reference, &normal, &familiar(&normal)] {
                 if let Some(image) = self.of_store(name, architecture)? {
                     return Ok((image, "of the store".to_owned()));
                 }
@@ -207,9 +210,21 @@ impl Images<'_> {
         if error.fault() != Fault::World {
             return report;
         }
-        let failure = error.hints().into_iter().fold(Failure::world(error.to_string()), Failure::hint);
+        let mut failure = Failure::world(error.to_string());
+        if named::known(reference).is_some() {
+            failure = failure.hint(format!("`corten base build {reference}` makes one from Debian's signed archive"));
+        }
+        let failure = error.hints().into_iter().fold(failure, Failure::hint);
         failure.hint(format!("--build-context {reference}=oci-layout://FOLDER takes one from a folder")).into()
     }
+}
+
+/// As people write names of Docker's registry: `python` for `docker.io/library/python`, `me/x` for `docker.io/me/x`.
+fn familiar(normal: &Reference) -> Reference {
+    let whole = normal.repository.to_string();
+    let short = whole.strip_prefix("docker.io/library/").or_else(|| whole.strip_prefix("docker.io/"));
+    let repository = short.and_then(|short| short.parse().ok());
+    Reference { repository: repository.unwrap_or_else(|| normal.repository.clone()), ..normal.clone() }
 }
 
 fn pinned(digest: Digest, known: Known) -> PinnedImage {

@@ -91,7 +91,19 @@ pub struct BaseRequest<'a> {
 /// When the archive cannot be reached, is not signed by a trusted key, has expired or is older than what was seen
 /// before; when an extra package does not exist or fit.
 pub fn lock_base(archive: &Archive<'_>, request: &BaseRequest<'_>) -> Result<LockedBase, ArchiveError> {
-    lock(archive, request, Own::Python)
+    lock(archive, request, Own::Python, &[])
+}
+
+/// The same, with packages that are locked without what they need: of them only files are taken.
+///
+/// # Errors
+/// As [`lock_base`].
+pub fn lock_base_beside(
+    archive: &Archive<'_>,
+    request: &BaseRequest<'_>,
+    beside: &[String],
+) -> Result<LockedBase, ArchiveError> {
+    lock(archive, request, Own::Python, beside)
 }
 
 /// The same without Debian's Python: another interpreter takes its place. The version of its Python is empty.
@@ -99,7 +111,7 @@ pub fn lock_base(archive: &Archive<'_>, request: &BaseRequest<'_>) -> Result<Loc
 /// # Errors
 /// As [`lock_base`].
 pub fn lock_base_without_python(archive: &Archive<'_>, request: &BaseRequest<'_>) -> Result<LockedBase, ArchiveError> {
-    lock(archive, request, Own::Nothing)
+    lock(archive, request, Own::Nothing, &[])
 }
 
 /// What of Debian a base has for running.
@@ -109,13 +121,30 @@ enum Own {
     Nothing,
 }
 
-fn lock(archive: &Archive<'_>, request: &BaseRequest<'_>, own: Own) -> Result<LockedBase, ArchiveError> {
+fn lock(
+    archive: &Archive<'_>,
+    request: &BaseRequest<'_>,
+    own: Own,
+    beside: &[String],
+) -> Result<LockedBase, ArchiveError> {
     let debian = Debian::find(request.suite).ok_or_else(|| ArchiveError::Suite { suite: request.suite.into() })?;
     let suites = archive.suites(request)?;
     let epoch = suites.iter().map(|suite| suite.release.date).max().unwrap_or(0);
     not_older(request, epoch)?;
     let universe = Universe::new(suites.iter().map(|suite| (&suite.index, suite.mirror)));
-    let chosen = choose(&universe, debian, request, own)?;
+    let mut chosen = choose(&universe, debian, request, own)?;
+    for name in beside {
+        let id = universe.find(name).ok_or_else(|| ArchiveError::Unknown {
+            suite: request.suite.into(),
+            name: name.clone(),
+            architecture: request.architecture,
+            similar: None,
+        })?;
+        if !chosen.contains(&id) {
+            chosen.push(id);
+        }
+    }
+    chosen.sort_by_key(|id| universe.name(*id));
     let debs: Vec<LockedDeb> = chosen.iter().filter_map(|id| locked(&universe, *id)).collect();
     let mut seeds = request.extra.to_vec();
     seeds.sort_unstable();

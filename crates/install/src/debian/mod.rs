@@ -30,7 +30,7 @@ pub mod signature;
 pub mod solver;
 pub mod universe;
 
-pub use archive::{Archive, BaseRequest, Mirrors, fetch_debs, lock_base, lock_base_without_python};
+pub use archive::{Archive, BaseRequest, Mirrors, fetch_debs, lock_base, lock_base_beside, lock_base_without_python};
 pub use error::ArchiveError;
 pub use keyring::{Keyring, KeyringError};
 pub use lock::{LockedBase, LockedDeb, Mirror, Variant};

@@ -142,6 +142,7 @@ fn make_with(suite: &str, variant: Variant, extra: &[String], folder: &Path) -> 
         python: Some(python),
         bytecode: Some(&interpreter),
         compiler: None,
+        dockerfiles: None,
         scratch: &scratch,
         jobs: 2.try_into().unwrap(),
     };

@@ -7,6 +7,7 @@
 //! The order matters: alternatives add links that the cache must see; the checks look at the files as they will be.
 //! Nothing depends on the clock, the host's files, or the order in which the .debs are given.
 
+mod dockerfiles;
 mod effects;
 mod extra;
 mod files;
@@ -59,10 +60,19 @@ pub struct BaseOptions<'a> {
     pub bytecode: Option<&'a dyn Bytecode>,
     /// Whose interpreter does that; none: the base's own.
     pub compiler: Option<Compiler<'a>>,
+    /// What makes a slim base one for Dockerfiles; none for images of Corten's own.
+    pub dockerfiles: Option<ForDockerfiles<'a>>,
     /// An empty folder of the caller's, where the interpreter is unpacked to. The caller takes it away.
     pub scratch: &'a Path,
     /// How many .debs are unpacked at once.
     pub jobs: NonZeroUsize,
+}
+
+/// What a base for Dockerfiles has that images of Corten's own do without ([`dockerfiles`] has what follows from it).
+#[derive(Debug, Clone, Copy)]
+pub struct ForDockerfiles<'a> {
+    /// Packages of which only what compilers read is unpacked; dpkg does not know of them.
+    pub headers: &'a [String],
 }
 
 /// A Python of the same version for another processor, which runs where the base's own does not.
@@ -209,6 +219,7 @@ pub fn build_base(debs: &[DebFile], options: &BaseOptions<'_>) -> Result<Base, B
     making.lay_out()?;
     making.unpack(debs)?;
     making.run_effects()?;
+    making.suit_dockerfiles()?;
     making.compile()?;
     making.write_library_cache()?;
     making.check_libraries()?;
@@ -294,9 +305,17 @@ impl Making<'_> {
             return Err(BaseError::Twice(pair[0].name.clone()));
         }
         for deb in read_all(&debs, self.options)? {
+            let has_headers_alone = self.has_headers_alone(deb.control.package());
             self.unpack_one(deb)?;
+            if has_headers_alone {
+                self.packages.pop();
+            }
         }
         Ok(())
+    }
+
+    fn has_headers_alone(&self, package: &str) -> bool {
+        self.options.dockerfiles.is_some_and(|own| own.headers.iter().any(|name| name == package))
     }
 
     fn unpack_one(&mut self, deb: Deb) -> Result<(), BaseError> {
@@ -461,12 +480,15 @@ fn read_all(debs: &[&DebFile], options: &BaseOptions<'_>) -> Result<Vec<Deb>, De
     let mut read: Vec<(usize, Result<Deb, DebError>)> = std::thread::scope(|scope| {
         for _ in 0..options.jobs.get().min(debs.len()) {
             let (sender, next) = (sender.clone(), &next);
-            let variant = options.variant;
+            let (variant, own) = (options.variant, options.dockerfiles);
             scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(file) = debs.get(index) else { return };
-                    let deb = Deb::read(file, |entry| !prune::is_pruned(variant, &file.name, entry));
+                    let deb = Deb::read(file, |entry| match own {
+                        Some(own) => !dockerfiles::is_pruned(own, &file.name, entry),
+                        None => !prune::is_pruned(variant, &file.name, entry),
+                    });
                     let failed = deb.is_err();
                     if sender.send((index, deb)).is_err() || failed {
                         return;

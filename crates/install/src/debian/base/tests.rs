@@ -15,6 +15,7 @@ fn options<'a>(variant: Variant, scratch: &'a Path, bytecode: Option<&'a dyn Byt
         python,
         bytecode,
         compiler: None,
+        dockerfiles: None,
         scratch,
         jobs,
     }

@@ -33,6 +33,7 @@ fn add(variant: Variant, debs: &[FakeDeb], unconfigured: &[&str]) -> Result<(Bas
         python: None,
         bytecode: None,
         compiler: None,
+        dockerfiles: None,
         scratch: folder.path(),
         jobs: NonZeroUsize::MIN,
     };

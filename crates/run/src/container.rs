@@ -102,16 +102,25 @@ impl Containers {
     /// # Errors
     /// World: the disk.
     pub fn make(&self, id: &str) -> Result<Lock, Failure> {
-        let folder = self.folder(id);
+        let (folder, new) = (self.folder(id), self.folder(&format!("{NEW}{id}")));
         let failed = |error| failed("making the folder", &folder, &error);
         private(&self.folder).map_err(failed)?;
         self.sweep();
-        fs::DirBuilder::new().mode(0o700).create(&folder).map_err(failed)?;
-        let lock = Lock::make(&folder).map_err(failed)?;
+        // It is locked before anybody can see it; while it is made, nobody sweeps.
+        let _all = self.all(FlockOperation::LockShared).map_err(failed)?;
+        fs::DirBuilder::new().mode(0o700).create(&new).map_err(failed)?;
+        let lock = Lock::make(&new).map_err(failed)?;
         match lock.try_take() {
-            true => Ok(lock),
+            true => fs::rename(&new, &folder).map_err(failed).map(|()| lock),
             false => Err(Failure::bug("a new container is locked by another process")),
         }
+    }
+
+    /// The lock on all of them.
+    fn all(&self, operation: FlockOperation) -> io::Result<File> {
+        let all = File::open(&self.folder)?;
+        rustix::fs::flock(&all, operation)?;
+        Ok(all)
     }
 
     /// Writes down what was asked for; from now on the container is listed.
@@ -120,8 +129,7 @@ impl Containers {
     /// Usage where another container has the name; world: the disk.
     pub fn write(&self, container: &Container) -> Result<(), Failure> {
         // Two that take the same name at once are told apart by a lock on all of them.
-        let all = File::open(&self.folder).map_err(|error| failed("opening", &self.folder, &error))?;
-        let _ = rustix::fs::flock(&all, FlockOperation::LockExclusive);
+        let _all = self.all(FlockOperation::LockExclusive).map_err(|error| failed("locking", &self.folder, &error))?;
         if let Some(other) = self.list()?.into_iter().find(|(other, _)| other.name == container.name) {
             let short: String = other.0.id.chars().take(12).collect();
             return Err(Failure::usage(format!("--name {}: the container {short} has this name", container.name))
@@ -183,7 +191,10 @@ impl Containers {
 
     fn ids(&self) -> Result<Vec<String>, Failure> {
         match fs::read_dir(&self.folder) {
-            Ok(entries) => Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()),
+            Ok(entries) => {
+                let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+                Ok(names.filter(|name| !name.starts_with('.')).collect())
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(failed("reading", &self.folder, &error)),
         }
@@ -198,7 +209,7 @@ impl Containers {
 
     /// What it does now.
     pub fn state(&self, id: &str) -> State {
-        if Lock::open(&self.folder(id)).is_ok_and(|lock| !lock.try_take()) {
+        if Lock::open(&self.folder(id)).is_ok_and(|lock| lock.is_held()) {
             return State::Running;
         }
         self.read(id, "exit.json").map_or(State::Lost, State::Exited)
@@ -207,7 +218,7 @@ impl Containers {
     /// Has it ended, and is it gone, if it goes when it ends?
     pub(crate) fn is_over(&self, id: &str) -> bool {
         let folder = self.folder(id);
-        !folder.exists() || Lock::open(&folder).is_ok_and(|lock| lock.try_take())
+        !folder.exists() || Lock::open(&folder).is_ok_and(|lock| !lock.is_held())
     }
 
     /// A container by name, id, or the beginning of an id that is no other's.
@@ -235,7 +246,7 @@ impl Containers {
     pub fn remove(&self, container: &Container, with_volumes: bool) -> Result<(), Failure> {
         let folder = self.folder(&container.id);
         let lock = Lock::open(&folder).map_err(|error| failed("opening", &folder, &error))?;
-        if !lock.try_take() {
+        if !lock.take_from_lookers() {
             return Err(Failure::input(format!("the container {} runs", container.name))
                 .hint(format!("corten stop {0}, or corten rm --force {0}", container.name)));
         }
@@ -259,17 +270,34 @@ impl Containers {
         Ok(())
     }
 
-    /// Removes folders that never became containers: who made them was killed.
-    fn sweep(&self) {
-        for id in self.ids().unwrap_or_default() {
-            let folder = self.folder(&id);
-            let is_none = || !folder.join("container.json").exists();
-            if is_none() && Lock::open(&folder).is_ok_and(|lock| lock.try_take()) && is_none() {
+    /// Removes what nobody will come back to: folders that never became containers, and containers that go when they end,
+    /// whose runner was killed.
+    pub fn sweep(&self) {
+        // Somebody makes one just now: the next will sweep.
+        let Ok(_all) = self.all(FlockOperation::NonBlockingLockExclusive) else { return };
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
+            let folder = self.folder(&name);
+            if name.starts_with('.') {
                 let _ = remove_all(&folder);
+                continue;
+            }
+            // Of a folder without a lock the rest is gone already.
+            if !Lock::open(&folder).map_or(true, |lock| lock.take_from_lookers()) {
+                continue;
+            }
+            match self.read::<Container>(&name, "container.json") {
+                Some(container) if !container.is_removed => {}
+                Some(container) => drop(self.clear(&container, true)),
+                None if folder.join("container.json").exists() => {}
+                None => drop(remove_all(&folder)),
             }
         }
     }
 }
+
+/// What the name of a folder begins with that is not a container yet.
+const NEW: &str = ".new-";
 
 /// Held by the process that runs a container.
 #[derive(Debug)]
@@ -287,6 +315,16 @@ impl Lock {
 
     fn try_take(&self) -> bool {
         rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive).is_ok()
+    }
+
+    /// Does somebody run it? Whoever looks shares the lock for a moment: two who look do not take each other for a runner.
+    fn is_held(&self) -> bool {
+        rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockShared).is_err()
+    }
+
+    /// Takes it where nobody runs the container; who only looks has it for a moment, and is waited for.
+    fn take_from_lookers(&self) -> bool {
+        !self.is_held() && rustix::fs::flock(&self.0, FlockOperation::LockExclusive).is_ok()
     }
 }
 

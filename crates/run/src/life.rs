@@ -1,8 +1,8 @@
 //! The life of a container, from its start to its end, in the process that runs it.
 
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::{self, IsTerminal, PipeReader, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use corten_sandbox::{
 use crate::container::{Container, Containers, Ended, Lock, failed, status};
 use crate::control::{Control, Over};
 use crate::log::{Log, Tee};
-use crate::terminal::{Attendant, PASSED, WINCH};
+use crate::terminal::{Attendant, Direct, PASSED, WINCH, type_into};
 
 /// So many times a user asks for the end before it comes without asking the container.
 const PATIENCE: usize = 3;
@@ -85,14 +85,15 @@ impl Run<'_> {
         let is_logged = !self.container.is_removed || matches!(attach, Attach::Nobody(_));
         let log = if is_logged { Some(Log::create(&folder)) } else { None };
         let log = log.transpose().map_err(|error| failed("writing", &folder.join("log"), &error))?;
-        let outcome = self.live(&control, log, attach);
+        let mut outcome = self.live(&control, log, attach);
         let ended = Ended { status: outcome.status, why: outcome.why.as_ref().map(ToString::to_string) };
         let _ = std::fs::remove_file(folder.join("control"));
-        if self.container.is_removed {
-            self.containers.clear(self.container, true)?;
-        } else {
-            self.containers.ended(&self.container.id, &ended)?;
-        }
+        let cleaned = match self.container.is_removed {
+            true => self.containers.clear(self.container, true),
+            false => self.containers.ended(&self.container.id, &ended),
+        };
+        // How it ended is what was asked for.
+        outcome.notes.extend(cleaned.err().map(|failure| failure.to_string()));
         drop(self.lock);
         Ok(outcome)
     }
@@ -130,9 +131,16 @@ impl Run<'_> {
         };
         let mut stdout = tee(b'1', Box::new(io::stdout()));
         let mut stderr = tee(b'2', Box::new(io::stderr()));
-        let mut plain = io::stdout();
+        let (mut plain, mut plain_stdout, mut plain_stderr) =
+            (io::stdout(), Direct(io::stdout()), Direct(io::stderr()));
         let input_of_terminal = (has_terminal && input).then(|| stdin.as_fd());
+        let Ok((typed, keyboard)) = typed(input && !has_terminal, &end) else {
+            return Outcome::failed(Failure::world("no descriptor is free"), None);
+        };
         let exit = std::thread::scope(|scope| {
+            if let Some((pipe, end)) = keyboard {
+                scope.spawn(move || type_into(io::stdin().as_fd(), pipe, &end));
+            }
             let pass = &pass as &(dyn Fn(i32) + Sync);
             // With a terminal there is one output, which the attendant carries.
             let (sink, stdout): (&mut (dyn Write + Send), _) = match (&mut stdout, has_terminal) {
@@ -144,9 +152,9 @@ impl Run<'_> {
                 Attendant { signals, end, pass, terminal, stdin: input_of_terminal, stdout: sink }.attend();
             });
             let streams = Streams {
-                stdin: if input && !has_terminal { Stdin::Inherit } else { Stdin::Empty },
-                stdout: output(has_terminal, stdout, is_seen),
-                stderr: output(has_terminal, stderr.as_mut(), is_seen),
+                stdin: typed,
+                stdout: output(has_terminal, stdout, is_seen, &mut plain_stdout),
+                stderr: output(has_terminal, stderr.as_mut(), is_seen, &mut plain_stderr),
                 remote: Some(remote),
                 terminal: theirs,
                 up,
@@ -168,10 +176,30 @@ impl Run<'_> {
     }
 }
 
-fn output(has_terminal: bool, tee: Option<&mut Tee>, is_seen: bool) -> Output<'_> {
+/// What the process reads, and what carries it there. The user's own terminal goes into no container: what has it could change
+/// its settings, and read what is typed for others.
+#[allow(clippy::type_complexity, reason = "a pipe and the end of it all")]
+fn typed(is_open: bool, end: &PipeReader) -> io::Result<(Stdin<'static>, Option<(OwnedFd, PipeReader)>)> {
+    if !is_open {
+        return Ok((Stdin::Empty, None));
+    }
+    if !io::stdin().is_terminal() {
+        return Ok((Stdin::Inherit, None));
+    }
+    let (read, write) = io::pipe()?;
+    Ok((Stdin::Descriptor(read.into()), Some((write.into(), end.try_clone()?))))
+}
+
+fn output<'a, W: Write + Send + AsFd>(
+    has_terminal: bool,
+    tee: Option<&'a mut Tee>,
+    is_seen: bool,
+    plain: &'a mut Direct<W>,
+) -> Output<'a> {
     match tee {
         _ if has_terminal => Output::Discard,
         Some(tee) => Output::Sink(tee),
+        None if is_seen && plain.0.as_fd().is_terminal() => Output::Sink(plain),
         None if is_seen => Output::Inherit,
         None => Output::Discard,
     }

@@ -120,66 +120,96 @@ pub fn follow(
     stdout: &mut dyn Write,
     stderr: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut file = None;
+    let (path, older) = (folder.join("log"), folder.join("log.1"));
+    let mut current = Followed::open(&path);
+    // Opened after: where the log was begun anew in between, it is the same file, and read once.
+    let is_another = |before: &Followed| Some(before.number) != current.as_ref().map(|one| one.number);
+    let mut before = Followed::open(&older).filter(is_another);
     let mut kept = VecDeque::new();
-    for name in ["log.1", "log"] {
-        let Ok(open) = File::open(folder.join(name)) else { continue };
-        let mut failed = Ok(());
-        read(&mut BufReader::new(&open), &mut |record| match tail {
-            None if failed.is_ok() => failed = show(record, stdout, stderr),
-            None => {}
-            Some(tail) => {
+    for followed in before.iter_mut().chain(current.iter_mut()) {
+        match tail {
+            None => followed.show(stdout, stderr)?,
+            Some(tail) => followed.read(&mut |record| {
                 kept.push_back(record.to_vec());
                 kept.drain(..kept.len().saturating_sub(tail));
-            }
-        })?;
-        failed?;
-        // Read to here: what comes is shown from here.
-        file = (name == "log").then_some(open);
+            })?,
+        }
     }
-    for record in kept {
-        show(&record, stdout, stderr)?;
-    }
-    let path = folder.join("log");
+    kept.iter().try_for_each(|record| show(record, stdout, stderr))?;
+    drop(kept);
+    stdout.flush()?;
     loop {
         let more = goes_on();
-        if let Some(open) = &mut file {
-            let mut failed = Ok(());
-            read(&mut BufReader::new(&*open), &mut |record| {
-                if failed.is_ok() {
-                    failed = show(record, stdout, stderr);
-                }
-            })?;
-            failed?;
-            stdout.flush()?;
+        for followed in current.iter_mut() {
+            followed.show(stdout, stderr)?;
         }
+        let now = number(&path);
+        if now.is_some() && now != current.as_ref().map(|one| one.number) {
+            // It was begun anew: first what came to the old one meanwhile, then what was begun and ended meanwhile.
+            let ended = current.as_ref().map(|one| one.number);
+            for followed in current.iter_mut() {
+                followed.show(stdout, stderr)?;
+            }
+            let next = Followed::open(&path);
+            let between = Followed::open(&older)
+                .filter(|one| Some(one.number) != ended && Some(one.number) != next.as_ref().map(|next| next.number));
+            if let Some(mut followed) = between {
+                followed.show(stdout, stderr)?;
+            }
+            current = next;
+            continue;
+        }
+        stdout.flush()?;
         if !more {
             return Ok(());
         }
         thread::sleep(Duration::from_millis(50));
-        if is_another(file.as_ref(), &path) {
-            file = File::open(&path).ok();
-        }
     }
 }
 
-/// Was the log begun anew?
-fn is_another(file: Option<&File>, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let number = |metadata: io::Result<fs::Metadata>| metadata.map(|metadata| metadata.ino()).ok();
-    file.and_then(|file| number(file.metadata())) != number(fs::metadata(path))
+/// A file of the log, read as far as its records are whole.
+struct Followed {
+    file: BufReader<File>,
+    number: u64,
+    /// The beginning of a record whose end is not there yet.
+    part: Vec<u8>,
 }
 
-fn read(reader: &mut impl BufRead, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
-    let mut record = Vec::new();
-    loop {
-        record.clear();
+impl Followed {
+    fn open(path: &Path) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        let number = std::os::unix::fs::MetadataExt::ino(&file.metadata().ok()?);
+        Some(Self { file: BufReader::new(file), number, part: Vec::new() })
+    }
+
+    fn show(&mut self, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<()> {
+        let mut failed = Ok(());
+        self.read(&mut |record| {
+            if failed.is_ok() {
+                failed = show(record, stdout, stderr);
+            }
+        })?;
+        failed
+    }
+
+    /// Gives each whole record that has come since.
+    fn read(&mut self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         let most = LONGEST as u64 + 16;
-        if reader.by_ref().take(most).read_until(b'\n', &mut record)? == 0 {
-            return Ok(());
+        loop {
+            let left = most.saturating_sub(self.part.len() as u64);
+            let count = self.file.by_ref().take(left).read_until(b'\n', &mut self.part)?;
+            if self.part.ends_with(b"\n") || self.part.len() as u64 >= most {
+                take(&self.part);
+                self.part.clear();
+            } else if count == 0 {
+                return Ok(());
+            }
         }
-        take(&record);
     }
+}
+
+fn number(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().map(|metadata| std::os::unix::fs::MetadataExt::ino(&metadata))
 }
 
 fn show(record: &[u8], stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<()> {
@@ -212,6 +242,36 @@ mod tests {
         drop((one, two));
         assert_eq!(shown(folder.path(), None), ("a\nbc\n\nend".into(), format!("wrong\n{long}")));
         assert_eq!(shown(folder.path(), Some(4)).0, "end");
+    }
+
+    /// Whatever is written between two looks, also across a new beginning, also two of them.
+    #[test]
+    fn who_follows_sees_each_line_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::create(folder.path()).unwrap();
+        let tee = std::cell::RefCell::new(Tee::new(Arc::clone(&log), b'1', None));
+        let written = std::cell::Cell::new(0_u64);
+        let write = |lines: u64| {
+            for _ in 0..lines {
+                let line = format!("{:08}{}\n", written.get(), "z".repeat(8000));
+                tee.borrow_mut().write_all(line.as_bytes()).unwrap();
+                written.set(written.get() + 1);
+            }
+        };
+        write(10);
+        // 2,094 records are 16 MiB: a part, one new beginning, nothing, none, two of them.
+        let amounts = std::cell::RefCell::new(vec![3, 4600, 1500, 0, 2090, 5]);
+        let goes_on = || {
+            let amount = amounts.borrow_mut().pop();
+            amount.into_iter().for_each(&write);
+            amount.is_some()
+        };
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        follow(folder.path(), None, &goes_on, &mut stdout, &mut stderr).unwrap();
+        let seen: Vec<u64> =
+            String::from_utf8(stdout).unwrap().lines().map(|line| line[..8].parse().unwrap()).collect();
+        assert_eq!(seen, (0..written.get()).collect::<Vec<_>>());
+        assert_eq!((written.get(), stderr.len()), (8208, 0));
     }
 
     #[test]

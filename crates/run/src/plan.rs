@@ -217,8 +217,17 @@ fn network(options: &Options, ground: &Ground<'_>) -> Result<(Network, Option<St
                 ))
                 .hint(format!("-p {0}:{0}, or let the program listen on {1}", port.inside, port.host)));
             }
-            let note = (choice == NetworkChoice::Usual)
-                .then(|| format!("the container is in the host's network, its ports are the host's: {lacks}"));
+            let asked: Vec<String> = ports.iter().map(|port| format!("-p {0}:{0}", port.host)).collect();
+            let note = match (choice, asked.is_empty()) {
+                (NetworkChoice::Usual, _) => {
+                    Some(format!("the container is in the host's network, its ports are the host's: {lacks}"))
+                }
+                (_, false) => Some(format!(
+                    "{}: the container is in the host's network, where it listens itself, on the addresses that it chooses",
+                    asked.join(" ")
+                )),
+                (_, true) => None,
+            };
             Ok((Network::Host, note))
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use corten_sandbox::{Signals, Window};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -38,6 +38,42 @@ impl<'a> Raw<'a> {
 impl Drop for Raw<'_> {
     fn drop(&mut self) {
         let _ = rustix::termios::tcsetattr(self.terminal, OptionalActions::Now, &self.before);
+    }
+}
+
+/// Carries what the user types into a pipe, until the process has ended (`end` is closed), or nobody reads any more: a process
+/// without a terminal of its own gets nothing of the user's.
+pub(crate) fn type_into(stdin: BorrowedFd<'_>, pipe: OwnedFd, end: &PipeReader) {
+    let mut buffer = [0; 4096];
+    let ready = |other: BorrowedFd<'_>, flags: PollFlags| {
+        let mut both = [PollFd::from_borrowed_fd(end.as_fd(), PollFlags::IN), PollFd::from_borrowed_fd(other, flags)];
+        let polled = poll(&mut both, None);
+        polled.is_ok() && both[0].revents().is_empty() && !both[1].revents().is_empty()
+    };
+    // A pipe that can be written takes as much at once.
+    while ready(pipe.as_fd(), PollFlags::OUT) && ready(stdin, PollFlags::IN) {
+        match rustix::io::read(stdin, &mut buffer) {
+            Ok(count) if count > 0 => {
+                if rustix::io::write(&pipe, buffer.get(..count).unwrap_or_default()).is_err() {
+                    return;
+                }
+            }
+            _ => return,
+        }
+    }
+}
+
+/// What is written there is there at once.
+pub(crate) struct Direct<W: Write>(pub(crate) W);
+
+impl<W: Write> Write for Direct<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.0.write(bytes)?;
+        self.0.flush().map(|()| count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

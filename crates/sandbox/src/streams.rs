@@ -45,6 +45,8 @@ pub enum Stdin<'a> {
     Bytes(&'a [u8]),
     /// What the caller reads.
     Inherit,
+    /// What comes out of this.
+    Descriptor(OwnedFd),
 }
 
 /// Where the process writes.
@@ -333,6 +335,7 @@ fn input(stdin: Stdin<'_>) -> io::Result<(OwnedFd, Feed<'_>)> {
     Ok(match stdin {
         Stdin::Empty => (std::fs::File::open("/dev/null")?.into(), None),
         Stdin::Inherit => (io::stdin().as_fd().try_clone_to_owned()?, None),
+        Stdin::Descriptor(descriptor) => (descriptor, None),
         Stdin::Bytes(bytes) => {
             let (read, write) = io::pipe()?;
             (read.into(), Some((write.into(), bytes)))

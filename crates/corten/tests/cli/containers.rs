@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use corten_oci::Digest;
@@ -47,16 +47,6 @@ impl Boxed {
     /// `corten run --rm --network none`.
     fn run(&self, arguments: &[&str]) -> Ran {
         self.corten(&[&["run", "--rm", "--network", "none"], arguments].concat())
-    }
-
-    fn start(&self, arguments: &[&str]) -> Child {
-        let mut command = self.corten.command(self.folder.path());
-        command
-            .args(["run", "--rm", "--network", "none"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command.spawn().unwrap()
     }
 
     /// Containers and volumes that are there.
@@ -370,18 +360,85 @@ fn r9_signals_end_it_with_their_status_and_leave_nothing() {
 
 #[test]
 fn r9_killing_corten_kills_the_container() {
+    let boxed = Boxed::with(&json!({"Volumes": {"/data": {}}}));
+    for is_removed in [true, false] {
+        let mut command = boxed.corten.command(boxed.folder.path());
+        command.args(["run", "--network", "none"]).args(is_removed.then_some("--rm"));
+        command.args(["box:1", "sh", "-c", "sleep 1000 & echo up; sleep 1000"]).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // The pipe's end is the end of all who held it.
+        assert_eq!(output.read_to_string(&mut line).unwrap(), 0);
+        let listed = boxed.corten(&["ps", "-a", "--format", "json"]).json();
+        if is_removed {
+            assert_eq!(listed, json!([]), "what goes when it ends goes when it is seen next");
+            assert_eq!(boxed.left(), [""; 0]);
+        } else {
+            assert_eq!(listed[0]["state"], "killed");
+            boxed.corten(&["rm", "--volumes", listed[0]["name"].as_str().unwrap()]).expect(0);
+        }
+    }
+}
+
+/// Many who look at the same time take nobody for somebody who runs, and hinder nobody who removes.
+#[test]
+fn who_looks_is_not_taken_for_a_container() {
     let boxed = Boxed::new();
-    let mut child = boxed.start(&["box:1", "sh", "-c", "sleep 1000 & echo up; sleep 1000"]);
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    output.read_line(&mut line).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    // The pipe's end is the end of all who held it.
-    assert_eq!(output.read_to_string(&mut line).unwrap(), 0);
-    let listed = &boxed.corten(&["ps", "-a", "--format", "json"]).json()[0];
-    assert_eq!(listed["state"], "killed");
-    boxed.corten(&["rm", listed["name"].as_str().unwrap()]).expect(0);
+    let done = &std::sync::atomic::AtomicBool::new(false);
+    boxed.corten(&["run", "--network", "none", "--name", "kept", "box:1", "true"]).expect(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let listed = boxed.corten(&["ps", "--format", "json"]).expect(0).json();
+                    assert!(listed.as_array().unwrap().iter().all(|one| one["name"] != "kept"), "{listed}");
+                }
+            });
+        }
+        let removed: Vec<_> = (0..5)
+            .map(|number| {
+                let name = format!("n{number}");
+                boxed.corten(&["run", "--network", "none", "--name", &name, "box:1", "true"]);
+                boxed.corten(&["rm", &name])
+            })
+            .collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        removed.into_iter().for_each(|ran| assert_eq!(ran.expect(0).stderr, ""));
+    });
+    boxed.corten(&["rm", "kept"]).expect(0);
+    assert_eq!(boxed.left(), [""; 0]);
+}
+
+/// What runs without a terminal of its own gets nothing of the user's: it could change its settings.
+#[test]
+fn e4_the_users_terminal_stays_outside() {
+    let boxed = Boxed::new();
+    let inner = boxed.corten.command(boxed.folder.path());
+    let line = |flags: &str| {
+        let script = "for n in 0 1 2; do [ -t $n ] && echo terminal $n; done; cat; echo ended";
+        format!("{} run --rm --network none {flags} box:1 sh -c '{script}'", inner.get_program().to_str().unwrap())
+    };
+    // script(1) gives its child a terminal.
+    for (flags, expected) in [("", "ended\r\n"), ("-i", "typed\r\ntyped\r\nended\r\n")] {
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", &line(flags), "/dev/null"]);
+        command.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        if !flags.is_empty() {
+            stdin.write_all(b"typed\n\x04").unwrap();
+        }
+        let mut said = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(child.wait().unwrap().success(), "{said}");
+        // The terminal's echo of what was typed, and of Ctrl-D.
+        assert_eq!(said.replace("^D\u{8}\u{8}", ""), expected);
+    }
 }
 
 #[test]

@@ -186,7 +186,7 @@ impl Traced {
 }
 
 /// Lines `PID NAME(…`, in the order in which the calls began.
-fn steps(log: &str) -> Vec<Step> {
+pub fn steps(log: &str) -> Vec<Step> {
     let mut counts = BTreeMap::new();
     let mut steps = Vec::new();
     for line in log.lines() {

@@ -331,7 +331,9 @@ pub fn remove(names: &[String], force: bool, with_volumes: bool, world: &World<'
 /// # Errors
 /// World: the disk.
 pub fn list(all: bool, world: &World<'_>) -> Result<Vec<(Container, State)>, Report> {
-    let mut found = Containers::new(world.store.root()).list()?;
+    let containers = Containers::new(world.store.root());
+    containers.sweep();
+    let mut found = containers.list()?;
     found.retain(|(_, state)| all || *state == State::Running);
     Ok(found)
 }

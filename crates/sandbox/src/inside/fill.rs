@@ -1,25 +1,115 @@
 //! What an image has where a volume is mounted goes into the volume, while that is empty: as docker does it.
 //!
 //! Both sides are walked by descriptors, and no link is followed: neither the image nor what another container puts into the
-//! volume meanwhile leads anywhere else.
+//! volume meanwhile leads anywhere else. Nothing that is mounted in the root (`/proc`, other volumes) is walked into.
+//!
+//! A volume is filled whole or not at all, whoever is killed meanwhile, and by one container:
+//!
+//! ```text
+//! flock of the volume ─► .corten-filling/ (copied; begun anew where it is left) ─► .corten-filled/ ─► each entry to its place
+//!                                                                                 └─ left: the rest is moved next time
+//! ```
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec, Timestamps};
+use rustix::fs::{
+    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat, Timespec, Timestamps,
+};
 use rustix::io::Errno;
 
 /// Folders in folders; no path of a system is longer.
 const DEEPEST: usize = 1024;
+/// What is copied, until all is.
+const FILLING: &CStr = c".corten-filling";
+/// What is copied, when all is.
+const FILLED: &CStr = c".corten-filled";
+/// How often the lock of a volume is tried, and the pause between; who shares a volume may hold it without end.
+const TRIES: u32 = 600;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Copies everything below `root` into `volume`, if that is empty.
 pub(super) fn fill(volume: &OwnedFd, root: &OwnedFd) -> io::Result<()> {
     let (volume, root) = (readable(volume.as_fd())?, readable(root.as_fd())?);
-    if !is_empty(&volume)? {
+    if state(&volume)? == State::Used {
         return Ok(());
     }
-    copy_folder(&root, &volume, 0)
+    lock(&volume)?;
+    let state = state(&volume)?;
+    if state == State::Empty {
+        remove(&volume, FILLING, 0)?;
+        rustix::fs::mkdirat(&volume, FILLING, Mode::from_raw_mode(0o700))?;
+        let to = open_folder(&volume, FILLING)?;
+        copy_entries(&root, &to, 0)?;
+        rustix::fs::renameat_with(&volume, FILLING, &volume, FILLED, RenameFlags::NOREPLACE)?;
+    }
+    if state != State::Used {
+        settle(&volume)?;
+        attributes(&root, &volume)?;
+        finish(&volume, &rustix::fs::fstat(&root)?)?;
+    }
+    Ok(())
+}
+
+/// What a volume holds.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing, or a copy that is not whole.
+    Empty,
+    /// A whole copy, of which not all may be in its place.
+    Filled,
+    /// Something of its own.
+    Used,
+}
+
+fn state(volume: &OwnedFd) -> io::Result<State> {
+    match rustix::fs::statat(volume, FILLED, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => return Ok(State::Filled),
+        _ => {}
+    }
+    Ok(if is_empty(volume)? { State::Empty } else { State::Used })
+}
+
+fn lock(volume: &OwnedFd) -> io::Result<()> {
+    for _ in 0..TRIES {
+        match rustix::fs::flock(volume, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(PAUSE),
+            result => return Ok(result?),
+        }
+    }
+    Err(io::Error::other("another container fills it, or holds a lock on it"))
+}
+
+/// Moves what was copied to its place; what is there already stays.
+fn settle(volume: &OwnedFd) -> io::Result<()> {
+    let from = open_folder(volume, FILLED)?;
+    for name in names(&from)? {
+        match rustix::fs::renameat_with(&from, &name, volume, &name, RenameFlags::NOREPLACE) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    remove(volume, FILLED, 0)
+}
+
+/// Removes a folder with all that is in it; what is not there is removed.
+fn remove(parent: &OwnedFd, name: &CStr, depth: usize) -> io::Result<()> {
+    if depth > DEEPEST {
+        return Err(io::Error::other("folders are too deep"));
+    }
+    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let folder = open_folder(parent, name)?;
+    for name in names(&folder)? {
+        remove(&folder, &name, depth + 1)?;
+    }
+    Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
 }
 
 /// A descriptor that may be read, of one that is only a path.
@@ -27,45 +117,67 @@ fn readable(folder: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat(folder, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
+/// Of the same mount, through no link.
+fn open_folder(parent: &OwnedFd, name: &CStr) -> rustix::io::Result<OwnedFd> {
+    open(parent, name, OFlags::RDONLY | OFlags::DIRECTORY)
+}
+
+fn open(parent: &OwnedFd, name: &CStr, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    rustix::fs::openat2(parent, name, flags, Mode::empty(), resolve)
+}
+
+fn names(folder: &OwnedFd) -> rustix::io::Result<Vec<std::ffi::CString>> {
+    let entries = Dir::read_from(folder)?.map(|entry| entry.map(|entry| entry.file_name().to_owned()));
+    let is_one = |name: &rustix::io::Result<std::ffi::CString>| {
+        name.as_ref().map_or(true, |name| ![c".", c".."].contains(&name.as_c_str()))
+    };
+    entries.filter(is_one).collect()
+}
+
 fn is_empty(folder: &OwnedFd) -> rustix::io::Result<bool> {
     let mut entries = Dir::read_from(folder)?;
     // A file system's own, of a volume that is one.
-    let is_content = |name: &std::ffi::CStr| ![c".", c"..", c"lost+found"].contains(&name);
+    let is_content = |name: &CStr| ![c".", c"..", c"lost+found", FILLING].contains(&name);
     Ok(!entries.any(|entry| entry.is_ok_and(|entry| is_content(entry.file_name()))))
 }
 
 fn copy_folder(from: &OwnedFd, to: &OwnedFd, depth: usize) -> io::Result<()> {
-    if depth > DEEPEST {
-        return Err(io::Error::other("folders are too deep"));
-    }
-    let names: Vec<_> = Dir::read_from(from)?.map(|entry| entry.map(|entry| entry.file_name().to_owned())).collect();
-    for name in names {
-        let name = name?;
-        if name.as_c_str() != c"." && name.as_c_str() != c".." {
-            copy(from, to, &name, depth)?;
-        }
-    }
+    copy_entries(from, to, depth)?;
     let stat = rustix::fs::fstat(from)?;
     attributes(from, to)?;
     finish(to, &stat)
 }
 
-fn copy(from: &OwnedFd, to: &OwnedFd, name: &std::ffi::CStr, depth: usize) -> io::Result<()> {
+fn copy_entries(from: &OwnedFd, to: &OwnedFd, depth: usize) -> io::Result<()> {
+    if depth > DEEPEST {
+        return Err(io::Error::other("folders are too deep"));
+    }
+    // An image's own files of these names would be taken for ours.
+    let is_ours = |name: &CStr| depth == 0 && [FILLING, FILLED].contains(&name);
+    names(from)?.iter().filter(|name| !is_ours(name)).try_for_each(|name| copy(from, to, name, depth))
+}
+
+fn copy(from: &OwnedFd, to: &OwnedFd, name: &CStr, depth: usize) -> io::Result<()> {
     let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let mode = Mode::from_raw_mode(0o700);
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => {
-            match rustix::fs::mkdirat(to, name, mode) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
+            rustix::fs::mkdirat(to, name, mode)?;
+            match open_folder(from, name) {
+                Ok(from) => copy_folder(&from, &open_folder(to, name)?, depth + 1),
+                // Something is mounted there.
+                Err(Errno::XDEV) => Ok(()),
+                Err(error) => Err(error.into()),
             }
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let from = rustix::fs::openat(from, name, flags, Mode::empty())?;
-            copy_folder(&from, &rustix::fs::openat(to, name, flags, Mode::empty())?, depth + 1)
         }
         FileType::RegularFile => {
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let mut from = File::from(rustix::fs::openat(from, name, flags, Mode::empty())?);
+            let mut from = match open(from, name, OFlags::RDONLY | OFlags::NONBLOCK) {
+                Ok(from) => File::from(from),
+                Err(Errno::XDEV) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let mut to = File::from(rustix::fs::openat(to, name, flags, mode)?);
             io::copy(&mut from, &mut to)?;

@@ -18,7 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{DumpableBehavior, Signal};
 use rustix::thread::{Gid, Uid};
 
-pub(crate) use root::{open_source, sources};
+pub(crate) use root::{Known, known, open_all};
 
 use crate::sandbox::{End, Network, Process, Sandbox};
 use crate::system;
@@ -33,6 +33,8 @@ pub(crate) struct Inside<'a> {
     pub(crate) socket: UnixStream,
     /// stdin, stdout, stderr of the process.
     pub(crate) streams: [OwnedFd; 3],
+    /// Sources that descriptors name.
+    pub(crate) known: &'a [Option<Known>],
 }
 
 impl Inside<'_> {
@@ -105,11 +107,7 @@ impl Inside<'_> {
     fn build(&self, trees: Vec<OwnedFd>, go: &Go) -> Outcome<NewRoot> {
         let private = rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC;
         rustix::mount::mount_change("/", private).step(|| "keep mounts to itself".into())?;
-        let trees = if trees.is_empty() {
-            sources(self.sandbox).iter().map(open_source).collect::<Outcome<_>>()?
-        } else {
-            trees
-        };
+        let trees = if trees.is_empty() { open_all(self.sandbox, self.known)? } else { trees };
         let root = root::build(self.sandbox, trees, go.many_ids)?;
         if self.sandbox.network != Network::Host {
             system::loopback_up().step(|| "bring up the loopback".into())?;

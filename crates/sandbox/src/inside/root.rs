@@ -13,7 +13,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -85,14 +85,47 @@ pub(crate) fn sources(sandbox: &Sandbox) -> Vec<Source<'_>> {
     sources
 }
 
+/// A source that only a descriptor of another process names (`/proc/<pid>/fd/<n>`): where it is, and which it is. From a user
+/// namespace of its own C may not look at that process, and the descriptor's mount is another namespace's; so it takes the
+/// path, and refuses what lies there if it is another file.
+pub(crate) struct Known {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+/// Such sources of a sandbox, at their places among all; to be asked outside.
+pub(crate) fn known(sandbox: &Sandbox) -> Vec<Option<Known>> {
+    let look = |source: &Source<'_>| {
+        let is_named = source.path.starts_with("/proc");
+        let opened =
+            is_named.then(|| rustix::fs::open(source.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok());
+        let opened = opened??;
+        let stat = rustix::fs::fstat(&opened).ok()?;
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", opened.as_raw_fd())).ok()?;
+        Some(Known { path, identity: (stat.st_dev, stat.st_ino) })
+    };
+    sources(sandbox).iter().map(look).collect()
+}
+
+/// Opens every source, in order, in the caller's own namespace.
+pub(crate) fn open_all(sandbox: &Sandbox, known: &[Option<Known>]) -> Outcome<Vec<OwnedFd>> {
+    let known = known.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+    sources(sandbox).iter().zip(known).map(|(source, known)| open_source(source, known)).collect()
+}
+
 /// A copy of the mount tree at a source, attached nowhere.
-pub(crate) fn open_source(source: &Source<'_>) -> Outcome<OwnedFd> {
+fn open_source(source: &Source<'_>, known: Option<&Known>) -> Outcome<OwnedFd> {
     let path = source.path;
     let step = || format!("take the tree {}", path.display());
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let tree = match rustix::mount::open_tree(CWD, path, flags) {
+    let known = known.map(reopen).transpose()?;
+    let open = |flags| match &known {
+        Some(place) => rustix::mount::open_tree(place, "", flags | OpenTreeFlags::AT_EMPTY_PATH),
+        None => rustix::mount::open_tree(CWD, path, flags),
+    };
+    let tree = match open(flags) {
         // Mounts beneath it that a user namespace may not uncover come along.
-        Err(Errno::INVAL) => rustix::mount::open_tree(CWD, path, flags | OpenTreeFlags::AT_RECURSIVE),
+        Err(Errno::INVAL) => open(flags | OpenTreeFlags::AT_RECURSIVE),
         Err(Errno::NOENT | Errno::NOTDIR) => {
             return Err(Trouble::input(format!("cannot set up the sandbox: {} is not there", path.display())));
         }
@@ -103,11 +136,26 @@ pub(crate) fn open_source(source: &Source<'_>) -> Outcome<OwnedFd> {
     Ok(tree)
 }
 
+fn reopen(known: &Known) -> Outcome<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat2(CWD, &known.path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS);
+    let found = opened.and_then(|opened| rustix::fs::fstat(&opened).map(|stat| (opened, (stat.st_dev, stat.st_ino))));
+    match found {
+        Ok((opened, identity)) if identity == known.identity => Ok(opened),
+        _ => Err(Trouble::input(format!(
+            "cannot set up the sandbox: what was to be mounted from {} is not there any more",
+            known.path.display()
+        ))),
+    }
+}
+
 /// The new root, and what was made in it for mounts.
 pub(crate) struct NewRoot {
     root: OwnedFd,
     mounted: Vec<PathBuf>,
     made: Vec<Made>,
+    /// The file systems of `/proc`, `/dev` and `/sys`, where no link leads a mount.
+    guarded: Vec<u64>,
     /// The devpts.
     terminals: Option<OwnedFd>,
 }
@@ -129,7 +177,7 @@ pub(crate) fn build(sandbox: &Sandbox, trees: Vec<OwnedFd>, many_ids: bool) -> O
     mount_root(sandbox, &scratch, &mut trees)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::openat(&scratch, "root", flags, Mode::empty()).step(|| "open the root".into())?;
-    let mut new = NewRoot { root, mounted: Vec::new(), made: Vec::new(), terminals: None };
+    let mut new = NewRoot { root, mounted: Vec::new(), made: Vec::new(), guarded: Vec::new(), terminals: None };
     for (at, mount) in sandbox.mounts.iter().enumerate() {
         new.mount(mount, at, &mut trees, &scratch, many_ids)?;
     }
@@ -302,12 +350,22 @@ impl NewRoot {
     /// Mounts a tree on a target in the root, which is made where it is missing.
     fn put(&mut self, tree: &OwnedFd, target: &Path, kind: Kind) -> Outcome<()> {
         let at = self.target(target, kind)?;
+        self.guard(tree, target)?;
         attach(tree, &at, "", || format!("mount {}", target.display()))?;
         self.mounted.push(target.to_owned());
         Ok(())
     }
 
-    /// Opens a target in the root; no link leads out of it, and none leads to `/proc`, `/dev` or `/sys`.
+    /// Remembers the file systems of the kernel's folders.
+    fn guard(&mut self, tree: &OwnedFd, target: &Path) -> Outcome<()> {
+        if ["/proc", "/dev", "/sys", "/dev/pts", "/dev/shm"].map(Path::new).contains(&target) {
+            let stat = rustix::fs::fstat(tree).step(|| format!("look at {}", target.display()))?;
+            self.guarded.push(stat.st_dev);
+        }
+        Ok(())
+    }
+
+    /// Opens a target in the root; no link leads out of it, and none leads to or into `/proc`, `/dev` or `/sys`.
     fn target(&mut self, path: &Path, kind: Kind) -> Outcome<OwnedFd> {
         let names = names(path)?;
         let is_strict =
@@ -329,6 +387,15 @@ impl NewRoot {
                 opened => opened,
             };
             here = opened.map_err(|error| bad_target(path, error, is_strict))?;
+            if !is_strict {
+                let stat = rustix::fs::fstat(&here).step(|| format!("look at {} in the root", path.display()))?;
+                if self.guarded.contains(&stat.st_dev) {
+                    return Err(Trouble::input(format!(
+                        "cannot mount in the root file system: {} leads into /proc, /dev or /sys",
+                        path.display()
+                    )));
+                }
+            }
         }
         let is_folder =
             rustix::fs::fstat(&here).map(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
@@ -392,6 +459,9 @@ impl NewRoot {
         let made = self.made.len();
         let at = self.target(target, kind)?;
         self.made.truncate(made);
+        if kind == Kind::Folder {
+            self.guard(tree, target)?;
+        }
         attach(tree, &at, "", || format!("mount {}", target.display()))
     }
 

@@ -67,7 +67,8 @@ fn carry_out(sandbox: &Sandbox, caller: &UnixStream, streams: [OwnedFd; 3]) -> O
         notes.push(Note::GroupsNotSet);
     }
     let mut cgroup = cgroup_for(sandbox, &mut notes);
-    let attempt = Attempt { sandbox, caller, streams: &streams, map: &map };
+    let known = inside::known(sandbox);
+    let attempt = Attempt { sandbox, caller, streams: &streams, map: &map, known: &known };
     let exit = match attempt.run(&mut cgroup, &mut notes)? {
         Tried::Ended(exit) => exit,
         Tried::CannotShift(why) => {
@@ -148,6 +149,7 @@ struct Attempt<'a> {
     caller: &'a UnixStream,
     streams: &'a [OwnedFd; 3],
     map: &'a Map,
+    known: &'a [Option<inside::Known>],
 }
 
 impl Attempt<'_> {
@@ -214,7 +216,7 @@ impl Attempt<'_> {
             None => {
                 let streams = self.streams.each_ref().map(OwnedFd::try_clone);
                 let [Ok(stdin), Ok(stdout), Ok(stderr)] = streams else { system::exit(1) };
-                Inside { sandbox: self.sandbox, socket, streams: [stdin, stdout, stderr] }.live()
+                Inside { sandbox: self.sandbox, socket, streams: [stdin, stdout, stderr], known: self.known }.live()
             }
         }
     }
@@ -250,8 +252,7 @@ impl Attempt<'_> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Ok(Vec::new()));
         }
-        let sources = inside::sources(self.sandbox);
-        let trees: Vec<_> = sources.iter().map(inside::open_source).collect::<Outcome<_>>()?;
+        let trees = inside::open_all(self.sandbox, &[])?;
         if let Map::Shifted { .. } = self.map {
             let ids = fs::File::open(format!("/proc/{pid}/ns/user")).step(|| "open its user namespace".into())?;
             for tree in &trees {

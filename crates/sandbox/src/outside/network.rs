@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -30,6 +30,8 @@ pub fn pasta() -> Option<PathBuf> {
 pub(super) struct Pasta {
     child: Child,
     pid: i32,
+    /// What it complains of; read only where it fails.
+    said: File,
 }
 
 impl Pasta {
@@ -59,10 +61,11 @@ impl Pasta {
             command.args(["--dns-forward", &address.to_string()]);
         }
         command.args(["--userns", &of_ours(&user), "--netns", &of_ours(&net)]);
-        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let (said, stderr) = unread_pipe().step(step)?;
+        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         system::die_with_us(&mut command);
         let child = command.spawn().step(step)?;
-        Ok(Some(Self { child, pid }))
+        Ok(Some(Self { child, pid, said }))
     }
 
     /// Waits for the default route.
@@ -91,10 +94,10 @@ impl Pasta {
 
     fn refused(&mut self, how: &str) -> Trouble {
         let _ = self.child.kill();
+        // Its side of the pipe is closed then.
+        let _ = self.child.wait();
         let mut said = Vec::new();
-        if let Some(stderr) = self.child.stderr.take() {
-            let _ = stderr.take(16 << 10).read_to_end(&mut said);
-        }
+        let _ = (&self.said).take(16 << 10).read_to_end(&mut said);
         let said = String::from_utf8_lossy(&said);
         let noise = |line: &&str| !line.is_empty() && !line.contains("syslog");
         let said: Vec<&str> = said.lines().map(str::trim).filter(noise).collect();
@@ -115,6 +118,12 @@ impl Drop for Pasta {
 /// `address/host:inside`.
 fn specification(port: &Port) -> String {
     format!("{}/{}:{}", port.address, port.host, port.inside)
+}
+
+/// A pipe that nobody empties: when it is full, what is written is lost, and the writer does not wait.
+fn unread_pipe() -> std::io::Result<(File, OwnedFd)> {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)?;
+    Ok((File::from(read), write))
 }
 
 /// A descriptor that comes along.

@@ -47,6 +47,55 @@ fn e3_an_images_null_device_masks_nothing() {
     assert_eq!(ran.stdout, "1:3\n1:3\n", "{}", ran.stderr);
 }
 
+/// CVE-2025-52565: terminals are made in a devpts of our own, by descriptor.
+#[test]
+fn e4_links_in_place_of_terminals_lead_nowhere() {
+    for (name, to) in [("console", "/proc/1/mem"), ("ptmx", "/etc/passwd"), ("pts", "/etc"), ("tty", "/etc/passwd")] {
+        let world = World::new();
+        fs::create_dir(world.root().join("dev")).unwrap();
+        fs::write(world.root().join("etc/passwd"), "kept").unwrap();
+        symlink(to, world.root().join("dev").join(name)).unwrap();
+        let ran = run(&world.shell("echo x > /dev/ptmx; ls -l /dev | grep -c /etc; stat -c %F /dev/pts /dev/tty"));
+        assert_eq!(ran.stdout, "0\ndirectory\ncharacter special file\n", "{name}");
+        assert_eq!(fs::read_to_string(world.root().join("etc/passwd")).unwrap(), "kept", "{name}");
+    }
+}
+
+/// CVE-2019-19921, CVE-2025-52881, CVE-2026-41579: the kernel's folders are folders of the root, not what links say.
+#[test]
+fn e5_e6_proc_sys_and_dev_are_no_links() {
+    for (name, to) in [("proc", "/x"), ("sys", "/x"), ("dev", "/x"), ("dev", "/proc"), ("proc", "/proc/self/root")] {
+        let world = World::new();
+        fs::create_dir(world.root().join("x")).unwrap();
+        symlink(to, world.root().join(name)).unwrap();
+        let mut sandbox = world.shell("true");
+        sandbox.mounts.push(Mount::Sys);
+        let failure = sandbox.run(corten_sandbox::Streams::default()).unwrap_err().to_string();
+        let told = format!("a symbolic link stands where /{name} is to be mounted");
+        assert_eq!(failure, format!("cannot mount in the root file system: {told}"));
+        assert_eq!(fs::read_dir(world.root().join("x")).unwrap().count(), 0);
+    }
+    let world = World::new();
+    let ran = run(&world.shell("stat -f -c %T /proc; for path in /proc/sys/kernel/hostname /proc/sysrq-trigger; do (echo x > $path) || echo refused; done"));
+    assert_eq!(ran.stdout, "proc\nrefused\nrefused\n");
+}
+
+/// CVE-2018-15664, CVE-2019-14271, CVE-2025-23266: nothing of an image is loaded or run outside of it, whatever it names.
+#[test]
+fn e9_e14_loaders_and_hooks_of_an_image_are_not_the_hosts() {
+    let world = World::new();
+    for (path, text) in [("etc/ld.so.preload", "/p.so\n"), ("etc/nsswitch.conf", "passwd: evil\n"), ("p.so", "none")] {
+        fs::write(world.root().join(path), text).unwrap();
+    }
+    let mut sandbox = world.shell("echo ran; ls -d /dev/nvidia* 2>/dev/null; true");
+    for (name, value) in
+        [("LD_PRELOAD", "/proc/self/cwd/p.so"), ("LD_LIBRARY_PATH", "/"), ("NVIDIA_VISIBLE_DEVICES", "all")]
+    {
+        sandbox.process.environment.insert(name.into(), value.into());
+    }
+    assert_eq!(run(&sandbox).stdout, "ran\n");
+}
+
 /// CVE-2021-30465, CVE-2024-45310: a volume's target is exchanged for a link to the host's.
 #[test]
 fn e7_targets_are_resolved_within_the_root() {
@@ -60,6 +109,77 @@ fn e7_targets_are_resolved_within_the_root() {
     sandbox.mounts.push(Mount::Volume { source: volume.clone(), target: "/data/deep".into(), read_only: false });
     let _ = sandbox.run(corten_sandbox::Streams::default());
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "nothing is made on the host");
+}
+
+/// A volume's target that is a link to what the kernel shows: filling it would copy that, mounting would hide it.
+#[test]
+fn e7_targets_behind_links_lead_into_no_kernel_folder() {
+    for to in ["/proc", "/proc/sys", "proc/self", "/dev", "/dev/shm", "../sys", "/sys/kernel", "/dev/pts"] {
+        let world = World::new();
+        symlink(to, world.root().join("vol")).unwrap();
+        let volume = world.path("volume");
+        fs::create_dir(&volume).unwrap();
+        let mounts = [
+            Mount::Volume { source: volume.clone(), target: "/vol".into(), read_only: false },
+            Mount::Tmpfs { target: "/vol".into(), size: 4096, mode: 0o755 },
+            Mount::Bind { source: volume.clone(), target: "/vol".into(), read_only: false },
+        ];
+        for mount in mounts {
+            let mut sandbox = world.shell("true");
+            sandbox.mounts.extend([Mount::Sys, mount]);
+            let failure = sandbox.run(corten_sandbox::Streams::default()).unwrap_err().to_string();
+            let told = "cannot mount in the root file system: /vol leads into /proc, /dev or /sys";
+            assert!(failure == told || failure.contains("symbolic link"), "{to}: {failure}");
+            assert_eq!(fs::read_dir(&volume).unwrap().count(), 0, "{to}: the volume is filled");
+        }
+    }
+}
+
+/// What is mounted below a volume's target is not the image's.
+#[test]
+fn e7_a_volume_is_filled_with_nothing_that_is_mounted() {
+    let world = World::new();
+    fs::create_dir_all(world.root().join("data/deep/er")).unwrap();
+    fs::write(world.root().join("data/own"), "own").unwrap();
+    symlink("/", world.root().join("data/root")).unwrap();
+    let (volume, other) = (world.path("volume"), world.path("other"));
+    for folder in [&volume, &other] {
+        fs::create_dir(folder).unwrap();
+    }
+    fs::write(other.join("secret"), "another's").unwrap();
+    let bind = |target: &str| Mount::Bind { source: other.clone(), target: target.into(), read_only: true };
+    let file = Mount::Bind { source: other.join("secret"), target: "/data/file".into(), read_only: true };
+    let mut sandbox = world.shell("find /data -xdev");
+    sandbox.mounts.extend([bind("/data/deep/er"), file]);
+    sandbox.mounts.push(Mount::Volume { source: volume.clone(), target: "/data".into(), read_only: false });
+    let ran = run(&sandbox);
+    let mut found: Vec<&str> = ran.stdout.lines().collect();
+    found.sort_unstable();
+    assert_eq!(found, ["/data", "/data/deep", "/data/deep/er", "/data/own", "/data/root"], "{}", ran.stderr);
+    assert_eq!(fs::read_dir(volume.join("deep/er")).unwrap().count(), 0);
+}
+
+/// Whoever filled it was killed: in the middle of copying, and in the middle of moving what was copied to its place.
+#[test]
+fn a_volume_is_filled_whole_or_again() {
+    for (left, expected) in [(".corten-filling", "new"), (".corten-filled", "old")] {
+        let world = World::new();
+        fs::create_dir_all(world.root().join("data/deep")).unwrap();
+        for name in ["data/deep/file", "data/file"] {
+            fs::write(world.root().join(name), "new").unwrap();
+        }
+        let volume = world.path("volume");
+        fs::create_dir_all(volume.join(left).join("deep")).unwrap();
+        fs::write(volume.join(left).join("deep/file"), "old").unwrap();
+        if left == ".corten-filled" {
+            fs::write(volume.join("file"), "new").unwrap();
+        }
+        let mut sandbox = world.shell("cat /data/deep/file; echo; cat /data/file; ls -A /data");
+        sandbox.mounts.push(Mount::Volume { source: volume.clone(), target: "/data".into(), read_only: false });
+        for _ in 0..2 {
+            assert_eq!(run(&sandbox).stdout, format!("{expected}\nnewdeep\nfile\n"), "{left}");
+        }
+    }
 }
 
 /// CVE-2021-43784: lengths of sources.

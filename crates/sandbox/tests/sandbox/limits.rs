@@ -40,7 +40,7 @@ fn output_ends() {
 }
 
 #[test]
-fn a_fork_bomb_ends() {
+fn e18_a_fork_bomb_ends() {
     let mark = unique(8);
     let script = format!("import os\nwhile True:\n try: os.fork()\n except OSError as error: last = {mark}");
     let world = World::new();

@@ -1,12 +1,18 @@
 //! The scorecard's bars of the program: each in its short form here, whole under `cargo xtask bar`.
 
+mod archives;
+mod boxes;
 mod crowd;
 mod cuts;
 mod damage;
 mod durability;
+mod escapes;
 mod faults;
 mod full;
 mod kills;
+mod moments;
+mod races;
+mod secrets;
 mod served;
 mod syncs;
 

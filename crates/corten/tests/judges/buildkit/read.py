@@ -52,4 +52,4 @@ def layer(descriptor):
 
 
 manifest = manifest_of(json.load(open(os.path.join(folder, "index.json"))))
-json.dump({"config": json.load(blob(manifest["config"])), "layers": [layer(one) for one in manifest["layers"]]}, sys.stdout)
+json.dump({"config": json.load(blob(manifest["config"])), "layers": [layer(one) for one in manifest["layers"] or []]}, sys.stdout)

@@ -1,0 +1,1 @@
+mkdir -p first/a second; echo 1 >second/a

@@ -1,0 +1,1 @@
+mkdir docs; echo page >docs/page; chmod 640 docs/page

@@ -1,0 +1,1 @@
+ln -s /x out; ln -s ../../x up; echo x >x

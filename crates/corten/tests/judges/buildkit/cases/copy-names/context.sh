@@ -1,0 +1,1 @@
+echo 1 >'with space'; echo 2 >ü; l=$(printf 'l%.0s' $(seq 150)); mkdir -p $l/$l; echo 3 >$l/$l/$l; ln -s $l/$l/$l long-link; ln $l/$l/$l hard; echo 4 >'q"uo'; echo 5 >'back\slash'; echo 6 >.wh; echo 7 >-dash

@@ -1,0 +1,1 @@
+mkdir with-pipe; mkfifo with-pipe/p; echo f >with-pipe/f

@@ -185,7 +185,9 @@ impl Mounted {
             let about = serde_json::json!({"id": id, "uid": owner.0, "gid": owner.1, "mode": format!("{mode:o}")});
             fs::write(folder.join("about"), about.to_string()).map_err(failed)?;
             let seed = bound.map(|bound| materialized(solver, bound)).transpose()?;
-            begin(&data, seed.as_deref(), owner, mode).map_err(failed)?;
+            // What it begins with keeps its own, where nothing is asked for.
+            let asks = bound.is_none() || mount.uid.is_some() || mount.gid.is_some() || mount.mode.is_some();
+            begin(&data, seed.as_deref(), asks.then_some((owner, mode))).map_err(failed)?;
         }
         self._locks.push(lock);
         let read_only = mount.readonly.unwrap_or_default();
@@ -226,6 +228,8 @@ impl Mounted {
                     .hint(hint)
                     .into());
             }
+            // As BuildKit has it: there, and empty.
+            self.variables.extend(mount.env.iter().map(|name| (name.clone(), Vec::new())));
             return Ok(());
         };
         self.secrets.push(bytes.clone());
@@ -295,7 +299,7 @@ fn take(folder: &Path, sharing: Sharing) -> std::io::Result<(File, PathBuf)> {
 }
 
 /// Makes the files of a cache: under another name first, so that it is there whole or not.
-fn begin(data: &Path, seed: Option<&Path>, (user, group): (u32, u32), mode: u32) -> std::io::Result<()> {
+fn begin(data: &Path, seed: Option<&Path>, own: Option<((u32, u32), u32)>) -> std::io::Result<()> {
     let new = data.with_extension("new");
     if new.exists() {
         fs::remove_dir_all(&new)?;
@@ -304,11 +308,13 @@ fn begin(data: &Path, seed: Option<&Path>, (user, group): (u32, u32), mode: u32)
         Some(seed) if seed.is_dir() => copy_tree(seed, &new)?,
         _ => fs::create_dir(&new)?,
     }
-    fs::set_permissions(&new, fs::Permissions::from_mode(mode & 0o7777))?;
-    match chown(&new, Some(user), Some(group)) {
-        // One id is all that a user without ranges has.
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
-        other => other?,
+    if let Some(((user, group), mode)) = own {
+        fs::set_permissions(&new, fs::Permissions::from_mode(mode & 0o7777))?;
+        match chown(&new, Some(user), Some(group)) {
+            // One id is all that a user without ranges has.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+            other => other?,
+        }
     }
     fs::rename(&new, data)
 }

@@ -8,7 +8,8 @@
 //! | a file | nothing, a file, a link within a copied folder | the file in its place |
 //!
 //! Links in a destination are followed inside the root of the stage; with `--link` there is no stage, so nothing to follow.
-//! Folders that are made on the way have `--chown`'s owner and `--chmod`'s mode, as BuildKit makes them.
+//! Folders that are made on the way have `--chown`'s owner and, of an octal `--chmod`, all but the set-id bits, as BuildKit makes
+//! them; those of an archive are 0755.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -69,18 +70,27 @@ impl Change {
             }
         }
     }
+
+    /// Of a folder that is made on the way.
+    fn mode_on_the_way(&self) -> u32 {
+        let octal = self.mode.as_ref().and_then(|text| u32::from_str_radix(text, 8).ok());
+        octal.map_or(0o755, |mode| mode & 0o777)
+    }
 }
 
 /// A layer on its way.
 pub(super) struct Target<'a> {
     stage: &'a dyn View,
-    change: Change,
+    pub(super) change: Change,
     pub(super) items: BTreeMap<LayerPath, Item>,
     sources: usize,
 }
 
 impl View for Target<'_> {
     fn look(&self, path: &LayerPath) -> Result<Option<Found>, Failure> {
+        if path.is_root() {
+            return Ok(Some(root()));
+        }
         if let Some(item) = self.items.get(path) {
             let Item { kind, mode, uid, gid, size, .. } = item;
             let place = Place::Layer(corten_oci::DiffId(corten_oci::Digest::of([])), 0);
@@ -145,6 +155,16 @@ impl<'a> Target<'a> {
             }
             Some(_) => {}
         }
+        self.copy_below(selected, &real)?;
+        // The folder that receives them has the time of theirs; the root of a folder that is built has none of its own.
+        if let (Some(item), false) = (self.items.get_mut(&real), root.found.path.is_root()) {
+            item.attributes.mtime = root.attributes.mtime;
+        }
+        Ok(())
+    }
+
+    fn copy_below(&mut self, selected: &Selected, real: &LayerPath) -> Result<(), Failure> {
+        let root = &selected.root;
         for told in &selected.below {
             let relative = relative(&told.found.path, &root.found.path);
             let path = real.join(relative).map_err(|error| Failure::input(error.to_string()))?;
@@ -225,7 +245,7 @@ impl<'a> Target<'a> {
                         self.repeat_folders(&parent)?;
                     }
                     let (uid, gid) = self.change.owner.unwrap_or((0, 0));
-                    let item = folder_item(self.change.mode(0o755, true)?, uid, gid);
+                    let item = folder_item(self.change.mode_on_the_way(), uid, gid);
                     self.items.insert(path, item);
                 }
             }
@@ -270,6 +290,12 @@ impl<'a> Target<'a> {
         }
         all
     }
+}
+
+/// Of any stage, and of none.
+fn root() -> Found {
+    let place = Place::Layer(corten_oci::DiffId(corten_oci::Digest::of([])), 0);
+    Found { path: LayerPath::root(), kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, size: 0, place }
 }
 
 fn has_other_names(found: &Found) -> bool {

@@ -190,7 +190,7 @@ fn process(action: &RunAction, account: &Account, capabilities: Capabilities, mo
     let mut environment: BTreeMap<OsString, OsString> = BTreeMap::new();
     environment.insert("PATH".into(), DEFAULT_PATH.into());
     environment.insert("HOME".into(), account.home.clone().unwrap_or_else(|| "/".to_owned()).into());
-    let all = action.proxies.iter().chain(&action.environment);
+    let all = action.environment.iter().chain(&action.proxies);
     environment.extend(all.map(|(name, value)| (name.into(), value.into())));
     environment.extend(mounted.variables.iter().map(|(name, value)| (name.into(), OsString::from_vec(value.clone()))));
     let mut process = Process::new(&action.arguments);

@@ -289,7 +289,10 @@ fn copy_all(
                 None => None,
             };
             if let Some(archive) = archive {
-                unpack::unpack(archive, &name, target, &action.destination, &solver.layers)?;
+                let mode = target.change.mode.take();
+                let unpacked = unpack::unpack(archive, &name, target, &action.destination, &solver.layers);
+                target.change.mode = mode;
+                unpacked?;
                 continue;
             }
         }

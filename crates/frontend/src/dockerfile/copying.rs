@@ -133,7 +133,7 @@ fn check_mode(mode: &str) -> Result<(), String> {
     let clause = |clause: &str| {
         let who = clause.find(['+', '-', '=']).unwrap_or(clause.len());
         clause[..who].chars().all(|letter| "ugoa".contains(letter))
-            && clause[who..].len() > 1
+            && !clause[who..].is_empty()
             && clause[who..].chars().all(|letter| "+-=rwxXstugo".contains(letter))
     };
     match mode.split(',').all(clause) && !mode.is_empty() {

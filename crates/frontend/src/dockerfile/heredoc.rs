@@ -60,7 +60,11 @@ pub(super) fn one(word: &str) -> Option<Heredoc> {
         None => (false, rest),
     };
     let lexer = Lexer { keep_unset: true, ..Lexer::new('\\') };
-    let name = |lexer: Lexer| lexer.expand(rest, &|_| None).ok()?.words.into_iter().next();
+    let name = |lexer: Lexer| {
+        let mut words = lexer.expand(rest, &|_| None).ok()?.words;
+        // `<<NAME cat` is a line of a shell.
+        (words.len() == 1).then(|| words.pop()).flatten()
+    };
     let bare = name(lexer)?;
     let written = name(Lexer { keep_quotes: true, ..lexer })?;
     Some(Heredoc { expand: bare == written, name: bare, content: String::new(), chomp, descriptor })

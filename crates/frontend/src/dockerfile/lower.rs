@@ -150,19 +150,26 @@ impl Lowering<'_, '_> {
             if state.config.env.iter().flatten().all(|variable| !variable.starts_with("PATH=")) {
                 state.set_in_config("PATH", DEFAULT_PATH);
             }
-            for variable in state.config.env.clone().unwrap_or_default() {
-                let (name, value) = variable.split_once('=').unwrap_or((&variable, ""));
-                state.set(name, value);
-            }
             state.folder =
                 if state.config.working_dir.is_empty() { "/".to_owned() } else { state.config.working_dir.clone() };
+        }
+        // Of a stage, too: there an ARG may have gone before an ENV of its name.
+        for variable in state.config.env.clone().unwrap_or_default() {
+            let (name, value) = variable.split_once('=').unwrap_or((&variable, ""));
+            state.set(name, value);
         }
         state.config.on_build.take().unwrap_or_default()
     }
 
     fn trigger(&mut self, text: &str) -> Result<(), Failure> {
-        for (line, command) in trigger(text)? {
-            self.command(&line, &command)?;
+        let written = &self.stages.all[self.number];
+        let from = written.line.line.place(0..0).start;
+        let at = self.stages.file.place(&written.line.line, written.line.name.range.clone());
+        for (line, command) in trigger(text).map_err(|failure| failure.at(at.clone()))? {
+            let known = self.state.steps.len();
+            // Its places are those of another file.
+            self.command(&line, &command).map_err(|failure| wanted(text, failure).at(at.clone()))?;
+            self.state.steps.iter_mut().skip(known).for_each(|step| step.range = from..from);
         }
         Ok(())
     }
@@ -193,13 +200,13 @@ impl Lowering<'_, '_> {
             Command::Cmd(words) => {
                 let words = self.with_shell(words);
                 self.state.say(format!("CMD {}", quoted(&words)));
-                self.state.config.cmd = Some(words);
+                self.state.config.cmd = Some(words).filter(|words| !words.is_empty());
                 self.state.has_cmd = true;
             }
             Command::Entrypoint(words) => {
                 let words = self.with_shell(words);
                 self.state.say(format!("ENTRYPOINT {}", quoted(&words)));
-                self.state.config.entrypoint = Some(words);
+                self.state.config.entrypoint = Some(words).filter(|words| !words.is_empty());
                 if !self.state.has_cmd {
                     self.state.config.cmd = None;
                 }
@@ -334,6 +341,9 @@ impl Lowering<'_, '_> {
 
     fn expose(&mut self, line: &Instruction, words: &[Word]) -> Result<(), Failure> {
         let mut ports = Vec::new();
+        // BuildKit's order: of the texts, before variables.
+        let mut words: Vec<&Word> = words.iter().collect();
+        words.sort_by(|one, other| one.text.cmp(&other.text));
         for word in words {
             let expanded = Lexer::new(self.stages.file.escape).expand(&word.text, &|name| self.state.get(name));
             let expanded = expanded.map_err(|error| self.failure(line, word, format!("{}: {error}", word.text)))?;
@@ -343,10 +353,6 @@ impl Lowering<'_, '_> {
                 })?);
             }
         }
-        ports.sort_by_key(|port: &String| {
-            (port.split('/').next().and_then(|port| port.parse::<u16>().ok()), port.clone())
-        });
-        ports.dedup();
         self.state.say(format!("EXPOSE [{}]", ports.join(" ")));
         let all = self.state.config.exposed_ports.get_or_insert_default();
         all.extend(ports);
@@ -503,19 +509,26 @@ impl Lowering<'_, '_> {
         format!("{said}{} # buildkit", arguments.join(" "))
     }
 
+    /// Each in both cases, however it was given.
     fn proxies(&self) -> Vec<(String, String)> {
-        let declared = |name: &str| self.state.arguments.iter().any(|(known, _)| known == name);
-        let is_proxy = |name: &&String| PROXIES.contains(&name.to_ascii_uppercase().as_str()) && !declared(name);
         let all: &BTreeMap<String, String> = &self.options.build_args;
-        all.iter().filter(|(name, _)| is_proxy(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+        let both = PROXIES.iter().flat_map(|name| {
+            let names = [(*name).to_owned(), name.to_ascii_lowercase()];
+            let values = names.each_ref().map(|name| all.get(name));
+            let values = [values[0].or(values[1]), values[1].or(values[0])];
+            names.into_iter().zip(values).filter_map(|(name, value)| Some((name, value?.clone())))
+        });
+        both.collect()
     }
+}
+
+fn wanted(text: &str, failure: Failure) -> Failure {
+    Failure::input(format!("what the base wants done here fails: ONBUILD {text}")).because(failure)
 }
 
 /// What a base wants done, from the text in its config.
 fn trigger(text: &str) -> Result<Vec<(Instruction, Command)>, Failure> {
-    let wrap = |failure: Failure| {
-        Failure::input(format!("what the base wants done here fails: ONBUILD {text}")).because(failure)
-    };
+    let wrap = |failure| wanted(text, failure);
     let file = Dockerfile::read(std::path::Path::new("ONBUILD"), text)
         .map_err(|failures| failures.into_iter().next().map_or_else(|| Failure::input("ONBUILD is empty"), wrap))?;
     let understood = file.instructions.iter().map(|line| {
@@ -536,8 +549,34 @@ fn said(pairs: &[(String, String)]) -> String {
 
 /// As Go prints a list of texts.
 fn quoted(words: &[String]) -> String {
-    let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+    let words: Vec<String> = words.iter().map(|word| go_quoted(word)).collect();
     format!("[{}]", words.join(" "))
+}
+
+/// `%q` of Go.
+fn go_quoted(word: &str) -> String {
+    let mut text = String::from("\"");
+    for letter in word.chars() {
+        let is_blank = letter.is_whitespace() && letter != ' ';
+        let is_hidden = matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e000}'..='\u{f8ff}');
+        match letter {
+            '"' | '\\' => text.extend(['\\', letter]),
+            '\u{7}' => text.push_str("\\a"),
+            '\u{8}' => text.push_str("\\b"),
+            '\t' => text.push_str("\\t"),
+            '\n' => text.push_str("\\n"),
+            '\u{b}' => text.push_str("\\v"),
+            '\u{c}' => text.push_str("\\f"),
+            '\r' => text.push_str("\\r"),
+            '\0'..='\u{1f}' | '\u{7f}' => text.push_str(&format!("\\x{:02x}", u32::from(letter))),
+            _ if letter.is_control() || is_blank || is_hidden => {
+                text.push_str(&format!("\\u{:04x}", u32::from(letter)))
+            }
+            _ => text.push(letter),
+        }
+    }
+    text.push('"');
+    text
 }
 
 /// Clean and absolute.

@@ -80,6 +80,8 @@ fn familiar(name: &str) -> String {
 /// A stage as it is written.
 pub(super) struct Written {
     pub(super) from: From,
+    /// FROM's.
+    pub(super) line: Instruction,
     pub(super) base: WrittenBase,
     pub(super) platform: Platform,
     /// A context of its name stands for it: nothing of it is done.
@@ -135,7 +137,14 @@ impl<'d> Stages<'d> {
                         (WrittenBase::Image(base), true)
                     }
                 };
-                self.all.push(Written { from, base, platform, is_replaced, commands: Vec::new() });
+                self.all.push(Written {
+                    from,
+                    line: instruction.clone(),
+                    base,
+                    platform,
+                    is_replaced,
+                    commands: Vec::new(),
+                });
             }
             Command::Arg(arguments) if self.all.is_empty() => self.global(instruction, &arguments, options)?,
             command => match self.all.last_mut() {

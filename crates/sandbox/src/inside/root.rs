@@ -340,7 +340,9 @@ impl NewRoot {
                 rustix::fs::fchmod(&file, Mode::from_raw_mode(*mode & 0o777)).step(step)?;
                 let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
                 let tree = rustix::mount::open_tree(scratch, &name, flags).step(step)?;
-                let set = READ_ONLY | NODEV | NOSUID | libc::MOUNT_ATTR_NOEXEC;
+                // What is meant to be run is: the script of a RUN.
+                let noexec = if mode & 0o111 == 0 { libc::MOUNT_ATTR_NOEXEC } else { 0 };
+                let set = READ_ONLY | NODEV | NOSUID | noexec;
                 system::set_attributes(tree.as_fd(), Attributes { set, ..Attributes::default() }).step(step)?;
                 self.put(&tree, target, Kind::File)
             }

@@ -33,6 +33,8 @@ struct Case {
     environment: BTreeMap<String, String>,
     flags: Vec<String>,
     theirs: Vec<String>,
+    /// More of `--output`, with BuildKit.
+    output: String,
     /// What Corten says in refusing it; BuildKit refuses it, too.
     fails: Option<String>,
     /// What Corten says in refusing it, which BuildKit does not, and why.
@@ -139,9 +141,14 @@ fn work(daemon: &Daemon, case: &Case, base: &Path, folder: &Path, name: &str) ->
         done(command(Path::new("/bin/sh"), ["-euc", &format!("umask 022; {text}")]).current_dir(&context));
     }
     drop(fs::remove_file(context.join("case.json")));
-    // The times that the script did not give.
-    let old = "find . -newermt '@1700000000' -exec touch -hd @1600000000 {} +";
-    done(command(Path::new("/bin/sh"), ["-euc", old]).current_dir(&context));
+    // The times that the script did not give. BuildKit takes a file of the context before for this one's where name, size and
+    // time are the same.
+    static CONTEXTS: AtomicUsize = AtomicUsize::new(0);
+    let time = 1_600_000_000 + CONTEXTS.fetch_add(1, Ordering::Relaxed);
+    let old = format!(
+        "find . -type d -newermt @1700000000 -exec touch -d @1600000000 {{}} +; find . -newermt @1700000000 -exec touch -hd @{time} {{}} +"
+    );
+    done(command(Path::new("/bin/sh"), ["-euc", &old]).current_dir(&context));
     let plain = |map: &BTreeMap<String, String>| map.clone().into_iter().collect::<Vec<_>>();
     let secrets = case.secrets.iter().map(|(id, value)| {
         let file = place.join(format!("secret-{id}"));
@@ -157,6 +164,7 @@ fn work(daemon: &Daemon, case: &Case, base: &Path, folder: &Path, name: &str) ->
         contexts: vec![("busybox".to_owned(), base.to_owned())],
         flags: case.flags.clone(),
         theirs: case.theirs.clone(),
+        output: case.output.clone(),
         environment: plain(&case.environment),
     };
     work.contexts.extend(case.contexts.iter().map(|(name, folder)| (name.clone(), context.join(folder))));

@@ -96,9 +96,9 @@ fn files(ours: &Files, theirs: &Files, start: i64, found: &mut Vec<Difference>) 
             (None, _) => tell(format!("/{path} is missing")),
             (Some(one), Some(two)) => {
                 let (mut one, two) = (told(one, start), told(two, start));
-                // A RUN's layer here has no folder that differs in its time alone.
-                if one["kind"] == "directory" && two["time"] == "now" {
-                    one["time"] = json!("now");
+                // A RUN's layer here has no folder that differs in its time alone; a COPY's tells the folders above it anew.
+                if one["kind"] == "directory" && [&one, &two].iter().any(|entry| entry["time"] == "now") {
+                    one["time"] = two["time"].clone();
                 }
                 if one != two {
                     let mut fields = Vec::new();

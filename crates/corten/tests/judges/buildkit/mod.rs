@@ -35,6 +35,8 @@ pub struct Work {
     /// Flags of `corten build`, and the same to `buildctl build`.
     pub flags: Vec<String>,
     pub theirs: Vec<String>,
+    /// More of `--output`, with BuildKit.
+    pub output: String,
     /// Variables of the environment, of both.
     pub environment: Vec<(String, String)>,
 }
@@ -172,9 +174,10 @@ impl Daemon {
     pub fn build(&self, work: &Work, more: &[&str]) -> Built {
         let layout = layout("their");
         let context = work.context.display();
+        let output = if work.output.is_empty() { String::new() } else { format!(",{}", work.output) };
         let mut command = self.ctl();
         command.args(["build", "--progress", "plain", "--frontend", "dockerfile.v0", "--output"]);
-        command.arg(format!("type=oci,tar=false,compression=uncompressed,dest={}", layout.display()));
+        command.arg(format!("type=oci,tar=false,compression=uncompressed{output},dest={}", layout.display()));
         command.args(["--local", &format!("context={context}"), "--local", &format!("dockerfile={context}")]);
         command.args(["--opt", &format!("filename={}", work.dockerfile())]);
         for (name, value) in &work.build_args {

@@ -1,1 +1,1 @@
-mkdir d; echo 1 >f; touch -d '1999-01-01 UTC' f d; ln -s x d/l; touch -hd '1998-01-01 UTC' d/l; echo 1 >far; touch -d '2100-01-01 UTC' far; echo 1 >ancient; touch -d '1960-01-01 UTC' ancient; touch -d '1999-01-01 UTC' d
+mkdir dated; echo 1 >f; touch -d '1999-01-01 UTC' f; ln -s x dated/l; touch -hd '1998-01-01 UTC' dated/l; echo 1 >far; touch -d '2100-01-01 UTC' far; echo 1 >ancient; touch -d '1960-01-01 UTC' ancient; touch -d '1999-01-01 UTC' dated

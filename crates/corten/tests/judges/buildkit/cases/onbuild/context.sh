@@ -11,7 +11,6 @@ ONBUILD COPY a.txt /from-child
 ONBUILD RUN echo "$Y" >/ran
 ONBUILD ENV Z=$Y
 ONBUILD COPY --from=busybox /etc/passwd /copied
-ONBUILD USER 5
 ONBUILD WORKDIR /w
 ONBUILD RUN <<EOF
 id -u >/tmp/here

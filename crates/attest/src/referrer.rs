@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use corten_oci::{Descriptor, Manifest, MediaType};
 
 /// The config of an artifact that has none.
-const EMPTY: &[u8] = b"{}";
+pub(crate) const EMPTY: &[u8] = b"{}";
 /// Names the file that a registry client writes.
 const TITLE: &str = "org.opencontainers.image.title";
 

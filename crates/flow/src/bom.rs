@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use corten_attest::bom::{BomFile, BomInput, BomKind, BomPackage, FileSums, SPDX_TYPE, spdx::spdx};
-use corten_attest::referrer;
+use corten_attest::{ATTESTATION_MANIFEST, PREDICATE, REFERENCE_DIGEST, REFERENCE_TYPE, SPDX_PREDICATE, referrer};
 use corten_diagnostic::{Failure, Report};
 use corten_oci::{Architecture, Descriptor, Digest, ImageConfig, Index, Kind, Manifest, Platform};
 use corten_package::{Purl, PurlParts};
 use corten_plan::{Built, BuiltLayer, FetchedFile, Installed};
-use corten_store::{Key, Store};
+use corten_store::{Key, Store, TreeLayer};
 
 use crate::base::HOST;
 use crate::blobs;
 use crate::plan::Planned;
 use crate::registry::RegistryOptions;
 use crate::remote;
+use crate::scan;
 use crate::sdists::Needed;
 use crate::world::World;
 
@@ -78,8 +79,9 @@ fn one_platform(image: &Digest, wanted: Option<Architecture>, world: &World<'_>)
             _ => Ok(*image),
         };
     };
-    let platforms: Vec<(&Platform, Digest)> =
-        index.manifests.iter().filter_map(|one| Some((one.platform.as_ref()?, one.digest))).collect();
+    let platforms = index.manifests.iter().filter_map(|one| Some((one.platform.as_ref()?, one.digest)));
+    // Attestations are for no platform.
+    let platforms: Vec<(&Platform, Digest)> = platforms.filter(|(platform, _)| platform.os != "unknown").collect();
     let names: Vec<String> = platforms.iter().map(|(platform, _)| platform.to_string()).collect();
     let of = |wanted: &Platform| platforms.iter().find(|(platform, _)| *platform == wanted);
     let (platform, digest) = match wanted {
@@ -104,12 +106,13 @@ fn platform(manifest: &[u8], store: &Store) -> Option<Platform> {
     Some(Platform { os: config.os, architecture: config.architecture, variant: config.variant })
 }
 
-/// The bytes of the bill of materials that hangs on an image: of several the one that says the most.
+/// The bytes of the bill of materials that hangs on an image, of several the one that says the most; else the one that stands
+/// beside it in its index; else what its own databases list.
 ///
 /// # Errors
-/// Input where the image has none, or is not for `platform`.
-pub fn read(image: &Digest, platform: Option<Architecture>, world: &World<'_>) -> Result<Vec<u8>, Report> {
-    let image = &one_platform(image, platform, world)?;
+/// Input where the image is not for `platform`; world where its layers are nowhere.
+pub fn read(root: &Digest, platform: Option<Architecture>, world: &World<'_>) -> Result<Vec<u8>, Report> {
+    let image = &one_platform(root, platform, world)?;
     let referrers = world.store.referrers(image)?;
     let bills = referrers.iter().filter(|one| one.artifact_type.as_ref().is_some_and(|kind| kind.is(SPDX_TYPE)));
     let mut most: Option<(u64, Digest)> = None;
@@ -119,11 +122,77 @@ pub fn read(image: &Digest, platform: Option<Architecture>, world: &World<'_>) -
         most = most.max(Some((content.size, content.digest)));
     }
     let Some((_, content)) = most else {
-        return Err(Failure::input(format!("image {image} has no bill of materials"))
-            .hint("`corten ship` writes one")
-            .into());
+        return match beside(root, image, world.store)? {
+            Some(bytes) => Ok(bytes),
+            None => listed(image, world),
+        };
     };
     Ok(world.store.bytes(&content)?)
+}
+
+/// The SPDX document in an attestation about the image, in the index that it came with.
+fn beside(root: &Digest, image: &Digest, store: &Store) -> Result<Option<Vec<u8>>, Report> {
+    let Ok(index) = Index::parse(&store.bytes(root)?) else { return Ok(None) };
+    let about = image.to_string();
+    let is_about = |one: &&Descriptor| {
+        let said = |key: &str| one.annotations.get(key).map(String::as_str);
+        said(REFERENCE_TYPE) == Some(ATTESTATION_MANIFEST) && said(REFERENCE_DIGEST) == Some(&about)
+    };
+    for one in index.manifests.iter().filter(is_about) {
+        let Ok(manifest) = Manifest::parse(&store.bytes(&one.digest)?) else { continue };
+        let is_spdx = |layer: &&Descriptor| layer.annotations.get(PREDICATE).is_some_and(|it| it == SPDX_PREDICATE);
+        let Some(layer) = manifest.layers.iter().find(is_spdx) else { continue };
+        let statement = serde_json::from_slice::<serde_json::Value>(&store.bytes(&layer.digest)?);
+        let Some(predicate) = statement.ok().and_then(|mut statement| Some(statement.get_mut("predicate")?.take()))
+        else {
+            continue;
+        };
+        let mut bytes = serde_json::to_vec_pretty(&predicate).unwrap_or_default();
+        bytes.push(b'\n');
+        return Ok(Some(bytes));
+    }
+    Ok(None)
+}
+
+/// A bill of materials of what an image's own databases list.
+fn listed(image: &Digest, world: &World<'_>) -> Result<Vec<u8>, Report> {
+    let store = world.store;
+    let local = store.local_config(image)?;
+    let (config, layers) = match local {
+        Some(config) => {
+            let layers = store.local_layers(&config)?;
+            (config, layers)
+        }
+        None => of_manifest(image, store)?,
+    };
+    let options = RegistryOptions::default();
+    let packages = scan::packages(&layers, &options, world)?;
+    if packages.is_empty() {
+        return Err(Failure::input(format!("image {image} has no bill of materials"))
+            .hint("none hangs on it, and neither dpkg nor Python list a package in it")
+            .into());
+    }
+    let input = BomInput {
+        name: "image".to_owned(),
+        digest: *image,
+        created: config.created,
+        tool_version: world.tool.trim_start_matches("corten ").to_owned(),
+        packages,
+        files: None,
+    };
+    Ok(spdx(&input).map_err(|error| Failure::bug(error.to_string()))?)
+}
+
+fn of_manifest(image: &Digest, store: &Store) -> Result<(ImageConfig, Vec<TreeLayer>), Report> {
+    let none =
+        |_| Failure::input(format!("image {image} has no bill of materials")).hint("it is no image: an artifact");
+    let manifest = Manifest::parse(&store.bytes(image)?).map_err(none)?;
+    let none =
+        |_| Failure::input(format!("image {image} has no bill of materials")).hint("it is no image: an artifact");
+    let config = ImageConfig::parse(&store.bytes(&manifest.config.digest)?).map_err(none)?;
+    let layers = config.rootfs.diff_ids.iter().zip(manifest.layers);
+    let layers = layers.map(|(diff_id, blob)| TreeLayer { diff_id: *diff_id, blob: Some(blob) }).collect();
+    Ok((config, layers))
 }
 
 /// The one layer of an artifact.

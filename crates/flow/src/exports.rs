@@ -291,10 +291,7 @@ pub fn write(
     if export.needs_manifest() {
         let digest = match image {
             Exported::Manifest(digest) => digest,
-            Exported::Local(id) => {
-                bring_base(&id, export.manifest.repack, options, world)?;
-                world.store.manifest_of(&id, &export.manifest)?.manifest.digest
-            }
+            Exported::Local(id) => manifest(export, &id, options, world)?,
         };
         write_image(&export.kind, &digest, names, standard, options, world)?;
         return Ok(Some(digest));
@@ -322,6 +319,15 @@ pub(crate) fn with_manifest(image: &Digest, options: &RegistryOptions, world: &W
         bring_base(image, false, options, world)?;
     }
     Ok(world.store.with_manifest(image)?)
+}
+
+/// The manifest that an export makes for an image that was built here.
+///
+/// # Errors
+/// Layers that are nowhere; a disk that says no.
+pub fn manifest(export: &Export, id: &Digest, options: &RegistryOptions, world: &World<'_>) -> Result<Digest, Report> {
+    bring_base(id, export.manifest.repack, options, world)?;
+    Ok(world.store.manifest_of(id, &export.manifest)?.manifest.digest)
 }
 
 /// Blobs of a base that are packed anew must be here.

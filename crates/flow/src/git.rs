@@ -53,6 +53,17 @@ pub fn commit(project: &Path, store: &Store) -> Result<Option<Commit>, Report> {
     Ok(Some(Commit { id: id.to_owned(), time, changed: changed(&status, &prefix(project)) }))
 }
 
+/// Where the repository of a folder is published, where git knows a place.
+pub fn origin(project: &Path) -> Result<Option<String>, Failure> {
+    // Without one, git ends with status 1 and says nothing.
+    let listed = ask(project, &["config", "--get-regexp", "^remote\\..*\\.url$"]);
+    let listed = listed.ok().flatten().unwrap_or_default();
+    let urls = listed.lines().filter_map(|line| line.split_once(' '));
+    let mut urls: Vec<(&str, &str)> = urls.collect();
+    urls.sort_by_key(|(name, _)| *name != "remote.origin.url");
+    Ok(urls.first().map(|(_, url)| (*url).to_owned()))
+}
+
 /// The time of a commit, which never changes, so that git is asked once; none where `id` is no commit (`(initial)`).
 fn time(project: &Path, id: &str, store: &Store) -> Result<Option<i64>, Report> {
     if !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {

@@ -356,28 +356,33 @@ pub fn read<'a>(
     let mut contents = vec![Vec::new(); nodes.len()];
     for (diff_id, blob) in layers {
         let of_layer = nodes.iter().enumerate().filter(|(_, node)| node.layer == diff_id && node.entry.size > 0);
-        let mut of_layer: Vec<_> = of_layer.collect();
-        of_layer.sort_by_key(|(_, node)| node.entry.offset);
+        let of_layer: Vec<_> = of_layer.collect();
         if of_layer.is_empty() {
             continue;
         }
         let source = store.read(&blob.digest).map_err(io::Error::other)?;
-        let mut tar = corten_layer::gzip::reader(&blob.media_type, source)?;
-        let mut at = 0;
-        let mut before: Option<(u64, usize)> = None;
-        for (number, node) in of_layer {
-            if let Some((_, same)) = before.filter(|(offset, _)| *offset == node.entry.offset) {
-                contents[number] = contents[same].clone();
-                continue;
-            }
-            let gap = node.entry.offset.saturating_sub(at);
-            io::copy(&mut tar.by_ref().take(gap), &mut io::sink())?;
-            tar.by_ref().take(node.entry.size).read_to_end(&mut contents[number])?;
-            at = node.entry.offset.saturating_add(node.entry.size);
-            before = Some((node.entry.offset, number));
-        }
+        from_tar(&mut corten_layer::gzip::reader(&blob.media_type, source)?, of_layer, &mut contents)?;
     }
     Ok(contents)
+}
+
+/// Files of one layer out of its tar, each to its place in `contents`.
+pub fn from_tar(tar: &mut dyn Read, mut of_layer: Vec<(usize, &Node)>, contents: &mut [Vec<u8>]) -> io::Result<()> {
+    of_layer.sort_by_key(|(_, node)| node.entry.offset);
+    let mut at = 0;
+    let mut before: Option<(u64, usize)> = None;
+    for (number, node) in of_layer {
+        if let Some((_, same)) = before.filter(|(offset, _)| *offset == node.entry.offset) {
+            contents[number] = contents[same].clone();
+            continue;
+        }
+        let gap = node.entry.offset.saturating_sub(at);
+        io::copy(&mut tar.take(gap), &mut io::sink())?;
+        tar.take(node.entry.size).read_to_end(&mut contents[number])?;
+        at = node.entry.offset.saturating_add(node.entry.size);
+        before = Some((node.entry.offset, number));
+    }
+    Ok(())
 }
 
 /// The same fault with the same hints, in other words.

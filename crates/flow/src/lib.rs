@@ -52,6 +52,7 @@ pub mod repair;
 mod repository;
 mod requirements;
 pub mod run;
+mod scan;
 mod sdists;
 pub mod serve;
 pub mod ship;

@@ -70,6 +70,15 @@ pub struct DockerBuild {
     /// several times).
     #[arg(long = "annotation", value_name = "[KIND:]NAME=VALUE")]
     pub annotations: Vec<String>,
+    /// Say in an index with the image which packages it has, as its databases list them: true or false.
+    #[arg(long, value_name = "BOOL")]
+    pub sbom: Option<String>,
+    /// Say in an index with the image what it was built from: true, false, mode=min or mode=max.
+    #[arg(long, value_name = "BOOL|mode=MODE")]
+    pub provenance: Option<String>,
+    /// The same in one flag: type=sbom or type=provenance,mode=max (may be given several times).
+    #[arg(long = "attest", value_name = "type=TYPE[,NAME=VALUE]")]
+    pub attestations: Vec<String>,
     /// Build nothing; say what the Dockerfile says of itself: check, outline, targets, as text or ,format=json.
     #[arg(long, value_name = "METHOD")]
     pub call: Option<String>,
@@ -102,6 +111,9 @@ impl DockerBuild {
             (self.shm_size.is_some(), "--shm-size"),
             (!self.ulimit.is_empty(), "--ulimit"),
             (!self.annotations.is_empty(), "--annotation"),
+            (self.sbom.is_some(), "--sbom"),
+            (self.provenance.is_some(), "--provenance"),
+            (!self.attestations.is_empty(), "--attest"),
             (self.call.is_some(), "--call"),
             (self.check, "--check"),
             (!self.allow.is_empty(), "--allow"),
@@ -152,7 +164,7 @@ pub const FLAGS: [(&str, Stance); 41] = [
             "index: and manifest-descriptor: go with --sbom or --provenance, which make an index; index-descriptor: is refused, as it would be in a layout alone",
         ),
     ),
-    ("attest", No("not in this version: `corten sbom` prints the bill of materials of an image")),
+    ("attest", Differs("as --sbom and --provenance: there is none that was not asked for")),
     ("build-arg", Same),
     (
         "build-context",
@@ -189,7 +201,12 @@ pub const FLAGS: [(&str, Stance); 41] = [
     ("platform", Differs("one platform for a Dockerfile")),
     ("policy", No("rules in Rego are not read; digests and --checksum hold what is taken from elsewhere")),
     ("progress", Differs("auto, plain, tty, json and quiet; json is corten's own, one object a line")),
-    ("provenance", No("not in this version")),
+    (
+        "provenance",
+        Differs(
+            "only where it is asked for; version v1; arguments that sound like secrets are not told; mode=max lists the steps by name, and with SOURCE_DATE_EPOCH there are no times",
+        ),
+    ),
     ("pull", Same),
     ("push", Same),
     ("quiet", Differs("errors alone on stderr, the image's id on stdout")),
@@ -199,7 +216,7 @@ pub const FLAGS: [(&str, Stance); 41] = [
             "steps have the limits of the group that corten is in: systemd-run --scope -p MemoryMax=2G starts it in one",
         ),
     ),
-    ("sbom", No("not in this version: `corten sbom` prints it")),
+    ("sbom", Differs("Corten lists what dpkg and Python have installed; images that generate others are not run")),
     ("secret", Same),
     ("shm-size", Same),
     ("ssh", Differs("sockets of agents; a key is given to an agent first: ssh-add KEY")),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use corten_diagnostic::{Failure, Report};
 use corten_flow::World;
-use corten_flow::dockerfile::{Allowed, LARGEST_SECRET, Outcome, Request, Secrets, Way, build};
+use corten_flow::dockerfile::{Allowed, Built, LARGEST_SECRET, Outcome, Request, Secrets, Way, build};
 use corten_flow::exports::{self, Export, ExportKind, Exported};
 use corten_flow::run::ulimit;
 use corten_flow::{outputs, registry};
@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::build::name;
 use super::docker_annotations::Annotations;
+use super::docker_attest::attestations;
 use super::docker_call::{self, Asked};
 use super::result;
 use crate::args::{self, Format, Global};
@@ -71,7 +72,13 @@ pub fn run(
     }
     let platform = format!("linux/{}", request.architecture);
     let annotations = Annotations::parse(&docker.annotations, &platform)?;
-    annotations.without_index()?;
+    let mut attestations = attestations(docker)?;
+    if attestations.is_some() {
+        attested_outputs(&mut wanted, arguments.load)?;
+        (attestations.index, attestations.descriptor) = (annotations.index, annotations.descriptor);
+    } else {
+        annotations.without_index()?;
+    }
     for one in &mut wanted {
         one.manifest.annotations.extend(annotations.manifest.clone());
     }
@@ -88,7 +95,14 @@ pub fn run(
     let progress = Steps::new(global.progress, global.quiet, surroundings::draws(), docker.why);
     let outcome = build(request, &way, &mut std::io::stdin().lock(), &progress, world)?;
     outcome.name(&names, &outcome.id, world)?;
-    let digest = export(&outcome, &wanted, &names, arguments, request, world)?;
+    let ended = world.now.saturating_add(i64::try_from(start.elapsed().as_secs()).unwrap_or_default());
+    let built = Built { request, way: &way, outcome: &outcome, names: &names, times: (world.now, ended) };
+    let attest = |manifest: &Digest| built.attest(manifest, &attestations, world);
+    let attest = attestations.is_some().then_some(&attest as &dyn Fn(&Digest) -> Result<Digest, Report>);
+    let digest = export(&outcome, &wanted, &names, arguments, request, attest, world)?;
+    if let Some(index) = digest.filter(|_| attestations.is_some()) {
+        outcome.name(&names, &index, world)?;
+    }
     if let Some(file) = &docker.iidfile {
         write(file, outcome.id.to_string().as_bytes())?;
     }
@@ -123,18 +137,42 @@ fn names(arguments: &args::Build, wanted: &[Export]) -> Result<Vec<Reference>, F
     tags.chain(others).collect()
 }
 
+/// Says of a manifest what is wanted: an index of both.
+type Attest<'a> = &'a dyn Fn(&Digest) -> Result<Digest, Report>;
+
+/// What is said about an image stands in an index, which not every output has. Without one, the store keeps it.
+fn attested_outputs(wanted: &mut Vec<Export>, load: bool) -> Result<(), Failure> {
+    let has_index =
+        |one: &&Export| matches!(one.kind, ExportKind::Oci(_) | ExportKind::OciFolder(_) | ExportKind::Image { .. });
+    if load || !wanted.iter().all(|one| has_index(&one)) {
+        return Err(Failure::usage("--sbom, --provenance: docker's archives and plain files have no place for them")
+            .hint("--push, or -o type=oci,dest=FILE; without an output they stay in the store with the image"));
+    }
+    if wanted.is_empty() {
+        wanted.push("type=image".parse()?);
+    }
+    Ok(())
+}
+
+#[allow(clippy::too_many_arguments, reason = "what is known at the end")]
 fn export(
     outcome: &Outcome,
     wanted: &[Export],
     names: &[Reference],
     arguments: &args::Build,
     request: &Request,
+    attest: Option<Attest<'_>>,
     world: &World<'_>,
 ) -> Result<Option<Digest>, Report> {
     let epoch = outcome.planned.pinned.recipe.epoch;
     let mut digest = None;
     for one in wanted {
-        let image = Exported::Local(outcome.id);
+        let image = match attest.filter(|_| one.needs_manifest()) {
+            Some(attest) => {
+                Exported::Manifest(attest(&exports::manifest(one, &outcome.id, &request.registry, world)?)?)
+            }
+            None => Exported::Local(outcome.id),
+        };
         let mut stdout = std::io::stdout().lock();
         let made = exports::write(one, image, names, epoch, &mut stdout, &request.registry, world)?;
         if let (ExportKind::Image { push: true }, Some(made)) = (&one.kind, made) {

@@ -9,6 +9,7 @@ mod containers;
 mod diff;
 mod docker;
 mod docker_annotations;
+mod docker_attest;
 mod docker_build;
 mod docker_call;
 mod docker_plan;

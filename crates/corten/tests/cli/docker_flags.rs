@@ -90,7 +90,7 @@ fn check_finds_every_mistake_and_builds_nothing() {
     assert_eq!(place.run("build --check --offline").expect(0).stdout, "Check complete, no warnings found.\n");
     place.write("Dockerfile", "FROM scratch\nRUM x\nCOPPY a /\n");
     let ran = place.run("build --check").expect(1);
-    assert!(ran.stderr.contains("error: there is no instruction RUM\n  --> Dockerfile:2:1\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("error: there is no instruction RUM\n --> Dockerfile:2:1\n"), "{}", ran.stderr);
     assert!(ran.stderr.contains("--> Dockerfile:3:1"), "{}", ran.stderr);
     place.run("build --call check,ignorestatus=true").expect(0);
     place.write("Dockerfile", "FROM scratch AS 1x\n");
@@ -144,5 +144,166 @@ fn annotations_go_where_they_are_sent() {
     ] {
         let ran = place.run(&format!("build {flags}")).expect(2);
         assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    }
+}
+
+/// The index of a layout, the statements about its image by what they tell.
+fn statements(place: &Place, layout: &str) -> (serde_json::Value, Vec<(String, serde_json::Value)>) {
+    let folder = place.path().join(layout);
+    let read = |path: &str| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(folder.join(path.replace("sha256:", "blobs/sha256/"))).unwrap()).unwrap()
+    };
+    let index = read(read("index.json")["manifests"][0]["digest"].as_str().unwrap());
+    let about = read(index["manifests"][1]["digest"].as_str().unwrap());
+    let layers = about["layers"].as_array().unwrap().iter().map(|layer| {
+        let kind = layer["annotations"]["in-toto.io/predicate-type"].as_str().unwrap().to_owned();
+        (kind, read(layer["digest"].as_str().unwrap()))
+    });
+    (index, layers.collect())
+}
+
+const STATUS: &str = "Package: libx1
+Status: install ok installed
+Maintainer: X Team <x@example.org>
+Architecture: amd64
+Source: x (1.0-1)
+Version: 1.0-1+b1
+
+Package: gone
+Status: deinstall ok config-files
+Architecture: all
+Version: 1
+";
+
+fn write_packages(place: &Place) {
+    place.write("root/var/lib/dpkg/status", STATUS);
+    place.write("root/etc/os-release", "ID=debian\nVERSION_CODENAME=bookworm\n");
+    let metadata = "Metadata-Version: 2.4\nName: Demo_App\nVersion: 2.0\nLicense-Expression: MIT\nAuthor: A. Person\n";
+    place.write("root/usr/lib/python3/dist-packages/demo_app-2.0.dist-info/METADATA", metadata);
+}
+
+#[test]
+fn a_bill_and_provenance_stand_in_an_index_with_the_image() {
+    let place = Place::with("FROM scratch AS one\nCOPY root /\nFROM one\nARG V\nARG API_TOKEN\nCOPY x /\n");
+    place.write("x", "1");
+    write_packages(&place);
+    place.write("secret", "canary-of-a-secret");
+    let flags = "--sbom true --provenance mode=max,builder-id=https://example.org/b --build-arg V=1 --build-arg API_TOKEN=canary \
+        --secret id=token,src=secret --annotation index:b=2 --annotation manifest-descriptor:c=3 -t demo:1";
+    let ran =
+        place.run(&format!("build {flags} -o type=oci,tar=false,dest=o --metadata-file m --format json")).expect(0);
+    let (index, all) = statements(&place, "o");
+    assert_eq!(index["annotations"], serde_json::json!({"b": "2"}));
+    let [image, about] = index["manifests"].as_array().unwrap().as_slice() else { panic!("{index}") };
+    assert_eq!(image["annotations"], serde_json::json!({"c": "3"}));
+    assert_eq!(about["annotations"]["vnd.docker.reference.digest"], image["digest"]);
+    assert_eq!(about["platform"], serde_json::json!({"os": "unknown", "architecture": "unknown"}));
+    let kinds: Vec<&str> = all.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds, ["https://spdx.dev/Document", "https://slsa.dev/provenance/v1"]);
+    let text = serde_json::to_string(&all).unwrap();
+    assert!(!text.contains("canary"), "{text}");
+    let bill = &all[0].1["predicate"];
+    let packages: Vec<(&str, &str, &str)> = bill["packages"].as_array().unwrap()[1..]
+        .iter()
+        .map(|one| {
+            let text = |value: &'_ serde_json::Value| value.as_str().unwrap().to_owned().leak() as &str;
+            (text(&one["externalRefs"][0]["referenceLocator"]), text(&one["supplier"]), text(&one["licenseDeclared"]))
+        })
+        .collect();
+    assert_eq!(
+        packages,
+        [
+            (
+                "pkg:deb/debian/libx1@1.0-1%2Bb1?arch=amd64&distro=bookworm&upstream=x%401.0-1",
+                "Organization: X Team (x@example.org)",
+                "NOASSERTION"
+            ),
+            ("pkg:pypi/demo-app@2.0", "Person: A. Person", "MIT"),
+        ]
+    );
+    let told = &all[1].1["predicate"];
+    let request = &told["buildDefinition"]["externalParameters"]["request"];
+    assert_eq!(request["args"], serde_json::json!({"build-arg:V": "1", "build-arg:API_TOKEN": "xxxxx"}));
+    assert_eq!(request["secrets"], serde_json::json!([{"id": "token", "optional": true}]));
+    assert_eq!(told["runDetails"]["builder"]["id"], "https://example.org/b");
+    for (_, statement) in &all {
+        assert_eq!(statement["subject"][0]["name"], "pkg:docker/demo@1?platform=linux%2Famd64");
+        assert_eq!(
+            format!("sha256:{}", statement["subject"][0]["digest"]["sha256"].as_str().unwrap()),
+            image["digest"]
+        );
+    }
+    // The name means the whole; what reads it finds the image and its bill.
+    let meta: serde_json::Value = serde_json::from_slice(&fs::read(place.path().join("m")).unwrap()).unwrap();
+    assert_eq!(meta["containerimage.digest"], ran.json()["digest"]);
+    assert_eq!(meta["containerimage.descriptor"]["mediaType"], "application/vnd.oci.image.index.v1+json");
+    let printed = place.run("sbom demo:1").expect(0).json();
+    assert_eq!(&printed, bill);
+    place.write("next/Dockerfile", "FROM demo:1\n");
+    place.run("build --offline next -o next-out").expect(0);
+    assert_eq!(fs::read_to_string(place.path().join("next-out/x")).unwrap(), "1");
+    place.run("store verify").expect(0);
+}
+
+#[test]
+fn with_an_epoch_what_is_said_is_the_same_each_time() {
+    let place = Place::with("FROM scratch\nCOPY x /\n");
+    place.write("x", "1");
+    let flags = "--sbom true --provenance true --build-arg SOURCE_DATE_EPOCH=1700000000 --format json -t a:1";
+    let digest = || place.run(&format!("build {flags}")).expect(0).json()["digest"].clone();
+    assert_eq!(digest(), digest());
+    place.run("build --no-cache --provenance mode=min --attest type=provenance,disabled=true -o type=oci,tar=false,dest=o").expect(0);
+    let (_, all) = statements(&place, "o");
+    assert_eq!(all.len(), 1);
+    let request = &all[0].1["predicate"]["buildDefinition"]["externalParameters"]["request"];
+    assert_eq!((&request["args"], &request["frontend"]), (&serde_json::Value::Null, &"dockerfile.v0".into()));
+    assert!(all[0].1["predicate"]["runDetails"]["metadata"]["startedOn"].is_string());
+}
+
+/// Also of an image that nobody has said anything about: read from its layers, as they are.
+#[test]
+fn sbom_lists_what_an_images_databases_list() {
+    let place = Place::with("FROM scratch\nCOPY root /\nRUN true\n");
+    write_root(&place);
+    write_packages(&place);
+    place.run("build --network none -t demo:1").expect(0);
+    let bill = place.run("sbom demo:1").expect(0).json();
+    let names: Vec<&str> =
+        bill["packages"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["image", "libx1", "Demo_App"]);
+    place.write("Dockerfile", "FROM scratch\nCOPY token /\n");
+    place.write("token", "1");
+    place.run("build -t empty:1").expect(0);
+    let ran = place.run("sbom empty:1").expect(1);
+    assert!(
+        ran.stderr.contains(
+            "has no bill of materials\nhint: none hangs on it, and neither dpkg nor Python list a package in it\n"
+        ),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn attestations_that_cannot_be_are_refused() {
+    let place = Place::with("FROM scratch\nCOPY x /\n");
+    for (flags, why) in [
+        ("--sbom generator=x/y", "error: --sbom generator=x/y: images that generate a bill of materials are not run\n"),
+        ("--provenance mode=all", "error: --provenance mode=all: 'mode=all' is not known\n"),
+        ("--provenance version=v0.2", "error: --provenance version=v0.2: provenance is written in version v1 alone\n"),
+        ("--attest type=vex", "error: --attest type=vex: type=vex is not known: there are sbom and provenance\n"),
+        ("--attest mode=min", "error: --attest mode=min: it has no type\n"),
+        ("--sbom mode=min", "error: --sbom mode=min: mode and builder-id are of provenance\n"),
+        (
+            "--sbom true -o out",
+            "error: --sbom, --provenance: docker's archives and plain files have no place for them\n",
+        ),
+        (
+            "--sbom true --load",
+            "error: --sbom, --provenance: docker's archives and plain files have no place for them\n",
+        ),
+    ] {
+        let ran = place.run(&format!("build {flags}")).expect(2);
+        assert!(ran.stderr.contains(why), "{flags}: {}", ran.stderr);
     }
 }

@@ -23,6 +23,7 @@
 //! | `python3-jsonschema` | the bill of materials is SPDX 2.3 |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
+mod attested;
 mod bill;
 mod buildkit;
 mod bundle;

@@ -52,6 +52,8 @@ pub struct Outcome {
     pub finished: Finished,
     /// Of the config: what docker calls the image's id.
     pub id: Digest,
+    /// What ADD took from elsewhere: addresses, and the digests or commits that they had.
+    pub fetched: Vec<(String, String)>,
 }
 
 /// Builds into the store.
@@ -66,11 +68,11 @@ pub fn build(
     world: &World<'_>,
 ) -> Result<Outcome, Report> {
     let planned = plan(request, standard, world)?;
-    let finished = solve(&planned, request, way, progress, world)?;
+    let (finished, fetched) = solve(&planned, request, way, progress, world)?;
     let config = same_as_before(&finished, planned.pinned.recipe.epoch, world)?;
     let layers = finished.layers.iter().map(|layer| TreeLayer { diff_id: layer.diff_id, blob: layer.blob.clone() });
     let id = world.store.keep_local(&config, &layers.collect::<Vec<_>>())?;
-    Ok(Outcome { planned, finished, id })
+    Ok(Outcome { planned, finished, id, fetched })
 }
 
 /// The config; where nothing was made, with the times of the build that made it, so that the same image keeps its id.
@@ -113,7 +115,7 @@ fn solve(
     way: &Way,
     progress: &dyn Progress,
     world: &World<'_>,
-) -> Result<Finished, Report> {
+) -> Result<(Finished, Vec<(String, String)>), Report> {
     let open =
         |path: &std::path::Path, ignore: Matcher| Context::open(path, Some(Box::new(Ignored(ignore)))).map(Arc::new);
     let context = planned.source.folder.as_deref().map(|folder| open(folder, planned.ignore.clone())).transpose()?;
@@ -147,7 +149,8 @@ fn solve(
         now: Duration::from_secs(u64::try_from(world.now).unwrap_or_default()),
         project: std::fs::canonicalize(&path).map_or(path, |path| path.display().to_string()),
     };
-    stages::solve(&planned.pinned, &means)
+    let finished = stages::solve(&planned.pinned, &means)?;
+    Ok((finished, remote.fetched()))
 }
 
 /// A folder of `--build-context` has an ignore file of its own.

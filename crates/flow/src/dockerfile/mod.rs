@@ -16,9 +16,11 @@
 //! | `images` | what FROM and `--from` name, pinned |
 //! | `plan` | all of it before anything is built |
 //! | `build`, `secrets`, `remote` | what the engine gets |
+//! | `attest` | what is said about the image: bill of materials, provenance |
 //! | `call` | what a file says of itself, without building it |
 //! | `shell` | a look at what a failing step left |
 
+mod attest;
 mod build;
 mod call;
 mod git;
@@ -32,6 +34,7 @@ mod shell;
 mod source;
 mod unpack;
 
+pub use attest::{Attestations, Built, Mode};
 pub use build::{Outcome, Way, build};
 pub use call::{Called, call};
 pub use path::{Path, path};

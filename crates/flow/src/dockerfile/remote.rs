@@ -3,6 +3,7 @@
 //! A Dockerfile of somebody else must not reach what only this machine can reach. So an address that leads to this machine or a
 //! private network is refused, at the first request and at every redirect, unless that is allowed.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
@@ -33,13 +34,26 @@ pub struct Remote<'a> {
     /// `--allow-private-add`.
     pub private: bool,
     kept: Mutex<Vec<ScratchFolder>>,
+    /// What was fetched, by its address.
+    pins: Mutex<BTreeMap<String, String>>,
     number: AtomicU64,
 }
 
 impl<'a> Remote<'a> {
     /// With nothing fetched yet.
     pub fn new(private: bool, world: &'a World<'a>) -> Self {
-        Self { world, private, kept: Mutex::default(), number: AtomicU64::new(0) }
+        Self { world, private, kept: Mutex::default(), pins: Mutex::default(), number: AtomicU64::new(0) }
+    }
+
+    /// Addresses, and the digests or commits that they had.
+    pub fn fetched(&self) -> Vec<(String, String)> {
+        let pins = self.pins.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        pins.iter().map(|(address, pin)| (address.clone(), pin.clone())).collect()
+    }
+
+    fn pinned(&self, address: &str, pin: &str) {
+        let mut pins = self.pins.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        pins.insert(address.to_owned(), pin.to_owned());
     }
 
     fn folder(&self) -> Result<PathBuf, Report> {
@@ -180,6 +194,7 @@ impl stages::Remote for Remote<'_> {
         let mtime = answer.header("last-modified").and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
         let mtime = mtime.map(|time| time.timestamp().as_second());
         let name = answer.header("content-disposition").and_then(named);
+        self.pinned(url, &found.to_string());
         Ok(Fetched { path, pin: found.to_string(), name, mtime })
     }
 
@@ -190,6 +205,7 @@ impl stages::Remote for Remote<'_> {
             self.may_reach(&address)?;
         }
         let cloned = git::clone(url, keep, checksum, &self.folder()?, self.world)?;
+        self.pinned(url, &cloned.commit);
         Ok(Fetched { path: cloned.path, pin: cloned.commit, name: None, mtime: None })
     }
 }

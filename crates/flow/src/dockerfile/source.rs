@@ -41,6 +41,8 @@ pub struct Source {
     pub ignore: Option<Text>,
     /// As its address was written, where it came from elsewhere.
     pub address: Option<String>,
+    /// The commit of a repository that was fetched.
+    pub commit: Option<String>,
     /// Keeps what came from elsewhere.
     _kept: Option<ScratchFolder>,
 }
@@ -73,8 +75,8 @@ pub fn open(request: &Request, standard: &mut dyn Read, world: &World<'_>) -> Re
         let kept = world.store.scratch_folder()?;
         let cloned = git::clone(context, false, None, kept.path(), world)?;
         world.events.detail("commit", &cloned.commit);
-        let folder = cloned.path;
-        return within(folder, kept, context, request, standard, world);
+        let source = within(cloned.path, kept, context, request, standard, world)?;
+        return Ok(Source { commit: Some(cloned.commit), ..source });
     }
     if is_remote(context) {
         let mut answer = world.client.send(&Ask::get(context))?;
@@ -127,7 +129,7 @@ fn of_folder(folder: &Path, request: &Request, standard: &mut dyn Read, world: &
         Some(own) => Some(own),
         None => read(&joined(folder, ".dockerignore"))?,
     };
-    Ok(Source { folder: Some(folder.to_owned()), file, ignore, address: None, _kept: None })
+    Ok(Source { folder: Some(folder.to_owned()), file, ignore, address: None, commit: None, _kept: None })
 }
 
 fn of_stream(shown: &str, stream: &mut dyn Read, request: &Request, world: &World<'_>) -> Result<Source, Report> {
@@ -142,7 +144,7 @@ fn of_stream(shown: &str, stream: &mut dyn Read, request: &Request, world: &Worl
                     .into());
             }
             let file = text_of(shown, &mut head.as_slice().chain(stream))?;
-            Ok(Source { folder: None, file, ignore: None, address: None, _kept: None })
+            Ok(Source { folder: None, file, ignore: None, address: None, commit: None, _kept: None })
         }
     }
 }
@@ -174,7 +176,14 @@ fn within(
         Some(own) => Some(own),
         None => inside(&folder, ".dockerignore")?,
     };
-    Ok(Source { folder: Some(folder), file, ignore, address: Some(address.to_owned()), _kept: Some(kept) })
+    Ok(Source {
+        folder: Some(folder),
+        file,
+        ignore,
+        address: Some(address.to_owned()),
+        commit: None,
+        _kept: Some(kept),
+    })
 }
 
 /// A text below a folder that somebody else made: links are followed inside it alone.

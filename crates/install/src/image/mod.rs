@@ -10,6 +10,7 @@
 //! | Debian packages | dpkg's `status`, and `status.d` as distroless images have it, layer by layer: a package is of the layer that first lists it |
 //! | Python packages | `*.dist-info` of every `site-packages` and `dist-packages` |
 
+mod inventory;
 mod packages;
 mod python;
 
@@ -19,6 +20,7 @@ use corten_diagnostic::{Diagnose, Fault};
 use corten_layer::tree::{Node, Tree, TreeError};
 use corten_oci::{Architecture, DiffId, LayerIndex, LayerPath};
 
+pub use inventory::{Listed, inventory};
 pub use packages::{InVenv, Package};
 pub use python::Interpreter;
 

@@ -11,7 +11,7 @@ use super::{Files, Image, ImageError, LARGEST_TEXT};
 use crate::debian::control::Control;
 
 /// Files of `status.d` that are read: distroless images have 40.
-const MOST_FILES: usize = 5_000;
+pub(super) const MOST_FILES: usize = 5_000;
 
 /// A package that is in an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub(super) fn debian(
     Ok(below.into_iter().filter_map(package).collect())
 }
 
-fn is_database(entry: &Entry) -> bool {
+pub(super) fn is_database(entry: &Entry) -> bool {
     let path = entry.path.as_bytes();
     let below = path.strip_prefix(b"var/lib/dpkg/status.d/");
     let of_distroless = below.is_some_and(|name| !name.ends_with(b".md5sums") && !name.contains(&b'/'));
@@ -88,14 +88,21 @@ fn is_database(entry: &Entry) -> bool {
 
 /// Installed packages of a status file. What is no stanza is passed over: the file is somebody else's.
 fn stanzas(text: &str) -> impl Iterator<Item = (String, (String, String))> + '_ {
+    stanzas_of(text).filter_map(|control| {
+        let version = control.get("Version")?.to_owned();
+        let architecture = control.get("Architecture").unwrap_or_default().to_owned();
+        Some((control.package().to_owned(), (version, architecture)))
+    })
+}
+
+/// The same, with all their fields.
+pub(super) fn stanzas_of(text: &str) -> impl Iterator<Item = Control> + '_ {
     text.split("\n\n").filter_map(|stanza| {
         let control = Control::parse(stanza.trim_matches('\n')).ok()?;
         let installed = control.get("Status").is_none_or(|status| status.ends_with(" installed"));
-        let version = control.get("Version").filter(|_| installed)?.to_owned();
-        let name = control.package().to_owned();
+        let name = control.package();
         let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-        let architecture = control.get("Architecture").unwrap_or_default().to_owned();
-        plain.then_some((name, (version, architecture)))
+        (installed && plain).then_some(control)
     })
 }
 

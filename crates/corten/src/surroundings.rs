@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use corten_diagnostic::{Events, Failure, Report};
-use corten_flow::{Asker, AuthFiles, Client, Indexes, Login, Network, Seen, Store, Teller, Watcher, World, netrc};
+use corten_flow::{
+    Asker, AuthFiles, Client, Indexes, Login, Network, Passage, Seen, Store, Teller, Watcher, World, netrc,
+};
 
 use crate::args::Global;
 use crate::render::progress::{Loudness, listener};
@@ -19,6 +21,14 @@ use crate::user::User;
 const OWN: [&str; 3] = ["localhost", "127.0.0.0/8", "::1/128"];
 /// Bytes of a file of certificates.
 const LONGEST_CERTIFICATES: u64 = 4 << 20;
+
+/// Where systems keep the authorities that they trust, in one file.
+const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 
 /// How a certificate begins in PEM.
 const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -30,6 +40,7 @@ pub struct Surroundings {
     indexes: Indexes,
     auth: AuthFiles,
     user: User,
+    passage: Passage,
     events: Arc<dyn Events + Send>,
     jobs: usize,
     now: i64,
@@ -50,6 +61,7 @@ impl Surroundings {
             client: Client::new(network(global, &user, &events)?),
             indexes: Indexes::of(env::vars_os().filter_map(text)),
             auth: auth_files(),
+            passage: passage(global)?,
             events,
             jobs: global.jobs.map_or(processors, NonZeroUsize::get),
             now: i64::try_from(now).unwrap_or(i64::MAX),
@@ -72,6 +84,7 @@ impl Surroundings {
             indexes: &self.indexes,
             auth: &self.auth,
             registries: &self.user.registries,
+            passage: &self.passage,
             events: self.events.as_ref(),
             jobs: self.jobs,
             now: self.now,
@@ -204,6 +217,21 @@ fn loudness(global: &Global) -> Loudness {
 
 fn authorities(global: &Global) -> Result<Vec<u8>, Failure> {
     global.ca_file.as_deref().map_or(Ok(Vec::new()), certificates)
+}
+
+/// What commands in sandboxes get: this environment's proxies (as podman does), and where authorities were given, these with
+/// those of this machine.
+fn passage(global: &Global) -> Result<Passage, Failure> {
+    let names = ["http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"];
+    let names = names.iter().flat_map(|name| [(*name).to_owned(), name.to_uppercase()]);
+    let proxies = names.filter_map(|name| variable(&name).map(|value| (name, value))).collect();
+    let given = authorities(global)?;
+    if given.is_empty() {
+        return Ok(Passage { proxies, authorities: given });
+    }
+    let own = variable("SSL_CERT_FILE").map(PathBuf::from).into_iter().chain(BUNDLES.map(PathBuf::from));
+    let own = own.filter_map(|path| certificates(&path).ok()).next().unwrap_or_default();
+    Ok(Passage { proxies, authorities: [own.as_slice(), b"\n", given.as_slice()].concat() })
 }
 
 /// A file of certificates, as it is.

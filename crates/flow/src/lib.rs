@@ -70,6 +70,7 @@ pub use context::Ignored;
 pub use corten_engine::{SANDBOX_ARGUMENT, sandbox_init};
 pub use corten_net::{Asker, Client, Login, Seen, Settings as Network, Teller, Watcher};
 pub use corten_registry::{MirrorError, Pushed};
+pub use corten_sandbox::Passage;
 pub use corten_store::{Class, ImageSize, Pruning, Store, StoreSize, classes};
 pub use credentials::AuthFiles;
 pub use git::Commit;

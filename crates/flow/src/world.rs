@@ -22,6 +22,8 @@ pub struct World<'a> {
     pub auth: &'a AuthFiles,
     /// What the user says of registries, for all projects.
     pub registries: &'a RegistryOptions,
+    /// What processes in sandboxes need to reach the internet as this machine does.
+    pub passage: &'a corten_sandbox::Passage,
     /// Who listens.
     pub events: &'a dyn Events,
     /// How many threads may work.

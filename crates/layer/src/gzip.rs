@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn zstd_windows_over_the_limit_are_refused() {
+    fn a14_zstd_windows_over_the_limit_are_refused() {
         // Magic, frame header with a window of 2^31, one empty last raw block (RFC 8878, 3.1.1).
         let bytes = [0x28, 0xb5, 0x2f, 0xfd, 0x00, (31 - 10) << 3, 0x01, 0x00, 0x00];
         assert!(read(MediaType::LAYER_ZSTD, &bytes).is_err());

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use corten_diagnostic::Failure;
 use corten_oci::ContainerConfig;
 use corten_sandbox::{
-    Capabilities, Content, Excess, Helper, Ids, Limits, Mount, Network, Port, Process, Root, Sandbox, Upper, Window,
+    Capabilities, Content, Excess, Helper, Ids, Limits, Mount, Network, Passage, Port, Process, Root, Sandbox, Upper,
+    Window,
 };
 
 use crate::accounts::Accounts;
@@ -41,6 +42,8 @@ pub struct Ground<'a> {
     pub pasta: Option<PathBuf>,
     /// The host's `/etc/resolv.conf`.
     pub resolv_conf: String,
+    /// Proxies and authorities that the process gets.
+    pub passage: &'a Passage,
     /// The size of the terminal, if there is to be one.
     pub window: Option<Window>,
 }
@@ -71,7 +74,7 @@ pub fn plan(options: &Options, ground: &Ground<'_>) -> Result<Planned, Failure> 
     let (network, note) = network(options, ground)?;
     let (volumes, anonymous) = volumes(options, ground)?;
     let mut process = Process::new(command(options, ground.config)?);
-    process.environment = environment(options, ground.config, &hostname, &account.home);
+    process.environment = environment(options, ground, &network, (&hostname, &account.home));
     let folder = options.folder.as_deref().unwrap_or(&ground.config.working_dir);
     process.folder = working_folder(folder)?;
     (process.user, process.group, process.groups) = (account.user, account.group, account.groups);
@@ -83,6 +86,7 @@ pub fn plan(options: &Options, ground: &Ground<'_>) -> Result<Planned, Failure> 
     if network != Network::Host {
         mounts.push(Mount::Sys);
     }
+    mounts.extend(ground.passage.mounts(own));
     mounts.extend(names(&network, ground, &hostname, own));
     mounts.extend(volumes);
     mounts.push(Mount::Folder(process.folder.clone()));
@@ -126,19 +130,25 @@ fn command(options: &Options, config: &ContainerConfig) -> Result<Vec<String>, F
 
 fn environment(
     options: &Options,
-    config: &ContainerConfig,
-    hostname: &str,
-    home: &str,
+    ground: &Ground<'_>,
+    network: &Network,
+    (hostname, home): (&str, &str),
 ) -> BTreeMap<OsString, OsString> {
     let mut environment = BTreeMap::from([("PATH".to_owned(), PATH.to_owned()), ("HOME".to_owned(), home.to_owned())]);
     environment.insert("HOSTNAME".to_owned(), hostname.to_owned());
     if options.has_terminal {
         environment.insert("TERM".to_owned(), "xterm".to_owned());
     }
-    let of_image = config.env.iter().flatten().filter_map(|variable| variable.split_once('='));
+    environment.extend(ground.passage.variables().into_iter().filter(|(_, value)| is_reached(value, network)));
+    let of_image = ground.config.env.iter().flatten().filter_map(|variable| variable.split_once('='));
     environment.extend(of_image.map(|(name, value)| (name.to_owned(), value.to_owned())));
     environment.extend(options.environment.clone());
     environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+/// A proxy on the host's own loopback is out of reach from another network.
+fn is_reached(value: &str, network: &Network) -> bool {
+    *network == Network::Host || !["localhost", "127.", "[::1]"].iter().any(|own| value.contains(&format!("://{own}")))
 }
 
 fn working_folder(text: &str) -> Result<PathBuf, Failure> {
@@ -364,6 +374,7 @@ mod tests {
             volumes: Path::new("/volumes"),
             id: "0123456789abcdef",
             pasta: pasta.map(Into::into),
+            passage: Passage::none(),
             resolv_conf: "nameserver 127.0.0.53\nsearch home\n".into(),
             window: None,
         }

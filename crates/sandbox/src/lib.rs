@@ -53,6 +53,7 @@
 mod capabilities;
 mod inside;
 mod outside;
+mod passage;
 mod sandbox;
 mod signals;
 mod streams;
@@ -61,6 +62,7 @@ mod trouble;
 mod wire;
 
 pub use outside::{ARGUMENT, init, pasta};
+pub use passage::Passage;
 pub use sandbox::{
     Capabilities, Content, EachLimit, End, Excess, Exit, Helper, Ids, Limit, Limits, Mount, Network, Note, Port,
     Process, Root, Sandbox, Upper, Window,

@@ -88,7 +88,10 @@ fn serve(mut client: TcpStream, rules: &Rules, log: &Mutex<Vec<String>>) -> std:
         }
         head.push(line.trim_end().to_owned());
     }
-    let target = head.first().and_then(|line| line.strip_prefix("CONNECT ")?.strip_suffix(" HTTP/1.1"));
+    // Python asks in 1.0.
+    let versions = [" HTTP/1.1", " HTTP/1.0"];
+    let target = head.first().and_then(|line| line.strip_prefix("CONNECT "));
+    let target = target.and_then(|target| versions.iter().find_map(|version| target.strip_suffix(version)));
     let Some(target) = target else { return refuse(&mut client, "400 Bad Request") };
     let sent = head.iter().find_map(|line| line.strip_prefix("Proxy-Authorization: "));
     if rules.login.is_some() && rules.login.as_deref() != sent {

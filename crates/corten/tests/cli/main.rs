@@ -27,6 +27,7 @@ mod hostile;
 mod images;
 mod indexes;
 mod init;
+mod inside;
 mod look;
 mod modes;
 mod oci;

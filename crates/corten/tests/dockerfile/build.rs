@@ -162,6 +162,7 @@ impl<'a> Build<'a> {
             allowed: Allowed::default(),
             shm: self.shm,
             each: Vec::new(),
+            passage: corten_sandbox::Passage::none(),
             hosts: Vec::new(),
             network: "default".into(),
             dockerfile: (path, text.as_str().into()),

@@ -48,6 +48,8 @@ pub struct Means<'a> {
     pub shm: Option<u64>,
     /// `--ulimit`: what each process of a command has for itself.
     pub each: Vec<EachLimit>,
+    /// Proxies and authorities that a command gets.
+    pub passage: &'a corten_sandbox::Passage,
     /// `--add-host`: names and addresses.
     pub hosts: Vec<(String, String)>,
     /// `--network`: what `default` of a RUN means; `default` itself where nothing was said.

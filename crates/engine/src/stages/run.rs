@@ -98,7 +98,7 @@ pub(super) fn run(
     let sandbox = Sandbox {
         root: Root::Overlay { lower: below, upper: Changes::Keep(folder.path().to_owned()) },
         mounts: all_mounts(solver, action, &mounted),
-        process: process(action, &account, capabilities, &mounted),
+        process: process(solver, action, &account, capabilities, &mounted),
         network: network(solver, action)?,
         limits: Limits { each: solver.means.each.clone(), ..Limits::default() },
         hostname: HOST_NAME.to_owned(),
@@ -186,11 +186,18 @@ fn network(solver: &Solver<'_>, action: &RunAction) -> Result<Network, Failure> 
     }
 }
 
-fn process(action: &RunAction, account: &Account, capabilities: Capabilities, mounted: &Mounted) -> Process {
+fn process(
+    solver: &Solver<'_>,
+    action: &RunAction,
+    account: &Account,
+    capabilities: Capabilities,
+    mounted: &Mounted,
+) -> Process {
     let mut environment: BTreeMap<OsString, OsString> = BTreeMap::new();
     environment.insert("PATH".into(), DEFAULT_PATH.into());
     environment.insert("HOME".into(), account.home.clone().unwrap_or_else(|| "/".to_owned()).into());
-    let all = action.environment.iter().chain(&action.proxies);
+    let passed = solver.means.passage.variables();
+    let all = passed.iter().chain(&action.environment).chain(&action.proxies);
     environment.extend(all.map(|(name, value)| (name.into(), value.into())));
     environment.extend(mounted.variables.iter().map(|(name, value)| (name.into(), OsString::from_vec(value.clone()))));
     let mut process = Process::new(&action.arguments);
@@ -214,6 +221,7 @@ fn all_mounts(solver: &Solver<'_>, action: &RunAction, mounted: &Mounted) -> Vec
     };
     all.push(file("/etc/resolv.conf", 0o644, resolver()));
     all.push(file("/etc/hosts", 0o644, hosts(&solver.means.hosts)));
+    all.extend(solver.means.passage.mounts((0, 0)));
     if let Some((name, text)) = &action.script {
         all.push(file(&format!("/dev/pipes/{name}"), 0o755, text.clone().into_bytes()));
     }

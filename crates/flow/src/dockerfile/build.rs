@@ -143,6 +143,7 @@ fn solve(
         allowed: way.allowed,
         shm: way.shm,
         each: way.each.clone(),
+        passage: world.passage,
         hosts: way.hosts.clone(),
         network: way.network.clone().unwrap_or_else(|| "default".to_owned()),
         dockerfile: (planned.source.file.path.clone(), Arc::clone(&planned.source.file.text)),

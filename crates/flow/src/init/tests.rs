@@ -50,6 +50,7 @@ fn real_projects_get_settings_that_are_taken() {
         indexes: &indexes,
         auth: &AuthFiles::default(),
         registries: &crate::registry::RegistryOptions::default(),
+        passage: corten_sandbox::Passage::none(),
         events: &Nobody,
         jobs: 1,
         now: 0,

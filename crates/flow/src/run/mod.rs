@@ -133,6 +133,7 @@ fn make(
         id,
         pasta: corten_sandbox::pasta(),
         resolv_conf: resolv_conf(),
+        passage: world.passage,
         window: options.has_terminal.then(|| window(io::stdin()).or(usual).unwrap_or(Window { rows: 24, columns: 80 })),
     };
     let planned = corten_run::plan(options, &ground)?;

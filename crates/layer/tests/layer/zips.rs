@@ -281,7 +281,7 @@ fn a_cut_or_bent_zip_never_panics() {
 }
 
 #[test]
-fn every_hostile_fixture_is_refused() {
+fn a20_a21_every_hostile_fixture_is_refused() {
     let Some(folder) = fixtures("attacks/traversal") else { return };
     let zips: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     let zips = zips.iter().filter(|path| path.extension().is_some_and(|extension| extension == "zip"));

@@ -125,6 +125,7 @@ impl Place {
             indexes: &self.indexes,
             auth: &self.auth,
             registries: &self.registries,
+            passage: corten_sandbox::Passage::none(),
             events: &Nobody,
             jobs: 2,
             now: 0,

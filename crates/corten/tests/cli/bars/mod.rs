@@ -1,7 +1,7 @@
 //! The scorecard's bars of the program: each in its short form here, whole under `cargo xtask bar`.
 
 mod archives;
-mod boxes;
+pub mod boxes;
 mod crowd;
 mod cuts;
 mod damage;

@@ -14,7 +14,7 @@ pub use corten_store::foreign::Loaded;
 
 use crate::registry::RegistryOptions;
 use crate::world::World;
-use crate::{blobs, exports, look, outputs};
+use crate::{blobs, look, outputs};
 
 /// Bytes of an archive once it is uncompressed: more is a bomb.
 const LARGEST: u64 = 256 << 30;
@@ -45,7 +45,7 @@ pub fn save(
     let mut images: Vec<(Digest, Vec<Reference>)> = Vec::new();
     for text in names {
         let root = look::digest_in_store(text, world)?;
-        let whole = exports::with_manifest(&root, options, world)?;
+        let whole = world.store.with_manifest(&root)?;
         let digest = match platform {
             None => whole,
             Some(_) => look::image(&look::stored(text, &whole, world)?, platform)?.digest,

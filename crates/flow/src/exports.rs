@@ -313,14 +313,6 @@ pub fn write(
     Ok(None)
 }
 
-/// The manifest of an image of the store: of one that was built here and has none, one is made.
-pub(crate) fn with_manifest(image: &Digest, options: &RegistryOptions, world: &World<'_>) -> Result<Digest, Report> {
-    if world.store.local_config(image)?.is_some() {
-        bring_base(image, false, options, world)?;
-    }
-    Ok(world.store.with_manifest(image)?)
-}
-
 /// The manifest that an export makes for an image that was built here.
 ///
 /// # Errors

@@ -138,6 +138,12 @@ impl Holdings {
             Err(StoreError::Missing(_) | StoreError::Damaged { .. }) => return Ok(named),
             made => made?,
         };
+        // Layers of its base may lie at a registry alone: so it cannot be pulled from here.
+        for child in self.children(&made)?.iter().flat_map(|all| all.iter()) {
+            if self.store.size_now(&child.digest)?.is_none() {
+                return Ok(named);
+            }
+        }
         let mut all = self.made();
         if all.len() >= MOST_KNOWN {
             all.clear();
@@ -160,9 +166,9 @@ impl Holdings {
             for tag in self.store.tags(&name)? {
                 let reference = Reference { repository: name.clone(), tag: Some(tag.clone()), digest: None };
                 if let Some(digest) = self.store.image(&reference)? {
-                    // None is made here: whoever asks for a tag has it made.
-                    let made = self.made().get(&digest).copied();
-                    tags.insert(tag, made.unwrap_or(digest));
+                    // One that was ever served is made again at once; nobody knows the digest of another.
+                    let digest = if self.store.is_packed(&digest)? { self.manifest(digest)? } else { digest };
+                    tags.insert(tag, digest);
                 }
             }
         }

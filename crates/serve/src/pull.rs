@@ -3,7 +3,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use corten_oci::{Descriptor, Digest, Index, LARGEST_DOCUMENT, MediaType, Repository, Tag};
+use corten_oci::{Descriptor, Digest, Document, Index, LARGEST_DOCUMENT, MediaType, Repository, Tag};
 use hyper::HeaderMap;
 
 use crate::answer::{Answer, Code, Refusal};
@@ -36,6 +36,10 @@ pub(crate) fn manifest(
     }
     let bytes = holdings.store.bytes(&digest).map_err(|error| manifest_gone(error.into()))?;
     let described = holdings.store.describe(&digest, &bytes)?;
+    if Document::parse(&described, &bytes).is_err() {
+        let why = "it was built here, and not all of its layers are: no manifest can be made of it";
+        return Err(Refusal::new(Code::ManifestUnknown, why));
+    }
     let answer = Answer::new(200)
         .header("content-type", described.media_type.0)
         .header("content-length", bytes.len().to_string())

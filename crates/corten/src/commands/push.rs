@@ -56,7 +56,7 @@ struct Count {
 pub fn run(arguments: &args::Push, format: Format, world: &World<'_>) -> Result<u8, Report> {
     let to = targets(arguments)?;
     let options = registry_options(&arguments.registry)?;
-    let image = look::manifest_in_store(&arguments.image, &options, world)?;
+    let image = look::manifest_in_store(&arguments.image, world)?;
     let pushed = registry::push(&image, &to, &options, world)?;
     let shape = Shape {
         digest: image.to_string(),

@@ -116,6 +116,10 @@ fn an_image_of_a_dockerfile_is_looked_at_saved_pushed_and_served_as_any_other() 
         found["digest"].clone()
     };
     let first = take(&format!("{}/demo:1", server.place));
+    // Another server knows it by its digest, too, though no name of the store says it.
+    server.kill();
+    let server = Server::start(&place.corten, &[]);
+    take(&format!("{}/demo@{}", server.place, first.as_str().unwrap()));
     place.run(&format!("push demo:1 {}/far/copy:2", server.place)).expect(0);
     assert_eq!(take(&format!("{}/far/copy:2", server.place)), first);
     place.run("save demo:1 -o saved.tar").expect(0);

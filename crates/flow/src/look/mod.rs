@@ -24,7 +24,6 @@ use corten_oci::{
 use corten_registry::{RegistryError, Remote, Which};
 
 use crate::base::HOST;
-use crate::exports;
 use crate::registry::{self, RegistryOptions};
 use crate::world::World;
 
@@ -163,10 +162,9 @@ pub fn digest_in_store(text: &str, world: &World<'_>) -> Result<Digest, Report> 
 /// The same, with a manifest: an image that was built here and has none yet gets one, its layers packed.
 ///
 /// # Errors
-/// As [`digest_in_store`]; world where layers of its base are nowhere.
-pub fn manifest_in_store(text: &str, options: &RegistryOptions, world: &World<'_>) -> Result<Digest, Report> {
-    let image = digest_in_store(text, world)?;
-    exports::with_manifest(&image, options, world)
+/// As [`digest_in_store`]; world where a layer's bytes are gone.
+pub fn manifest_in_store(text: &str, world: &World<'_>) -> Result<Digest, Report> {
+    Ok(world.store.with_manifest(&digest_in_store(text, world)?)?)
 }
 
 /// A digest counts for a repository of a registry only where a name of that repository stands for it, itself or as one

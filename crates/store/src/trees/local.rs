@@ -115,6 +115,20 @@ impl Store {
         }
     }
 
+    /// Is it a local image all of whose layers are packed, so that its manifest is made at once?
+    ///
+    /// # Errors
+    /// A damaged or missing blob.
+    pub fn is_packed(&self, image: &Digest) -> Result<bool, StoreError> {
+        let Some(config) = self.local_config(image)? else { return Ok(false) };
+        for diff_id in &config.rootfs.diff_ids {
+            if self.packed(diff_id)?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Makes a manifest for a local image; packs what has no blob yet. Blobs of its base may be at a registry.
     ///
     /// # Errors

@@ -193,7 +193,7 @@ fn holding(folder: &Path, needle: &[u8]) -> Option<String> {
         } else if kind.is_file() {
             let mut bytes = Vec::new();
             fs::File::open(&path).unwrap().read_to_end(&mut bytes).unwrap();
-            if bytes.windows(needle.len()).any(|part| part == needle) {
+            if memchr::memmem::find(&bytes, needle).is_some() {
                 return Some(path.display().to_string());
             }
         }

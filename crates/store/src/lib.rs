@@ -4,14 +4,12 @@
 
 mod archive;
 mod batch;
-mod cache_mount;
 mod contents;
 mod disk;
 mod error;
 mod format;
 mod ground;
 mod index_file;
-mod later;
 mod lease;
 mod names;
 mod origins;
@@ -36,10 +34,8 @@ pub mod foreign;
 pub mod layout;
 
 pub use batch::{Batch, BlobWriter};
-pub use cache_mount::{CacheMount, CacheUse};
 pub use error::{StoreError, hints};
 pub use ground::Ground;
-pub use later::Trees;
 pub use partial::Partial;
 pub use prune::{Item, Kind, PruneOptions, Pruning, Untagged};
 pub use repair::Wanting;
@@ -48,6 +44,6 @@ pub use saved::save;
 pub use scratch::ScratchFolder;
 pub use size::{Class, ImageSize, StoreSize, classes};
 pub use store::{Key, Store};
-pub use trees::{Doubled, FORMAT, Kept, Left, ManifestOptions, Owners, Packing, TreeLayer, Upper};
+pub use trees::{Doubled, FORMAT, Kept, ManifestOptions, Owners, Packing, TreeLayer, Upper};
 pub use upload::Upload;
 pub use verify::Problem;

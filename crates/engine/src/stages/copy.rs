@@ -1,7 +1,5 @@
 //! What COPY and ADD take: sources resolved to files, before anything is known of where they go. That is what decides their key.
 
-use std::fs::File;
-use std::io::Read;
 use std::sync::Arc;
 
 use corten_diagnostic::{Failure, Report};
@@ -15,9 +13,6 @@ use super::digests::Digests;
 use super::glob;
 use super::means::Means;
 use super::view::{Found, Last, Place, View, resolve};
-
-/// Bytes that are read and hashed at a time.
-const LARGEST_READ: usize = 256 << 10;
 
 /// Where files are looked up.
 pub(super) enum From {
@@ -360,11 +355,13 @@ fn of_folder(all: Vec<Found>, context: &Context, digests: &Digests, jobs: usize)
             }
             return Ok((attributes, Some(known.digest)));
         }
-        let (file, opened) = context.file(&found.path)?;
-        let digest = hashed(&file, opened.size).map_err(|error| {
+        let (mut file, opened) = context.file(&found.path)?;
+        let mut digester = Digester::new();
+        std::io::copy(&mut file, &mut digester).map_err(|error| {
             Failure::world(format!("reading {}: {error}", context.path().join(found.path.to_string()).display()))
         })?;
-        attributes.xattrs = context.attributes_of(&file, &found.path)?;
+        let digest = digester.finish();
+        attributes.xattrs = context.attributes(&found.path)?;
         digests.put(&found.path, opened, digest, found.mode, attributes.xattrs.is_empty());
         Ok((attributes, Some(digest)))
     };
@@ -372,41 +369,19 @@ fn of_folder(all: Vec<Found>, context: &Context, digests: &Digests, jobs: usize)
     Ok(all.into_iter().zip(told).map(|(found, (attributes, digest))| Told { found, attributes, digest }).collect())
 }
 
-/// The digest of a file that has, or had, so many bytes: a small one is read at once.
-fn hashed(mut file: &File, size: u64) -> std::io::Result<Digest> {
-    let mut digester = Digester::new();
-    let mut bytes = vec![0; usize::try_from(size).unwrap_or(LARGEST_READ).min(LARGEST_READ - 1) + 1];
-    loop {
-        match file.read(&mut bytes) {
-            Ok(got) => {
-                digester.update(bytes.get(..got).unwrap_or_default());
-                // A regular file that gives less has no more.
-                if got < bytes.len() {
-                    return Ok(digester.finish());
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 impl Selection {
     /// By what files are and hold, never by when they changed.
     pub(super) fn digest(&self) -> Digest {
-        let (mut digester, mut words) = (Digester::new(), Vec::new());
+        let mut digester = Digester::new();
         for source in &self.sources {
-            text(&mut words, &source.name);
+            text(&mut digester, &source.name);
             for told in std::iter::once(&source.root).chain(&source.below) {
                 // A file is what it is under any name: the source's own name stands before it.
                 let relative = relative(&told.found.path, &source.root.found.path);
-                entry(&mut words, relative, told, std::ptr::eq(told, &source.root));
-                digester.update(&words);
-                words.clear();
+                entry(&mut digester, relative, told, std::ptr::eq(told, &source.root));
             }
-            words.extend_from_slice(b"end");
+            digester.update(b"end");
         }
-        digester.update(&words);
         digester.finish()
     }
 
@@ -421,18 +396,16 @@ impl Selection {
 
 /// The digest of one tree of files, as [`Selection::digest`].
 pub(super) fn digest_of(all: &[Told], root: &LayerPath) -> Digest {
-    let (mut digester, mut words) = (Digester::new(), Vec::new());
+    let mut digester = Digester::new();
     for told in all {
-        entry(&mut words, relative(&told.found.path, root), told, false);
-        digester.update(&words);
-        words.clear();
+        entry(&mut digester, relative(&told.found.path, root), told, false);
     }
     digester.finish()
 }
 
-fn entry(to: &mut Vec<u8>, relative: &[u8], told: &Told, is_root: bool) {
+fn entry(digester: &mut Digester, relative: &[u8], told: &Told, is_root: bool) {
     let found = &told.found;
-    text(to, relative);
+    text(digester, relative);
     let (letter, link) = match &found.kind {
         Kind::File => (b'f', Vec::new()),
         Kind::Directory => (b'd', Vec::new()),
@@ -442,29 +415,29 @@ fn entry(to: &mut Vec<u8>, relative: &[u8], told: &Told, is_root: bool) {
         Kind::Fifo => (b'p', Vec::new()),
         _ => (b'?', Vec::new()),
     };
-    to.extend_from_slice(&[letter]);
-    text(to, &link);
+    digester.update(&[letter]);
+    text(digester, &link);
     // What the root of a context is on this machine says nothing.
     if is_root && found.path.is_root() {
         return;
     }
     let mode = if letter == b'l' { 0o777 } else { found.mode };
-    to.extend_from_slice(&mode.to_le_bytes());
-    to.extend_from_slice(&found.uid.to_le_bytes());
-    to.extend_from_slice(&found.gid.to_le_bytes());
-    to.extend_from_slice(&found.size.to_le_bytes());
+    digester.update(&mode.to_le_bytes());
+    digester.update(&found.uid.to_le_bytes());
+    digester.update(&found.gid.to_le_bytes());
+    digester.update(&found.size.to_le_bytes());
     for (name, value) in &told.attributes.xattrs {
-        to.extend_from_slice(b"x");
-        text(to, name);
-        text(to, value);
+        digester.update(b"x");
+        text(digester, name);
+        text(digester, value);
     }
     if let Some(digest) = &told.digest {
-        to.extend_from_slice(b"=");
-        to.extend_from_slice(digest.as_bytes());
+        digester.update(b"=");
+        digester.update(digest.as_bytes());
     }
 }
 
-fn text(to: &mut Vec<u8>, text: &[u8]) {
-    to.extend_from_slice(&(text.len() as u64).to_le_bytes());
-    to.extend_from_slice(text);
+fn text(digester: &mut Digester, text: &[u8]) {
+    digester.update(&(text.len() as u64).to_le_bytes());
+    digester.update(text);
 }

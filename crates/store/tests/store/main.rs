@@ -10,7 +10,6 @@
 mod batch;
 mod crash;
 mod damage;
-mod later;
 mod layout;
 mod prune;
 mod repair;

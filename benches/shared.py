@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -161,6 +163,60 @@ def digest_of(path: Path) -> str:
     if path not in DIGESTS:
         DIGESTS[path] = run(["sha256sum", path], None).split()[0]
     return DIGESTS[path]
+
+
+# ── BuildKit ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+IMAGE = "type=image,name=bench.local/bench:1,push=false"
+
+
+class BuildKit:
+    """A buildkitd of our own, as root, whose CPU is counted with the client's."""
+
+    def __init__(self, daemon: Path, client: Path, work: Path):
+        self.client, self.root = client, work / "buildkit"
+        self.root.mkdir()
+        self.address = f"unix://{self.root}/sock"
+        flags = ["--root", self.root / "root", "--addr", self.address, "--oci-worker-net=host"]
+        flags += ["--oci-worker-snapshotter=overlayfs", "--oci-worker-gc=false", "--containerd-worker=false"]
+        self.log = open(self.root / "log", "wb")
+        environment = {**os.environ, "OTEL_SDK_DISABLED": "true"}
+        self.daemon = subprocess.Popen([daemon, *map(str, flags)], stdout=self.log, stderr=self.log, env=environment)
+        for _ in range(100):
+            asked = [client, "--addr", self.address, "debug", "workers"]
+            if subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+                return
+            time.sleep(0.1)
+        self.stop()
+        sys.exit(f"buildkitd does not answer:\n{(self.root / 'log').read_text()}")
+
+    def stop(self):
+        self.daemon.send_signal(signal.SIGTERM)
+        self.daemon.wait()
+        self.log.close()
+
+    def cpu(self) -> float:
+        """Seconds of the daemon and of the children that it has waited for."""
+        fields = Path(f"/proc/{self.daemon.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self) -> float:
+        status = Path(f"/proc/{self.daemon.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
+
+    def build(self, project: Path, contexts: dict[str, Path], base: str, *more, output=IMAGE) -> Cost:
+        """A build of `Dockerfile.bench`; `base`: an OCI layout and a digest in it, with an @ between."""
+        command = [self.client, "--addr", self.address, "build", "--progress=quiet", "--frontend=dockerfile.v0"]
+        command += ["--local", f"context={project}", "--local", f"dockerfile={project}"]
+        command += ["--opt", "filename=Dockerfile.bench"]
+        for name, folder in contexts.items():
+            command += ["--local", f"{name}={folder}", "--opt", f"context:{name}=local:{name}"]
+        layout, digest = base.split("@", 1)
+        command += ["--oci-layout", f"base={layout}", "--opt", f"context:base=oci-layout://base@{digest}"]
+        command += ["--output", output, *more]
+        before = self.cpu()
+        cost = spend(command)
+        return Cost(cost.cpu + self.cpu() - before, cost.wall, max(cost.memory, self.memory()))
 
 
 # ── containers ──────────────────────────────────────────────────────────────────────────────────────────────────────

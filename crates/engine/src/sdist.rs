@@ -109,7 +109,7 @@ pub fn build(
     (capabilities.bring)(&layers, &format!("building {what}"))?;
     let environment = environment(sdist, capabilities)?;
     let layers: Vec<TreeLayer> = below.iter().copied().chain(&environment).map(tree_layer).collect();
-    let mut root = store.trees(&layers, store)?;
+    let mut root = store.trees(&layers, store)?.to_vec();
     let interpreter = virtual_environment(sdist, &own).map_err(preparing)?;
     let above = own.join("build");
     std::fs::create_dir_all(above.join("home")).map_err(preparing)?;

@@ -20,10 +20,16 @@ pub struct PruneRequest {
     pub unused_for: Duration,
     /// Remove named images, too.
     pub all: bool,
+    /// Remove cache mounts alone.
+    pub cache_mounts: bool,
 }
 
 /// What would be removed.
 pub fn prunable(request: &PruneRequest, world: &World<'_>) -> Result<Pruning, Report> {
+    if request.cache_mounts {
+        let all = PruneOptions { keep: None, all: false, ..options(request, world) };
+        return Ok(world.store.prunable(&all)?.cache_mounts(request.keep));
+    }
     Ok(world.store.prunable(&options(request, world))?)
 }
 
@@ -36,7 +42,7 @@ pub fn prune(chosen: Pruning, world: &World<'_>) -> Result<Pruning, Report> {
 /// commands need. What hinders it is no reason for a build to fail.
 pub fn cap(world: &World<'_>) {
     let Some(keep) = world.store_cap else { return };
-    let request = PruneRequest { keep: Some(keep), unused_for: GRACE, all: false };
+    let request = PruneRequest { keep: Some(keep), unused_for: GRACE, ..PruneRequest::default() };
     let cap = || -> Result<(), corten_store::StoreError> {
         if world.store.total()? <= keep {
             return Ok(());

@@ -14,6 +14,8 @@ use corten_oci::{Descriptor, DiffId, Digest, Digester, LayerIndex, Reference, Re
 
 use crate::disk::{self, SYNCED_SINGLY};
 use crate::lease::{self, Noted};
+use crate::scratch::ScratchFolder;
+use crate::trees::State;
 use crate::{Key, Store, StoreError, index_file, pointer, usage};
 
 /// Bytes that are collected before they are hashed and written.
@@ -25,12 +27,54 @@ pub struct Batch<'store> {
     staged: Mutex<Staged>,
 }
 
+/// What has no name yet.
 #[derive(Default)]
-struct Staged {
+pub(crate) struct Staged {
     blobs: Vec<Temporary>,
     pointers: Vec<Temporary>,
+    trees: Vec<StagedTree>,
     /// What pointers of this batch point to.
     wanted: Vec<Digest>,
+}
+
+/// A layer unpacked, in a folder without its name.
+pub(crate) struct StagedTree {
+    pub(crate) wrapper: ScratchFolder,
+    pub(crate) diff_id: DiffId,
+    pub(crate) place: PathBuf,
+    pub(crate) state: State,
+}
+
+impl Staged {
+    fn is_empty(&self) -> bool {
+        self.blobs.is_empty() && self.pointers.is_empty() && self.trees.is_empty()
+    }
+
+    /// Places, and what is to be there.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&Path, &Path)> {
+        self.blobs.iter().chain(&self.pointers).map(|one| (one.place.as_path(), one.path.as_path()))
+    }
+
+    /// Layers unpacked.
+    pub(crate) fn trees(&self) -> impl Iterator<Item = &StagedTree> {
+        self.trees.iter()
+    }
+
+    /// What has to stay while others are at work: the folders of trees, or everything.
+    pub(crate) fn kept(mut self, all: bool) -> Option<Self> {
+        if !all {
+            self.blobs.clear();
+            self.pointers.clear();
+        }
+        self.blobs.iter_mut().chain(&mut self.pointers).for_each(|temporary| temporary.file = None);
+        (!self.is_empty()).then_some(self)
+    }
+
+    /// How many files and folders are synced, at most one more than are synced one by one.
+    fn weight(&self) -> u64 {
+        let of_trees: u64 = self.trees.iter().map(|tree| tree.state.files.saturating_add(2)).sum();
+        of_trees.saturating_add((self.blobs.len() + self.pointers.len()) as u64)
+    }
 }
 
 /// A file without its name yet. It is removed with this value.
@@ -61,7 +105,19 @@ impl<'store> Batch<'store> {
     /// Begins a blob. Many may be under way at once.
     pub fn blob(&self) -> Result<BlobWriter<'_>, StoreError> {
         let temporary = Temporary::new(self.store)?;
-        Ok(BlobWriter { batch: self, temporary, digester: Digester::new(), pending: Vec::new(), failed: false })
+        Ok(BlobWriter {
+            batch: self,
+            temporary,
+            digester: Some(Digester::new()),
+            pending: Vec::new(),
+            begun: 0,
+            failed: false,
+        })
+    }
+
+    /// Begins a blob that the caller hashes while he writes it: see [`BlobWriter::finish_as`].
+    pub fn blob_hashed_elsewhere(&self) -> Result<BlobWriter<'_>, StoreError> {
+        Ok(BlobWriter { digester: None, ..self.blob()? })
     }
 
     /// A small blob that is in hand.
@@ -109,63 +165,30 @@ impl<'store> Batch<'store> {
         self.point(self.store.held_path(repository, digest), &pointer::encode_image(digest))
     }
 
-    /// Makes everything durable, blobs first, then pointers. A pointer to a blob that is neither in the store nor in
+    /// A layer unpacked: `wrapper` holds `root/` and what is written beside it.
+    pub(crate) fn tree(&self, tree: StagedTree) {
+        self.lock().trees.push(tree);
+    }
+
+    /// Makes everything durable, blobs and trees first, then pointers. A pointer to a blob that is neither in the store nor in
     /// the batch is an error, and nothing gets a name.
     pub fn finish(self) -> Result<(), StoreError> {
         let staged = std::mem::take(&mut *self.lock());
-        self.check_targets(&staged)?;
-        if staged.blobs.is_empty() && staged.pointers.is_empty() {
+        check_targets(self.store, &staged)?;
+        name_all(self.store, &[staged])
+    }
+
+    /// The same, but the caller does not wait for the disk where [`Store::later`] does: this store has everything from now on,
+    /// others have it when that returns at the latest.
+    pub fn finish_later(self) -> Result<(), StoreError> {
+        let staged = std::mem::take(&mut *self.lock());
+        check_targets(self.store, &staged)?;
+        if staged.is_empty() {
             return Ok(());
         }
-        self.sync_files(&staged)?;
-        for blob in &staged.blobs {
-            self.store.place(&blob.path, &blob.place)?;
-        }
-        // Also where all blobs were there: another process may have named them a moment ago.
-        disk::sync_folders(&mut vec![self.store.blobs_folder()])?;
-        self.place_pointers(&staged.pointers)
-    }
-
-    fn check_targets(&self, staged: &Staged) -> Result<(), StoreError> {
-        for digest in &staged.wanted {
-            let place = self.store.blob_path(digest);
-            let is_staged = staged.blobs.iter().any(|blob| blob.place == place);
-            if !is_staged && self.store.size(digest)?.is_none() {
-                return Err(StoreError::Missing(digest.to_string()));
-            }
-        }
-        Ok(())
-    }
-
-    fn sync_files(&self, staged: &Staged) -> Result<(), StoreError> {
-        if staged.blobs.len() + staged.pointers.len() > SYNCED_SINGLY {
-            return disk::sync_file_system(self.store.root());
-        }
-        for Temporary { path, size, file, .. } in staged.blobs.iter().chain(&staged.pointers) {
-            let sync = || match file {
-                Some(file) => file.sync_data(),
-                None => File::open(path)?.sync_data(),
-            };
-            sync().map_err(|error| StoreError::disk("syncing", path, *size, error))?;
-        }
-        Ok(())
-    }
-
-    fn place_pointers(&self, pointers: &[Temporary]) -> Result<(), StoreError> {
-        let mut changed = Vec::new();
-        // A sweep removes folders that are empty, and names.
-        let leases = self.store.folder(lease::FOLDER);
-        let _gate = lease::share(&leases).map_err(|error| StoreError::disk("locking", &leases, 0, error))?;
-        for Temporary { path, place, .. } in pointers {
-            if let Some(folder) = place.parent() {
-                disk::make_folder(folder, &mut changed)?;
-                changed.push(folder.to_owned());
-            }
-            fs::rename(path, place).map_err(|error| StoreError::disk("naming", place, 4096, error))?;
-        }
-        match changed.is_empty() {
-            true => Ok(()),
-            false => disk::sync_folders(&mut changed),
+        match self.store.wait_for_name(staged)? {
+            Some(staged) => name_all(self.store, &[staged]),
+            None => Ok(()),
         }
     }
 
@@ -207,6 +230,72 @@ impl<'store> Batch<'store> {
     }
 }
 
+fn check_targets(store: &Store, staged: &Staged) -> Result<(), StoreError> {
+    for digest in &staged.wanted {
+        let place = store.blob_path(digest);
+        let is_staged = staged.blobs.iter().any(|blob| blob.place == place);
+        if !is_staged && store.size(digest)?.is_none() {
+            return Err(StoreError::Missing(digest.to_string()));
+        }
+    }
+    Ok(())
+}
+
+/// Makes batches durable and gives names, in the order that the module tells.
+pub(crate) fn name_all(store: &Store, all: &[Staged]) -> Result<(), StoreError> {
+    if all.iter().all(Staged::is_empty) {
+        return Ok(());
+    }
+    sync_files(store, all)?;
+    for blob in all.iter().flat_map(|staged| &staged.blobs) {
+        store.place(&blob.path, &blob.place)?;
+    }
+    // Also where all blobs were there: another process may have named them a moment ago.
+    let mut changed = vec![store.blobs_folder()];
+    for tree in all.iter().flat_map(|staged| &staged.trees) {
+        store.name_tree(tree, &mut changed)?;
+    }
+    disk::sync_folders(&mut changed)?;
+    place_pointers(store, all.iter().flat_map(|staged| &staged.pointers))
+}
+
+fn sync_files(store: &Store, all: &[Staged]) -> Result<(), StoreError> {
+    let weight = all.iter().map(Staged::weight).fold(0, u64::saturating_add);
+    if weight > SYNCED_SINGLY as u64 {
+        return disk::sync_file_system(store.root());
+    }
+    for tree in all.iter().flat_map(|staged| &staged.trees) {
+        tree.state.sync(tree.wrapper.path())?;
+    }
+    let files = all.iter().flat_map(|staged| staged.blobs.iter().chain(&staged.pointers));
+    for Temporary { path, size, file, .. } in files {
+        let sync = || match file {
+            Some(file) => file.sync_data(),
+            None => File::open(path)?.sync_data(),
+        };
+        sync().map_err(|error| StoreError::disk("syncing", path, *size, error))?;
+    }
+    Ok(())
+}
+
+fn place_pointers<'a>(store: &Store, pointers: impl Iterator<Item = &'a Temporary>) -> Result<(), StoreError> {
+    let mut changed = Vec::new();
+    // A sweep removes folders that are empty, and names.
+    let leases = store.folder(lease::FOLDER);
+    let _gate = lease::share(&leases).map_err(|error| StoreError::disk("locking", &leases, 0, error))?;
+    for Temporary { path, place, .. } in pointers {
+        if let Some(folder) = place.parent() {
+            disk::make_folder(folder, &mut changed)?;
+            changed.push(folder.to_owned());
+        }
+        fs::rename(path, place).map_err(|error| StoreError::disk("naming", place, 4096, error))?;
+    }
+    match changed.is_empty() {
+        true => Ok(()),
+        false => disk::sync_folders(&mut changed),
+    }
+}
+
 /// Has the file exactly these bytes?
 fn holds(path: &Path, bytes: &[u8]) -> bool {
     let same_size = fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == bytes.len() as u64);
@@ -235,20 +324,42 @@ impl Temporary {
 pub struct BlobWriter<'batch> {
     batch: &'batch Batch<'batch>,
     temporary: Temporary,
-    digester: Digester,
+    /// None where somebody else hashes.
+    digester: Option<Digester>,
     pending: Vec<u8>,
+    /// Bytes that the disk has begun to write.
+    begun: u64,
     /// A write has failed: the blob cannot be finished.
     failed: bool,
 }
 
 impl BlobWriter<'_> {
     /// Adds the blob to the batch: digest and size in bytes.
+    ///
+    /// # Errors
+    /// A disk that says no.
     pub fn finish(mut self) -> Result<(Digest, u64), StoreError> {
         self.write_pending()?;
-        let Self { batch, mut temporary, digester, .. } = self;
-        let (digest, size) = (digester.finish(), temporary.size);
+        match self.digester.take() {
+            Some(digester) => self.finish_as(digester.finish()),
+            None => {
+                let error = io::Error::other("nobody has hashed it");
+                Err(StoreError::disk("writing", &self.temporary.path, 0, error))
+            }
+        }
+    }
+
+    /// The same by the digest of all that was written, which the caller has made of it on the way.
+    ///
+    /// # Errors
+    /// As [`BlobWriter::finish`].
+    pub fn finish_as(mut self, digest: Digest) -> Result<(Digest, u64), StoreError> {
+        self.write_pending()?;
+        let Self { batch, mut temporary, .. } = self;
+        let size = temporary.size;
         temporary.place = batch.store.blob_path(&digest);
-        if batch.store.size(&digest)? != Some(size) || !disk::same_bytes(&temporary.path, &temporary.place) {
+        batch.store.note([Noted::Blob(digest)])?;
+        if !disk::same_bytes(&temporary.path, &temporary.place) {
             batch.stage_blob(temporary)?;
         }
         Ok((digest, size))
@@ -261,8 +372,14 @@ impl BlobWriter<'_> {
         }
         self.failed = true;
         self.temporary.append(&self.pending)?;
-        self.digester.update(&self.pending);
+        if let Some(digester) = &mut self.digester {
+            digester.update(&self.pending);
+        }
         self.pending.clear();
+        if let Some(file) = &self.temporary.file {
+            // The sync at the end has less to wait for.
+            self.begun = disk::write_back(file, self.begun, self.temporary.size);
+        }
         self.failed = false;
         Ok(())
     }

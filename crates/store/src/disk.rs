@@ -15,6 +15,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,9 @@ use crate::StoreError;
 
 /// Bytes that are compared at a time.
 const CHUNK: usize = 256 << 10;
+
+/// Bytes whose way to the disk is begun at once.
+const WRITTEN_BACK: u64 = 8 << 20;
 
 /// Up to so many files or folders are synced one by one.
 pub(crate) const SYNCED_SINGLY: usize = 16;
@@ -157,6 +161,18 @@ pub(crate) fn sync_folders(folders: &mut Vec<PathBuf>) -> Result<(), StoreError>
 pub(crate) fn sync_file_system(folder: &Path) -> Result<(), StoreError> {
     let sync = || rustix::fs::syncfs(File::open(folder)?).map_err(io::Error::from);
     sync().map_err(|error| StoreError::disk("syncing the file system of", folder, 0, error))
+}
+
+/// The disk begins to write what is in a file from byte `begun` to `length`, where that is much; a wish, whose errors are the
+/// sync's. Up to where it has begun.
+pub(crate) fn write_back(file: &File, begun: u64, length: u64) -> u64 {
+    // Where it was begun again, there are fewer.
+    let begun = begun.min(length);
+    let Some(size) = NonZeroU64::new(length - begun).filter(|more| more.get() >= WRITTEN_BACK) else { return begun };
+    // Linux starts writing back what is dirty of pages that nobody needs any more, and drops those that are clean:
+    // `sync_file_range` without unsafe code.
+    let _ = rustix::fs::fadvise(file, begun, Some(size), rustix::fs::Advice::DontNeed);
+    length
 }
 
 /// Sets permission bits, whatever the umask is.

@@ -4,12 +4,14 @@
 
 mod archive;
 mod batch;
+mod cache_mount;
 mod contents;
 mod disk;
 mod error;
 mod format;
 mod ground;
 mod index_file;
+mod later;
 mod lease;
 mod names;
 mod origins;
@@ -34,8 +36,10 @@ pub mod foreign;
 pub mod layout;
 
 pub use batch::{Batch, BlobWriter};
+pub use cache_mount::{CacheMount, CacheUse};
 pub use error::{StoreError, hints};
 pub use ground::Ground;
+pub use later::Trees;
 pub use partial::Partial;
 pub use prune::{Item, Kind, PruneOptions, Pruning, Untagged};
 pub use repair::Wanting;
@@ -44,6 +48,6 @@ pub use saved::save;
 pub use scratch::ScratchFolder;
 pub use size::{Class, ImageSize, StoreSize, classes};
 pub use store::{Key, Store};
-pub use trees::{Doubled, FORMAT, Kept, ManifestOptions, Owners, Packing, TreeLayer, Upper};
+pub use trees::{Doubled, FORMAT, Kept, Left, ManifestOptions, Owners, Packing, TreeLayer, Upper};
 pub use upload::Upload;
 pub use verify::Problem;

@@ -4,16 +4,12 @@
 //! lock while another finishes the same download gets a new, empty file, and finds the blob in the store.
 
 use std::fs::{File, OpenOptions};
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use corten_oci::Digest;
 
 use crate::disk::Renamed;
 use crate::{Store, StoreError, disk, scratch};
-
-/// Bytes whose way to the disk is begun at once.
-const WRITTEN_BACK: u64 = 8 << 20;
 
 /// A download under way: the bytes so far, in a file that survives a crash and that one process at a time writes.
 ///
@@ -37,15 +33,7 @@ impl Partial {
     /// Says that so many bytes are in the file now: the disk begins to write them, and [`Store::keep`] has less to wait for.
     /// A wish, whose errors are the sync's.
     pub fn write_back(&mut self, length: u64) {
-        // Where it was begun again, there are fewer.
-        self.begun = self.begun.min(length);
-        let more = length - self.begun;
-        if let Some(size) = NonZeroU64::new(more).filter(|more| more.get() >= WRITTEN_BACK) {
-            // Linux starts writing back what is dirty of pages that nobody needs any more, and drops those that are clean:
-            // `sync_file_range` without unsafe code.
-            let _ = rustix::fs::fadvise(&self.file, self.begun, Some(size), rustix::fs::Advice::DontNeed);
-            self.begun = length;
-        }
+        self.begun = disk::write_back(&self.file, self.begun, length);
     }
 }
 

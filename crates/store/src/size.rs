@@ -28,6 +28,8 @@ pub enum Class {
     Trees,
     /// Remembered results.
     Records,
+    /// What `RUN --mount=type=cache` keeps.
+    CacheMounts,
     /// Downloads under way.
     Downloads,
     /// Set aside because it was damaged.
@@ -46,6 +48,7 @@ impl Class {
             Self::Indexes => "indexes of layers",
             Self::Trees => "unpacked layers",
             Self::Records => "remembered results",
+            Self::CacheMounts => "cache mounts",
             Self::Downloads => "downloads under way",
             Self::Trash => "trash",
         }
@@ -151,6 +154,7 @@ pub fn classes(items: &[Item], is_of_image: impl Fn(&Digest) -> bool) -> BTreeMa
             Kind::Index(_) => Class::Indexes,
             Kind::Tree { .. } => Class::Trees,
             Kind::Record => Class::Records,
+            Kind::CacheMount => Class::CacheMounts,
             Kind::Download => Class::Downloads,
             Kind::Trash => Class::Trash,
             // Of a few bytes, and second names.

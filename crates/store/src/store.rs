@@ -27,6 +27,7 @@ use std::time::SystemTime;
 
 use corten_oci::{Blobs, Descriptor, DiffId, Digest, LayerIndex, Reference, Unsuitable};
 
+use crate::later::Later;
 use crate::lease::{self, Lease, Noted};
 use crate::scratch::{self, Scratch, ScratchFolder};
 use crate::trees::Chains;
@@ -44,6 +45,7 @@ pub struct Store {
     /// The time that uses are marked with; none are without it.
     pub(crate) now: Option<SystemTime>,
     pub(crate) chains: Chains,
+    pub(crate) later: Later,
 }
 
 /// The name of a remembered result: the digest of everything that decides it.
@@ -59,8 +61,14 @@ impl Store {
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = root.into();
         format::check(&root)?;
-        let store =
-            Self { scratch: OnceLock::new(), lease: Lease::new(&root), now: None, chains: Chains::default(), root };
+        let store = Self {
+            scratch: OnceLock::new(),
+            lease: Lease::new(&root),
+            now: None,
+            chains: Chains::default(),
+            later: Later::default(),
+            root,
+        };
         let mut changed = Vec::new();
         for name in ["blobs/sha256", "layers", "images", "referrers", "cache", "downloads", "tmp", "trash"] {
             disk::make_folder(&store.folder(name), &mut changed)?;
@@ -126,7 +134,8 @@ impl Store {
     /// The same for those who rely on nothing: it may be gone in the next moment.
     pub fn size_now(&self, digest: &Digest) -> Result<Option<u64>, StoreError> {
         let path = self.blob_path(digest);
-        match fs::symlink_metadata(&path) {
+        let waiting = self.later.file(&path).and_then(|path| fs::symlink_metadata(path).ok());
+        match waiting.map_or_else(|| fs::symlink_metadata(&path), Ok) {
             // An empty file under another name is what a power cut leaves on a disk that lies about syncing.
             Ok(found) if found.len() == 0 && *digest != Digest::of([]) => Ok(None),
             Ok(found) => Ok(found.is_file().then_some(found.len())),
@@ -145,7 +154,9 @@ impl Store {
     pub fn file(&self, digest: &Digest) -> Result<File, StoreError> {
         self.note([Noted::Blob(*digest)])?;
         let path = self.blob_path(digest);
-        disk::open_regular(&path).map_err(|error| match error.kind() {
+        // In the moment between it may get its name.
+        let waiting = self.later.file(&path).and_then(|path| disk::open_regular(&path).ok());
+        waiting.map_or_else(|| disk::open_regular(&path), Ok).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => StoreError::Missing(digest.to_string()),
             _ => StoreError::disk("opening", &path, 0, error),
         })
@@ -201,7 +212,7 @@ impl Store {
     /// A remembered result (`cache/<key>`); none where it is absent or torn.
     pub fn record(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.record_path(key);
-        let bytes = disk::read_small(&path, pointer::LARGEST_RECORD)?;
+        let bytes = self.small(&path, pointer::LARGEST_RECORD)?;
         usage::mark_path(self, &path);
         Ok(bytes.and_then(|bytes| pointer::decode_record(&key.0, &bytes)))
     }
@@ -209,13 +220,24 @@ impl Store {
     /// What lies in a layer (`layers/<diffid>/index`); none where it is absent, torn or of another version.
     pub fn layer_index(&self, diff_id: &DiffId) -> Result<Option<LayerIndex>, StoreError> {
         self.note([Noted::Layer(*diff_id)])?;
-        let bytes = disk::read_small(&self.index_path(diff_id), LARGEST_IN_MEMORY)?;
+        let bytes = self.small(&self.index_path(diff_id), LARGEST_IN_MEMORY)?;
         Ok(bytes.and_then(|bytes| index_file::decode(diff_id, &bytes)))
     }
 
     /// Is an index of the layer there? Whether it is whole shows when it is read.
     pub fn has_layer_index(&self, diff_id: &DiffId) -> bool {
-        self.note([Noted::Layer(*diff_id)]).is_ok() && self.index_path(diff_id).is_file()
+        let path = self.index_path(diff_id);
+        self.note([Noted::Layer(*diff_id)]).is_ok() && (self.later.file(&path).is_some() || path.is_file())
+    }
+
+    /// A small file, also one that waits for its name.
+    fn small(&self, place: &Path, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Some(path) = self.later.file(place)
+            && let Some(bytes) = disk::read_small(&path, limit)?
+        {
+            return Ok(Some(bytes));
+        }
+        disk::read_small(place, limit)
     }
 
     /// The digest that a name points to (`images/<repository>/_tags/<tag>`). Without tag and digest, `latest` is

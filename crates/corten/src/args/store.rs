@@ -54,8 +54,9 @@ pub struct Prune {
     /// Remove no more than is needed for the store to have this size.
     #[arg(long, value_name = "SIZE", value_parser = quantities::size, alias = "reserved-space")]
     pub keep_storage: Option<u64>,
-    /// Remove only what nobody used for this long: until=720h (may be given several times).
-    #[arg(long, value_name = "until=TIME")]
+    /// Remove only what nobody used for this long: until=720h; only cache mounts: type=exec.cachemount (may be given several
+    /// times).
+    #[arg(long, value_name = "KEY=VALUE")]
     pub filter: Vec<String>,
     /// Remove named images, too, and the layouts that `ship` wrote.
     #[arg(long, short)]

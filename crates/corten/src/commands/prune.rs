@@ -26,8 +26,8 @@ struct Shape {
 
 /// Says what goes, asks, removes.
 pub fn run(arguments: &args::Prune, format: Format, world: &World<'_>) -> Result<u8, Report> {
-    let request =
-        PruneRequest { keep: arguments.keep_storage, unused_for: until(&arguments.filter)?, all: arguments.all };
+    let (unused_for, cache_mounts) = filters(&arguments.filter)?;
+    let request = PruneRequest { keep: arguments.keep_storage, unused_for, all: arguments.all, cache_mounts };
     if let Some(warning) = world.store.ground().warning().filter(|_| world.store.ground().is_network()) {
         world.events.warning(&warning);
     }
@@ -83,21 +83,28 @@ fn agreed(chosen: &Pruning) -> Result<bool, Failure> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// The longest `until` of all filters.
-fn until(filters: &[String]) -> Result<Duration, Failure> {
-    let one = |filter: &String| {
-        let Some((key, value)) = filter.split_once('=') else {
-            return Err(Failure::usage(format!("--filter: '{filter}' is not KEY=VALUE")).hint("--filter until=720h"));
-        };
-        if key != "until" {
-            return Err(Failure::usage(format!("--filter: '{key}' is no filter")).hint("there is one: until=720h"));
+/// The longest `until` of all filters, and whether they ask for cache mounts alone.
+fn filters(filters: &[String]) -> Result<(Duration, bool), Failure> {
+    const HINT: &str = "there are until=720h and type=exec.cachemount";
+    let (mut longest, mut cache_mounts) = (Duration::ZERO, false);
+    for filter in filters {
+        match filter.split_once('=') {
+            None => return Err(Failure::usage(format!("--filter: '{filter}' is not KEY=VALUE")).hint(HINT)),
+            Some(("until", value)) => longest = longest.max(until(value)?),
+            Some(("type", "exec.cachemount")) => cache_mounts = true,
+            Some(("type", value)) => {
+                let failure = Failure::usage(format!("--filter type: '{value}' is no kind that can be chosen"));
+                return Err(failure.hint("there is one: type=exec.cachemount, the caches of RUN --mount=type=cache"));
+            }
+            Some((key, _)) => return Err(Failure::usage(format!("--filter: '{key}' is no filter")).hint(HINT)),
         }
-        duration(value).ok_or_else(|| {
-            Failure::usage(format!("--filter until: '{value}' is no length of time"))
-                .hint("such as 720h, 24h30m or 30d")
-        })
-    };
-    Ok(filters.iter().map(one).collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or_default())
+    }
+    Ok((longest, cache_mounts))
+}
+
+fn until(value: &str) -> Result<Duration, Failure> {
+    let why = || Failure::usage(format!("--filter until: '{value}' is no length of time"));
+    duration(value).ok_or_else(|| why().hint("such as 720h, 24h30m or 30d"))
 }
 
 /// As Go writes them (`720h`, `1h30m`, `90s`), and days.

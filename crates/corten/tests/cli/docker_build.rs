@@ -136,3 +136,75 @@ fn d10_add_reaches_no_private_address_unless_that_is_allowed() {
     let ran = place.run("build --allow-private-add").expect(1);
     assert!(ran.stderr.contains("--checksum says sha256:0000"), "{}", ran.stderr);
 }
+
+/// A Dockerfile whose RUNs have a shell.
+fn with_shell(dockerfile: &str) -> Place {
+    let place = Place::with(&format!("FROM scratch AS sh\nCOPY --chmod=755 busybox /bin/sh\n{dockerfile}"));
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| fs::metadata(path).is_ok());
+    place.write("busybox", fs::read(busybox.expect("busybox, of the Debian package busybox-static")).unwrap());
+    place
+}
+
+#[test]
+fn one_cache_may_be_mounted_twice_and_two_in_any_order() {
+    // Both would wait for ever, if a cache were taken for each mount, in the mounts' order.
+    let twice = "--mount=type=cache,id=a,sharing=locked,target=/a --mount=type=cache,id=a,sharing=locked,target=/same";
+    let orders = [("a", "b"), ("b", "a")].map(|(one, other)| {
+        let mount = |id: &str| format!("--mount=type=cache,id={id},sharing=locked,target=/{id}");
+        format!("FROM sh AS {one}\nRUN {} {} echo {one} >> /a/log; echo {one} >> /b/log\n", mount(one), mount(other))
+    });
+    let place = with_shell(&format!(
+        "RUN {twice} echo x > /a/x && cat /same/x > /x\n{}FROM scratch\nCOPY --from=sh /x /x\nCOPY --from=a /bin/sh /a\nCOPY --from=b /bin/sh /b\n",
+        orders.concat()
+    ));
+    place.run("build -o out").expect(0);
+    assert_eq!(fs::read_to_string(place.path().join("out/x")).unwrap(), "x\n");
+    let size = place.run("store size").expect(0).stdout;
+    let line = size.lines().find(|line| line.ends_with("  cache mounts")).unwrap_or_else(|| panic!("{size}"));
+    assert_eq!(line.split_whitespace().nth(2), Some("2"), "{line}");
+    let told = place.run("prune --filter type=exec.cachemount --yes --format json").expect(0).json();
+    assert_eq!((&told["files"], &told["images"]), (&2.into(), &serde_json::json!([])));
+    // Everything else stays, and what is gone begins anew.
+    let again = place.run("build --format json").expect(0).json();
+    assert!(again["steps"].as_array().unwrap().iter().all(|step| step["cached"] == true), "{again}");
+    place.run("build --no-cache-filter sh .").expect(0);
+    assert_eq!(place.run("prune --filter type=exec.cachemount --dry-run --format json").expect(0).json()["files"], 1);
+}
+
+#[test]
+fn what_was_made_before_a_step_failed_is_there_the_next_time() {
+    let place = with_shell("RUN echo one > /one\nRUN cat /one && exit 7\n");
+    let failed = place.run("build .").expect(1);
+    assert!(failed.stderr.contains("RUN cat /one && exit 7: the command ended with status 7"), "{}", failed.stderr);
+    place.write(
+        "Dockerfile",
+        "FROM scratch AS sh\nCOPY --chmod=755 busybox /bin/sh\nRUN echo one > /one\nRUN cat /one\n",
+    );
+    let ran = place.run("build --format json").expect(0);
+    let cached: Vec<bool> = ran.json()["steps"].as_array().unwrap().iter().map(|step| step["cached"] == true).collect();
+    assert_eq!(cached, [true, true, false]);
+}
+
+#[test]
+fn files_that_stayed_are_taken_from_the_last_layer_and_never_believed() {
+    let place = Place::with("FROM scratch\nCOPY d /\n");
+    let write = |at: usize, text: &str| place.write(&format!("d/{at}"), text);
+    (0..400).for_each(|at| write(at, &format!("file {at}\n")));
+    let layer = |ran: &str| place.run(ran).expect(0).json()["layers"][0].as_str().unwrap().to_owned();
+    let first = layer("build --format json");
+    write(200, "another\n");
+    let second = layer("build --format json");
+    assert_ne!(first, second);
+    assert_eq!(second, layer("build --format json --no-cache"), "by the files themselves");
+    // A layer whose bytes are no longer right gives nothing.
+    let blob = place.corten.store().join("blobs/sha256").join(second.strip_prefix("sha256:").unwrap());
+    let mut bytes = fs::read(&blob).unwrap();
+    let at = bytes.windows(9).position(|part| part == b"file 300\n").unwrap();
+    bytes[at] = b'F';
+    fs::remove_file(&blob).unwrap();
+    fs::write(&blob, &bytes).unwrap();
+    write(200, "a third\n");
+    place.run("build -o out").expect(0);
+    assert_eq!(fs::read_to_string(place.path().join("out/300")).unwrap(), "file 300\n");
+    assert_eq!(fs::read_to_string(place.path().join("out/200")).unwrap(), "a third\n");
+}

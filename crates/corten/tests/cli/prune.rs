@@ -180,14 +180,21 @@ hint: --yes removes without asking, --dry-run says what would go",
         "prune --filter label=x",
         2,
         "error: --filter: 'label' is no filter
-hint: there is one: until=720h",
+hint: there are until=720h and type=exec.cachemount",
     );
     refuses(
         &service,
         "prune --filter until",
         2,
         "error: --filter: 'until' is not KEY=VALUE
-hint: --filter until=720h",
+hint: there are until=720h and type=exec.cachemount",
+    );
+    refuses(
+        &service,
+        "prune --filter type=frontend",
+        2,
+        "error: --filter type: 'frontend' is no kind that can be chosen
+hint: there is one: type=exec.cachemount, the caches of RUN --mount=type=cache",
     );
     refuses(
         &service,

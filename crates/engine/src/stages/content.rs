@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use corten_diagnostic::{Failure, Report};
 use corten_layer::gzip;
 use corten_layer::tar::TarReader;
-use corten_oci::{Blobs, Descriptor, DiffId, LayerPath};
+use corten_oci::{Blobs, Descriptor, DiffId, Digest, LayerPath};
 use corten_store::Store;
 
 use super::context::Context;
@@ -84,8 +83,8 @@ impl<'a> Layers<'a> {
         if self.store.size(&layer.0)?.is_some() {
             return Ok(Form::Tar(self.store.file(&layer.0)?));
         }
-        if let Some(tree) = tree(self.store, layer) {
-            return Ok(Form::Tree(Arc::new(Context::open(&tree, None)?)));
+        if let Some(folder) = self.store.tree_of(layer).as_deref().and_then(<[_]>::first) {
+            return Ok(Form::Tree(Arc::new(Context::open(folder, None)?)));
         }
         let packed = || Ok::<_, Report>(self.store.packed(layer)?.into_iter().next());
         match self.blob(layer).map_or_else(packed, |blob| Ok(Some(blob)))? {
@@ -127,13 +126,20 @@ impl<'a> Layers<'a> {
                 let found = self.find_details(layer)?;
                 let batch = self.store.batch();
                 batch.record(&key, &details::encode(&found)?)?;
-                batch.finish()?;
+                batch.finish_later()?;
                 found
             }
         };
         let found = Arc::new(found);
         self.lock().details.insert(*layer, found.clone());
         Ok(found)
+    }
+
+    /// Of a layer whose details are remembered: the digests of its files, by where they begin in its tar.
+    pub(super) fn digests(&self, layer: &DiffId) -> Option<Vec<(u64, Digest)>> {
+        let bytes = self.store.record(&details::key(layer)).ok().flatten()?;
+        let details = details::decode(&bytes)?;
+        Some(details.into_iter().filter_map(|(offset, detail)| Some((offset, detail.digest?))).collect())
     }
 
     /// The same, from the layer's bytes.
@@ -278,18 +284,6 @@ impl Read for Part<'_> {
         self.left -= got as u64;
         Ok(got)
     }
-}
-
-/// The folder of a layer that was unpacked, or that a RUN left.
-fn tree(store: &Store, layer: &DiffId) -> Option<PathBuf> {
-    let folder = store.root().join("layers").join(layer.0.hex());
-    let plain = folder.join("tree").join("root");
-    if plain.is_dir() {
-        return Some(plain);
-    }
-    let names = std::fs::read_dir(folder).ok()?.flatten();
-    let mut others = names.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"tree-"));
-    others.find_map(|entry| Some(entry.path().join("root")).filter(|root| root.is_dir()))
 }
 
 /// Puts a stream at its end of a file: where it begins.

@@ -66,6 +66,13 @@ impl Stamp {
     }
 }
 
+impl Stamp {
+    /// Of a file that is open.
+    pub(super) fn of_file(file: &File) -> std::io::Result<Self> {
+        Ok(Self::of(&rustix::fs::fstat(file)?))
+    }
+}
+
 impl Context {
     /// A folder of this machine; what `ignore` matches is not there.
     ///
@@ -158,13 +165,13 @@ impl Context {
         &self,
         path: LayerPath,
         stat: &Stat,
-        link: impl FnOnce() -> Result<String, Failure>,
+        link: impl FnOnce(&LayerPath) -> Result<String, Failure>,
     ) -> Result<Option<Found>, Failure> {
         let device = || (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Kind::File,
             FileType::Directory => Kind::Directory,
-            FileType::Symlink => Kind::Symlink(link()?),
+            FileType::Symlink => Kind::Symlink(link(&path)?),
             FileType::Fifo => Kind::Fifo,
             FileType::CharacterDevice => Kind::CharacterDevice(device().0, device().1),
             FileType::BlockDevice => Kind::BlockDevice(device().0, device().1),
@@ -199,7 +206,7 @@ impl Context {
             }
             let path = folder.join(name.to_bytes()).map_err(|error| Failure::input(error.to_string()))?;
             match rustix::fs::statat(&descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => all.extend(self.found(path.clone(), &stat, || self.link(&descriptor, name, &path))?),
+                Ok(stat) => all.extend(self.found(path, &stat, |path| self.link(&descriptor, name, path))?),
                 // Somebody took it away in this moment.
                 Err(Errno::NOENT) => {}
                 Err(error) => return Err(self.failed("looking at", &path, error)),
@@ -224,15 +231,27 @@ impl Context {
         let folder = self.at(&parent, OFlags::PATH | OFlags::DIRECTORY).map_err(failed)?;
         let mut place = format!("/proc/self/fd/{}/", folder.as_raw_fd()).into_bytes();
         place.extend_from_slice(if path.is_root() { b"." } else { path.name() });
-        attributes_at(OsStr::from_bytes(&place)).map_err(failed)
+        let place = OsStr::from_bytes(&place);
+        let list = |names: &mut [u8]| rustix::fs::llistxattr(place, names);
+        attributes_by(list, |name, value| rustix::fs::lgetxattr(place, name, value)).map_err(failed)
+    }
+
+    /// The same of a file that is open.
+    pub(super) fn attributes_of(&self, file: &File, path: &LayerPath) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Failure> {
+        let list = |names: &mut [u8]| rustix::fs::flistxattr(file, names);
+        attributes_by(list, |name, value| rustix::fs::fgetxattr(file, name, value))
+            .map_err(|error| self.failed("reading the attributes of", path, error))
     }
 }
 
-/// Attributes of a file that go into an image; its last component is not followed.
-fn attributes_at(path: &OsStr) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
-    let mut names = vec![0; 1024];
+/// Attributes of a file that go into an image.
+fn attributes_by(
+    list: impl Fn(&mut [u8]) -> Result<usize, Errno>,
+    get: impl Fn(&OsStr, &mut [u8]) -> Result<usize, Errno>,
+) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
+    let mut names = vec![0; 256];
     let length = loop {
-        match rustix::fs::llistxattr(path, &mut names) {
+        match list(&mut names) {
             Ok(length) => break length,
             Err(Errno::RANGE) if names.len() < ATTRIBUTES_LIMIT => names.resize(names.len() * 4, 0),
             Err(Errno::OPNOTSUPP) => return Ok(BTreeMap::new()),
@@ -242,7 +261,7 @@ fn attributes_at(path: &OsStr) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
     let mut all = BTreeMap::new();
     for name in names.get(..length).unwrap_or_default().split(|byte| *byte == 0).filter(|name| is_kept(name)) {
         let mut value = vec![0; 1 << 16];
-        match rustix::fs::lgetxattr(path, OsStr::from_bytes(name), &mut value) {
+        match get(OsStr::from_bytes(name), &mut value) {
             Ok(length) => {
                 value.truncate(length);
                 all.insert(name.to_vec(), value);
@@ -268,7 +287,7 @@ impl View for Context {
         let name = if path.is_root() { b".".as_slice() } else { path.name() };
         let Ok(name) = std::ffi::CString::new(name) else { return Ok(None) };
         match rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => match self.found(path.clone(), &stat, || self.link(&folder, &name, path))? {
+            Ok(stat) => match self.found(path.clone(), &stat, |path| self.link(&folder, &name, path))? {
                 // An ignored folder is there for what is excepted below it, if anything is.
                 Some(found) if found.is_folder() && self.is_ignored(path) && self.below(path, 1)?.is_empty() => {
                     Ok(None)
@@ -316,13 +335,11 @@ impl Context {
             return all;
         }
         let mut kept: Vec<Found> = Vec::with_capacity(all.len());
-        let mut below: Option<LayerPath> = None;
         for found in all.into_iter().rev() {
-            let is_needed = below.as_ref().is_some_and(|path| path.starts_with(&found.path));
+            let is_needed = kept.last().is_some_and(|below| below.path.starts_with(&found.path));
             if found.kind == Kind::Directory && !is_needed && self.is_ignored(&found.path) {
                 continue;
             }
-            below = Some(found.path.clone());
             kept.push(found);
         }
         kept.reverse();

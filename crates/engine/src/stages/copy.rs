@@ -1,5 +1,7 @@
 //! What COPY and ADD take: sources resolved to files, before anything is known of where they go. That is what decides their key.
 
+use std::fs::File;
+use std::io::Read;
 use std::sync::Arc;
 
 use corten_diagnostic::{Failure, Report};
@@ -13,6 +15,9 @@ use super::digests::Digests;
 use super::glob;
 use super::means::Means;
 use super::view::{Found, Last, Place, View, resolve};
+
+/// Bytes that are read and hashed at a time.
+const LARGEST_READ: usize = 256 << 10;
 
 /// Where files are looked up.
 pub(super) enum From {
@@ -355,13 +360,11 @@ fn of_folder(all: Vec<Found>, context: &Context, digests: &Digests, jobs: usize)
             }
             return Ok((attributes, Some(known.digest)));
         }
-        let (mut file, opened) = context.file(&found.path)?;
-        let mut digester = Digester::new();
-        std::io::copy(&mut file, &mut digester).map_err(|error| {
+        let (file, opened) = context.file(&found.path)?;
+        let digest = hashed(&file, opened.size).map_err(|error| {
             Failure::world(format!("reading {}: {error}", context.path().join(found.path.to_string()).display()))
         })?;
-        let digest = digester.finish();
-        attributes.xattrs = context.attributes(&found.path)?;
+        attributes.xattrs = context.attributes_of(&file, &found.path)?;
         digests.put(&found.path, opened, digest, found.mode, attributes.xattrs.is_empty());
         Ok((attributes, Some(digest)))
     };
@@ -369,19 +372,41 @@ fn of_folder(all: Vec<Found>, context: &Context, digests: &Digests, jobs: usize)
     Ok(all.into_iter().zip(told).map(|(found, (attributes, digest))| Told { found, attributes, digest }).collect())
 }
 
+/// The digest of a file that has, or had, so many bytes: a small one is read at once.
+fn hashed(mut file: &File, size: u64) -> std::io::Result<Digest> {
+    let mut digester = Digester::new();
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(LARGEST_READ).min(LARGEST_READ - 1) + 1];
+    loop {
+        match file.read(&mut bytes) {
+            Ok(got) => {
+                digester.update(bytes.get(..got).unwrap_or_default());
+                // A regular file that gives less has no more.
+                if got < bytes.len() {
+                    return Ok(digester.finish());
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 impl Selection {
     /// By what files are and hold, never by when they changed.
     pub(super) fn digest(&self) -> Digest {
-        let mut digester = Digester::new();
+        let (mut digester, mut words) = (Digester::new(), Vec::new());
         for source in &self.sources {
-            text(&mut digester, &source.name);
+            text(&mut words, &source.name);
             for told in std::iter::once(&source.root).chain(&source.below) {
                 // A file is what it is under any name: the source's own name stands before it.
                 let relative = relative(&told.found.path, &source.root.found.path);
-                entry(&mut digester, relative, told, std::ptr::eq(told, &source.root));
+                entry(&mut words, relative, told, std::ptr::eq(told, &source.root));
+                digester.update(&words);
+                words.clear();
             }
-            digester.update(b"end");
+            words.extend_from_slice(b"end");
         }
+        digester.update(&words);
         digester.finish()
     }
 
@@ -396,16 +421,18 @@ impl Selection {
 
 /// The digest of one tree of files, as [`Selection::digest`].
 pub(super) fn digest_of(all: &[Told], root: &LayerPath) -> Digest {
-    let mut digester = Digester::new();
+    let (mut digester, mut words) = (Digester::new(), Vec::new());
     for told in all {
-        entry(&mut digester, relative(&told.found.path, root), told, false);
+        entry(&mut words, relative(&told.found.path, root), told, false);
+        digester.update(&words);
+        words.clear();
     }
     digester.finish()
 }
 
-fn entry(digester: &mut Digester, relative: &[u8], told: &Told, is_root: bool) {
+fn entry(to: &mut Vec<u8>, relative: &[u8], told: &Told, is_root: bool) {
     let found = &told.found;
-    text(digester, relative);
+    text(to, relative);
     let (letter, link) = match &found.kind {
         Kind::File => (b'f', Vec::new()),
         Kind::Directory => (b'd', Vec::new()),
@@ -415,29 +442,29 @@ fn entry(digester: &mut Digester, relative: &[u8], told: &Told, is_root: bool) {
         Kind::Fifo => (b'p', Vec::new()),
         _ => (b'?', Vec::new()),
     };
-    digester.update(&[letter]);
-    text(digester, &link);
+    to.extend_from_slice(&[letter]);
+    text(to, &link);
     // What the root of a context is on this machine says nothing.
     if is_root && found.path.is_root() {
         return;
     }
     let mode = if letter == b'l' { 0o777 } else { found.mode };
-    digester.update(&mode.to_le_bytes());
-    digester.update(&found.uid.to_le_bytes());
-    digester.update(&found.gid.to_le_bytes());
-    digester.update(&found.size.to_le_bytes());
+    to.extend_from_slice(&mode.to_le_bytes());
+    to.extend_from_slice(&found.uid.to_le_bytes());
+    to.extend_from_slice(&found.gid.to_le_bytes());
+    to.extend_from_slice(&found.size.to_le_bytes());
     for (name, value) in &told.attributes.xattrs {
-        digester.update(b"x");
-        text(digester, name);
-        text(digester, value);
+        to.extend_from_slice(b"x");
+        text(to, name);
+        text(to, value);
     }
     if let Some(digest) = &told.digest {
-        digester.update(b"=");
-        digester.update(digest.as_bytes());
+        to.extend_from_slice(b"=");
+        to.extend_from_slice(digest.as_bytes());
     }
 }
 
-fn text(digester: &mut Digester, text: &[u8]) {
-    digester.update(&(text.len() as u64).to_le_bytes());
-    digester.update(text);
+fn text(to: &mut Vec<u8>, text: &[u8]) {
+    to.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    to.extend_from_slice(text);
 }

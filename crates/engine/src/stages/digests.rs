@@ -8,8 +8,10 @@
 //! per file, by path: path length:u16 path  flags:u8 mode:u16 inode:u64 mtime:i64 ctime:i64 size:u64  sha256:[32]
 //! ```
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,7 +42,9 @@ pub(super) struct Remembered {
 /// Digests of one context.
 pub(super) struct Digests {
     key: Key,
-    old: HashMap<Vec<u8>, Remembered>,
+    old: Table,
+    /// Which of the old ones hold still.
+    held: Vec<AtomicBool>,
     new: Mutex<New>,
     /// What is older than that may be trusted; nanoseconds since 1970.
     horizon: i64,
@@ -51,7 +55,6 @@ struct New {
     files: HashMap<Vec<u8>, Remembered>,
     /// Folders of which all files were looked at.
     walked: HashSet<LayerPath>,
-    is_changed: bool,
 }
 
 impl Digests {
@@ -59,41 +62,37 @@ impl Digests {
     pub(super) fn load(store: &Store, folder: &Path, now: Duration) -> Self {
         let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
         let key = Key(Digest::of(format!("corten context files 1\n{}", folder.display())));
-        let old = store.record(&key).ok().flatten().and_then(|bytes| decode(&bytes)).unwrap_or_default();
+        let old = store.record(&key).ok().flatten().and_then(Table::decode).unwrap_or_default();
         let horizon = i64::try_from(now.saturating_sub(RACY).as_nanos()).unwrap_or(i64::MAX);
-        Self { key, old, new: Mutex::default(), horizon }
+        let held = std::iter::repeat_with(AtomicBool::default).take(old.starts.len()).collect();
+        Self { key, old, held, new: Mutex::default(), horizon }
     }
 
     /// What a file was the last time, whether or not it has changed.
-    pub(super) fn before(&self, path: &LayerPath) -> Option<&Remembered> {
-        self.old.get(path.as_bytes())
+    pub(super) fn before(&self, path: &LayerPath) -> Option<Remembered> {
+        self.old.find(path.as_bytes()).map(|(_, known)| known)
     }
 
     /// All that was there last time below a folder.
     pub(super) fn all_before<'a>(&'a self, folder: &'a LayerPath) -> impl Iterator<Item = &'a [u8]> {
-        let is_below = |path: &&[u8]| {
-            folder.is_root() || path.strip_prefix(folder.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'))
-        };
-        self.old.keys().map(Vec::as_slice).filter(is_below)
+        self.old.paths().filter(|path| is_below(path, folder))
     }
 
     /// The file's digest, where it can be trusted still.
     pub(super) fn get(&self, path: &LayerPath, stamp: &Stamp) -> Option<Remembered> {
-        let same = |known: &&Remembered| known.is_trusted && known.stamp == *stamp;
-        if let Some(known) = self.lock().files.get(path.as_bytes()).filter(|known| known.stamp == *stamp) {
-            return Some(*known);
+        let old = self.old.find(path.as_bytes()).filter(|(_, known)| known.is_trusted && known.stamp == *stamp);
+        if let Some((at, known)) = old {
+            self.held.get(at).into_iter().for_each(|held| held.store(true, Ordering::Relaxed));
+            return Some(known);
         }
-        let known = *self.old.get(path.as_bytes()).filter(same)?;
-        self.lock().files.insert(path.as_bytes().to_vec(), known);
-        Some(known)
+        self.lock().files.get(path.as_bytes()).filter(|known| known.stamp == *stamp).copied()
     }
 
     pub(super) fn put(&self, path: &LayerPath, stamp: Stamp, digest: Digest, mode: u32, is_plain: bool) {
         let is_trusted = stamp.mtime.max(stamp.ctime) < self.horizon;
         let mode = (mode & 0o7777) as u16;
-        let mut new = self.lock();
-        new.is_changed = true;
-        new.files.insert(path.as_bytes().to_vec(), Remembered { stamp, digest, mode, is_plain, is_trusted });
+        let known = Remembered { stamp, digest, mode, is_plain, is_trusted };
+        self.lock().files.insert(path.as_bytes().to_vec(), known);
     }
 
     /// All files of a folder were looked at: what is not among them is gone.
@@ -104,20 +103,22 @@ impl Digests {
     /// The record, where anything is new.
     pub(super) fn record(&self) -> Option<(Key, Vec<u8>)> {
         let new = self.lock();
-        let is_gone = |path: &[u8]| {
-            new.walked.iter().any(|folder| {
-                folder.is_root() || path.strip_prefix(folder.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'))
-            })
+        let is_gone = |path: &[u8]| new.walked.iter().any(|folder| is_below(path, folder));
+        let stays = |(path, held): &(&[u8], &AtomicBool)| {
+            !new.files.contains_key(*path) && (held.load(Ordering::Relaxed) || !is_gone(path))
         };
-        let kept: Vec<_> =
-            self.old.iter().filter(|(path, _)| !new.files.contains_key(*path) && !is_gone(path)).collect();
-        let is_same = !new.is_changed && kept.len() + new.files.len() == self.old.len();
-        if is_same {
+        let old = || self.old.paths().zip(&self.held);
+        if new.files.is_empty() && old().all(|one| stays(&one)) {
             return None;
         }
-        let mut all: Vec<(&Vec<u8>, &Remembered)> = kept.into_iter().chain(&new.files).collect();
+        let kept = old().enumerate().filter(|(_, one)| stays(one)).filter_map(|(at, (path, _))| {
+            let bytes = self.old.whole(at)?;
+            Some((path, Cow::Borrowed(bytes)))
+        });
+        let made = new.files.iter().map(|(path, known)| (path.as_slice(), Cow::Owned(encode(path, known))));
+        let mut all: Vec<(&[u8], Cow<'_, [u8]>)> = kept.chain(made).collect();
         all.sort_unstable_by_key(|(path, _)| *path);
-        Some((self.key, encode(&all)))
+        Some((self.key, all.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect()))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, New> {
@@ -125,43 +126,93 @@ impl Digests {
     }
 }
 
-fn encode(all: &[(&Vec<u8>, &Remembered)]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(all.len() * (FIXED + 40));
-    for (path, known) in all {
-        let Ok(length) = u16::try_from(path.len()) else { continue };
-        bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(path);
-        bytes.push(if known.is_plain { PLAIN } else { 0 } | if known.is_trusted { TRUSTED } else { 0 });
-        bytes.extend_from_slice(&known.mode.to_le_bytes());
-        bytes.extend_from_slice(&known.stamp.inode.to_le_bytes());
-        bytes.extend_from_slice(&known.stamp.mtime.to_le_bytes());
-        bytes.extend_from_slice(&known.stamp.ctime.to_le_bytes());
-        bytes.extend_from_slice(&known.stamp.size.to_le_bytes());
-        bytes.extend_from_slice(known.digest.as_bytes());
+fn is_below(path: &[u8], folder: &LayerPath) -> bool {
+    folder.is_root() || path.strip_prefix(folder.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'))
+}
+
+/// The record as it was read, and where its files begin: a hundred thousand of them cost no allocation.
+#[derive(Default)]
+struct Table {
+    bytes: Vec<u8>,
+    starts: Vec<usize>,
+}
+
+impl Table {
+    /// None where it is cut off, or not in the order of its paths.
+    fn decode(bytes: Vec<u8>) -> Option<Self> {
+        let mut starts = Vec::with_capacity(bytes.len() / (FIXED + 30));
+        let (mut rest, mut last): (&[u8], Option<&[u8]>) = (&bytes, None);
+        while !rest.is_empty() {
+            starts.push(bytes.len() - rest.len());
+            let length = usize::from(u16::from_le_bytes(take(&mut rest)?));
+            let (path, after) = rest.split_at_checked(length)?;
+            rest = after.get(FIXED - 2..)?;
+            if last.is_some_and(|last| last >= path) {
+                return None;
+            }
+            last = Some(path);
+        }
+        Some(Self { bytes, starts })
     }
+
+    fn whole(&self, at: usize) -> Option<&[u8]> {
+        let end = self.starts.get(at + 1).copied().unwrap_or(self.bytes.len());
+        self.bytes.get(*self.starts.get(at)?..end)
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.starts.len()).map(|at| self.path(at))
+    }
+
+    fn path(&self, at: usize) -> &[u8] {
+        let whole = self.whole(at).unwrap_or_default();
+        whole.get(2..whole.len().saturating_sub(FIXED - 2)).unwrap_or_default()
+    }
+
+    fn find(&self, path: &[u8]) -> Option<(usize, Remembered)> {
+        let (mut low, mut high) = (0, self.starts.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.path(middle).cmp(path) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => {
+                    return Some((middle, decode(self.whole(middle)?.get(2 + path.len()..)?)?));
+                }
+            }
+        }
+        None
+    }
+}
+
+fn encode(path: &[u8], known: &Remembered) -> Vec<u8> {
+    let Ok(length) = u16::try_from(path.len()) else { return Vec::new() };
+    let mut bytes = Vec::with_capacity(FIXED + path.len());
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(path);
+    bytes.push(if known.is_plain { PLAIN } else { 0 } | if known.is_trusted { TRUSTED } else { 0 });
+    bytes.extend_from_slice(&known.mode.to_le_bytes());
+    bytes.extend_from_slice(&known.stamp.inode.to_le_bytes());
+    bytes.extend_from_slice(&known.stamp.mtime.to_le_bytes());
+    bytes.extend_from_slice(&known.stamp.ctime.to_le_bytes());
+    bytes.extend_from_slice(&known.stamp.size.to_le_bytes());
+    bytes.extend_from_slice(known.digest.as_bytes());
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<HashMap<Vec<u8>, Remembered>> {
-    let mut all = HashMap::with_capacity(bytes.len() / (FIXED + 30));
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let length = usize::from(u16::from_le_bytes(take(&mut rest)?));
-        let (path, after) = rest.split_at_checked(length)?;
-        rest = after;
-        let [flags] = take(&mut rest)?;
-        let mode = u16::from_le_bytes(take(&mut rest)?);
-        let stamp = Stamp {
-            inode: u64::from_le_bytes(take(&mut rest)?),
-            mtime: i64::from_le_bytes(take(&mut rest)?),
-            ctime: i64::from_le_bytes(take(&mut rest)?),
-            size: u64::from_le_bytes(take(&mut rest)?),
-        };
-        let digest = Digest::from(take::<32>(&mut rest)?);
-        let (is_plain, is_trusted) = (flags & PLAIN != 0, flags & TRUSTED != 0);
-        all.insert(path.to_vec(), Remembered { stamp, digest, mode, is_plain, is_trusted });
-    }
-    Some(all)
+/// What follows the path.
+fn decode(mut rest: &[u8]) -> Option<Remembered> {
+    let [flags] = take(&mut rest)?;
+    let mode = u16::from_le_bytes(take(&mut rest)?);
+    let stamp = Stamp {
+        inode: u64::from_le_bytes(take(&mut rest)?),
+        mtime: i64::from_le_bytes(take(&mut rest)?),
+        ctime: i64::from_le_bytes(take(&mut rest)?),
+        size: u64::from_le_bytes(take(&mut rest)?),
+    };
+    let digest = Digest::from(take::<32>(&mut rest)?);
+    let (is_plain, is_trusted) = (flags & PLAIN != 0, flags & TRUSTED != 0);
+    Some(Remembered { stamp, digest, mode, is_plain, is_trusted })
 }
 
 fn take<const COUNT: usize>(rest: &mut &[u8]) -> Option<[u8; COUNT]> {
@@ -202,11 +253,15 @@ mod tests {
         assert!(second.record().is_none(), "nothing is new");
         second.walked(&path("d"));
         let (_, bytes) = second.record().unwrap();
-        let left = decode(&bytes).unwrap();
-        assert_eq!(left.len(), 2, "what is gone from a folder that was walked is forgotten");
+        let left = Table::decode(bytes.clone()).unwrap();
+        assert_eq!(
+            left.paths().collect::<Vec<_>>(),
+            [b"old".as_slice(), b"young"],
+            "what is gone from a folder that was walked is forgotten"
+        );
         for length in 0..bytes.len() {
-            let cut = decode(&bytes[..length]);
-            assert!(cut.is_none_or(|files| files.len() < 2), "{length}");
+            let cut = Table::decode(bytes[..length].to_vec());
+            assert!(cut.is_none_or(|files| files.starts.len() < 2), "{length}");
         }
     }
 }

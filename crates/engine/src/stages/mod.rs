@@ -10,13 +10,14 @@
 //! |---|---|
 //! | [`context`], `digests` | the folder that is built, read beneath its root; what its files hashed to last time |
 //! | `view`, `resolve`, `image_view` | files of a context, a stage, an image, told the same way; nothing is unpacked to be looked at |
-//! | `copy`, `paths`, `unpack`, `write` | what COPY and ADD put where, and the layer of it |
-//! | `run`, `mounts`, `accounts` | what a command gets |
+//! | `copy`, `paths`, `unpack`, `write`, `old` | what COPY and ADD put where, and the layer of it |
+//! | `run`, `mounts`, `caches`, `accounts` | what a command gets |
 //! | `key`, `why` | what decides a step, and why one was made |
 //! | `solve`, `stage`, `config` | the order of things, and what comes out |
 //! | `wreck` | what a failing command leaves |
 
 mod accounts;
+mod caches;
 mod config;
 mod content;
 mod context;
@@ -30,6 +31,7 @@ mod means;
 mod modes;
 mod mounts;
 mod names;
+mod old;
 mod output;
 mod paths;
 mod run;

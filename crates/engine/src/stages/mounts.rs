@@ -3,7 +3,7 @@
 //! | mount | in the sandbox |
 //! |---|---|
 //! | bind | the files as a layer of their own, unpacked in the store (a file or folder of a context where nothing is ignored: itself); read-only, or a copy that is thrown away |
-//! | cache | `cache-mounts/<hash of id>/<n>/data` in the store, under its lock |
+//! | cache | files that the store keeps, under their lock (`caches`) |
 //! | tmpfs, secret | memory |
 //! | ssh | the agent's socket |
 //!
@@ -12,16 +12,16 @@
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use corten_diagnostic::{Failure, Report};
 use corten_layer::attributes::Attributes;
 use corten_oci::{Digest, Kind, LayerPath};
-use corten_plan::recipe::{Files, Mount as Asked, MountKind, RunAction, Sharing};
+use corten_plan::recipe::{Files, Mount as Asked, MountKind, RunAction};
 use corten_sandbox::{Content, Mount};
-use corten_store::{Doubled, Key, ScratchFolder};
+use corten_store::{Key, ScratchFolder, Trees};
 
+use super::caches::{self, Caches};
 use super::context::Context;
 use super::copy::{self, From, Told};
 use super::paths::{self, Change, Item, Target};
@@ -33,8 +33,6 @@ use super::write::{self, Times};
 
 /// Bytes of a tmpfs without a size.
 const TMPFS: u64 = 1 << 40;
-/// Caches of one id, for `sharing=private`.
-const MOST_PRIVATE: usize = 1000;
 
 /// Files of one bind, or what a cache begins with.
 pub(super) struct Bound {
@@ -85,7 +83,7 @@ fn one(solver: &Solver<'_>, mount: &Asked, files: &Files) -> Result<Option<Bound
     Ok(Some(Bound { from, all, digest }))
 }
 
-fn shown(mount: &Asked) -> &str {
+pub(super) fn shown(mount: &Asked) -> &str {
     mount.target.as_deref().unwrap_or_default()
 }
 
@@ -97,19 +95,20 @@ pub(super) struct Mounted {
     pub(super) variables: Vec<(String, Vec<u8>)>,
     /// All secrets, to be left out of what is told.
     pub(super) secrets: Vec<Vec<u8>>,
-    _locks: Vec<File>,
+    caches: Caches,
     _open: Vec<File>,
     _copies: Vec<ScratchFolder>,
+    _trees: Vec<Trees>,
 }
 
 /// Makes them ready.
 pub(super) fn mount(solver: &Solver<'_>, action: &RunAction, bound: &[Option<Bound>]) -> Result<Mounted, Report> {
-    let mut mounted = Mounted::default();
+    let mut mounted = Mounted { caches: caches::take(solver, action, bound)?, ..Mounted::default() };
     for ((mount, _), bound) in action.mounts.iter().zip(bound) {
         let target = PathBuf::from(mount.target.clone().unwrap_or_default());
         match mount.kind {
             MountKind::Bind => mounted.bind(solver, mount, target, bound.as_ref())?,
-            MountKind::Cache => mounted.cache(solver, mount, target, bound.as_ref())?,
+            MountKind::Cache => mounted.cache(mount, target, bound.as_ref())?,
             MountKind::Tmpfs => {
                 let size = mount.size.filter(|size| *size > 0).unwrap_or(TMPFS);
                 mounted.mounts.push(Mount::Tmpfs { target, size, mode: 0o1777 });
@@ -130,7 +129,8 @@ impl Mounted {
         bound: Option<&Bound>,
     ) -> Result<(), Report> {
         let Some(bound) = bound else { return Ok(()) };
-        let folder = materialized(solver, bound)?;
+        let (folder, trees) = materialized(solver, bound)?;
+        self._trees.push(trees);
         // `rw` is written without `readonly`, or as `readonly=false`.
         let read_only = mount.readonly.unwrap_or(true);
         if read_only {
@@ -161,40 +161,13 @@ impl Mounted {
         path
     }
 
-    fn cache(
-        &mut self,
-        solver: &Solver<'_>,
-        mount: &Asked,
-        target: PathBuf,
-        bound: Option<&Bound>,
-    ) -> Result<(), Report> {
-        let id = mount.id.as_deref().unwrap_or(shown(mount));
-        let owner = (mount.uid.unwrap_or_default(), mount.gid.unwrap_or_default());
-        let mode = mount.mode.unwrap_or(0o755);
-        let mut about = Digest::of(format!("corten cache mount 1\n{id}\n{owner:?} {mode:o}\n"));
-        if let Some(bound) = bound {
-            about = Digest::of(format!("{about}\n{}", bound.digest));
-        }
-        let folder = solver.means.store.root().join("cache-mounts").join(about.hex());
-        let failed = |error: std::io::Error| {
-            Failure::world(format!("preparing the cache '{id}' in {}: {error}", folder.display()))
-        };
-        make_private(&folder).map_err(failed)?;
-        let (lock, data) = take(&folder, mount.sharing).map_err(failed)?;
-        if !data.exists() {
-            let about = serde_json::json!({"id": id, "uid": owner.0, "gid": owner.1, "mode": format!("{mode:o}")});
-            fs::write(folder.join("about"), about.to_string()).map_err(failed)?;
-            let seed = bound.map(|bound| materialized(solver, bound)).transpose()?;
-            // What it begins with keeps its own, where nothing is asked for.
-            let asks = bound.is_none() || mount.uid.is_some() || mount.gid.is_some() || mount.mode.is_some();
-            begin(&data, seed.as_deref(), asks.then_some((owner, mode))).map_err(failed)?;
-        }
-        self._locks.push(lock);
+    fn cache(&mut self, mount: &Asked, target: PathBuf, bound: Option<&Bound>) -> Result<(), Report> {
+        let files = self.caches.files(mount, bound)?;
         let read_only = mount.readonly.unwrap_or_default();
         let source = match (bound, mount.source.as_deref()) {
             // With `from` the source has chosen what the cache begins with.
-            (Some(_), _) | (None, None | Some("/" | "")) => self.open(&data)?,
-            (None, Some(source)) => self.below(&data, source, id)?,
+            (Some(_), _) | (None, None | Some("/" | "")) => self.open(&files)?,
+            (None, Some(source)) => self.below(&files, source, caches::id(mount))?,
         };
         self.mounts.push(Mount::Bind { source, target, read_only });
         Ok(())
@@ -259,68 +232,8 @@ impl Mounted {
     }
 }
 
-/// A folder that others than we cannot look into.
-fn make_private(folder: &Path) -> std::io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-/// A lock as the sharing wants it, and the folder of files that goes with it.
-fn take(folder: &Path, sharing: Sharing) -> std::io::Result<(File, PathBuf)> {
-    let open = |number: usize| {
-        File::options().create(true).truncate(false).write(true).open(folder.join(format!("{number}.lock")))
-    };
-    let data = |number: usize| folder.join(number.to_string());
-    match sharing {
-        Sharing::Locked => {
-            let lock = open(0)?;
-            lock.lock()?;
-            Ok((lock, data(0)))
-        }
-        Sharing::Shared => {
-            let lock = open(0)?;
-            // Whoever is first fills it.
-            if !data(0).exists() {
-                lock.lock()?;
-                return Ok((lock, data(0)));
-            }
-            lock.lock_shared()?;
-            Ok((lock, data(0)))
-        }
-        Sharing::Private => {
-            for number in 0..MOST_PRIVATE {
-                let lock = open(number)?;
-                if lock.try_lock().is_ok() {
-                    return Ok((lock, data(number)));
-                }
-            }
-            Err(std::io::Error::other(format!("{MOST_PRIVATE} others use it")))
-        }
-    }
-}
-
-/// Makes the files of a cache: under another name first, so that it is there whole or not.
-fn begin(data: &Path, seed: Option<&Path>, own: Option<((u32, u32), u32)>) -> std::io::Result<()> {
-    let new = data.with_extension("new");
-    if new.exists() {
-        fs::remove_dir_all(&new)?;
-    }
-    match seed {
-        Some(seed) if seed.is_dir() => copy_tree(seed, &new)?,
-        _ => fs::create_dir(&new)?,
-    }
-    if let Some(((user, group), mode)) = own {
-        fs::set_permissions(&new, fs::Permissions::from_mode(mode & 0o7777))?;
-        match chown(&new, Some(user), Some(group)) {
-            // One id is all that a user without ranges has.
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
-            other => other?,
-        }
-    }
-    fs::rename(&new, data)
-}
-
 /// Copies what is in a folder of the store, or a file.
-fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
+pub(super) fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
     let found = fs::symlink_metadata(from)?;
     if found.is_symlink() {
         return std::os::unix::fs::symlink(fs::read_link(from)?, to);
@@ -342,8 +255,8 @@ fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
     }
 }
 
-/// The files as a folder of the store: made once for what they hold.
-fn materialized(solver: &Solver<'_>, bound: &Bound) -> Result<PathBuf, Report> {
+/// The files as a folder of the store, made once for what they hold; and what holds it.
+pub(super) fn materialized(solver: &Solver<'_>, bound: &Bound) -> Result<(PathBuf, Trees), Report> {
     let store = solver.means.store;
     let key = Key(Digest::of(format!("corten bound files 1\n{}", bound.digest)));
     let saved = match Saved::find(store, &key)? {
@@ -355,8 +268,10 @@ fn materialized(solver: &Solver<'_>, bound: &Bound) -> Result<PathBuf, Report> {
         tar_size: saved.tar_size,
         blob: None,
     }))?;
-    let tree = trees.into_iter().next().ok_or_else(|| Failure::bug("a layer without a tree"))?;
-    Ok(tree.join(NAME))
+    match trees.first().map(|tree| tree.join(NAME)) {
+        Some(files) => Ok((files, trees)),
+        None => Err(Failure::bug("a layer without a tree").into()),
+    }
 }
 
 /// What the files have as their name in that layer.
@@ -379,12 +294,11 @@ fn write_layer(solver: &Solver<'_>, bound: &Bound, key: &Key) -> Result<Saved, R
     };
     let batch = solver.means.store.batch();
     let times = Times { now: 0, epoch: None };
-    let wrote = write::layer(target.finish(), &|_| None, context, &solver.layers, times, &batch)?;
+    let wrote = write::layer(target.finish(), write::Origins { context, old: None }, &solver.layers, times, &batch)?;
     batch.layer_index(&wrote.diff_id, &wrote.index)?;
-    let saved =
-        Saved { diff_id: wrote.diff_id, tar_size: wrote.tar_size, left: bound.digest, doubled: Doubled::default() };
+    let saved = Saved { diff_id: wrote.diff_id, tar_size: wrote.tar_size, left: bound.digest };
     batch.record(key, &saved.encode()?)?;
-    batch.finish()?;
+    batch.finish_later()?;
     Ok(saved)
 }
 
@@ -399,6 +313,7 @@ fn item(told: &Told) -> Item {
         size: found.size,
         attributes: Attributes { mtime: told.attributes.mtime, xattrs: told.attributes.xattrs.clone() },
         content,
+        digest: told.digest,
         file: None,
     }
 }

@@ -44,6 +44,26 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Bytes of the longest secret.
+    fn longest(&self) -> usize {
+        self.hidden.first().map_or(0, Vec::len)
+    }
+
+    /// Where the part of a line ends that can be told while more of it comes: in no secret.
+    fn cut(&self, pending: &[u8]) -> usize {
+        // What begins later may be the beginning of a secret.
+        let mut cut = pending.len().saturating_sub(self.longest().saturating_sub(1));
+        for secret in &self.hidden {
+            let from = cut.saturating_sub(secret.len() - 1);
+            let around = pending.get(from..).unwrap_or_default().windows(secret.len());
+            // The last byte before the cut and the first behind it are both of this secret.
+            if let Some(at) = around.take(cut - from).position(|part| part == secret) {
+                cut = cut.max(from + at + secret.len());
+            }
+        }
+        cut
+    }
+
     /// The last lines, for a message; what could steer a terminal is left out.
     pub(super) fn shown(&self) -> String {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,8 +99,9 @@ impl Write for Stream<'_, '_> {
             let line: Vec<u8> = self.pending.drain(..=end).collect();
             self.output.tell(&line);
         }
-        if self.pending.len() > LONGEST {
-            self.output.tell(&std::mem::take(&mut self.pending));
+        if self.pending.len() > LONGEST + self.output.longest() {
+            let rest = self.pending.split_off(self.output.cut(&self.pending));
+            self.output.tell(&std::mem::replace(&mut self.pending, rest));
         }
         Ok(bytes.len())
     }
@@ -123,5 +144,26 @@ mod tests {
         drop(stream);
         assert_eq!(String::from_utf8(heard.0.lock().unwrap().clone()).unwrap(), "a *** b ***\nx\x1b[2J***\n");
         assert_eq!(output.shown(), "\n  | a *** b ***\n  | x[2J***");
+    }
+
+    #[test]
+    fn a_secret_is_hidden_wherever_a_long_line_is_cut() {
+        // What is told when, follows from how much comes at once.
+        for (piece, cut) in [(1 << 16, 1 << 17), (1000, 66_000)] {
+            for before in cut - 60..cut {
+                let heard = Heard(Mutex::default());
+                let secrets = [b"canary-of-some-length".to_vec(), b"canary".to_vec()];
+                let output = Output::new(StepId { stage: 0, step: 0 }, &heard, &secrets);
+                let mut line = vec![b'.'; before];
+                line.extend_from_slice(b"canary-of-some-length/canary");
+                line.extend(vec![b'.'; 10_000]);
+                let mut stream = output.stream();
+                line.chunks(piece).for_each(|bytes| stream.write_all(bytes).unwrap());
+                drop(stream);
+                let heard = String::from_utf8(heard.0.lock().unwrap().clone()).unwrap();
+                assert_eq!(heard.trim().trim_matches('.'), "***/***", "{before} {piece}");
+                assert_eq!(heard.len(), before + "***/***\n".len() + 10_000, "{before} {piece}");
+            }
+        }
     }
 }

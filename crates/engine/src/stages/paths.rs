@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use corten_diagnostic::Failure;
 use corten_layer::attributes::Attributes;
-use corten_oci::{Kind, LayerPath};
+use corten_oci::{Digest, Kind, LayerPath};
 
 use super::context::Context;
 use super::copy::{Selected, Told, relative};
@@ -36,6 +36,8 @@ pub(super) struct Item {
     pub(super) size: u64,
     pub(super) attributes: Attributes,
     pub(super) content: Content,
+    /// Of the content, where it is known.
+    pub(super) digest: Option<Digest>,
     /// Names of one file, within one source.
     pub(super) file: Option<(usize, Place)>,
 }
@@ -93,7 +95,7 @@ impl View for Target<'_> {
         }
         if let Some(item) = self.items.get(path) {
             let Item { kind, mode, uid, gid, size, .. } = item;
-            let place = Place::Layer(corten_oci::DiffId(corten_oci::Digest::of([])), 0);
+            let place = Place::Layer(corten_oci::DiffId(Digest::of([])), 0);
             return Ok(Some(Found {
                 path: path.clone(),
                 kind: kind.clone(),
@@ -202,7 +204,8 @@ impl<'a> Target<'a> {
         let mode = if is_link { 0o777 } else { self.change.mode(found.mode, found.is_folder())? };
         let file = has_other_names(found).then_some((self.sources, found.place));
         let attributes = told.attributes.clone();
-        self.place(path, Item { kind: found.kind.clone(), mode, uid, gid, size: found.size, attributes, content, file })
+        let (kind, size, digest) = (found.kind.clone(), found.size, told.digest);
+        self.place(path, Item { kind, mode, uid, gid, size, attributes, content, digest, file })
     }
 
     /// Puts an entry somewhere; folders above it that the layer has not yet are told again as they are.
@@ -283,6 +286,7 @@ impl<'a> Target<'a> {
                     item.kind = Kind::HardLink(known.clone());
                     item.size = 0;
                     item.content = Content::None;
+                    item.digest = None;
                     item.attributes.xattrs.clear();
                 }
             }
@@ -315,6 +319,7 @@ fn folder_item(mode: u32, uid: u64, gid: u64) -> Item {
         size: 0,
         attributes: Attributes::at(NOW),
         content: Content::None,
+        digest: None,
         file: None,
     }
 }

@@ -13,9 +13,10 @@ use corten_sandbox::{
     Capabilities, Content, End, Exit, Ids, Limits, Mount, Network, Output as Sink, Process, Remote, Root, Sandbox,
     Stdin, Streams, Upper as Changes,
 };
-use corten_store::{Batch, Key, Owners, TreeLayer, Upper};
+use corten_store::{Batch, Key, Left, Owners, TreeLayer, Trees, Upper};
 
 use super::accounts::{Account, Accounts};
+use super::context::Context;
 use super::details::{self, Details};
 use super::means::{LocalLayer, StepId};
 use super::mounts::{self, Bound, Mounted};
@@ -56,7 +57,7 @@ impl Inputs {
 
 impl Solver<'_> {
     /// Folders of layers for overlayfs, the uppermost first.
-    pub(super) fn trees(&self, layers: &[LocalLayer]) -> Result<Vec<PathBuf>, Report> {
+    pub(super) fn trees(&self, layers: &[LocalLayer]) -> Result<Trees, Report> {
         let blobs: Vec<_> = layers.iter().filter_map(|layer| layer.blob.clone()).collect();
         let store = self.means.store;
         let missing: Vec<_> =
@@ -123,7 +124,7 @@ pub(super) fn run(
     let exit = exit?;
     if let Err(failure) = ended(solver, name, &exit, &output) {
         let name = name.to_owned();
-        solver.keep_wreck(Wreck { step: id, name, sandbox, mounted, folders: [folder, empty] });
+        solver.keep_wreck(Wreck { step: id, name, sandbox, mounted, folders: [folder, empty], lower });
         return Err(failure.into());
     }
     clean(solver, &sandbox, state, folder.path())?;
@@ -135,13 +136,13 @@ pub(super) fn run(
         epoch: solver.pinned.recipe.epoch,
         owners: owners(&exit, &account),
     };
-    let kept = store.keep_upper(upper)?;
-    let details = solver.layers.find_details(&kept.diff_id)?;
-    let index = store.layer_index(&kept.diff_id)?.unwrap_or_default();
+    let Left { kept, index, files } = store.stage_upper(upper, batch)?;
+    let folder = files.first().ok_or_else(|| Failure::bug("a layer without a folder"))?;
+    let details = details::of_tree(&Context::open(folder, None)?, &index)?;
     let left = left(key, &index, &details);
     batch.record(&details::key(&kept.diff_id), &details::encode(&details)?)?;
     solver.layers.add_details(kept.diff_id, details);
-    Ok(Saved { diff_id: kept.diff_id, tar_size: kept.tar_size, left, doubled: kept.doubled })
+    Ok(Saved { diff_id: kept.diff_id, tar_size: kept.tar_size, left })
 }
 
 /// What a command left, its times aside: where a command that was run again left the same, what comes after it stays.
@@ -270,7 +271,7 @@ fn owners(exit: &Exit, account: &Account) -> Owners {
 /// Takes away the empty files and folders that were made to mount something on, where the stage has nothing there.
 fn clean(solver: &Solver<'_>, sandbox: &Sandbox, state: &State, folder: &Path) -> Result<(), Report> {
     let upper = folder.join("upper");
-    let Ok(root) = super::context::Context::open(&upper, None) else { return Ok(()) };
+    let Ok(root) = Context::open(&upper, None) else { return Ok(()) };
     let view = solver.layers.view(&state.diff_ids())?;
     let targets = sandbox.mounts.iter().filter_map(|mount| match mount {
         Mount::Bind { target, .. } | Mount::Tmpfs { target, .. } | Mount::Secret { target, .. } => {

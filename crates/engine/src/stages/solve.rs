@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use corten_diagnostic::{Failure, Report};
 use corten_oci::{DiffId, Digest};
@@ -23,6 +24,11 @@ use super::saved::Saved;
 use super::stage;
 use super::wreck::Wreck;
 
+/// Bytes.
+const STACK: usize = 8 << 20;
+/// How often somebody is asked who tells nobody.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// Builds the last stage of a recipe, and those that it needs.
 ///
 /// # Errors
@@ -30,19 +36,11 @@ use super::wreck::Wreck;
 /// kernel says no.
 pub fn solve(pinned: &Pinned, means: &Means<'_>) -> Result<Finished, Report> {
     let solver = Solver::new(pinned, means);
-    let count = pinned.recipe.stages.len();
-    std::thread::scope(|scope| {
-        for number in 0..count {
-            let solver = &solver;
-            let work = move || solver.stage(number);
-            // Threads of stages wait most of the time; they need little.
-            let named = std::thread::Builder::new().name(format!("stage {number}"));
-            if named.spawn_scoped(scope, work).is_err() {
-                solver.fail(Failure::world(format!("no thread can be started for stage {number}")).into(), number);
-            }
-        }
-    });
-    let saved = solver.save();
+    // What is made gets its name beside the work, and all of it before anybody hears of success.
+    let saved = means.store.later(|| {
+        solver.all();
+        solver.save()
+    })?;
     let failure = solver.lock().failure.take();
     if let Some((report, stage)) = failure {
         let wrecks = std::mem::take(&mut solver.lock().wrecks);
@@ -117,6 +115,20 @@ impl<'a> Solver<'a> {
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Builds all stages.
+    fn all(&self) {
+        std::thread::scope(|scope| {
+            for number in 0..self.pinned.recipe.stages.len() {
+                let work = move || self.stage(number);
+                // Folders within folders are walked by calls within calls; what is not used of a stack costs nothing.
+                let named = std::thread::Builder::new().name(format!("stage {number}")).stack_size(STACK);
+                if named.spawn_scoped(scope, work).is_err() {
+                    self.fail(Failure::world(format!("no thread can be started for stage {number}")).into(), number);
+                }
+            }
+        });
     }
 
     fn stage(&self, number: usize) {
@@ -250,10 +262,22 @@ impl<'a> Solver<'a> {
         result
     }
 
+    /// Waits until another step has ended, or a moment.
+    ///
+    /// # Errors
+    /// Another step has failed meanwhile.
+    pub(super) fn pause(&self) -> Result<(), Report> {
+        let shared = self.lock();
+        if !self.is_stopped() {
+            drop(self.changed.wait_timeout(shared, MOMENT).unwrap_or_else(PoisonError::into_inner));
+        }
+        if self.is_stopped() { Err(stopped()) } else { Ok(()) }
+    }
+
     /// Does something when it is its turn.
     fn working<T>(&self, work: impl FnOnce() -> Result<T, Report>) -> Result<T, Report> {
         let mut shared = self.lock();
-        while shared.working >= self.means.jobs.max(1) {
+        while shared.working >= self.means.jobs.max(1) && !self.is_stopped() {
             shared = self.changed.wait(shared).unwrap_or_else(PoisonError::into_inner);
         }
         if self.is_stopped() {
@@ -303,7 +327,7 @@ impl<'a> Solver<'a> {
         for (key, bytes) in records {
             batch.record(&key, &bytes)?;
         }
-        Ok(batch.finish()?)
+        Ok(batch.finish_later()?)
     }
 
     fn finish(&self) -> Result<Finished, Report> {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use corten_diagnostic::{Diagnose, Failure, Fault, Report, Span};
-use corten_oci::{Digest, LayerPath};
+use corten_oci::{DiffId, Digest};
 use corten_plan::recipe::{Action, CopyAction, CopySource, Files, Stage, Step};
-use corten_store::{Doubled, Key};
+use corten_store::Key;
 use serde_json::Value;
 
 use super::accounts::Accounts;
@@ -16,14 +16,15 @@ use super::details;
 use super::key;
 use super::means::{LocalLayer, StepId, StepResult};
 use super::names;
-use super::paths::{Change, Content, Item, Target};
+use super::old::Old;
+use super::paths::{Change, Target};
 use super::run::{self, Inputs};
 use super::saved::Saved;
 use super::solve::{Solver, State};
 use super::unpack;
-use super::view::{Empty, Place, View};
+use super::view::{Empty, View};
 use super::why::{self, MadeOf, Miss};
-use super::write::{self, Times, Wrote};
+use super::write::{self, Origins, Times, Wrote};
 
 /// What a step takes, found before it is known whether it was made before.
 enum Taken {
@@ -39,10 +40,8 @@ pub(super) fn step(solver: &Solver<'_>, stage: &Stage, id: StepId, step: &Step, 
     solver.means.progress.started(id, &name);
     let done = attempt(solver, stage, id, step, &name, state);
     match done {
-        Ok((state, saved, cached, miss)) => {
-            let Saved { diff_id, tar_size, doubled, .. } = saved;
-            let (range, wall) = (step.range.clone(), begun.elapsed());
-            solver.tell(StepResult { id, name, range, cached, miss, wall, diff_id, tar_size, doubled });
+        Ok((state, cached, miss)) => {
+            solver.tell(StepResult { id, name, range: step.range.clone(), cached, miss, wall: begun.elapsed() });
             Ok(state)
         }
         Err(report) => {
@@ -59,7 +58,7 @@ fn attempt(
     step: &Step,
     name: &str,
     mut state: State,
-) -> Result<(State, Saved, bool, Option<Miss>), Report> {
+) -> Result<(State, bool, Option<Miss>), Report> {
     let placed = |report: Report| at(solver, step, report);
     let (mut operation, taken, content) = taken(solver, stage, step).map_err(placed)?;
     // No time in a layer is later.
@@ -81,11 +80,13 @@ fn attempt(
     let mut miss = None;
     let make = || {
         let old = why::before(store, &place);
+        let before = old.as_ref().and_then(|old| Saved::find(store, &Key(old.key)).ok().flatten());
         miss = Some(match asked {
             true => Miss::Asked,
             false => why::miss(old.as_ref(), &made_of, || changed(&taken), state.made.as_deref()),
         });
-        make(solver, id, step, name, &state, &taken, &key, (&place, &made_of)).map_err(placed)
+        let before = before.map(|saved| saved.diff_id);
+        make(solver, id, step, name, &state, &taken, &key, (&place, &made_of, before)).map_err(placed)
     };
     let (saved, cached) = solver.once(&key, find, make)?;
     state.layers.push(LocalLayer { diff_id: saved.diff_id, tar_size: saved.tar_size, blob: None });
@@ -93,7 +94,7 @@ fn attempt(
     if !cached {
         state.made = Some(name.to_owned());
     }
-    Ok((state, saved, cached, miss))
+    Ok((state, cached, miss))
 }
 
 fn is_linked(action: &Action) -> bool {
@@ -185,7 +186,7 @@ fn make(
     state: &State,
     taken: &Taken,
     key: &Key,
-    (place, made_of): (&Key, &MadeOf),
+    (place, made_of, before): (&Key, &MadeOf, Option<DiffId>),
 ) -> Result<Saved, Report> {
     let store = solver.means.store;
     let batch = store.batch();
@@ -193,17 +194,16 @@ fn make(
     let saved = match (&step.action, taken) {
         (Action::Run(action), Taken::Run(inputs)) => run::run(solver, id, name, action, inputs, state, key, &batch)?,
         (action, taken) => {
-            let wrote = layer(solver, action, taken, state, &batch)?;
+            let wrote = layer(solver, action, taken, state, before, &batch)?;
             batch.layer_index(&wrote.diff_id, &wrote.index)?;
             batch.record(&details::key(&wrote.diff_id), &details::encode(&wrote.details)?)?;
-            let (diff_id, tar_size) = (wrote.diff_id, wrote.tar_size);
-            let saved = Saved { diff_id, tar_size, left: key.0, doubled: Doubled::default() };
+            let saved = Saved { diff_id: wrote.diff_id, tar_size: wrote.tar_size, left: key.0 };
             solver.layers.add_details(wrote.diff_id, wrote.details);
             saved
         }
     };
     batch.record(key, &saved.encode()?)?;
-    batch.finish()?;
+    batch.finish_later()?;
     Ok(saved)
 }
 
@@ -213,6 +213,7 @@ fn layer(
     action: &Action,
     taken: &Taken,
     state: &State,
+    before: Option<DiffId>,
     batch: &corten_store::Batch<'_>,
 ) -> Result<Wrote, Report> {
     let seconds = |time: u64| i64::try_from(time).unwrap_or(i64::MAX - 1);
@@ -234,7 +235,7 @@ fn layer(
             let view = solver.layers.view(&state.diff_ids())?;
             let mut target = Target::new(view.as_ref(), Change { owner, mode: None });
             target.folder(path)?;
-            write::layer(target.finish(), &|_| None, None, &solver.layers, times, batch)
+            write::layer(target.finish(), Origins::default(), &solver.layers, times, batch)
         }
         (Action::Copy(action), Taken::Copy(from, selection)) => {
             let linked = action.link && action.mode.is_none();
@@ -252,21 +253,12 @@ fn layer(
                 From::Folder(context, _) => Some(context),
                 _ => None,
             };
-            let digests = known(selection);
-            let digest_of = |item: &Item| match &item.content {
-                Content::Found(found) => digests.get(&(found.place, found.path.clone())).copied(),
-                Content::Bytes(bytes) => Some(Digest::of(bytes)),
-                _ => None,
-            };
-            write::layer(target.finish(), &digest_of, context, &solver.layers, times, batch)
+            let items = target.finish();
+            let old = before.and_then(|layer| Old::find(&layer, &solver.layers, &items));
+            write::layer(items, Origins { context, old }, &solver.layers, times, batch)
         }
         _ => Err(Failure::bug("a step without what it takes").into()),
     }
-}
-
-fn known(selection: &Selection) -> std::collections::HashMap<(Place, LayerPath), Digest> {
-    let all = selection.sources.iter().flat_map(|source| std::iter::once(&source.root).chain(&source.below));
-    all.filter_map(|told| Some(((told.found.place, told.found.path.clone()), told.digest?))).collect()
 }
 
 fn copy_all(

@@ -167,6 +167,7 @@ pub(super) fn unpack(
             size: file.size,
             attributes: attributes.clone(),
             content,
+            digest: None,
             file: is_file.then_some((source, place)),
         };
         links.insert(path.clone(), of);

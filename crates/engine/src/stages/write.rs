@@ -2,20 +2,25 @@
 //!
 //! A thread hashes the tar (see `corten_layer::write`), another one the content of each file, for those who copy from this stage.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use corten_diagnostic::{Failure, Report};
 use corten_layer::attributes::Attributes;
 use corten_layer::write::{Compression, LayerWriter};
-use corten_oci::{DiffId, Digest, Digester, Entry, LayerIndex, LayerPath};
+use corten_oci::{DiffId, Digester, Entry, Kind, LayerIndex, LayerPath};
 use corten_store::Batch;
 
 use super::content::{Layers, Source};
-use super::context::Context;
+use super::context::{Context, Stamp};
 use super::details::{Detail, Details};
+use super::old::Old;
 use super::paths::{Content, Item, NOW};
-use super::view::Place;
+use super::view::{Found, Place};
+
+/// Bytes of a file that is read at once.
+const SMALL: u64 = 64 << 10;
 
 /// Times of a layer.
 #[derive(Debug, Clone, Copy)]
@@ -41,11 +46,19 @@ pub(super) struct Wrote {
     pub(super) details: Details,
 }
 
-/// Writes entries as a layer; `digests`: of files whose content was hashed already, by path in the layer.
+/// Where files of a folder are read from.
+#[derive(Default)]
+pub(super) struct Origins<'a> {
+    /// The folder.
+    pub(super) context: Option<&'a Arc<Context>>,
+    /// What the step made the last time.
+    pub(super) old: Option<Old>,
+}
+
+/// Writes entries as a layer.
 pub(super) fn layer(
     items: Vec<(LayerPath, Item)>,
-    digest_of: &dyn Fn(&Item) -> Option<Digest>,
-    context: Option<&Arc<Context>>,
+    mut origins: Origins<'_>,
     layers: &Layers<'_>,
     times: Times,
     batch: &Batch<'_>,
@@ -53,14 +66,16 @@ pub(super) fn layer(
     let wanted: Vec<_> = items
         .iter()
         .filter_map(|(_, item)| match &item.content {
-            Content::Found(found) => Some(found),
+            Content::Found(found) if matches!(found.place, Place::Layer(..)) => Some(found),
             _ => None,
         })
         .collect();
-    let mut sources = layers.sources(&wanted, context)?.into_iter();
-    let mut writer = LayerWriter::new(batch.blob()?, Compression::Stored, 0);
+    let mut sources = layers.sources(&wanted, None)?.into_iter();
+    // The writer makes the diff id, which is the digest of this blob.
+    let mut writer = LayerWriter::new(batch.blob_hashed_elsewhere()?, Compression::Stored, 0);
     let mut known = Vec::with_capacity(items.len());
-    for (path, item) in &items {
+    let mut small = Vec::new();
+    for (path, item) in items {
         let attributes = Attributes { mtime: times.of(item.attributes.mtime), xattrs: item.attributes.xattrs.clone() };
         let entry = Entry {
             path: path.clone(),
@@ -73,7 +88,8 @@ pub(super) fn layer(
             offset: 0,
             package: None,
         };
-        let source;
+        let (source, file);
+        let mut opened = None;
         let content: Box<dyn Read + '_> = match &item.content {
             Content::None => Box::new(io::empty()),
             Content::Bytes(bytes) => Box::new(bytes.as_ref()),
@@ -82,26 +98,32 @@ pub(super) fn layer(
                 source = Source::At(file.clone(), *at);
                 source.open(item.size)?
             }
-            Content::Found(_) => {
-                source = sources
-                    .next()
-                    .ok_or_else(|| Failure::bug(format!("nobody knows where the content of {path} is")))?;
+            Content::Found(Found { place: Place::Layer(..), .. }) => {
+                source = sources.next().ok_or_else(|| lost(&path))?;
                 source.open(item.size)?
             }
+            Content::Found(found) => match origins.old.as_mut().and_then(|old| old.content(&item)) {
+                Some(bytes) => Box::new(bytes),
+                None => {
+                    let context = origins.context.ok_or_else(|| lost(&path))?;
+                    file = context.file(&found.path)?.0;
+                    opened = Some((&file, found));
+                    content_of(&file, item.size, &mut small).map_err(|error| failed(&error, &path))?
+                }
+            },
         };
-        let digest = digest_of(item);
-        let is_new = digest.is_none() && item.kind == corten_oci::Kind::File;
+        let is_new = item.digest.is_none() && item.kind == Kind::File;
         let mut content = Hashed { content, digester: is_new.then(Digester::new) };
         let written = writer.with(entry, &attributes, &mut content);
-        written.map_err(|error| failed(&error, path))?;
-        is_unchanged(item, context.map(|context| &**context), path)?;
-        known.push((attributes, digest.or_else(|| content.digester.map(Digester::finish))));
+        written.map_err(|error| failed(&error, &path))?;
+        let digest = item.digest.or_else(|| content.digester.map(Digester::finish));
+        if let Some((file, found)) = opened {
+            is_unchanged(file, found, &path)?;
+        }
+        known.push((attributes, digest));
     }
     let (blob, written) = writer.finish().map_err(|error| failed(&error, &LayerPath::root()))?;
-    let (digest, tar_size) = blob.finish()?;
-    if digest != written.diff_id.0 {
-        return Err(Failure::bug(format!("a tar was hashed to {digest} and to {}", written.diff_id.0)).into());
-    }
+    let (_, tar_size) = blob.finish_as(written.diff_id.0)?;
     let details = written
         .index
         .entries
@@ -110,6 +132,32 @@ pub(super) fn layer(
         .map(|(entry, (attributes, digest))| (entry.offset, Detail { attributes, digest }))
         .collect();
     Ok(Wrote { diff_id: written.diff_id, tar_size, index: written.index, details })
+}
+
+/// Of a small file all at once: how many bytes there are shows that it has ended.
+fn content_of<'a>(mut file: &'a File, size: u64, small: &'a mut Vec<u8>) -> io::Result<Box<dyn Read + 'a>> {
+    if size > SMALL {
+        return Ok(Box::new(file));
+    }
+    small.resize(usize::try_from(size).unwrap_or_default() + 1, 0);
+    let mut filled = 0;
+    while let Some(space) = small.get_mut(filled..).filter(|space| !space.is_empty()) {
+        match file.read(space) {
+            // A regular file that gives less has no more.
+            Ok(got) if got < space.len() => {
+                filled += got;
+                break;
+            }
+            Ok(got) => filled += got,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Box::new(small.get(..filled).unwrap_or_default()))
+}
+
+fn lost(path: &LayerPath) -> Failure {
+    Failure::bug(format!("nobody knows where the content of {path} is"))
 }
 
 fn failed(error: &io::Error, path: &LayerPath) -> Failure {
@@ -123,15 +171,14 @@ fn failed(error: &io::Error, path: &LayerPath) -> Failure {
 }
 
 /// A file of the context that is another one than when it was hashed would lie under the key of the old one.
-fn is_unchanged(item: &Item, context: Option<&Context>, path: &LayerPath) -> Result<(), Report> {
-    if let (Content::Found(found), Some(context)) = (&item.content, context)
-        && let Place::Context(stamp, _) = found.place
-        && context.file(&found.path)?.1 != stamp
-    {
-        let failure = Failure::world(format!("copying /{path}: it was changed while it was read"));
-        return Err(failure.hint("build again").into());
+fn is_unchanged(file: &File, found: &Found, path: &LayerPath) -> Result<(), Report> {
+    match found.place {
+        Place::Context(stamp, _) if Stamp::of_file(file).is_ok_and(|now| now == stamp) => Ok(()),
+        _ => {
+            let failure = Failure::world(format!("copying /{path}: it was changed while it was read"));
+            Err(failure.hint("build again").into())
+        }
     }
-    Ok(())
 }
 
 /// Content that is hashed as it is read, where nobody has said its digest: steps that take from this layer go by it.

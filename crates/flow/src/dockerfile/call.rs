@@ -5,9 +5,8 @@ use std::io::Read;
 use base64::Engine;
 
 use corten_diagnostic::Report;
-use corten_frontend::dockerfile::{Dockerfile, Lowered, Options, Outline, Target};
+use corten_frontend::dockerfile::{Dockerfile, Lowered, Outline, Target};
 use corten_oci::{ContainerConfig, ImageConfig, RootFs};
-use corten_plan::recipe::Recipe;
 
 use super::plan::{self, Mistakes, options};
 use super::request::Request;
@@ -59,21 +58,14 @@ impl Called {
     /// # Errors
     /// All mistakes at once.
     pub fn check(&self, request: &Request) -> Result<(), Report> {
-        without_images(&self.dockerfile, &options(request)).map(drop)
-    }
-}
-
-/// What the target does, as far as it can be said without its images.
-///
-/// # Errors
-/// All mistakes at once.
-pub(crate) fn without_images(dockerfile: &Dockerfile, options: &Options) -> Result<Recipe, Report> {
-    let mut known: Vec<_> = Vec::new();
-    loop {
-        let answer = |name: &_| known.contains(name).then(|| empty(&options.platform));
-        match dockerfile.lower(options, &answer).map_err(Mistakes)? {
-            Lowered::Done(recipe) => return Ok(recipe),
-            Lowered::Asks(names) => known.extend(names),
+        let options = options(request);
+        let mut known: Vec<_> = Vec::new();
+        loop {
+            let answer = |name: &_| known.contains(name).then(|| empty(&options.platform));
+            match self.dockerfile.lower(&options, &answer).map_err(Mistakes)? {
+                Lowered::Done(_) => return Ok(()),
+                Lowered::Asks(names) => known.extend(names),
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::world::World;
 
 /// The uppermost first. They stay as long as the store is open.
 pub(super) fn trees(image: &Runnable, options: &RegistryOptions, world: &World<'_>) -> Result<Vec<PathBuf>, Report> {
-    Ok(world.store.trees(&layers(&image.layers), &Everywhere { world, options })?)
+    Ok(world.store.trees(&layers(&image.layers), &Everywhere { world, options })?.to_vec())
 }
 
 /// What a container stands on is not removed while `store` is open.

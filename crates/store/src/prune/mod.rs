@@ -64,16 +64,32 @@ impl Pruning {
 }
 
 impl Pruning {
-    /// Removes a file and counts it; a download that somebody is at stays.
+    /// Of it, the cache mounts alone; as far as is needed for the store to have `keep` bytes.
+    #[must_use]
+    pub fn cache_mounts(self, keep: Option<u64>) -> Self {
+        let total = self.freed.saturating_add(self.left);
+        let mut items: Vec<Item> = self.items.into_iter().filter(|item| item.kind == Kind::CacheMount).collect();
+        if let Some(keep) = keep {
+            items = as_far_as(items, total.saturating_sub(keep));
+        }
+        let freed = sum(&items);
+        Self { items, freed, left: total.saturating_sub(freed), ..Self::default() }
+    }
+
+    /// Removes a file and counts it; a download or a cache that somebody is at stays.
     fn take(&mut self, item: Item, bin: &Bin) -> Result<(), StoreError> {
         // Held until the file is away: whoever waits for it sees then that it is.
         let _lock = match item.kind {
-            Kind::Download => match abandoned(&item.path) {
+            Kind::Download | Kind::CacheMount => match abandoned(&item.path) {
                 Some(lock) => Some(lock),
                 None => return Ok(()),
             },
             _ => None,
         };
+        if item.kind == Kind::CacheMount {
+            // The lock goes after what it guards.
+            bin.take(&item.path.with_extension(""))?;
+        }
         let whole = match item.kind {
             Kind::Tree { .. } => item.path.parent().unwrap_or(&item.path),
             _ => &item.path,
@@ -449,7 +465,7 @@ fn is_kept(item: &Item, kept: &Kept) -> bool {
         Kind::Tree { layer, made_here } => kept.trees.contains(layer) || *made_here && kept.layers.contains(layer),
         Kind::Referrer { subject, artifact } => kept.blobs.contains(subject) && kept.blobs.contains(artifact),
         Kind::Layout => kept.files.contains(&item.path),
-        Kind::Record | Kind::Download | Kind::Trash => false,
+        Kind::Record | Kind::CacheMount | Kind::Download | Kind::Trash => false,
     }
 }
 

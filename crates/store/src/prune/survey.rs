@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use corten_oci::{DiffId, Digest};
 
-use crate::{Store, StoreError, disk, layout, names, trees};
+use crate::{Store, StoreError, cache_mount, disk, layout, names, trees};
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,8 @@ pub enum Kind {
     },
     /// A remembered result.
     Record,
+    /// What `RUN --mount=type=cache` keeps; the path is that of its lock.
+    CacheMount,
     /// A download under way.
     Download,
     /// An artifact about a manifest.
@@ -67,6 +69,9 @@ pub(crate) fn survey(store: &Store) -> Result<Vec<Item>, StoreError> {
     }
     survey.folder(&store.folder("cache"), |_| Some(Kind::Record))?;
     survey.folder(&store.folder("downloads"), |_| Some(Kind::Download))?;
+    for (lock, files) in cache_mount::all(store)? {
+        survey.cache_mount(&lock, &files)?;
+    }
     for name in names::names_in(&store.folder("referrers"))? {
         let Some(subject) = names::digest_of_name(name.as_ref()) else { continue };
         survey.folder(&store.folder("referrers").join(&name), |name| {
@@ -109,6 +114,14 @@ impl Survey {
             self.file(&path, Kind::Tree { layer, made_here: state.made_here })?;
             self.items.get_mut(before..).into_iter().flatten().for_each(|item| item.size = state.bytes);
         }
+        Ok(())
+    }
+
+    fn cache_mount(&mut self, lock: &Path, files: &Path) -> Result<(), StoreError> {
+        let before = self.items.len();
+        self.file(lock, Kind::CacheMount)?;
+        let size = self.below(files);
+        self.items.get_mut(before..).into_iter().flatten().for_each(|item| item.size = size);
         Ok(())
     }
 

@@ -34,20 +34,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use corten_layer::tree::Tree;
 use corten_oci::{Blobs, Descriptor, DiffId, Digest, LayerIndex};
 
+use crate::batch::StagedTree;
 use crate::disk::{self, Renamed};
+use crate::later::Trees;
 use crate::lease::Noted;
 use crate::scratch::ScratchFolder;
-use crate::{Key, Problem, Store, StoreError};
+use crate::{Batch, Key, Problem, Store, StoreError};
 
 pub(crate) use beneath::remove_tree;
 pub use local::ManifestOptions;
 pub use pack::Packing;
 use plan::Plan;
 pub(crate) use state::State;
-pub use upper::{Doubled, Kept, Owners, Upper};
+pub use upper::{Doubled, Kept, Left, Owners, Upper};
 
 /// The folder of a tree's files, in the folder that has the tree's name.
-const ROOT: &str = "root";
+pub(crate) const ROOT: &str = "root";
 /// Chains of layers whose files are kept in mind.
 const MOST_CHAINS: usize = 4;
 /// Layers that are unpacked at the same time.
@@ -98,7 +100,7 @@ impl Store {
     ///
     /// # Errors
     /// Layers that cannot be put on top of each other, bytes that are not what their digests say, a layer without bytes.
-    pub fn trees(&self, layers: &[TreeLayer], blobs: &(dyn Blobs + Sync)) -> Result<Vec<PathBuf>, StoreError> {
+    pub fn trees(&self, layers: &[TreeLayer], blobs: &(dyn Blobs + Sync)) -> Result<Trees, StoreError> {
         self.note(layers.iter().map(|layer| Noted::Layer(layer.diff_id)))?;
         let chains = chains(layers.iter().map(|layer| layer.diff_id));
         if let Some(folders) = self.known_trees(layers, &chains)? {
@@ -107,12 +109,25 @@ impl Store {
         let plans = self.plan(layers, &chains, blobs)?;
         self.unpack_all(layers, &plans, blobs)?;
         self.remember(&chains, plans.iter().map(|(_, plan)| plan.name.clone()).collect())?;
-        Ok(plans
-            .iter()
-            .zip(layers)
-            .rev()
-            .map(|((_, plan), layer)| self.tree_root(&layer.diff_id, &plan.name))
-            .collect())
+        let mut trees = Trees::default();
+        for ((_, plan), layer) in plans.iter().zip(layers).rev() {
+            self.tree_root(&layer.diff_id, &plan.name, &mut trees);
+        }
+        Ok(trees)
+    }
+
+    /// The folder of a layer's files, where it has been unpacked or a command has left it: one of them, if there are several.
+    pub fn tree_of(&self, diff_id: &DiffId) -> Option<Trees> {
+        let mut trees = Trees::default();
+        let folder = self.folder("layers").join(diff_id.0.hex());
+        if let Some(open) = self.later.tree_in(&folder, false) {
+            trees.push_open(open);
+            return Some(trees);
+        }
+        let names = crate::names::names_in(&folder).ok()?.into_iter().filter(|name| name.starts_with(plan::PLAIN));
+        let root = names.map(|name| folder.join(name).join(ROOT)).find(|root| root.is_dir())?;
+        trees.push(root);
+        Some(trees)
     }
 
     /// A folder beside the others, on their file system, for a sandbox's upper folder.
@@ -129,19 +144,24 @@ impl Store {
         self.folder("layers").join(diff_id.0.hex()).join(name)
     }
 
-    fn tree_root(&self, diff_id: &DiffId, name: &str) -> PathBuf {
-        self.tree_folder(diff_id, name).join(ROOT)
+    /// Adds the folder of a tree's files.
+    fn tree_root(&self, diff_id: &DiffId, name: &str, to: &mut Trees) {
+        let place = self.tree_folder(diff_id, name);
+        match self.later.tree(&place) {
+            Some(open) => to.push_open(open),
+            None => to.push(place.join(ROOT)),
+        }
     }
 
     /// All of them, if they are there.
-    fn known_trees(&self, layers: &[TreeLayer], chains: &[Digest]) -> Result<Option<Vec<PathBuf>>, StoreError> {
+    fn known_trees(&self, layers: &[TreeLayer], chains: &[Digest]) -> Result<Option<Trees>, StoreError> {
         let Some(names) = self.known_names(chains)? else { return Ok(None) };
-        let mut folders = Vec::with_capacity(layers.len());
+        let mut folders = Trees::default();
         for (layer, name) in layers.iter().zip(&names) {
             if !self.has_tree(&layer.diff_id, name)? {
                 return Ok(None);
             }
-            folders.push(self.tree_root(&layer.diff_id, name));
+            self.tree_root(&layer.diff_id, name, &mut folders);
         }
         folders.reverse();
         Ok(Some(folders))
@@ -171,7 +191,7 @@ impl Store {
         if let Some(last) = chains.last() {
             let batch = self.batch();
             batch.record(&chain_key(last), names.join("\n").as_bytes())?;
-            batch.finish()?;
+            batch.finish_later()?;
         }
         self.chains.lock().names.extend(chains.iter().copied().zip(names));
         Ok(())
@@ -235,7 +255,7 @@ impl Store {
         }
         let batch = self.batch();
         batch.layer_index(&layer.diff_id, &found.index)?;
-        batch.finish()?;
+        batch.finish_later()?;
         Ok(found.index)
     }
 
@@ -287,8 +307,10 @@ impl Store {
             work.into_iter().partition(|at| plans.get(*at).is_some_and(|(_, plan)| plan.needs_lower));
         let one = |at: usize| -> Result<(), StoreError> {
             let (Some(layer), Some((index, plan))) = (layers.get(at), plans.get(at)) else { return Ok(()) };
-            let below = layers.iter().zip(plans).take(at).rev();
-            let lower: Vec<_> = below.map(|(layer, (_, plan))| self.tree_root(&layer.diff_id, &plan.name)).collect();
+            let mut lower = Trees::default();
+            for (layer, (_, plan)) in layers.iter().zip(plans).take(at).rev() {
+                self.tree_root(&layer.diff_id, &plan.name, &mut lower);
+            }
             self.unpack(layer, index, plan, &lower, blobs)
         };
         side_by_side(&early, &one)?;
@@ -316,48 +338,58 @@ impl Store {
             }
         })?;
         let state = State::of(&root, false).map_err(|error| StoreError::disk("reading", &root, 0, error))?;
-        self.name_tree(wrapper, &layer.diff_id, &plan.name, &state)
+        let batch = self.batch();
+        self.stage_tree(wrapper, &layer.diff_id, &plan.name, state, &batch)?;
+        batch.finish_later()
+    }
+
+    /// Adds a tree to a batch. `wrapper` holds `root/`.
+    fn stage_tree(
+        &self,
+        wrapper: ScratchFolder,
+        diff_id: &DiffId,
+        name: &str,
+        state: State,
+        batch: &Batch<'_>,
+    ) -> Result<(), StoreError> {
+        state::write(wrapper.path(), diff_id, &state)?;
+        let place = self.tree_folder(diff_id, name);
+        batch.tree(StagedTree { wrapper, diff_id: *diff_id, place, state });
+        Ok(())
     }
 
     /// Is the tree there, as it was when it got its name?
     fn has_tree(&self, diff_id: &DiffId, name: &str) -> Result<bool, StoreError> {
         let folder = self.tree_folder(diff_id, name);
-        state::check(self, diff_id, &folder)
+        Ok(self.later.tree(&folder).is_some() || state::check(self, diff_id, &folder)?)
     }
 
-    /// Makes a tree durable and gives it its name. `wrapper` holds `root/`.
-    fn name_tree(&self, wrapper: ScratchFolder, diff_id: &DiffId, name: &str, state: &State) -> Result<(), StoreError> {
-        let place = self.tree_folder(diff_id, name);
-        state::write(wrapper.path(), diff_id, state)?;
-        state.sync(wrapper.path())?;
-        let mut changed = Vec::new();
+    /// Gives a tree that is durable its name. Folders that got a new entry are added to `changed`.
+    pub(crate) fn name_tree(&self, tree: &StagedTree, changed: &mut Vec<PathBuf>) -> Result<(), StoreError> {
+        let StagedTree { wrapper, diff_id, place, .. } = tree;
         let parent = self.folder("layers").join(diff_id.0.hex());
         // A sweep removes folders that are empty.
         let leases = self.folder(crate::lease::FOLDER);
         let _gate = crate::lease::share(&leases).map_err(|error| StoreError::disk("locking", &leases, 0, error))?;
-        disk::make_folder(&parent, &mut changed)?;
+        disk::make_folder(&parent, changed)?;
+        changed.push(parent);
         loop {
-            let naming = |error| StoreError::disk("naming", &place, 4096, error);
-            let taken = match disk::rename_without_replace(wrapper.path(), &place) {
+            let naming = |error| StoreError::disk("naming", place, 4096, error);
+            let taken = match disk::rename_without_replace(wrapper.path(), place) {
                 Ok(Renamed::New) => false,
                 Ok(Renamed::Taken) => true,
                 Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => true,
                 Err(error) => return Err(naming(error)),
             };
-            if !taken {
-                break;
-            }
-            if self.has_tree(diff_id, name)? {
+            if !taken || state::check(self, diff_id, place)? {
                 return Ok(());
             }
             let away = self.scratch_path()?;
-            match fs::rename(&place, &away) {
+            match fs::rename(place, &away) {
                 Err(error) if !disk::is_absent(&error) => return Err(naming(error)),
                 _ => drop(remove_tree(&away)),
             }
         }
-        changed.push(parent);
-        disk::sync_folders(&mut changed)
     }
 }
 

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use super::beneath::{self, Found, Root};
 use super::{ROOT, plan, state};
+use crate::later::Trees;
 use crate::{Store, StoreError, names};
 
 /// overlayfs keeps something elsewhere for such a file: nothing that we mount does that.
@@ -93,14 +94,21 @@ pub(super) fn forget_origin(fd: std::os::fd::BorrowedFd<'_>) -> io::Result<()> {
 }
 
 impl Store {
-    /// The tree of a layer that was made here by a command, if there is one.
-    pub(super) fn made_here(&self, diff_id: &DiffId) -> Result<Option<PathBuf>, StoreError> {
+    /// The files of a layer that was made here by a command, if there are any: one folder.
+    pub(super) fn made_here(&self, diff_id: &DiffId) -> Result<Option<Trees>, StoreError> {
         let folder = self.folder("layers").join(diff_id.0.hex());
-        let trees = names::names_in(&folder)?.into_iter().filter(|name| name.starts_with(plan::PLAIN));
+        let mut trees = Trees::default();
+        if let Some(open) = self.later.tree_in(&folder, true) {
+            trees.push_open(open);
+            return Ok(Some(trees));
+        }
+        let names = names::names_in(&folder)?.into_iter().filter(|name| name.starts_with(plan::PLAIN));
         let made_here = |path: &PathBuf| {
             state::read(path, diff_id).is_some_and(|state| state.made_here) && state_is_whole(self, diff_id, path)
         };
-        Ok(trees.map(|name| folder.join(name)).find(made_here))
+        let Some(found) = names.map(|name| folder.join(name)).find(made_here) else { return Ok(None) };
+        trees.push(found.join(ROOT));
+        Ok(Some(trees))
     }
 
     /// Are the bytes of a layer in the store, in whatever form: as a tar, as the tree that a command left, as a blob that was
@@ -143,15 +151,16 @@ fn state_is_whole(store: &Store, diff_id: &DiffId, path: &std::path::Path) -> bo
 /// The tar of a tree that was made here.
 pub(super) fn reader(store: &Store, diff_id: &DiffId) -> Result<Box<dyn Read>, StoreError> {
     let missing = || StoreError::Missing(format!("layer {diff_id}"));
-    let folder = store.made_here(diff_id)?.ok_or_else(missing)?.join(ROOT);
+    let held = store.made_here(diff_id)?.ok_or_else(missing)?;
+    let folder = held.first().cloned().ok_or_else(missing)?;
     let index = store.layer_index(diff_id)?.ok_or_else(missing)?;
     let failed = |error| StoreError::disk("reading", &folder, 0, error);
     let (pipe, sink) = io::pipe().map_err(failed)?;
     let wanted = *diff_id;
-    let root = folder.clone();
+    let mut root = Root::open(&folder).map_err(failed)?;
     let work = move || -> io::Result<()> {
         let mut writer = LayerWriter::new(io::BufWriter::with_capacity(1 << 18, sink), Compression::Stored, 0);
-        write(&mut Root::open(&root)?, index.entries, &mut writer)?;
+        write(&mut root, index.entries, &mut writer)?;
         let (mut sink, written) = writer.finish()?;
         sink.flush()?;
         match written.diff_id == wanted {

@@ -23,17 +23,16 @@ use std::path::{Path, PathBuf};
 
 use corten_layer::tree::Tree;
 use corten_layer::write::{Compression, LayerWriter};
-use corten_oci::{DiffId, Entry, Kind, LayerPath};
+use corten_oci::{DiffId, Entry, Kind, LayerIndex, LayerPath};
 use rustix::fs::FileType;
 
 use super::beneath::{self, Found, OPAQUE, Root};
 use super::lower::{Below, Lower};
 use super::plan::{self, Folder};
 use super::{ROOT, State, chains, tar};
-use serde::{Deserialize, Serialize};
-
+use crate::later::Trees;
 use crate::scratch::ScratchFolder;
-use crate::{Store, StoreError};
+use crate::{Batch, Store, StoreError};
 
 /// Where the sandbox leaves what was changed.
 const UPPER: &str = "upper";
@@ -82,8 +81,19 @@ pub struct Kept {
     pub doubled: Doubled,
 }
 
+/// The layer in a batch that is not finished.
+#[derive(Debug)]
+pub struct Left {
+    /// Its names.
+    pub kept: Kept,
+    /// What lies in it.
+    pub index: LayerIndex,
+    /// The folder of its files, one; there until the batch is finished.
+    pub files: Trees,
+}
+
 /// Files of which only mode, owner or time changed: the layer has their bytes again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Doubled {
     /// How many.
     pub files: u64,
@@ -98,6 +108,17 @@ impl Store {
     /// A disk that says no; a file that no layer can hold (a name that begins with `.wh.`, a link to a target that is no
     /// text, folders nested deeper than 512).
     pub fn keep_upper(&self, upper: Upper<'_>) -> Result<Kept, StoreError> {
+        let batch = self.batch();
+        let left = self.stage_upper(upper, &batch)?;
+        batch.finish()?;
+        Ok(left.kept)
+    }
+
+    /// The same in a batch.
+    ///
+    /// # Errors
+    /// As [`Store::keep_upper`].
+    pub fn stage_upper(&self, upper: Upper<'_>, batch: &Batch<'_>) -> Result<Left, StoreError> {
         let wrapper = self.upper_folder()?;
         let (from, root) = (upper.folder.path().join(UPPER), wrapper.path().join(ROOT));
         fs::rename(&from, &root).map_err(|error| StoreError::disk("moving", &from, 0, error))?;
@@ -111,19 +132,21 @@ impl Store {
         tar::write(&mut walk.root, std::mem::take(&mut walk.entries), &mut writer).map_err(failed)?;
         let (_, written) = writer.finish().map_err(failed)?;
         let name = plan::name(&plan::folder_lines(&walk.implied));
-        let state = State::of(&root, true).map_err(|error| StoreError::disk("reading", &root, 0, error))?;
         let kept = Kept { diff_id: written.diff_id, tar_size: written.tar_size, doubled: walk.doubled };
-        let batch = self.batch();
         batch.layer_index(&kept.diff_id, &written.index)?;
-        batch.finish()?;
-        if !self.has_tree(&kept.diff_id, &name)? {
-            self.name_tree(wrapper, &kept.diff_id, &name, &state)?;
+        let mut files = Trees::default();
+        if self.has_tree(&kept.diff_id, &name)? {
+            self.tree_root(&kept.diff_id, &name, &mut files);
+        } else {
+            let state = State::of(&root, true).map_err(|error| StoreError::disk("reading", &root, 0, error))?;
+            files.push(root);
+            self.stage_tree(wrapper, &kept.diff_id, &name, state, batch)?;
         }
         let all = chains(upper.layers.iter().copied().chain([kept.diff_id]));
         if let Some(last) = all.last() {
             self.chains.lock().names.insert(*last, name);
         }
-        Ok(kept)
+        Ok(Left { kept, index: written.index, files })
     }
 }
 

@@ -10,6 +10,7 @@
 mod batch;
 mod crash;
 mod damage;
+mod later;
 mod layout;
 mod prune;
 mod repair;

@@ -110,7 +110,7 @@ fn layers(store: &Store, tars: &[Vec<u8>]) -> Vec<TreeLayer> {
 }
 
 fn trees(store: &Store, layers: &[TreeLayer]) -> Result<Vec<PathBuf>, StoreError> {
-    store.trees(layers, &MemoryBlobs::default())
+    store.trees(layers, &MemoryBlobs::default()).map(|folders| folders.to_vec())
 }
 
 // What is seen.

@@ -59,6 +59,8 @@ pub enum Output<'a> {
     Sink(&'a mut (dyn Write + Send)),
     /// Where the caller writes; not counted.
     Inherit,
+    /// Of stderr: where stdout goes, in the order in which both were written.
+    Joined,
 }
 
 /// The other side of a terminal, which comes over the socket that a process with [`Process::terminal`] got.
@@ -198,7 +200,10 @@ impl Sandbox {
         let pipe = |error| failed("make a pipe", error);
         let (stdin, feed) = input(streams.stdin).map_err(pipe)?;
         let (stdout, from_stdout) = output(streams.stdout, io::stdout().as_fd()).map_err(pipe)?;
-        let (stderr, from_stderr) = output(streams.stderr, io::stderr().as_fd()).map_err(pipe)?;
+        let (stderr, from_stderr) = match streams.stderr {
+            Output::Joined => (stdout.try_clone().map_err(pipe)?, None),
+            other => output(other, io::stderr().as_fd()).map_err(pipe)?,
+        };
         let stdin = streams.terminal.map_or(stdin, OwnedFd::from);
         let mut helper = self.start_helper(theirs)?;
         let order = Order { sandbox: self.clone() };
@@ -345,7 +350,7 @@ fn input(stdin: Stdin<'_>) -> io::Result<(OwnedFd, Feed<'_>)> {
 
 fn output<'a>(output: Output<'a>, inherited: std::os::fd::BorrowedFd<'_>) -> io::Result<(OwnedFd, Drain<'a>)> {
     Ok(match output {
-        Output::Discard => (std::fs::File::options().write(true).open("/dev/null")?.into(), None),
+        Output::Discard | Output::Joined => (std::fs::File::options().write(true).open("/dev/null")?.into(), None),
         Output::Inherit => (inherited.try_clone_to_owned()?, None),
         Output::Sink(sink) => {
             let (read, write) = io::pipe()?;

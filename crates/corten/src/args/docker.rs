@@ -40,25 +40,25 @@ pub struct DockerBuild {
     #[arg(long, value_name = "STAGE")]
     pub no_cache_filter: Vec<String>,
     /// A secret for RUN --mount=type=secret: no layer, log or key ever has it (may be given several times).
-    #[arg(long = "secret", value_name = "id=NAME[,src=FILE|,env=NAME]")]
+    #[arg(long = "secret", value_name = "id=NAME[,src=FILE|,env=NAME]", help_heading = "What RUN gets")]
     pub secrets: Vec<String>,
     /// An agent's socket for RUN --mount=type=ssh (may be given several times).
-    #[arg(long, value_name = "default|NAME[=SOCKET]")]
+    #[arg(long, value_name = "default|NAME[=SOCKET]", help_heading = "What RUN gets")]
     pub ssh: Vec<String>,
     /// A name and address that RUN knows (may be given several times).
-    #[arg(long, value_name = "NAME:ADDRESS")]
+    #[arg(long, value_name = "NAME:ADDRESS", help_heading = "What RUN gets")]
     pub add_host: Vec<String>,
     /// The network of RUN: default, none or host.
-    #[arg(long, value_name = "NETWORK")]
+    #[arg(long, value_name = "NETWORK", help_heading = "What RUN gets")]
     pub network: Option<String>,
     /// Bytes of /dev/shm of RUN.
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", help_heading = "What RUN gets")]
     pub shm_size: Option<String>,
     /// A limit of each process of RUN: nofile=1024:2048 (may be given several times).
-    #[arg(long, value_name = "NAME=SOFT[:HARD]")]
+    #[arg(long, value_name = "NAME=SOFT[:HARD]", help_heading = "What RUN gets")]
     pub ulimit: Vec<String>,
     /// What RUN may do beyond the usual: network.host, security.insecure (may be given several times).
-    #[arg(long, value_name = "WHAT")]
+    #[arg(long, value_name = "WHAT", help_heading = "What RUN gets")]
     pub allow: Vec<String>,
     /// Let ADD reach this machine and private networks.
     #[arg(long)]
@@ -68,34 +68,34 @@ pub struct DockerBuild {
     pub push: bool,
     /// Free text of the manifest; index: and manifest-descriptor: where --sbom or --provenance make an index (may be given
     /// several times).
-    #[arg(long = "annotation", value_name = "[KIND:]NAME=VALUE")]
+    #[arg(long = "annotation", value_name = "[KIND:]NAME=VALUE", help_heading = "What is said and written")]
     pub annotations: Vec<String>,
     /// Say in an index with the image which packages it has, as its databases list them: true or false.
-    #[arg(long, value_name = "BOOL")]
+    #[arg(long, value_name = "BOOL", help_heading = "What is said and written")]
     pub sbom: Option<String>,
     /// Say in an index with the image what it was built from: true, false, mode=min or mode=max.
-    #[arg(long, value_name = "BOOL|mode=MODE")]
+    #[arg(long, value_name = "BOOL|mode=MODE", help_heading = "What is said and written")]
     pub provenance: Option<String>,
     /// The same in one flag: type=sbom or type=provenance,mode=max (may be given several times).
-    #[arg(long = "attest", value_name = "type=TYPE[,NAME=VALUE]")]
+    #[arg(long = "attest", value_name = "type=TYPE[,NAME=VALUE]", help_heading = "What is said and written")]
     pub attestations: Vec<String>,
     /// Build nothing; say what the Dockerfile says of itself: check, outline, targets, as text or ,format=json.
-    #[arg(long, value_name = "METHOD")]
+    #[arg(long, value_name = "METHOD", help_heading = "What is said and written")]
     pub call: Option<String>,
     /// Build nothing; look for mistakes: --call=check.
-    #[arg(long, conflicts_with = "call")]
+    #[arg(long, conflicts_with = "call", help_heading = "What is said and written")]
     pub check: bool,
     /// Write the image's id here.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "What is said and written")]
     pub iidfile: Option<PathBuf>,
     /// Write what is known of the result here, as buildx does.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "What is said and written")]
     pub metadata_file: Option<PathBuf>,
     /// Say of each step that was made why it was not taken from the store.
-    #[arg(long)]
+    #[arg(long, help_heading = "What is said and written")]
     pub why: bool,
     /// Open a shell where a RUN has failed: with its files, variables, user, folder and mounts.
-    #[arg(long)]
+    #[arg(long, help_heading = "What RUN gets")]
     pub debug_shell: bool,
 }
 

@@ -301,9 +301,9 @@ pub struct Build {
     #[arg(long)]
     pub load: bool,
     #[command(flatten)]
-    pub docker_build: DockerBuild,
-    #[command(flatten)]
     pub docker: DockerArguments,
+    #[command(flatten)]
+    pub docker_build: DockerBuild,
 }
 
 /// `corten base`.

@@ -35,6 +35,8 @@ struct Shape {
     digest: Option<String>,
     references: Vec<String>,
     layers: Vec<String>,
+    /// Bytes of the layers, unpacked.
+    size: u64,
     steps: Vec<StepShape>,
     seconds: f64,
 }
@@ -237,6 +239,7 @@ fn shape(outcome: &Outcome, digest: Option<Digest>, names: &[Reference], seconds
         digest: digest.map(|digest| digest.to_string()),
         references: names.iter().map(ToString::to_string).collect(),
         layers: outcome.finished.layers.iter().map(|layer| layer.diff_id.to_string()).collect(),
+        size: outcome.finished.layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.tar_size)),
         steps: steps.collect(),
         seconds,
     }
@@ -250,7 +253,9 @@ fn text(shape: &Shape, quiet: bool) -> String {
     let mut lines: Vec<String> = shape.references.clone();
     lines.push(shape.id.clone());
     let took = crate::render::text::seconds(shape.seconds);
-    lines.push(format!("{} layers, {cached} of {} steps cached, {took}", shape.layers.len(), shape.steps.len()));
+    let size = crate::render::text::size(shape.size);
+    let (layers, steps) = (shape.layers.len(), shape.steps.len());
+    lines.push(format!("{layers} layers, {size} unpacked, {cached} of {steps} steps cached, {took}"));
     lines.join("\n")
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use corten_diagnostic::Report;
-use corten_flow::dockerfile::{Progress as Listener, StepId, StepResult};
+use corten_flow::dockerfile::{Progress as Listener, StepId, StepResult, plain};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::progress::Progress;
@@ -76,6 +76,17 @@ fn seconds(time: Duration) -> String {
     format!("{:.1}s", time.as_secs_f64())
 }
 
+/// One line of the terminal, less what stands before it.
+fn fitted(text: &str, before: usize) -> String {
+    let width = terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
+    let room = width.saturating_sub(before + 1).max(20);
+    let text = safe(&text.replace('\n', " "));
+    match text.chars().count() > room {
+        true => text.chars().take(room - 1).chain(['…']).collect(),
+        false => text,
+    }
+}
+
 impl Listener for Steps {
     fn started(&self, step: StepId, name: &str) {
         let mut known = self.known();
@@ -85,7 +96,7 @@ impl Listener for Steps {
                 let bar = bars.add(ProgressBar::new_spinner());
                 let style = ProgressStyle::with_template("{spinner} {elapsed:>4} {msg}");
                 bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-                bar.set_message(safe(name));
+                bar.set_message(fitted(name, 8));
                 bar.enable_steady_tick(Duration::from_millis(120));
                 Some(bar)
             }
@@ -107,15 +118,17 @@ impl Listener for Steps {
         let at = start.elapsed().as_secs_f64();
         match &self.how {
             How::Plain => {
-                let lines = text.lines().map(|line| format!("#{number} {at:.3} {line}")).collect::<Vec<_>>();
+                let lines = text.split('\n').filter(|line| !line.is_empty());
+                let lines = lines.map(|line| format!("#{number} {at:.3} {}", plain(line))).collect::<Vec<_>>();
                 self.say(&lines.join("\n"));
             }
             How::Json => {
                 self.json(&serde_json::json!({"event": "step_output", "step": number, "seconds": at, "text": text}));
             }
             How::Bars(_) => {
-                if let (Some(bar), Some(last)) = (bar, text.lines().rfind(|line| !line.trim().is_empty())) {
-                    bar.set_message(format!("{}\n       {}", safe(name), safe(last)));
+                let last = text.split('\n').map(plain).rfind(|line| !line.trim().is_empty());
+                if let (Some(bar), Some(last)) = (bar, last) {
+                    bar.set_message(format!("{}\n       {}", fitted(name, 8), fitted(&last, 8)));
                 }
             }
             How::Quiet => {}
@@ -146,9 +159,9 @@ impl Listener for Steps {
             }
             (How::Bars(_), Ok(result)) => {
                 let how = if result.cached { "CACHED".to_owned() } else { seconds(took) };
-                self.say(&format!("{how:>8}  {name}"));
+                self.say(&format!("{how:>8}  {}", fitted(&name, 10)));
             }
-            (How::Bars(_), Err(_)) => self.say(&format!("{:>8}  {name}", "ERROR")),
+            (How::Bars(_), Err(_)) => self.say(&format!("{:>8}  {}", "ERROR", fitted(&name, 10))),
             (How::Json, result) => self.json(&serde_json::json!({
                 "event": "step_finished",
                 "step": number,

@@ -307,3 +307,34 @@ fn attestations_that_cannot_be_are_refused() {
         assert!(ran.stderr.contains(why), "{flags}: {}", ran.stderr);
     }
 }
+
+/// Both streams in the order in which they were written, as a terminal leaves them.
+#[test]
+fn a_failing_run_shows_its_last_lines_in_their_order() {
+    let run = "RUN yes | head -n 40; echo oops >&2; printf '\\033[31mred\\033[0m\\n 1 %%\\r 2 %%\\n'; exit 3";
+    let place = Place::with(&format!("FROM scratch\nCOPY root /\n{run}\n"));
+    write_root(&place);
+    let ran = place.run("build --network none --progress plain").expect(1);
+    let told: Vec<&str> = ran.stderr.lines().filter_map(|line| line.trim_start().strip_prefix("| ")).collect();
+    let last = told.iter().rposition(|line| *line == "oops").unwrap();
+    assert_eq!(told[last - 1..last + 3], ["y", "oops", "red", " 2 %"], "{}", ran.stderr);
+    let shown: Vec<&str> =
+        ran.stderr.lines().filter_map(|line| line.strip_prefix("#2 0.")).map(|line| &line[4..]).collect();
+    assert_eq!(shown[shown.len() - 3..], ["oops", "red", " 2 %"], "{}", ran.stderr);
+}
+
+#[test]
+fn mistakes_of_every_kind_are_told_at_once() {
+    let place = Place::with("FROM scratch\nCOPPY a b\nFROM x AS 9x\nCOPY --frm=a b c\nWORKDIR\n");
+    let ran = place.run("build").expect(1);
+    let told: Vec<&str> = ran.stderr.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+    assert_eq!(
+        told,
+        [
+            "there is no instruction COPPY",
+            "9x cannot name a stage",
+            "COPY has no flag --frm",
+            "WORKDIR needs one argument"
+        ]
+    );
+}

@@ -50,5 +50,6 @@ pub use means::{
     Allowed, Fetched, Finished, LocalLayer, Means, Progress, Remote, Runner, Secrets, Silent, StepId, StepResult,
     Understand,
 };
+pub use output::plain;
 pub use solve::solve;
 pub use why::Miss;

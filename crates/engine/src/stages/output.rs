@@ -68,12 +68,46 @@ impl<'a> Output<'a> {
     pub(super) fn shown(&self) -> String {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let lines = last.iter().map(|line| {
-            let text = String::from_utf8_lossy(line);
-            let text: String =
-                text.chars().filter(|letter| !letter.is_control() || *letter == '\t').take(400).collect();
+            let text: String = plain(&String::from_utf8_lossy(line)).chars().take(400).collect();
             text.trim_end().to_owned()
         });
         lines.filter(|line| !line.is_empty()).map(|line| format!("\n  | {line}")).collect()
+    }
+}
+
+/// A line as it looks when it stands: without colours and what else steers a terminal; of what was written over, the last.
+pub fn plain(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut letters = line.trim_end_matches(['\r', '\n']).chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\u{1b}' => skip_sequence(&mut letters),
+            '\r' => text.clear(),
+            '\t' => text.push_str("    "),
+            '\u{8}' => drop(text.pop()),
+            letter if letter.is_control() => {}
+            letter => text.push(letter),
+        }
+    }
+    text
+}
+
+/// What follows an escape (ECMA-48): `[…m` and the like, a text for the terminal up to its end, or one letter.
+fn skip_sequence(letters: &mut std::str::Chars<'_>) {
+    match letters.next() {
+        Some('[') => {
+            let _ = letters.find(|letter| ('@'..='~').contains(letter));
+        }
+        Some(']') => {
+            let mut before = ' ';
+            let is_end = |letter: &char| {
+                let ends = *letter == '\u{7}' || (before == '\u{1b}' && *letter == '\\');
+                before = *letter;
+                ends
+            };
+            let _ = letters.find(is_end);
+        }
+        _ => {}
     }
 }
 
@@ -134,6 +168,19 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_shown_as_a_terminal_leaves_it() {
+        for (written, shown) in [
+            ("\x1b[1;31mred\x1b[0m text\n", "red text"),
+            ("10 %\r 50 %\r100 %\r\n", "100 %"),
+            ("\x1b]0;title\x07a\x1b]8;;http://x\x1b\\b", "ab"),
+            ("a\tb\x08c\x00\u{1b}", "a    c"),
+            ("\x1b[31", ""),
+        ] {
+            assert_eq!(plain(written), shown, "{written:?}");
+        }
+    }
+
+    #[test]
     fn d17_a_secret_that_a_command_prints_is_told_to_nobody() {
         let heard = Heard(Mutex::default());
         let output = Output::new(StepId { stage: 0, step: 0 }, &heard, &[b"first-canary\nsecond-canary\n".to_vec()]);
@@ -143,7 +190,7 @@ mod tests {
         }
         drop(stream);
         assert_eq!(String::from_utf8(heard.0.lock().unwrap().clone()).unwrap(), "a *** b ***\nx\x1b[2J***\n");
-        assert_eq!(output.shown(), "\n  | a *** b ***\n  | x[2J***");
+        assert_eq!(output.shown(), "\n  | a *** b ***\n  | x***");
     }
 
     #[test]

@@ -110,11 +110,11 @@ pub(super) fn run(
     let remote = Remote::default();
     solver.running(id, &remote);
     let exit = {
-        let (mut stdout, mut stderr) = (output.stream(), output.stream());
+        let mut both = output.stream();
         let streams = Streams {
             stdin: Stdin::Empty,
-            stdout: Sink::Sink(&mut stdout),
-            stderr: Sink::Sink(&mut stderr),
+            stdout: Sink::Sink(&mut both),
+            stderr: Sink::Joined,
             remote: Some(&remote),
             ..Streams::default()
         };

@@ -35,6 +35,12 @@ enum Taken {
 
 /// Does a step, or finds it done.
 pub(super) fn step(solver: &Solver<'_>, stage: &Stage, id: StepId, step: &Step, state: State) -> Result<State, Report> {
+    // A step begins when what it takes from other stages is there.
+    for files in sources(&step.action) {
+        if let Files::Stage(stage) = files {
+            solver.wait(*stage)?;
+        }
+    }
     let begun = Instant::now();
     let name = names::step(&solver.means.dockerfile.1, &solver.pinned.recipe, stage, id, step);
     solver.means.progress.started(id, &name);
@@ -48,6 +54,14 @@ pub(super) fn step(solver: &Solver<'_>, stage: &Stage, id: StepId, step: &Step, 
             solver.means.progress.finished(id, Err(&report));
             Err(report)
         }
+    }
+}
+
+fn sources(action: &Action) -> Vec<&Files> {
+    match action {
+        Action::Copy(copy) => vec![&copy.from],
+        Action::Run(run) => run.mounts.iter().map(|(_, files)| files).collect(),
+        Action::Folder { .. } => Vec::new(),
     }
 }
 

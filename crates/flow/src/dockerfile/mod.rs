@@ -45,4 +45,4 @@ pub use source::Source;
 
 pub use corten_frontend::dockerfile::{Argument, Given, Outline, Target};
 
-pub use corten_engine::stages::{Allowed, Miss, Progress, StepId, StepResult};
+pub use corten_engine::stages::{Allowed, Miss, Progress, StepId, StepResult, plain};

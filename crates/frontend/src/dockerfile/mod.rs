@@ -33,7 +33,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use corten_diagnostic::{Failure, Span};
+use corten_diagnostic::{Diagnose, Failure, Span};
 
 pub use command::{Command, Copy, From, Healthcheck, Line, Run, Source};
 pub use directives::{Directive, DirectiveName};
@@ -72,7 +72,15 @@ impl Dockerfile {
             Self { file: file.to_owned(), text: text.into(), escape: '\\', directives, instructions: Vec::new() };
         let mut mistakes = read.directives();
         mistakes.extend(read.instructions());
-        if mistakes.is_empty() { Ok(read) } else { Err(mistakes) }
+        if mistakes.is_empty() {
+            return Ok(read);
+        }
+        // What could be read is looked at all the same.
+        for instruction in &read.instructions {
+            mistakes.extend(Command::of(instruction).err().map(|mistake| read.failure(&instruction.line, mistake)));
+        }
+        mistakes.sort_by_key(|mistake| mistake.span().map(|span| span.range().start));
+        Err(mistakes)
     }
 
     /// Bytes of the file.

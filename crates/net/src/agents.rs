@@ -4,6 +4,7 @@
 //! | kept by | why |
 //! |---|---|
 //! | scheme and proxy | a proxy is for some hosts only; without TLS nobody has to be trusted |
+//! | internet alone | who must not reach private networks keeps no connection to one |
 //! | host with port | it has certificates of its own (`certs.d` of Docker and podman) |
 
 use std::collections::BTreeMap;
@@ -11,7 +12,9 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use ureq::tls::TlsConfig;
+use ureq::unversioned::transport::DefaultConnector;
 
+use crate::place::Public;
 use crate::{Settings, Url, tls};
 
 /// Connections to one host that are kept.
@@ -39,11 +42,13 @@ struct Kept {
     /// Host with port, where it has certificates of its own.
     own: Option<String>,
     proxy: Option<String>,
+    /// It connects to the internet alone.
+    public: bool,
 }
 
 impl Agents {
     /// The one for an address.
-    pub(crate) fn of(&self, url: &Url, settings: &Settings) -> Result<ureq::Agent, String> {
+    pub(crate) fn of(&self, url: &Url, public: bool, settings: &Settings) -> Result<ureq::Agent, String> {
         // Held while it is made, also where many threads send their first request at the same time.
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let proxy = if url.secure() { &settings.proxy } else { &settings.plain_proxy };
@@ -59,7 +64,9 @@ impl Agents {
             }
         };
         let is_secure = url.secure() || proxy.as_ref().is_some_and(|proxy| proxy.starts_with("https:"));
-        let key = Kept { is_secure, own: has_own.then_some(place), proxy };
+        // Where a proxy connects, it looks names up.
+        let public = public && proxy.is_none();
+        let key = Kept { is_secure, own: has_own.then_some(place), proxy, public };
         if let Some(agent) = made.agents.get(&key) {
             return Ok(agent.clone());
         }
@@ -72,13 +79,13 @@ impl Agents {
             Some(place) => tls::with_own(&trusted, place, settings)?,
             None => trusted,
         };
-        let agent = make(tls, key.proxy.as_deref(), settings)?;
+        let agent = make(tls, key.proxy.as_deref(), public, settings)?;
         made.agents.insert(key, agent.clone());
         Ok(agent)
     }
 }
 
-fn make(tls: TlsConfig, proxy: Option<&str>, settings: &Settings) -> Result<ureq::Agent, String> {
+fn make(tls: TlsConfig, proxy: Option<&str>, public: bool, settings: &Settings) -> Result<ureq::Agent, String> {
     let proxy = proxy.map(ureq::Proxy::new).transpose();
     let proxy = proxy.map_err(|_| "the proxy's address in the settings is not valid")?;
     let timeout = Some(settings.timeout);
@@ -98,7 +105,10 @@ fn make(tls: TlsConfig, proxy: Option<&str>, settings: &Settings) -> Result<ureq
         .input_buffer_size(BUFFER)
         .output_buffer_size(BUFFER)
         .build();
-    Ok(ureq::Agent::new_with_config(config))
+    Ok(match public {
+        true => ureq::Agent::with_parts(config, DefaultConnector::default(), Public),
+        false => ureq::Agent::new_with_config(config),
+    })
 }
 
 /// Is the address one that the proxy is not for?

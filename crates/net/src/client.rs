@@ -272,6 +272,15 @@ impl Client {
 
     /// Sends once, whatever the answer's status; neither redirects nor retries. `Err(_, true)`: it may pass.
     pub fn exchange(&self, exchange: Exchange<'_>) -> Result<Response, (NetError, bool)> {
+        self.exchange_by(exchange, false)
+    }
+
+    /// As [`Client::exchange`], with an address of the internet alone, whatever its name says; a proxy finds addresses by itself.
+    pub fn exchange_public(&self, exchange: Exchange<'_>) -> Result<Response, (NetError, bool)> {
+        self.exchange_by(exchange, true)
+    }
+
+    fn exchange_by(&self, exchange: Exchange<'_>, public: bool) -> Result<Response, (NetError, bool)> {
         let url = exchange.url;
         let transport = |why: String| NetError::Transport { url: url.to_string(), why };
         if self.settings.offline {
@@ -281,7 +290,7 @@ impl Client {
         for (name, value) in &exchange.headers {
             builder = builder.header(*name, value);
         }
-        let agent = self.agents.of(url, &self.settings).map_err(|why| (transport(why), false))?;
+        let agent = self.agents.of(url, public, &self.settings).map_err(|why| (transport(why), false))?;
         self.pauses.hold(url);
         let watch = Watch::start(self.settings.watcher.as_ref(), exchange.method, url);
         let answer = match exchange.payload {
@@ -377,7 +386,7 @@ impl Client {
         }
         let transport = |why| NetError::Transport { url: url.to_string(), why };
         let ready = builder.body(()).map_err(|error| Refused::Final(transport(error.to_string())))?;
-        let agent = self.agents.of(url, &self.settings).map_err(|why| Refused::Final(transport(why)))?;
+        let agent = self.agents.of(url, false, &self.settings).map_err(|why| Refused::Final(transport(why)))?;
         self.pauses.hold(url);
         let watch = Watch::start(self.settings.watcher.as_ref(), if request.head { "HEAD" } else { "GET" }, url);
         let answer = agent.run(ready);

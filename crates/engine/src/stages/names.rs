@@ -1,6 +1,6 @@
 //! Steps as BuildKit names them: `[build 2/5] RUN make`.
 
-use corten_plan::recipe::{Recipe, Stage, Step};
+use corten_plan::recipe::{Action, Recipe, Stage, Step};
 
 use super::means::StepId;
 
@@ -21,6 +21,7 @@ pub(super) fn step(dockerfile: &str, recipe: &Recipe, stage: &Stage, id: StepId,
 
 fn instruction(dockerfile: &str, step: &Step) -> String {
     let text = match dockerfile.get(step.range.clone()).filter(|text| !text.trim().is_empty()) {
+        Some(text) if matches!(step.action, Action::Copy(_)) => without_users(&joined(text)),
         Some(text) => joined(text),
         None => step.created_by.trim_end_matches(" # buildkit").to_owned(),
     };
@@ -29,6 +30,20 @@ fn instruction(dockerfile: &str, step: &Step) -> String {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,
     }
+}
+
+/// Addresses without the user and password that may stand in them.
+fn without_users(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|letter: char| "/?#\"',".contains(letter) || letter.is_whitespace()).unwrap_or(part.len());
+        let (place, rest) = part.split_at(end);
+        whole.push_str("://");
+        whole.push_str(place.rsplit('@').next().unwrap_or_default());
+        whole.push_str(rest);
+    }
+    whole
 }
 
 /// Continued lines as one, without comments between them.
@@ -48,6 +63,12 @@ fn joined(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn e10_passwords_of_addresses_are_not_told() {
+        let told = without_users("ADD https://me:pw@a.example/x https://b.example/@y ssh://git@c.example /z");
+        assert_eq!(told, "ADD https://a.example/x https://b.example/@y ssh://c.example /z");
+    }
 
     #[test]
     fn instructions_are_told_in_one_line() {

@@ -1,5 +1,7 @@
 //! Repositories as contexts and as sources of ADD: `https://host/x.git#ref:folder`.
 //!
+//! Who may not reach every address ([`Reach`]) says so of the repository and of each of its submodules, before git speaks to it.
+//!
 //! `git` on PATH fetches one commit into a folder of the store. Nothing of an address is ever taken for an option, only protocols
 //! that go over the network are spoken, no hook or helper of the repository runs, and the folder in it is opened through no
 //! link.
@@ -23,6 +25,17 @@ pub struct Cloned {
     /// 40 (or 64) hexadecimal digits.
     pub commit: String,
 }
+
+/// Where a repository is spoken to.
+pub struct Reached {
+    /// Past redirects.
+    pub remote: String,
+    /// `host:port:address`, as curl takes it: what the name means.
+    pub address: Option<String>,
+}
+
+/// Refuses an address, or says where it leads.
+pub type Reach<'a> = &'a dyn Fn(&str) -> Result<Reached, Report>;
 
 /// What an address of a repository says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,17 +76,21 @@ pub fn clone(
     keep: bool,
     checksum: Option<&str>,
     below: &Path,
+    reach: Option<Reach<'_>>,
     world: &World<'_>,
 ) -> Result<Cloned, Report> {
-    let address = Address::parse(text).map_err(|why| Failure::input(format!("{}: {why}", shown(text))))?;
+    let mut address = Address::parse(text).map_err(|why| Failure::input(format!("{}: {why}", shown(text))))?;
     if world.client.is_offline() {
         let message = format!("fetching {}: no connection is made while offline", shown(text));
         return Err(Failure::world(message).hint("leave out --offline").into());
     }
     let folder = below.join("repository");
-    let git = Git { folder: &folder, address: shown(text) };
+    let mut git = Git { folder: folder.clone(), address: shown(text), settings: Vec::new(), reach };
+    address.remote = git.reached(&address.remote)?;
     std::fs::create_dir_all(&folder).map_err(|error| git.failed(&error.to_string()))?;
     git.ask(&["init", "-q", "."])?;
+    // Submodules may be told relative to it.
+    git.ask(&["remote", "add", "--", "origin", &shown(&address.remote)])?;
     git.fetch(&address)?;
     git.ask(&["-c", "advice.detachedHead=false", "checkout", "-q", "--force", "FETCH_HEAD"])?;
     let commit = git.ask(&["rev-parse", "HEAD"])?.trim().to_owned();
@@ -84,9 +101,7 @@ pub fn clone(
             .hint("the checksum is the commit, or at least seven digits of it")
             .into());
     }
-    if folder.join(".gitmodules").exists() {
-        git.ask(&["submodule", "update", "--init", "--recursive", "--depth=1"])?;
-    }
+    git.submodules(MOST_NESTED)?;
     if !address.keep.unwrap_or(keep) {
         std::fs::remove_dir_all(folder.join(".git")).map_err(|error| git.failed(&error.to_string()))?;
     }
@@ -98,9 +113,9 @@ pub fn clone(
 }
 
 /// Without user and password.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let end = rest.find('/').unwrap_or(rest.len());
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     match rest.get(..end).and_then(|host| host.rfind('@')) {
         Some(at) => format!("{scheme}://{}", rest.get(at + 1..).unwrap_or_default()),
         None => text.to_owned(),
@@ -162,12 +177,57 @@ fn check_reference(reference: &str) -> Result<(), String> {
     if wrong { Err(format!("'{reference}' is no branch, tag or commit")) } else { Ok(()) }
 }
 
+/// Submodules of submodules.
+const MOST_NESTED: usize = 8;
+
 struct Git<'a> {
-    folder: &'a Path,
+    folder: PathBuf,
     address: String,
+    /// `name=value`.
+    settings: Vec<String>,
+    reach: Option<Reach<'a>>,
 }
 
 impl Git<'_> {
+    /// Where an address leads; what git is told of it stays.
+    fn reached(&mut self, address: &str) -> Result<String, Report> {
+        let Some(reach) = self.reach else { return Ok(address.to_owned()) };
+        let Reached { remote, address } = reach(address)?;
+        self.settings.push("http.followRedirects=false".to_owned());
+        self.settings.extend(address.map(|address| format!("http.curloptResolve={address}")));
+        Ok(remote)
+    }
+
+    /// Fetches submodules, and theirs.
+    fn submodules(&mut self, left: usize) -> Result<(), Report> {
+        let listed = std::fs::symlink_metadata(self.folder.join(".gitmodules"));
+        if !listed.is_ok_and(|found| found.is_file()) {
+            return Ok(());
+        }
+        if left == 0 {
+            return Err(self.failed(&format!("it has submodules {MOST_NESTED} deep")).into());
+        }
+        self.ask(&["submodule", "--quiet", "init"])?;
+        if self.reach.is_some() {
+            let known = self.ask(&["config", "-z", "--get-regexp", r"^submodule\..*\.url$"]).unwrap_or_default();
+            for (name, url) in known.split('\0').filter_map(|entry| entry.split_once('\n')) {
+                let reached = self.reached(url)?;
+                if reached != url {
+                    self.ask(&["config", "--replace-all", name, &reached])?;
+                }
+            }
+        }
+        self.ask(&["submodule", "--quiet", "update", "--depth=1"])?;
+        let paths = self.ask(&["submodule", "--quiet", "foreach", "printf '%s\\n' \"$sm_path\""])?;
+        for path in paths.lines() {
+            let folder = self.inside(path)?;
+            let outer = std::mem::replace(&mut self.folder, folder);
+            self.submodules(left - 1)?;
+            self.folder = outer;
+        }
+        Ok(())
+    }
+
     fn failed(&self, why: &str) -> Failure {
         Failure::world(format!("fetching {}: {why}", self.address))
     }
@@ -191,8 +251,9 @@ impl Git<'_> {
 
     fn ask(&self, arguments: &[&str]) -> Result<String, Failure> {
         let mut git = Command::new("git");
-        git.arg("-C").arg(self.folder);
-        for setting in ["core.hooksPath=/dev/null", "core.fsmonitor=false", "core.symlinks=true", "gc.auto=0"] {
+        git.arg("-C").arg(&self.folder);
+        let own = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "core.symlinks=true", "gc.auto=0"];
+        for setting in own.into_iter().chain(self.settings.iter().map(String::as_str)) {
             git.args(["-c", setting]);
         }
         git.args(arguments);
@@ -218,7 +279,7 @@ impl Git<'_> {
                 .hint("links are not followed to it")
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(self.folder, flags, Mode::empty()).map_err(failed)?;
+        let root = rustix::fs::open(&self.folder, flags, Mode::empty()).map_err(failed)?;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let name = if below.is_empty() { "." } else { below };
         rustix::fs::openat2(root, OsStr::new(name), flags, Mode::empty(), resolve).map_err(failed)?;
@@ -228,6 +289,8 @@ impl Git<'_> {
 
 #[cfg(test)]
 mod tests {
+    use corten_testkit::http::{Answer, Server};
+
     use super::*;
 
     /// As docker's page about contexts writes them.
@@ -247,6 +310,69 @@ mod tests {
         assert_eq!(parse(&format!("{url}?branch=v1&subdir=x")), of(url, "refs/heads/v1", "x"));
         assert_eq!(parse("git@example.org:user/repo.git#v1"), of("git@example.org:user/repo.git", "v1", ""));
         assert!(is_repository("github.com/user/repo") && !is_repository("https://example.org/x.tar.gz"));
+    }
+
+    /// A bare repository of one commit, as a folder that any web server can serve; `more` runs before the commit.
+    fn served(more: &str) -> (tempfile::TempDir, Server) {
+        let folder = tempfile::tempdir().unwrap();
+        let script = format!(
+            "set -e; git init -q -b main w; cd w; echo 1 >f; {more}; git add -A; \
+             git -c user.name=a -c user.email=a@example.org commit -qm 1; cd ..; \
+             git clone -q --bare w r.git; cd r.git; git update-server-info"
+        );
+        let made = Command::new("sh").current_dir(folder.path()).args(["-c", &script]).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let root = folder.path().to_owned();
+        let server = Server::start(move |asked| {
+            let path = asked.path.split('?').next().unwrap_or_default().trim_start_matches('/');
+            std::fs::read(root.join(path)).map_or_else(|_| Answer::status(404), Answer::ok)
+        });
+        (folder, server)
+    }
+
+    fn git<'a>(folder: &Path, reach: Option<Reach<'a>>) -> Git<'a> {
+        let git = Git { folder: folder.to_owned(), address: "x".to_owned(), settings: Vec::new(), reach };
+        git.ask(&["init", "-q", "."]).unwrap();
+        git
+    }
+
+    /// The repository may be reached, where its submodule lies may not.
+    #[test]
+    fn e10_a_submodule_reaches_no_address_that_add_may_not() {
+        let (_inner, private) = served("true");
+        let url = private.url("/r.git");
+        let modules = format!(
+            "printf '[submodule \"s\"]\\n path = s\\n url = {url}\\n' >.gitmodules; \
+             git update-index --add --cacheinfo 160000,$(printf '1%.0s' $(seq 40)),s"
+        );
+        let (_outer, public) = served(&modules);
+        let asked = public.url("/r.git");
+        let reach = |address: &str| match address == asked {
+            true => Ok(Reached { remote: address.to_owned(), address: None }),
+            false => Err(Failure::input(format!("{address} is not on the internet")).into()),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let mut git = git(folder.path(), Some(&reach));
+        let remote = git.reached(&asked).unwrap();
+        git.ask(&["remote", "add", "--", "origin", &remote]).unwrap();
+        git.fetch(&Address { remote, ..Address::default() }).unwrap();
+        git.ask(&["checkout", "-q", "--force", "FETCH_HEAD"]).unwrap();
+        let error = git.submodules(MOST_NESTED).unwrap_err();
+        assert_eq!(error.error().to_string(), format!("{url} is not on the internet"));
+        assert!(private.asked().is_empty(), "{:?}", private.asked());
+    }
+
+    #[test]
+    fn e10_git_follows_no_redirect_by_itself() {
+        let (_inner, private) = served("true");
+        let to = private.url("/r.git/info/refs");
+        let public = Server::start(move |_| Answer::status(302).header("location", &to));
+        let reach = |address: &str| Ok(Reached { remote: address.to_owned(), address: None });
+        let folder = tempfile::tempdir().unwrap();
+        let mut git = git(folder.path(), Some(&reach));
+        let remote = git.reached(&public.url("/r.git")).unwrap();
+        git.fetch(&Address { remote, ..Address::default() }).unwrap_err();
+        assert!(!public.asked().is_empty() && private.asked().is_empty(), "{:?}", private.asked());
     }
 
     #[test]

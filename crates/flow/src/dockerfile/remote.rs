@@ -1,19 +1,22 @@
 //! What ADD takes from elsewhere: files at addresses, and repositories.
 //!
 //! A Dockerfile of somebody else must not reach what only this machine can reach. So an address that leads to this machine or a
-//! private network is refused, at the first request and at every redirect, unless that is allowed.
+//! private network is refused, at the first request and at every redirect, unless that is allowed; what was looked at is what is
+//! connected to. The same holds for repositories, their redirects and their submodules; git is told the address, and to follow nothing.
+//!
+//! Users and passwords of addresses are in no message.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use corten_diagnostic::{Failure, Report};
 use corten_engine::stages::{self, Fetched};
-use corten_net::{Exchange, NetError, Payload, Response, Url};
+use corten_net::{Exchange, NetError, Payload, Response, Url, is_private};
 use corten_oci::{Digest, Digester};
 use corten_store::ScratchFolder;
 
@@ -66,15 +69,20 @@ impl<'a> Remote<'a> {
 
     /// Follows redirects here, so that each is looked at.
     fn ask(&self, address: &str) -> Result<Response, Report> {
-        let parse = |text: &str| {
-            Url::parse(text).map_err(|error| Failure::input(format!("ADD {}: {}", error.shown(), error.why())))
-        };
+        let (url, answer) = self.follow(address)?;
+        match answer.status {
+            200 => Ok(answer),
+            status => Err(Failure::world(format!("ADD {url}: the server answers {status}")).into()),
+        }
+    }
+
+    /// The address that one leads to, and what is answered there.
+    fn follow(&self, address: &str) -> Result<(Url, Response), Report> {
         let mut url = parse(address)?;
         for _ in 0..=REDIRECTS {
             self.may_reach(&url)?;
             let answer = self.try_some(&url)?;
             match answer.status {
-                200 => return Ok(answer),
                 301 | 302 | 303 | 307 | 308 => {
                     let to = answer.header("location").unwrap_or_default().to_owned();
                     let next = url.join(&to).map_err(|_| {
@@ -85,17 +93,45 @@ impl<'a> Remote<'a> {
                     }
                     url = next;
                 }
-                status => return Err(Failure::world(format!("ADD {url}: the server answers {status}")).into()),
+                _ => return Ok((url, answer)),
             }
         }
-        Err(Failure::world(format!("ADD {address}: more than {REDIRECTS} redirects")).into())
+        Err(Failure::world(format!("ADD {}: more than {REDIRECTS} redirects", git::shown(address))).into())
+    }
+
+    /// A repository's address, where it may be reached: past its redirects, which git is not to follow itself, and with what git
+    /// is told for its name to mean the address that was looked at.
+    fn repository(&self, text: &str) -> Result<git::Reached, Report> {
+        if !text.starts_with("http://") && !text.starts_with("https://") {
+            if let Some(host) = git::host(text) {
+                self.may_reach(&parse(&format!("https://{host}/"))?)?;
+            }
+            return Ok(git::Reached { remote: text.to_owned(), address: None });
+        }
+        const REFERENCES: &str = "/info/refs?service=git-upload-pack";
+        let first = parse(text)?;
+        let (url, _) = self.follow(&format!("{}{REFERENCES}", first.to_string().trim_end_matches('/')))?;
+        let last = url.to_string();
+        let remote = match last.strip_suffix(REFERENCES) {
+            Some(last) if last != first.to_string().trim_end_matches('/') => last.to_owned(),
+            // With user and password, as it was given.
+            _ => text.to_owned(),
+        };
+        let host = url.host().trim_start_matches('[').trim_end_matches(']');
+        let found = (host, url.port()).to_socket_addrs().into_iter().flatten().map(|found| found.ip());
+        let address = found.into_iter().find(|address| !is_private(*address));
+        Ok(git::Reached { remote, address: address.map(|address| format!("{host}:{}:{address}", url.port())) })
     }
 
     fn try_some(&self, url: &Url) -> Result<Response, NetError> {
         let mut tries = 1;
         loop {
             let exchange = Exchange { method: "GET", url, headers: Vec::new(), payload: Payload::Empty };
-            match self.world.client.exchange(exchange) {
+            let answer = match self.private {
+                true => self.world.client.exchange(exchange),
+                false => self.world.client.exchange_public(exchange),
+            };
+            match answer {
                 Ok(answer) => return Ok(answer),
                 Err((_, true)) if tries < TRIES => tries += 1,
                 Err((error, _)) => return Err(error),
@@ -120,41 +156,8 @@ impl<'a> Remote<'a> {
     }
 }
 
-/// Addresses that mean another thing on every machine or network.
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_private_v4(address),
-        IpAddr::V6(address) => {
-            let first = address.segments()[0];
-            let embedded = address.to_ipv4_mapped().or_else(|| {
-                (first == 0x64).then(|| {
-                    let [.., a, b, c, d] = address.octets();
-                    Ipv4Addr::new(a, b, c, d)
-                })
-            });
-            address.is_loopback()
-                || address.is_unspecified()
-                || address.is_multicast()
-                || first & 0xfe00 == 0xfc00
-                || first & 0xffc0 == 0xfe80
-                || embedded.is_some_and(is_private_v4)
-        }
-    }
-}
-
-fn is_private_v4(address: Ipv4Addr) -> bool {
-    let [first, second, third, _] = address.octets();
-    address.is_loopback()
-        || address.is_private()
-        || address.is_link_local()
-        || address.is_unspecified()
-        || address.is_multicast()
-        || address.is_broadcast()
-        || first == 0
-        || first >= 240
-        || (first == 100 && (64..128).contains(&second))
-        || (first, second, third) == (192, 0, 0)
-        || address == Ipv4Addr::new(168, 63, 129, 16)
+fn parse(text: &str) -> Result<Url, Failure> {
+    Url::parse(text).map_err(|error| Failure::input(format!("ADD {}: {}", error.shown(), error.why())))
 }
 
 impl stages::Remote for Remote<'_> {
@@ -163,10 +166,11 @@ impl stages::Remote for Remote<'_> {
             .map(|text| text.parse::<Digest>().map_err(|error| Failure::input(format!("--checksum={text}: {error}"))));
         let wanted = wanted.transpose()?;
         if self.world.client.is_offline() {
-            let message = format!("ADD {url}: no connection is made while offline");
+            let message = format!("ADD {}: no connection is made while offline", git::shown(url));
             return Err(Failure::world(message).hint("leave out --offline").into());
         }
         let mut answer = self.ask(url)?;
+        let url = git::shown(url);
         let path = self.folder()?.join("file");
         let failed = |error: std::io::Error| Failure::world(format!("ADD {url}: {error}"));
         let mut file = File::create(&path).map_err(failed)?;
@@ -199,12 +203,9 @@ impl stages::Remote for Remote<'_> {
     }
 
     fn git(&self, url: &str, keep: bool, checksum: Option<&str>) -> Result<Fetched, Report> {
-        if let (false, Some(host)) = (self.private, git::host(url)) {
-            let address = Url::parse(&format!("https://{host}/"));
-            let address = address.map_err(|error| Failure::input(format!("ADD {}: {}", error.shown(), error.why())))?;
-            self.may_reach(&address)?;
-        }
-        let cloned = git::clone(url, keep, checksum, &self.folder()?, self.world)?;
+        let watched = |text: &str| self.repository(text);
+        let reach: Option<git::Reach<'_>> = if self.private { None } else { Some(&watched) };
+        let cloned = git::clone(url, keep, checksum, &self.folder()?, reach, self.world)?;
         self.pinned(url, &cloned.commit);
         Ok(Fetched { path: cloned.path, pin: cloned.commit, name: None, mtime: None })
     }
@@ -224,35 +225,6 @@ fn named(header: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// IANA's registries of special addresses, and clouds' places of metadata.
-    #[test]
-    fn d10_private_addresses_are_known() {
-        for private in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "100.64.0.1",
-            "0.0.0.0",
-            "224.0.0.1",
-            "255.255.255.255",
-            "192.0.0.192",
-            "168.63.129.16",
-            "::1",
-            "::",
-            "fe80::1",
-            "fd00:ec2::254",
-            "::ffff:127.0.0.1",
-            "64:ff9b::7f00:1",
-        ] {
-            assert!(is_private(private.parse().unwrap()), "{private}");
-        }
-        for public in ["1.1.1.1", "151.101.0.223", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "::ffff:1.1.1.1"] {
-            assert!(!is_private(public.parse().unwrap()), "{public}");
-        }
-    }
 
     #[test]
     fn d10_names_of_answers_lead_nowhere() {

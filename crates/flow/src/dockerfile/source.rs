@@ -73,7 +73,7 @@ pub fn open(request: &Request, standard: &mut dyn Read, world: &World<'_>) -> Re
     }
     if git::is_repository(context) {
         let kept = world.store.scratch_folder()?;
-        let cloned = git::clone(context, false, None, kept.path(), world)?;
+        let cloned = git::clone(context, false, None, kept.path(), None, world)?;
         world.events.detail("commit", &cloned.commit);
         let source = within(cloned.path, kept, context, request, standard, world)?;
         return Ok(Source { commit: Some(cloned.commit), ..source });
@@ -89,7 +89,7 @@ pub fn open(request: &Request, standard: &mut dyn Read, world: &World<'_>) -> Re
 pub fn remote_folder(address: &str, world: &World<'_>) -> Result<(PathBuf, ScratchFolder), Report> {
     let kept = world.store.scratch_folder()?;
     if git::is_repository(address) {
-        let folder = git::clone(address, false, None, kept.path(), world)?.path;
+        let folder = git::clone(address, false, None, kept.path(), None, world)?.path;
         return Ok((folder, kept));
     }
     let mut answer = world.client.send(&Ask::get(address))?;

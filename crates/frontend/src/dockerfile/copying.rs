@@ -161,13 +161,21 @@ impl Said {
 
     fn source(&mut self, text: &str) {
         self.0.push(' ');
-        self.0.push_str(text);
+        self.0.push_str(&without_user(text));
     }
 
     fn end(mut self, destination: &str) -> String {
         self.source(destination);
         self.0 + " # buildkit"
     }
+}
+
+/// An address without the user and password that may stand in it: a history goes where the image goes.
+fn without_user(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (place, path) = rest.split_at(end);
+    format!("{scheme}://{}{path}", place.rsplit('@').next().unwrap_or_default())
 }
 
 /// What a stage does that begins with a folder of `--build-context`.

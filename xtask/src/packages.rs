@@ -25,6 +25,7 @@ const NEEDS: &[Need] = &[
     Need { program: "strace", package: "strace", why: "kills the store before single system calls" },
     Need { program: "umoci", package: "umoci", why: "unpacks OCI layouts" },
     Need { program: "busybox", package: "busybox-static", why: "the root file system of sandboxes" },
+    Need { program: "ssh-agent", package: "openssh-client", why: "agents that a RUN asks" },
     Need { program: "setcap", package: "libcap2-bin", why: "files with capabilities" },
     Need { program: "newuidmap", package: "uidmap", why: "sandboxes of a user with ranges of ids" },
     Need { program: "qemu-aarch64-static", package: "qemu-user-static", why: "starts images for arm64" },

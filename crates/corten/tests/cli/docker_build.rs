@@ -99,7 +99,6 @@ fn what_means_nothing_is_refused_with_the_reason() {
     }
 }
 
-/// The address is this machine's, by itself and behind a redirect; a test's server would answer.
 #[test]
 fn a_pipe_for_an_ignore_file_is_told_and_never_waited_for() {
     let place = Place::with("FROM scratch\nCOPY --from=docs . /docs/\n");
@@ -120,6 +119,7 @@ fn an_image_of_another_machine_is_not_taken() {
     place.run("build -f next --platform linux/arm64 .").expect(0);
 }
 
+/// The address is this machine's, by itself and behind a redirect; a test's server would answer.
 #[test]
 fn d10_add_reaches_no_private_address_unless_that_is_allowed() {
     use corten_testkit::http::{Answer, Server};

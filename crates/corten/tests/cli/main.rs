@@ -16,6 +16,7 @@ mod determinism;
 mod disk;
 mod docker_build;
 mod docker_flags;
+mod docker_remote;
 mod dockerfile;
 mod doctor;
 mod elf;

@@ -97,7 +97,7 @@ impl Daemon {
         Some(daemon)
     }
 
-    fn host(&self) -> String {
+    pub fn host(&self) -> String {
         format!("unix://{}/socket", self.folder.display())
     }
 

@@ -34,6 +34,7 @@ mod names;
 mod old;
 mod output;
 mod paths;
+mod relay;
 mod run;
 mod saved;
 mod solve;

@@ -25,6 +25,7 @@ use super::caches::{self, Caches};
 use super::context::Context;
 use super::copy::{self, From, Told};
 use super::paths::{self, Change, Item, Target};
+use super::relay::Relay;
 use super::saved::Saved;
 use super::solve::Solver;
 use super::stage::place;
@@ -99,6 +100,8 @@ pub(super) struct Mounted {
     _open: Vec<File>,
     _copies: Vec<ScratchFolder>,
     _trees: Vec<Trees>,
+    // Each before the folder that it lies in.
+    _relays: Vec<(Relay, ScratchFolder)>,
 }
 
 /// Makes them ready.
@@ -220,7 +223,14 @@ impl Mounted {
     fn agent(&mut self, solver: &Solver<'_>, mount: &Asked, target: PathBuf) -> Result<(), Report> {
         let id = mount.id.clone().unwrap_or_else(|| "default".to_owned());
         match solver.means.secrets.agent(&id)? {
-            Some(source) => self.mounts.push(Mount::Bind { source, target, read_only: false }),
+            Some(agent) => {
+                let folder = solver.means.store.scratch_folder()?;
+                let relay = Relay::start(folder.path(), agent)
+                    .map_err(|error| Failure::world(format!("passing the agent '{id}' on: {error}")))?;
+                let source = relay.path().to_owned();
+                self.mounts.push(Mount::Bind { source, target, read_only: false });
+                self._relays.push((relay, folder));
+            }
             None if mount.required => {
                 return Err(Failure::input(format!("the agent '{id}' is required and was not given"))
                     .hint(format!("give it with --ssh {id}"))

@@ -217,7 +217,10 @@ impl Git<'_> {
                 }
             }
         }
-        self.ask(&["submodule", "--quiet", "update", "--depth=1"])?;
+        if let Err(first) = self.ask(&["submodule", "--quiet", "update", "--depth=1"]) {
+            // Plain files behind HTTP know nothing of depth.
+            self.ask(&["submodule", "--quiet", "update"]).map_err(|_| first)?;
+        }
         let paths = self.ask(&["submodule", "--quiet", "foreach", "printf '%s\\n' \"$sm_path\""])?;
         for path in paths.lines() {
             let folder = self.inside(path)?;
@@ -342,7 +345,7 @@ mod tests {
         let (_inner, private) = served("true");
         let url = private.url("/r.git");
         let modules = format!(
-            "printf '[submodule \"s\"]\\n path = s\\n url = {url}\\n' >.gitmodules; \
+            "mkdir s; printf '[submodule \"s\"]\\n path = s\\n url = {url}\\n' >.gitmodules; \
              git update-index --add --cacheinfo 160000,$(printf '1%.0s' $(seq 40)),s"
         );
         let (_outer, public) = served(&modules);

@@ -198,7 +198,7 @@ impl stages::Remote for Remote<'_> {
         let mtime = answer.header("last-modified").and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
         let mtime = mtime.map(|time| time.timestamp().as_second());
         let name = answer.header("content-disposition").and_then(named);
-        self.pinned(url, &found.to_string());
+        self.pinned(&url, &found.to_string());
         Ok(Fetched { path, pin: found.to_string(), name, mtime })
     }
 
@@ -206,7 +206,7 @@ impl stages::Remote for Remote<'_> {
         let watched = |text: &str| self.repository(text);
         let reach: Option<git::Reach<'_>> = if self.private { None } else { Some(&watched) };
         let cloned = git::clone(url, keep, checksum, &self.folder()?, reach, self.world)?;
-        self.pinned(url, &cloned.commit);
+        self.pinned(&git::shown(url), &cloned.commit);
         Ok(Fetched { path: cloned.path, pin: cloned.commit, name: None, mtime: None })
     }
 }

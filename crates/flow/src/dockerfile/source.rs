@@ -75,12 +75,12 @@ pub fn open(request: &Request, standard: &mut dyn Read, world: &World<'_>) -> Re
         let kept = world.store.scratch_folder()?;
         let cloned = git::clone(context, false, None, kept.path(), None, world)?;
         world.events.detail("commit", &cloned.commit);
-        let source = within(cloned.path, kept, context, request, standard, world)?;
+        let source = within(cloned.path, kept, &git::shown(context), request, standard, world)?;
         return Ok(Source { commit: Some(cloned.commit), ..source });
     }
     if is_remote(context) {
         let mut answer = world.client.send(&Ask::get(context))?;
-        return of_stream(context, &mut answer.body, request, world);
+        return of_stream(&git::shown(context), &mut answer.body, request, world);
     }
     of_folder(Path::new(context), request, standard, world)
 }
@@ -94,7 +94,8 @@ pub fn remote_folder(address: &str, world: &World<'_>) -> Result<(PathBuf, Scrat
     }
     let mut answer = world.client.send(&Ask::get(address))?;
     let folder = kept.path().join("context");
-    match unpack::unpack(address, &mut answer.body, &folder)? {
+    let address = git::shown(address);
+    match unpack::unpack(&address, &mut answer.body, &folder)? {
         unpack::Unpacked::Folder => Ok((folder, kept)),
         unpack::Unpacked::Other(_) => Err(Failure::input(format!("{address} is no tar"))
             .hint("a context is a folder, a tar or a repository")

@@ -194,7 +194,8 @@ impl<'store> Batch<'store> {
 
     /// Stages a small file, unless the store has it with these bytes.
     fn point(&self, place: PathBuf, bytes: &[u8]) -> Result<(), StoreError> {
-        if holds(&place, bytes) && !self.lock().pointers.iter().any(|staged| staged.place == place) {
+        let comes = || self.store.later.file(&place).is_some();
+        if holds(&place, bytes) && !comes() && !self.lock().pointers.iter().any(|staged| staged.place == place) {
             usage::mark_path(self.store, &place);
             return Ok(());
         }

@@ -118,7 +118,8 @@ impl CacheMount {
     /// Lets others in. False where somebody who waited for it alone was faster.
     fn share(&self) -> io::Result<bool> {
         match self.lock.try_lock_shared() {
-            Ok(()) => Ok(self.files().exists()),
+            // To be shared, the lock was let go for a moment: it may have been pruned in that.
+            Ok(()) => Ok(self.files().exists() && is_still(&self.lock, &self.files().with_extension("lock"))),
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(error)) => Err(error),
         }

@@ -21,9 +21,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{CWD, Mode, OFlags};
 
-use crate::batch::{self, Staged};
+use crate::batch::{self, Staged, StagedTree};
 use crate::trees::ROOT;
 use crate::{Store, StoreError};
+
+/// Batches that wait, at most: each holds files open.
+const MOST: usize = 16;
 
 /// What waits for its name.
 #[derive(Default)]
@@ -99,14 +102,19 @@ impl Later {
             while waiting.queue.is_empty() {
                 let is_closed = *is_closed.lock().unwrap_or_else(PoisonError::into_inner);
                 if is_closed && waiting.busy == 0 {
+                    // In the same moment: nobody lets anything wait for a thread that has gone.
+                    waiting.threads -= 1;
                     return first;
                 }
                 waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
             }
             let group = std::mem::take(&mut waiting.queue);
             waiting.busy += 1;
+            let is_broken = waiting.is_broken;
             drop(waiting);
-            let named = batch::name_all(store, &group);
+            self.changed.notify_all();
+            // What was finished after something that has no name may rest on it.
+            let named = if is_broken { Err(store.not_kept()) } else { batch::name_all(store, &group) };
             let mut waiting = self.lock();
             waiting.busy -= 1;
             if named.is_ok() {
@@ -127,15 +135,14 @@ impl Later {
 
 impl Waiting {
     fn add(&mut self, staged: Staged) -> io::Result<()> {
-        for (place, path) in staged.files() {
-            self.files.insert(place.to_owned(), path.to_owned());
-        }
-        for tree in staged.trees() {
+        let open = |tree: &StagedTree| {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let open = rustix::fs::openat(CWD, tree.wrapper.path().join(ROOT), flags, Mode::empty())?;
-            let tree_that_waits = Tree { root: Arc::new(File::from(open)), made_here: tree.state.made_here };
-            self.trees.insert(tree.place.clone(), tree_that_waits);
-        }
+            let root = rustix::fs::openat(CWD, tree.wrapper.path().join(ROOT), flags, Mode::empty())?;
+            Ok((tree.place.clone(), Tree { root: Arc::new(File::from(root)), made_here: tree.state.made_here }))
+        };
+        let trees = staged.trees().map(open).collect::<io::Result<Vec<_>>>()?;
+        self.trees.extend(trees);
+        self.files.extend(staged.files().map(|(place, path)| (place.to_owned(), path.to_owned())));
         self.queue.push(staged);
         Ok(())
     }
@@ -172,15 +179,11 @@ impl Store {
             }
             let done = work();
             drop(closing);
-            let named = thread.map(|thread| {
-                let named = thread.join().unwrap_or_else(|_| Err(self.not_kept()));
-                self.later.lock().threads -= 1;
-                named
-            });
+            let named = thread.map(|thread| thread.join().unwrap_or_else(|_| Err(self.gone())));
             (done, named.unwrap_or(Ok(())))
         });
         let mut waiting = self.later.lock();
-        let is_broken = waiting.is_broken;
+        let is_broken = waiting.is_broken || waiting.threads == 0 && !waiting.queue.is_empty();
         if waiting.threads == 0 {
             // Whatever is left could not be named.
             let Waiting { kept, .. } = std::mem::take(&mut *waiting);
@@ -193,6 +196,16 @@ impl Store {
         if is_broken { Err(self.not_kept()) } else { Ok(done) }
     }
 
+    /// The thread has ended before its time, at a batch.
+    fn gone(&self) -> StoreError {
+        let mut waiting = self.later.lock();
+        waiting.threads -= 1;
+        waiting.busy = waiting.busy.saturating_sub(1);
+        waiting.is_broken = true;
+        self.later.changed.notify_all();
+        self.not_kept()
+    }
+
     fn not_kept(&self) -> StoreError {
         let why = io::Error::other("what was made a moment ago could not be made durable");
         StoreError::disk("writing", self.root(), 0, why)
@@ -201,13 +214,19 @@ impl Store {
     /// True where the batch will be named by a thread; else it is given back.
     pub(crate) fn wait_for_name(&self, staged: Staged) -> Result<Option<Staged>, StoreError> {
         let mut waiting = self.later.lock();
+        while waiting.queue.len() >= MOST && waiting.threads > 0 && !waiting.is_broken {
+            waiting = self.later.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
         if waiting.is_broken {
             return Err(self.not_kept());
         }
         if waiting.threads == 0 {
             return Ok(Some(staged));
         }
-        waiting.add(staged).map_err(|error| StoreError::disk("opening", self.root(), 0, error))?;
+        if let Err(error) = waiting.add(staged) {
+            waiting.is_broken = true;
+            return Err(StoreError::disk("opening", self.root(), 0, error));
+        }
         drop(waiting);
         self.later.changed.notify_all();
         Ok(None)

@@ -40,7 +40,7 @@ pub fn solve(pinned: &Pinned, means: &Means<'_>) -> Result<Finished, Report> {
     let saved = means.store.later(|| {
         solver.all();
         solver.save()
-    })?;
+    });
     let failure = solver.lock().failure.take();
     if let Some((report, stage)) = failure {
         let wrecks = std::mem::take(&mut solver.lock().wrecks);
@@ -49,7 +49,7 @@ pub fn solve(pinned: &Pinned, means: &Means<'_>) -> Result<Finished, Report> {
         }
         return Err(report);
     }
-    saved?;
+    saved??;
     solver.finish()
 }
 

@@ -94,3 +94,25 @@ fn e_a_disk_that_says_no_is_told_and_nothing_gets_a_name() {
         .unwrap();
     assert_eq!(Store::open(place.path()).unwrap().record(&key).unwrap().unwrap(), b"record");
 }
+
+#[test]
+fn e_what_comes_after_something_that_has_no_name_gets_none_either() {
+    for _ in 0..20 {
+        let place = folder();
+        let store = Store::open(place.path()).unwrap();
+        let (first, second) = (Key(Digest::of("first")), Key(Digest::of("second")));
+        let told = store.later(|| {
+            let finished = |key: &Key| {
+                let batch = store.batch();
+                batch.record(key, b"record").unwrap();
+                batch.finish_later()
+            };
+            std::fs::create_dir_all(place.path().join("cache").join(first.0.hex()).join("x")).unwrap();
+            finished(&first).unwrap();
+            // It is refused, or waits behind the other.
+            drop(finished(&second));
+        });
+        assert!(matches!(told, Err(StoreError::Disk { .. })), "{told:?}");
+        assert_eq!(Store::open(place.path()).unwrap().record(&second).unwrap(), None);
+    }
+}

@@ -172,7 +172,8 @@ fn environment(sdist: &Sdist, capabilities: &Capabilities<'_>) -> Result<Option<
         Wheels { wheels: sdist.requires.clone(), prefix: ENVIRONMENT.to_owned(), python: sdist.python.clone() };
     let key = key::of(&Op::Wheels(wheels), Compression::Splice, &[], &[])
         .ok_or_else(|| Failure::bug("what a build needs is no layer"))?;
-    let known = store.record(&key)?.and_then(|bytes| serde_json::from_slice::<Made>(&bytes).ok());
+    let record = if capabilities.reuse { store.record(&key)? } else { None };
+    let known = record.and_then(|bytes| serde_json::from_slice::<Made>(&bytes).ok());
     if let Some(made) = known
         && store.has_layer_index(&made.diff_id)
         && store.size(&made.blob.digest)? == Some(made.blob.size)

@@ -69,23 +69,29 @@ pub fn host(
         Some(host) => host.clone(),
         None => lock(project, setting, HOST, world)?,
     };
-    let version = |base: &LockedBase| -> Option<String> {
-        let interpreter = interpreter(base);
-        base.debs.iter().find(|deb| deb.name == interpreter).map(|deb| deb.version.clone())
-    };
-    let (own, other) = (version(&host), version(base));
-    if own != other {
-        let text = |version: Option<String>| version.unwrap_or_else(|| "none".to_owned());
-        let message = format!(
-            "corten.lock pins {} {} for linux/{} and {} for linux/{HOST}, whose Python compiles its standard library",
-            interpreter(base),
-            text(other),
-            base.architecture,
-            text(own),
-        );
-        return Err(Failure::input(message).hint("`corten lock` pins both anew").into());
-    }
+    same_interpreter(base, &host).map_err(|failure| failure.hint("`corten lock` pins both anew"))?;
     Ok(Some(host))
+}
+
+/// Refuses a base for this machine whose Python is not that of the base for another, which it compiles for.
+///
+/// # Errors
+/// Input: the versions differ. Whoever pins them says how to pin both anew.
+pub fn same_interpreter(base: &LockedBase, host: &LockedBase) -> Result<(), Failure> {
+    let version = |base: &LockedBase| {
+        let interpreter = interpreter(base);
+        base.debs.iter().find(|deb| deb.name == interpreter).map_or("none", |deb| &deb.version).to_owned()
+    };
+    let (own, other) = (version(host), version(base));
+    if own == other {
+        return Ok(());
+    }
+    Err(Failure::input(format!(
+        "{} is {other} for linux/{} and {own} for linux/{}, whose Python compiles the standard library of both",
+        interpreter(base),
+        base.architecture,
+        host.architecture,
+    )))
 }
 
 /// What of a base for this machine has to be there for its Python to start.

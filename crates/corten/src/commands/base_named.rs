@@ -67,6 +67,7 @@ fn of_projects(arguments: &BaseBuild) -> Option<&'static str> {
         (project.locked, "--locked"),
         (project.frozen, "--frozen"),
         (project.explain_settings, "--explain-settings"),
+        (!project.registry.plain.is_empty(), "--plain-http"),
     ];
     given.into_iter().find(|(is_given, _)| *is_given).map(|(_, flag)| flag)
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::ops::Range;
 
-use corten_diagnostic::{Failure, Report};
+use corten_diagnostic::{Failure, Fault, Report};
 use corten_flow::World;
 use corten_flow::dockerfile::{Argument, Called, Given, Outline, Request, Target, call};
 use serde::Serialize;
@@ -58,15 +58,12 @@ impl Asked {
 
 /// Answers.
 pub fn run(request: &Request, asked: Asked, standard: &mut dyn Read, world: &World<'_>) -> Result<u8, Report> {
-    let called = match call(request, standard, world) {
-        Err(report) if asked.question == Question::Check => return refused(&asked, report, None),
-        called => called?,
-    };
+    let called = call(request, standard, world)?;
     let source = called.encoded();
     match asked.question {
-        Question::Check => return check(&called, request, asked),
+        Question::Check => return check(called, request, asked),
         Question::Outline => {
-            let outline = called.outline(request)?;
+            let outline = called.readable?.outline(request)?;
             if asked.is_json {
                 json(&outline_shape(&outline, source))?
             } else {
@@ -74,37 +71,39 @@ pub fn run(request: &Request, asked: Asked, standard: &mut dyn Read, world: &Wor
             }
         }
         Question::Targets => {
-            let targets = called.targets(request)?;
+            let targets = called.readable?.targets(request)?;
             if asked.is_json { json(&targets_shape(&targets, source))? } else { print(&targets_text(&targets))? }
         }
     }
     Ok(0)
 }
 
-fn check(called: &Called, request: &Request, asked: Asked) -> Result<u8, Report> {
-    if let Err(report) = called.check(request) {
-        return refused(&asked, report, Some(called));
+fn check(called: Called, request: &Request, asked: Asked) -> Result<u8, Report> {
+    let source = source(&called);
+    if let Err(report) = called.readable.and_then(|readable| readable.check(request)) {
+        return refused(&asked, report, &source);
     }
     match asked.is_json {
-        true => json(&json!({"warnings": [], "sources": [source(called)]}))?,
+        true => json(&json!({"warnings": [], "sources": [source]}))?,
         false => print("Check complete, no warnings found.")?,
     }
     Ok(0)
 }
 
-/// A file with mistakes: status 1, unless that is not wanted.
-fn refused(asked: &Asked, report: Report, called: Option<&Called>) -> Result<u8, Report> {
+/// A file with mistakes: status 1, unless that is not wanted. What is wrong with anything else is no answer.
+fn refused(asked: &Asked, report: Report, source: &Value) -> Result<u8, Report> {
+    let error = report.error();
+    if error.fault() != Fault::Input {
+        return Err(report);
+    }
     let status = u8::from(!asked.ignores_status);
-    if asked.is_json
-        && let Some(called) = called
-    {
-        let error = report.error();
+    if asked.is_json {
         let line = error.span().map(|span| span.position().0);
         let lines = line.map(|line| location(&(line..line + 1)));
         let message = error.to_string();
         json(&json!({
             "warnings": [],
-            "sources": [source(called)],
+            "sources": [source],
             "buildError": {"message": message, "location": lines},
         }))?;
         return Ok(status);

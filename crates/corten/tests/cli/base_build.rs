@@ -142,6 +142,29 @@ fn a_lock_gives_the_same_base_when_the_archive_has_moved() {
     );
 }
 
+/// Another processor's standard library is compiled by a Python that the lock pins, too, or by none.
+#[test]
+fn a_lock_whose_pythons_differ_is_refused() {
+    let (here, there) = if cfg!(target_arch = "aarch64") { ("arm64", "amd64") } else { ("amd64", "arm64") };
+    let base = |machine: &str, version: &str| {
+        format!(
+            "[[base]]\nreference = \"python:3.11-slim\"\nvariant = \"slim\"\narchitecture = \"{machine}\"\npython = \"3.11.2\"\n\
+             glibc = \"2.36\"\nseeds = []\narchive = {{ suite = \"bookworm\", epoch = 1 }}\n[[base.deb]]\n\
+             name = \"python3.11-minimal\"\nversion = \"{version}\"\narchitecture = \"{machine}\"\nmirror = \"main\"\n\
+             path = \"pool/p.deb\"\nsize = 1\ndigest = \"sha256:{:064}\"\n",
+            0
+        )
+    };
+    let service = Service::new();
+    service.write("base.lock", format!("version = 1\n{}{}", base(here, "3.11.2-6+deb12u6"), base(there, "3.11.2-6")));
+    let expected = format!(
+        "error: python3.11-minimal is 3.11.2-6 for linux/{there} and 3.11.2-6+deb12u6 for linux/{here}, whose Python compiles \
+         the standard library of both\nhint: take base.lock away, and both are pinned anew"
+    );
+    let command = format!("base build python:3.11-slim --offline --lock base.lock --platform linux/{there}");
+    refuses(&service, &command, 1, &expected);
+}
+
 #[test]
 fn what_no_base_is_made_of_is_refused_with_what_there_is() {
     let service = Service::new();
@@ -163,6 +186,14 @@ fn what_no_base_is_made_of_is_refused_with_what_there_is() {
         (
             "base build debian:trixie-slim --bare",
             "error: --bare is for projects, and debian:trixie-slim is a base by name",
+        ),
+        (
+            "base build debian:trixie-slim --plain-http near.example",
+            "error: --plain-http is for projects, and debian:trixie-slim is a base by name",
+        ),
+        (
+            "base build debian:trixie-slim --lock not/there",
+            "error: --lock: not/there cannot be written: there is no folder not\nhint: make it first: mkdir -p not",
         ),
         ("base build . --lock x", "error: --lock is for bases by name; a project's is pinned in its corten.lock"),
         (

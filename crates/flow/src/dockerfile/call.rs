@@ -13,22 +13,31 @@ use super::request::Request;
 use super::source::{self, Source};
 use crate::world::World;
 
-/// A Dockerfile that was read.
+/// A Dockerfile that something is asked of.
 pub struct Called {
     /// Where it comes from.
     pub source: Source,
-    dockerfile: Dockerfile,
+    /// What it says, or all its mistakes at once.
+    pub readable: Result<Readable, Report>,
 }
+
+/// A Dockerfile that could be read.
+pub struct Readable(Dockerfile);
 
 /// Reads it.
 ///
 /// # Errors
-/// Usage for what was asked wrong; input for all mistakes at once.
+/// Usage for what was asked wrong; input for what is no text; world where it cannot be read or fetched.
 pub fn call(request: &Request, standard: &mut dyn Read, world: &World<'_>) -> Result<Called, Report> {
     let source = source::open(request, standard, world)?;
+    let readable = readable(&source, request, world);
+    Ok(Called { source, readable })
+}
+
+fn readable(source: &Source, request: &Request, world: &World<'_>) -> Result<Readable, Report> {
     let dockerfile = Dockerfile::read(&source.file.path, &source.file.text).map_err(Mistakes)?;
     plan::frontends(&dockerfile, request, world)?;
-    Ok(Called { source, dockerfile })
+    Ok(Readable(dockerfile))
 }
 
 impl Called {
@@ -36,13 +45,15 @@ impl Called {
     pub fn encoded(&self) -> String {
         base64::engine::general_purpose::STANDARD.encode(self.source.file.text.as_bytes())
     }
+}
 
+impl Readable {
     /// Its stages.
     ///
     /// # Errors
     /// All mistakes at once.
     pub fn targets(&self, request: &Request) -> Result<Vec<Target>, Report> {
-        Ok(self.dockerfile.targets(&options(request)).map_err(Mistakes)?)
+        Ok(self.0.targets(&options(request)).map_err(Mistakes)?)
     }
 
     /// What the target takes.
@@ -50,7 +61,7 @@ impl Called {
     /// # Errors
     /// All mistakes at once; a target that is none.
     pub fn outline(&self, request: &Request) -> Result<Outline, Report> {
-        Ok(self.dockerfile.outline(&options(request)).map_err(Mistakes)?)
+        Ok(self.0.outline(&options(request)).map_err(Mistakes)?)
     }
 
     /// Looks for mistakes in all that the target needs, as far as they can be seen without its images.
@@ -62,7 +73,7 @@ impl Called {
         let mut known: Vec<_> = Vec::new();
         loop {
             let answer = |name: &_| known.contains(name).then(|| empty(&options.platform));
-            match self.dockerfile.lower(&options, &answer).map_err(Mistakes)? {
+            match self.0.lower(&options, &answer).map_err(Mistakes)? {
                 Lowered::Done(_) => return Ok(()),
                 Lowered::Asks(names) => known.extend(names),
             }

@@ -8,7 +8,9 @@ use std::path::Path;
 
 use corten_diagnostic::{Event, Failure, Fault, Report};
 use corten_frontend::settings::{ImageBase, ImageKind};
-use corten_oci::{Architecture, Descriptor, Digest, ImageConfig, LayerIndex, MediaType, Reference, SetId, Tag};
+use corten_oci::{
+    Architecture, Descriptor, Digest, ImageConfig, LayerIndex, MediaType, Reference, Repository, SetId, Tag,
+};
 use corten_plan::GivenLayer;
 use corten_plan::recipe::{BaseName, PinnedImage};
 use corten_store::foreign::{self, Found, Origin};
@@ -223,7 +225,8 @@ impl Images<'_> {
 fn familiar(normal: &Reference) -> Reference {
     let whole = normal.repository.to_string();
     let short = whole.strip_prefix("docker.io/library/").or_else(|| whole.strip_prefix("docker.io/"));
-    let repository = short.and_then(|short| short.parse().ok());
+    // What begins as a host does is one without the rest: docker.io/localhost/x is not localhost/x.
+    let repository = short.and_then(|short| short.parse().ok()).filter(|short: &Repository| short.host.is_none());
     Reference { repository: repository.unwrap_or_else(|| normal.repository.clone()), ..normal.clone() }
 }
 
@@ -238,4 +241,22 @@ fn given(blob: Descriptor, diff_id: corten_oci::DiffId, tar_size: u64, index: &L
 fn key(digest: &Digest) -> Key {
     let facts = ("image of a Dockerfile", FORMAT, digest);
     Key(Digest::of(serde_json::to_vec(&facts).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names_are_of_the_same_registry() {
+        for (whole, short) in [
+            ("docker.io/library/python:3", "python:3"),
+            ("docker.io/me/x:1", "me/x:1"),
+            ("docker.io/localhost/x:1", "docker.io/localhost/x:1"),
+            ("docker.io/quay.io/x:1", "docker.io/quay.io/x:1"),
+            ("quay.io/me/x:1", "quay.io/me/x:1"),
+        ] {
+            assert_eq!(familiar(&whole.parse().unwrap()).to_string(), short);
+        }
+    }
 }

@@ -36,7 +36,7 @@ mod unpack;
 
 pub use attest::{Attestations, Built, Mode};
 pub use build::{Outcome, Way, build};
-pub use call::{Called, call};
+pub use call::{Called, Readable, call};
 pub use path::{Path, path};
 pub use plan::{Planned, PlannedImage, plan};
 pub use request::{ContextPlace, Request};

@@ -27,9 +27,10 @@ use crate::base::{self, HOST};
 use crate::registry::RegistryOptions;
 use crate::tags::rfc3339;
 use crate::world::World;
-use crate::{blobs, lock, program, project, remote};
+use crate::{blobs, lock, outputs, program, project, remote};
 
-pub use table::{NAMED, NamedBase, NamedPython, PinnedWheel, all, find, known};
+use table::{NAMED, NamedBase, PinnedWheel};
+pub use table::{find, known};
 
 /// Where pip is, and puts what it installs.
 const PREFIX: &str = "usr/local";
@@ -74,6 +75,7 @@ pub struct MadeBase {
 /// Usage where there is no such base; world where the archive cannot be reached or trusted.
 pub fn build(options: &NamedOptions, world: &World<'_>) -> Result<MadeBase, Report> {
     let named = find(&options.base)?;
+    options.lock.as_deref().map_or(Ok(()), |path| outputs::writable("--lock", path))?;
     let making = Making { named, options, settings: &Settings::read(&project::texts(&options.folder)?)?, world };
     let known = options.lock.as_deref().map(read_lock).transpose()?.flatten();
     let pinned = known.as_ref().map(|lock| making.pinned(lock)).transpose()?.flatten();
@@ -82,12 +84,13 @@ pub fn build(options: &NamedOptions, world: &World<'_>) -> Result<MadeBase, Repo
         None => (making.lock(options.architecture)?, true),
     };
     making.tell(&locked, is_new);
-    let (plan, image) = making.plan(&locked)?;
+    let host = making.host(&locked, known.as_ref())?;
+    let (plan, image) = making.plan(&locked, host.as_ref())?;
     let built = making.solve(&plan, image)?;
     let name = options.name.clone().unwrap_or_else(|| options.base.clone());
     making.keep(&built, &name)?;
-    if let Some(path) = options.lock.as_deref().filter(|_| is_new) {
-        write_lock(path, known, &locked)?;
+    if let Some(path) = &options.lock {
+        write_lock(path, known, [&locked].into_iter().chain(&host))?;
     }
     Ok(MadeBase { built, name, locked })
 }
@@ -95,7 +98,9 @@ pub fn build(options: &NamedOptions, world: &World<'_>) -> Result<MadeBase, Repo
 /// Was an image made here as the base of a name, and is nothing above it?
 pub fn made_by(config: &ImageConfig) -> Option<&str> {
     let last = config.history.last()?.created_by.as_deref()?;
-    last.strip_prefix(MADE_BY)?.split_once(": ").map(|(name, _)| name)
+    let (name, _) = last.strip_prefix(MADE_BY)?.split_once(": ")?;
+    // Others' images may say anything: only what can be made is said to be.
+    NAMED.iter().any(|base| base.names.contains(&name)).then_some(name)
 }
 
 struct Making<'a> {
@@ -162,17 +167,31 @@ impl Making<'_> {
         })
     }
 
-    fn plan(&self, locked: &LockedBase) -> Result<(Plan, StepId), Report> {
+    /// The same base for this machine, where `base` is for another: that one's Python does not run here, this one's compiles.
+    fn host(&self, base: &LockedBase, known: Option<&CortenLock>) -> Result<Option<LockedBase>, Report> {
+        if base.architecture == HOST || self.named.python.is_none() {
+            return Ok(None);
+        }
+        let host = match known.and_then(|lock| lock.base(HOST)) {
+            Some(host) => host.clone(),
+            None => self.lock(HOST)?,
+        };
+        let hint = match &self.options.lock {
+            Some(path) => format!("take {} away, and both are pinned anew", path.display()),
+            None => "the archive has not both yet: try again later".to_owned(),
+        };
+        base::same_interpreter(base, &host).map_err(|failure| failure.hint(hint))?;
+        Ok(Some(host))
+    }
+
+    fn plan(&self, locked: &LockedBase, host: Option<&LockedBase>) -> Result<(Plan, StepId), Report> {
         let name = self.usual_name();
         let step = |op, inputs: &[usize], what: &str| {
             let inputs = inputs.iter().copied().map(StepId).collect();
             Step { op, inputs, name: format!("{STEP}{name}: {what}") }
         };
-        // Another processor's Python does not run here: the same version for this machine compiles.
-        let foreign = locked.architecture != HOST && self.named.python.is_some();
-        let host = foreign.then(|| self.lock(HOST)).transpose()?;
         let what = format!("{} packages of Debian {}", locked.debs.len(), locked.archive.suite);
-        let mut steps = vec![step(self.debs(locked, host.as_ref()), &[], &what)];
+        let mut steps = vec![step(self.debs(locked, host), &[], &what)];
         let mut layers = vec![0];
         if let Some(python) = &self.named.python {
             let target = base::python(locked)?;
@@ -180,7 +199,7 @@ impl Making<'_> {
             let what: Vec<String> = wheels.iter().map(|wheel| format!("{} {}", wheel.name, wheel.version)).collect();
             let of_wheels = Wheels { wheels: wheels.clone(), prefix: PREFIX.into(), python: target.clone() };
             steps.push(step(Op::Wheels(of_wheels), &[], &what.join(", ")));
-            let below = match &host {
+            let below = match host {
                 Some(host) => {
                     steps.push(step(self.debs(host, None), &[], "for compiling, not in the image"));
                     2
@@ -300,14 +319,88 @@ fn read_lock(path: &Path) -> Result<Option<CortenLock>, Failure> {
     })
 }
 
-/// Adds a base to a lock.
-fn write_lock(path: &Path, known: Option<CortenLock>, locked: &LockedBase) -> Result<(), Report> {
+/// Adds those bases to a lock that are for a processor of which it has none.
+fn write_lock<'b>(
+    path: &Path,
+    known: Option<CortenLock>,
+    bases: impl Iterator<Item = &'b LockedBase>,
+) -> Result<(), Report> {
     let usage = || Failure::usage(format!("--lock {}: this names no file", path.display()));
     let name = path.file_name().ok_or_else(usage)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let empty = CortenLock { version: 1, lock: None, bases: Vec::new(), weights: Vec::new(), build: None };
     let mut lock = known.unwrap_or(empty);
-    lock.bases.push(locked.clone());
+    let before = lock.bases.len();
+    for base in bases {
+        if lock.base(base.architecture).is_none() {
+            lock.bases.push(base.clone());
+        }
+    }
+    if lock.bases.len() == before {
+        return Ok(());
+    }
     lock.bases.sort_by_key(|base| base.architecture);
     lock::write_named(folder, name, &lock)
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_oci::{History, RootFs};
+
+    use super::*;
+
+    fn base(architecture: Architecture, epoch: u64) -> LockedBase {
+        LockedBase {
+            reference: "python:3.11-slim".to_owned(),
+            variant: Variant::Slim,
+            architecture,
+            python: "3.11.2".to_owned(),
+            glibc: "2.36".to_owned(),
+            seeds: Vec::new(),
+            archive: ArchiveState { suite: "bookworm".to_owned(), epoch },
+            debs: Vec::new(),
+            packages: None,
+            image: None,
+            interpreter: None,
+        }
+    }
+
+    #[test]
+    fn a_lock_gets_the_base_that_compiles_and_keeps_what_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("base.lock");
+        let write = |bases: &[LockedBase]| write_lock(&path, read_lock(&path).unwrap(), bases.iter()).unwrap();
+        let pinned = || {
+            let lock = read_lock(&path).unwrap().unwrap();
+            lock.bases.iter().map(|base| (base.architecture, base.archive.epoch)).collect::<Vec<_>>()
+        };
+        write(&[base(Architecture::Arm64, 1)]);
+        assert_eq!(pinned(), [(Architecture::Arm64, 1)]);
+        write(&[base(Architecture::Arm64, 2), base(Architecture::Amd64, 3)]);
+        assert_eq!(pinned(), [(Architecture::Amd64, 3), (Architecture::Arm64, 1)]);
+        let text = std::fs::read(&path).unwrap();
+        write(&[base(Architecture::Arm64, 4), base(Architecture::Amd64, 5)]);
+        assert_eq!(std::fs::read(&path).unwrap(), text);
+    }
+
+    #[test]
+    fn only_what_can_be_made_here_is_said_to_be() {
+        let of = |line: &str| {
+            let history = History { created_by: Some(line.to_owned()), ..History::default() };
+            let config = ImageConfig {
+                created: None,
+                author: None,
+                architecture: "amd64".to_owned(),
+                os: "linux".to_owned(),
+                variant: None,
+                config: ContainerConfig::default(),
+                rootfs: RootFs { kind: "layers".to_owned(), diff_ids: Vec::new() },
+                history: vec![history],
+            };
+            made_by(&config).map(str::to_owned)
+        };
+        assert_eq!(of("corten: base debian:trixie-slim: 90 packages").as_deref(), Some("debian:trixie-slim"));
+        assert_eq!(of("corten: base evil\x1b[2J: 90 packages"), None);
+        assert_eq!(of("corten: base ubuntu:24.04: 90 packages"), None);
+    }
 }

@@ -17,8 +17,6 @@ pub struct NamedBase {
 /// The Python of a base, with what Dockerfiles count on beside it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NamedPython {
-    /// Major and minor version, as Debian has it.
-    pub version: &'static str,
     /// Debian packages beside those of every slim base.
     pub packages: &'static [&'static str],
     /// Debian packages of which only the headers are taken.
@@ -64,7 +62,6 @@ pub const NAMED: [NamedBase; 4] = [
         names: &["python:3.11-slim", "python:3.11-slim-bookworm"],
         suite: "bookworm",
         python: Some(NamedPython {
-            version: "3.11",
             packages: &["python3-distutils", "python3.11-venv"],
             headers: &["libpython3.11-dev"],
             wheels: &[
@@ -84,7 +81,6 @@ pub const NAMED: [NamedBase; 4] = [
         names: &["python:3.13-slim", "python:3.13-slim-trixie"],
         suite: "trixie",
         python: Some(NamedPython {
-            version: "3.13",
             packages: &["python3.13-venv"],
             headers: &["libpython3.13-dev"],
             wheels: &[PinnedWheel {
@@ -149,7 +145,7 @@ fn reason(name: &Reference) -> &'static str {
 }
 
 /// What can be made, for people.
-pub fn all() -> String {
+fn all() -> String {
     let names: Vec<&str> = NAMED.iter().filter_map(|base| base.names.first().copied()).collect();
     format!("these can be made: {}", names.join(", "))
 }

@@ -3,7 +3,7 @@
 //! What lies there was made by whatever the tests ran: it is opened as a plain file or not at all, and read up to a bound.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -67,27 +67,59 @@ impl Junit {
 }
 
 /// Whoever looks sees the old one or the new one, whole.
-fn copy(from: File, to: &Path) -> io::Result<()> {
+fn copy(from: impl Read, to: &Path) -> io::Result<()> {
     let folder = match to.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
     fs::create_dir_all(folder)?;
-    let mut file = tempfile_in(folder)?;
-    io::copy(&mut from.take(LARGEST), &mut file.0)?;
-    file.0.flush()?;
-    fs::rename(&file.1, to).inspect_err(|_| {
-        let _ = fs::remove_file(&file.1);
-    })
+    let incomplete = incomplete(folder);
+    match fs::remove_file(&incomplete) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // New: a link or a pipe of that name, which the tests may have put there, is neither followed nor waited for.
+    let mut file = File::create_new(&incomplete)?;
+    let written = io::copy(&mut from.take(LARGEST), &mut file);
+    let named = written.and_then(|_| fs::rename(&incomplete, to));
+    if named.is_err() {
+        drop(fs::remove_file(&incomplete));
+    }
+    named
 }
 
-fn tempfile_in(folder: &Path) -> io::Result<(File, PathBuf)> {
-    let path = folder.join(format!(".junit.{}.incomplete", std::process::id()));
-    let file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
-        .open(&path)?;
-    Ok((file, path))
+fn incomplete(folder: &Path) -> PathBuf {
+    folder.join(format!(".junit.{}.incomplete", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Broken;
+
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("no more"))
+        }
+    }
+
+    #[test]
+    fn what_lies_at_the_place_is_replaced_and_nothing_is_left_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (to, partial) = (folder.path().join("junit.xml"), incomplete(folder.path()));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &partial, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+        copy(&b"first"[..], &to).unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, &partial).unwrap();
+        copy(&b"second"[..], &to).unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        copy(Broken, &to).unwrap_err();
+        assert_eq!(fs::read_to_string(&to).unwrap(), "second");
+        let full = folder.path().join("folder");
+        fs::create_dir(&full).unwrap();
+        copy(&b"third"[..], &full).unwrap_err();
+        assert!(!partial.exists() && fs::symlink_metadata(&partial).is_err());
+    }
 }

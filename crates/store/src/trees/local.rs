@@ -84,6 +84,7 @@ impl Store {
     }
 
     /// The manifest that a local image would have if its layers were not compressed: to be looked at, never written.
+    /// Sizes are those of the files: of a tar that was not packed yet nobody knows more.
     ///
     /// # Errors
     /// A layer that nobody knows any more.

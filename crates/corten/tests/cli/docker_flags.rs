@@ -99,8 +99,8 @@ fn check_finds_every_mistake_and_builds_nothing() {
     assert_eq!((&told["sources"][0]["filename"], &told["warnings"]), (&"Dockerfile".into(), &serde_json::json!([])));
     place.run("build --call check,format=json,ignorestatus=true").expect(0).json();
     // What is wrong with the question is no answer.
-    let ran = place.run("build --call check,ignorestatus=true nowhere").expect(2);
-    assert!(ran.stderr.contains("error: there is no folder nowhere\n"), "{}", ran.stderr);
+    let ran = place.run("build --call check,ignorestatus=true -f nowhere").expect(2);
+    assert!(ran.stderr.contains("error: there is no nowhere\n"), "{}", ran.stderr);
     place.write("Dockerfile", "FROM scratch AS 1x\n");
     let told = place.run("build --call check,format=json").expect(1).json();
     assert_eq!(told["warnings"], serde_json::json!([]));

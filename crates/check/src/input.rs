@@ -24,6 +24,38 @@ pub struct CheckInput<'a> {
     pub libraries: LibrariesFacts,
     /// How large the image may be.
     pub budget: Option<Budget>,
+    /// The steps of its Dockerfile that ran commands.
+    pub steps: &'a [StepFacts],
+}
+
+/// A step that ran a command, and what it left.
+#[derive(Debug, Clone, Default)]
+pub struct StepFacts {
+    /// As it is told: `[2/3] RUN make`.
+    pub name: String,
+    /// In the Dockerfile.
+    pub at: Option<Span>,
+    /// Files of which it changed mode or owner alone, and their bytes, which its layer has once more.
+    pub doubled: (u64, u64),
+    /// Where it installs packages from a file of the project: that file.
+    pub installs: Option<String>,
+    /// How long it took, seconds; none where it was done before.
+    pub seconds: Option<f64>,
+    /// Its layer, where the image has it.
+    pub layer: Option<StepLayer>,
+}
+
+/// Bytes of a layer that a command left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StepLayer {
+    /// All.
+    pub bytes: u64,
+    /// Of caches of package managers.
+    pub caches: u64,
+    /// Of Python's compiled files.
+    pub bytecode: u64,
+    /// Of compilers.
+    pub compilers: u64,
 }
 
 /// What an image stands on.

@@ -9,12 +9,30 @@ mod rules;
 
 pub use input::{
     BaseFacts, Budget, CheckInput, FileFacts, ForeignFile, LayerFacts, LibrariesFacts, LibraryFacts, LockFacts,
-    PackageFacts,
+    PackageFacts, StepFacts, StepLayer,
 };
 pub use policy::{Policy, Verdict, judge};
 pub use rules::{RULES, Rule, rule};
 
 use corten_diagnostic::Finding;
+
+/// What the rules about steps of Dockerfiles have to say, in the order of the rules.
+pub fn check_steps(steps: &[StepFacts]) -> Vec<Finding> {
+    let config = corten_oci::ContainerConfig::default();
+    let input = CheckInput {
+        config: &config,
+        listens: false,
+        settings: None,
+        base: BaseFacts::default(),
+        lock: None,
+        files: &[],
+        layers: &[],
+        libraries: LibrariesFacts::default(),
+        budget: None,
+        steps,
+    };
+    rules::OF_STEPS.iter().flat_map(|rule| rule.findings(&input)).collect()
+}
 
 /// What all rules have to say, worst first.
 pub fn check(input: &CheckInput<'_>) -> Vec<Finding> {

@@ -67,6 +67,7 @@ fn findings(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Vec<F
         layers: &layers,
         libraries: library_facts(planned, programs.missing),
         budget: settings.check.size.as_ref().map(|size| Budget { bytes: size.value, at: size.at.clone() }),
+        steps: &[],
     };
     Ok(check(&input))
 }

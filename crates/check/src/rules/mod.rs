@@ -7,6 +7,8 @@ mod lock_missing;
 mod lock_step;
 mod lock_unhashed;
 mod machine;
+mod metadata_only;
+mod native_path;
 mod pickle;
 mod port;
 mod root_user;
@@ -43,9 +45,10 @@ pub struct Rule {
 }
 
 /// All rules, by number.
-pub const RULES: [Rule; 18] = [
+pub const RULES: [Rule; 20] = [
     unpinned_base::RULE,
     lock_missing::RULE,
+    metadata_only::RULE,
     secret_files::RULE,
     root_user::RULE,
     user_name::RULE,
@@ -62,7 +65,11 @@ pub const RULES: [Rule; 18] = [
     library_missing::IMPORT,
     library_missing::OTHER,
     machine::RULE,
+    native_path::RULE,
 ];
+
+/// Those about steps of Dockerfiles.
+pub(crate) const OF_STEPS: [Rule; 2] = [metadata_only::RULE, native_path::RULE];
 
 /// The rule with a number.
 pub fn rule(id: &str) -> Option<&'static Rule> {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::*;
 use crate::{
     BaseFacts, Budget, FileFacts, ForeignFile, LayerFacts, LibrariesFacts, LibraryFacts, LockFacts, PackageFacts,
+    StepFacts, StepLayer,
 };
 
 /// Facts as an example writes them; what it leaves out is fine.
@@ -26,6 +27,7 @@ struct Example {
     layers: Vec<LayerExample>,
     libraries: Vec<LibraryExample>,
     size: Option<u64>,
+    steps: Vec<StepExample>,
 }
 
 impl Default for Example {
@@ -45,6 +47,7 @@ impl Default for Example {
             layers: vec![],
             libraries: vec![],
             size: None,
+            steps: vec![],
         }
     }
 }
@@ -65,6 +68,15 @@ struct File {
 struct LibraryExample {
     library: String,
     breaks_import: bool,
+}
+
+#[derive(Deserialize)]
+struct StepExample {
+    name: String,
+    #[serde(default)]
+    doubled: (u64, u64),
+    #[serde(default)]
+    installs: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -155,6 +167,16 @@ fn findings(text: &str) -> Vec<Finding> {
             at: None,
         },
         budget: example.size.map(|bytes| Budget { bytes, at: None }),
+        steps: &example
+            .steps
+            .into_iter()
+            .map(|StepExample { name, doubled, installs }| StepFacts {
+                name,
+                doubled,
+                installs,
+                ..StepFacts::default()
+            })
+            .collect::<Vec<_>>(),
     })
 }
 
@@ -257,6 +279,30 @@ fn secret_names_are_known_and_their_lookalikes_spared() {
     ] {
         assert!(!found(path), "{path}");
     }
+}
+
+#[test]
+fn what_installing_left_is_told_as_far_as_it_is_known() {
+    let step = |name: &str, installs: Option<&str>, seconds, layer| StepFacts {
+        name: name.into(),
+        installs: installs.map(str::to_owned),
+        seconds,
+        layer,
+        ..StepFacts::default()
+    };
+    let layer = |bytes, caches| Some(StepLayer { bytes, caches, bytecode: 2_000_000, compilers: 0 });
+    let steps = [
+        step("[1/3] RUN apt-get install -y gcc", None, Some(9.0), layer(1_000_000, 0)),
+        step("[2/3] RUN pip install -r a.txt", Some("a.txt"), Some(3.25), layer(50_000_000, 7_000_000)),
+        step("[3/3] RUN pip install -r b.txt", Some("b.txt"), Some(1.0), None),
+    ];
+    let [finding] = &crate::check_steps(&steps)[..] else { panic!() };
+    assert_eq!(
+        finding.message,
+        "[2/3] RUN pip install -r a.txt: it installs what a.txt and b.txt names (took 4.2 s, commands left 2 layers of 51.0 MB in the image, 7.0 MB of caches of package managers, 4.0 MB of compiled Python)"
+    );
+    let cached = [step("[2/2] RUN uv sync", Some("uv.lock"), None, None)];
+    assert_eq!(crate::check_steps(&cached)[0].message, "[2/2] RUN uv sync: it installs what uv.lock names");
 }
 
 #[test]

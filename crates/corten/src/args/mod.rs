@@ -381,6 +381,9 @@ pub struct Init {
     /// The project's folder.
     #[arg(default_value = ".", value_name = "FOLDER")]
     pub folder: PathBuf,
+    /// Take the settings from a Dockerfile, and list what they cannot say [default of FILE: the folder's Dockerfile].
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub from_dockerfile: Option<Option<PathBuf>>,
     /// Write nothing; show what would change.
     #[arg(long, visible_alias = "diff")]
     pub dry_run: bool,

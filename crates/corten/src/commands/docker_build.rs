@@ -5,9 +5,9 @@ use std::fs;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
-use corten_diagnostic::{Failure, Report};
+use corten_diagnostic::{Failure, Finding, Report};
 use corten_flow::World;
-use corten_flow::dockerfile::{Allowed, Built, LARGEST_SECRET, Outcome, Request, Secrets, Way, build};
+use corten_flow::dockerfile::{Allowed, Built, LARGEST_SECRET, Outcome, Request, Secrets, Way, build, verdict};
 use corten_flow::exports::{self, Export, ExportKind, Exported};
 use corten_flow::run::ulimit;
 use corten_flow::{outputs, registry};
@@ -23,6 +23,7 @@ use super::result;
 use crate::args::{self, Format, Global};
 use crate::quantities;
 use crate::render::steps::Steps;
+use crate::render::{error, say};
 use crate::surroundings;
 
 /// The object of `--format json`.
@@ -38,6 +39,7 @@ struct Shape {
     /// Bytes of the layers, unpacked.
     size: u64,
     steps: Vec<StepShape>,
+    findings: Vec<Finding>,
     seconds: f64,
 }
 
@@ -96,6 +98,9 @@ pub fn run(
     let names = names(arguments, &wanted)?;
     let progress = Steps::new(global.progress, global.quiet, surroundings::draws(), docker.why);
     let outcome = build(request, &way, &mut std::io::stdin().lock(), &progress, world)?;
+    let verdict = verdict(&outcome, world)?;
+    verdict.findings().iter().for_each(|finding| say(&error::finding(finding)));
+    verdict.require()?;
     outcome.name(&names, &outcome.id, world)?;
     let ended = world.now.saturating_add(i64::try_from(start.elapsed().as_secs()).unwrap_or_default());
     let built = Built { request, way: &way, outcome: &outcome, names: &names, times: (world.now, ended) };
@@ -114,7 +119,8 @@ pub fn run(
     if wanted.iter().any(Export::is_standard) {
         return Ok(0);
     }
-    let shape = shape(&outcome, digest, &names, start.elapsed().as_secs_f64());
+    let findings = verdict.findings().to_vec();
+    let shape = Shape { findings, ..shape(&outcome, digest, &names, start.elapsed().as_secs_f64()) };
     let quiet = global.quiet;
     result(format, &shape, || text(&shape, quiet))?;
     Ok(0)
@@ -241,6 +247,7 @@ fn shape(outcome: &Outcome, digest: Option<Digest>, names: &[Reference], seconds
         layers: outcome.finished.layers.iter().map(|layer| layer.diff_id.to_string()).collect(),
         size: outcome.finished.layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.tar_size)),
         steps: steps.collect(),
+        findings: Vec::new(),
         seconds,
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal};
 
 use corten_diagnostic::{Event, Failure, Report};
 use corten_flow::World;
-use corten_flow::init::{Init, init};
+use corten_flow::init::{Init, init, init_from_dockerfile};
 use serde::Serialize;
 
 use super::result;
@@ -40,7 +40,10 @@ struct FileShape<'a> {
 
 /// Looks, says what was found, writes what is not there yet.
 pub fn run(arguments: &args::Init, format: Format, world: &World<'_>) -> Result<u8, Report> {
-    let init = init(&arguments.folder, world)?;
+    let init = match &arguments.from_dockerfile {
+        Some(file) => init_from_dockerfile(&arguments.folder, file.as_deref())?,
+        None => init(&arguments.folder, world)?,
+    };
     for found in &init.found {
         let why = format!("{}: {}", found.certainty.name(), found.because);
         world.events.emit(Event::Decision { about: found.what, choice: &found.value, why: &why });

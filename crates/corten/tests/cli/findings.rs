@@ -4,6 +4,8 @@ use corten_testkit::command::Ran;
 use corten_testkit::wheel::WheelBuilder;
 use serde_json::{Value, json};
 
+use crate::at_terminal::write_root;
+use crate::dockerfile::Place;
 use crate::service::{Service, Wheel, wheels};
 use crate::told::told;
 
@@ -174,4 +176,88 @@ fn locks_without_hashes_are_told_and_recorded() {
     assert!(service.read("corten.lock").contains(&hash.to_string()));
     let again = service.run("build --locked --format json").expect(0);
     assert_eq!(rules(&again), ["ML186"], "it is no less true the second time");
+}
+
+const STEPS: &str = "FROM scratch
+COPY root /
+COPY data /data
+RUN busybox chown -R 1000 /data
+RUN busybox chmod 600 /data/small && echo more >/more
+RUN pip install -r requirements.txt
+";
+
+/// A folder whose Dockerfile runs commands on busybox, and a program that stands for pip.
+fn commands(dockerfile: &str) -> Place {
+    let place = Place::with(dockerfile);
+    write_root(&place);
+    place.write("data/a", vec![1; 3_000_000]);
+    place.write("data/b", vec![2; 1_500_000]);
+    place.write("data/small", "small");
+    place.write("root/bin/pip", "#!/bin/sh\nbusybox mkdir -p /root/.cache/pip /lib/x/__pycache__\nbusybox head -c 2000000 /data/a >/root/.cache/pip/one\nbusybox head -c 500000 /data/a >/lib/x/__pycache__/x.pyc\n");
+    let program = place.path().join("root/bin/pip");
+    std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    place
+}
+
+/// Each is one step's, with its place; what is cached is told again.
+#[test]
+fn commands_that_change_only_metadata_are_told_with_their_bytes() {
+    let place = commands(STEPS);
+    let first = place.run("build --network none --format json").expect(0);
+    let findings = first.json()["findings"].as_array().unwrap().clone();
+    assert_eq!(findings.iter().map(|finding| finding["rule"].as_str().unwrap()).collect::<Vec<_>>(), ["ML129"]);
+    let told = "
+warning: ML129 [4/6] RUN busybox chown -R 1000 /data: it changes mode or owner of 3 files and nothing else of them; its layer has their 4.5 MB once more
+ --> Dockerfile:4:1
+  |
+4 | RUN busybox chown -R 1000 /data
+  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+hint: give them both where they come from: COPY --chown=USER --chmod=MODE (RUN useradd goes before it), or chown in the RUN that makes them
+";
+    assert!(first.stderr.contains(told), "{}", first.stderr);
+    let again = place.run("build --network none --format json").expect(0);
+    assert!(again.stderr.contains(told), "{}", again.stderr);
+    // What is changed besides is no such file.
+    place.write("Dockerfile", STEPS.replace("chown -R 1000 /data", "sh -c 'echo x >>/data/a; echo y >>/data/b'"));
+    assert_eq!(place.run("build --network none --format json").expect(0).json()["findings"], json!([]));
+    // The settings may silence it, and fail the build because of it.
+    place.write("Dockerfile", STEPS);
+    place.write("corten.toml", "[check]\nallow = ['ML129']\n");
+    assert_eq!(place.run("build --network none --format json").expect(0).json()["findings"], json!([]));
+    place.write("corten.toml", "[check]\ndeny = ['warning']\n");
+    let denied = place.run("build --network none -t x").expect(1);
+    assert!(denied.stderr.contains("error: the image does not pass its checks: ML129\n"), "{}", denied.stderr);
+    assert_eq!(place.run("images --format json").expect(0).json(), json!([]), "it got no name");
+}
+
+/// Of the file that is there; only what this build has measured.
+#[test]
+fn installing_from_a_file_of_the_project_is_told_with_what_it_left() {
+    let place = commands(STEPS);
+    place.write("requirements.txt", "numpy==2.0.0\n");
+    let ran = place.run("build --network none --format json").expect(0);
+    let findings = ran.json()["findings"].as_array().unwrap().clone();
+    let finding = &findings[1];
+    assert_eq!((&finding["rule"], &finding["severity"]), (&json!("ML195"), &json!("info")));
+    let message = finding["message"].as_str().unwrap();
+    let (before, after) = message.split_once(" s, ").unwrap();
+    assert!(
+        before.starts_with("[6/6] RUN pip install -r requirements.txt: it installs what requirements.txt names (took "),
+        "{message}"
+    );
+    assert_eq!(
+        after,
+        "commands left 3 layers of 7.0 MB in the image, 2.0 MB of caches of package managers, 0.5 MB of compiled Python)"
+    );
+    assert!(ran.stderr.contains("hint: corten init --from-dockerfile writes the settings"), "{}", ran.stderr);
+    // Done before, it took no time; in a stage that the image does not have, it left nothing there.
+    let again = place.run("build --network none --format json").expect(0).json()["findings"][1]["message"].clone();
+    assert!(again.as_str().unwrap().contains("names (commands left 3 layers"), "{again}");
+    place.write("Dockerfile", format!("{STEPS}FROM scratch\nCOPY --from=0 /more /\n"));
+    let other = place.run("build --network none --format json").expect(0).json()["findings"].clone();
+    let message = other[1]["message"].as_str().unwrap();
+    assert!(
+        message.ends_with("RUN pip install -r requirements.txt: it installs what requirements.txt names"),
+        "{other}"
+    );
 }

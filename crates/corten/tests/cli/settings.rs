@@ -287,7 +287,7 @@ error: there is no rule 'ML999'
    |
 13 | deny = ["ML999"]
    |         ^^^^^^^
-hint: there are ML102, ML125, ML142, ML151, ML152, ML154, ML161, ML184, ML185, ML186, ML187, ML188, ML189, ML190, ML191, ML192, ML193, ML194, and the severities error, warning and info
+hint: there are ML102, ML125, ML129, ML142, ML151, ML152, ML154, ML161, ML184, ML185, ML186, ML187, ML188, ML189, ML190, ML191, ML192, ML193, ML194, ML195, and the severities error, warning and info
 "#,
     );
 }

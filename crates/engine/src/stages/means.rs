@@ -9,7 +9,7 @@ use std::time::Duration;
 use corten_diagnostic::{Failure, Report};
 use corten_oci::{Descriptor, DiffId, ImageConfig};
 use corten_sandbox::{EachLimit, Exit, Sandbox, Streams};
-use corten_store::Store;
+use corten_store::{Doubled, Store};
 
 use super::context::{Context, Patterns};
 use super::why::Miss;
@@ -183,4 +183,10 @@ pub struct StepResult {
     pub miss: Option<Miss>,
     /// How long it took.
     pub wall: Duration,
+    /// The layer that it left.
+    pub diff_id: DiffId,
+    /// Bytes of its tar.
+    pub tar_size: u64,
+    /// Files of which it changed nothing but mode and owner.
+    pub doubled: Doubled,
 }

@@ -19,7 +19,7 @@ use corten_layer::attributes::Attributes;
 use corten_oci::{Digest, Kind, LayerPath};
 use corten_plan::recipe::{Files, Mount as Asked, MountKind, RunAction};
 use corten_sandbox::{Content, Mount};
-use corten_store::{Key, ScratchFolder, Trees};
+use corten_store::{Doubled, Key, ScratchFolder, Trees};
 
 use super::caches::{self, Caches};
 use super::context::Context;
@@ -306,7 +306,8 @@ fn write_layer(solver: &Solver<'_>, bound: &Bound, key: &Key) -> Result<Saved, R
     let times = Times { now: 0, epoch: None };
     let wrote = write::layer(target.finish(), write::Origins { context, old: None }, &solver.layers, times, &batch)?;
     batch.layer_index(&wrote.diff_id, &wrote.index)?;
-    let saved = Saved { diff_id: wrote.diff_id, tar_size: wrote.tar_size, left: bound.digest };
+    let saved =
+        Saved { diff_id: wrote.diff_id, tar_size: wrote.tar_size, left: bound.digest, doubled: Doubled::default() };
     batch.record(key, &saved.encode()?)?;
     batch.finish_later()?;
     Ok(saved)

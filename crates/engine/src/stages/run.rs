@@ -142,7 +142,7 @@ pub(super) fn run(
     let left = left(key, &index, &details);
     batch.record(&details::key(&kept.diff_id), &details::encode(&details)?)?;
     solver.layers.add_details(kept.diff_id, details);
-    Ok(Saved { diff_id: kept.diff_id, tar_size: kept.tar_size, left })
+    Ok(Saved { diff_id: kept.diff_id, tar_size: kept.tar_size, left, doubled: kept.doubled })
 }
 
 /// What a command left, its times aside: where a command that was run again left the same, what comes after it stays.

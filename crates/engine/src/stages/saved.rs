@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{Failure, Report};
 use corten_oci::{DiffId, Digest};
-use corten_store::{Key, Store};
+use corten_store::{Doubled, Key, Store};
 use serde::{Deserialize, Serialize};
 
 /// What a step left.
@@ -12,6 +12,9 @@ pub(super) struct Saved {
     pub(super) tar_size: u64,
     /// What it left, as the next step's key has it.
     pub(super) left: Digest,
+    /// What it has once more.
+    #[serde(default)]
+    pub(super) doubled: Doubled,
 }
 
 impl Saved {

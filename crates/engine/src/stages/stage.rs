@@ -6,7 +6,7 @@ use std::time::Instant;
 use corten_diagnostic::{Diagnose, Failure, Fault, Report, Span};
 use corten_oci::{DiffId, Digest};
 use corten_plan::recipe::{Action, CopyAction, CopySource, Files, Stage, Step};
-use corten_store::Key;
+use corten_store::{Doubled, Key};
 use serde_json::Value;
 
 use super::accounts::Accounts;
@@ -46,8 +46,10 @@ pub(super) fn step(solver: &Solver<'_>, stage: &Stage, id: StepId, step: &Step, 
     solver.means.progress.started(id, &name);
     let done = attempt(solver, stage, id, step, &name, state);
     match done {
-        Ok((state, cached, miss)) => {
-            solver.tell(StepResult { id, name, range: step.range.clone(), cached, miss, wall: begun.elapsed() });
+        Ok((state, saved, cached, miss)) => {
+            let Saved { diff_id, tar_size, doubled, .. } = saved;
+            let (range, wall) = (step.range.clone(), begun.elapsed());
+            solver.tell(StepResult { id, name, range, cached, miss, wall, diff_id, tar_size, doubled });
             Ok(state)
         }
         Err(report) => {
@@ -72,7 +74,7 @@ fn attempt(
     step: &Step,
     name: &str,
     mut state: State,
-) -> Result<(State, bool, Option<Miss>), Report> {
+) -> Result<(State, Saved, bool, Option<Miss>), Report> {
     let placed = |report: Report| at(solver, step, report);
     let (mut operation, taken, content) = taken(solver, stage, step).map_err(placed)?;
     // No time in a layer is later.
@@ -108,7 +110,7 @@ fn attempt(
     if !cached {
         state.made = Some(name.to_owned());
     }
-    Ok((state, cached, miss))
+    Ok((state, saved, cached, miss))
 }
 
 fn is_linked(action: &Action) -> bool {
@@ -211,7 +213,8 @@ fn make(
             let wrote = layer(solver, action, taken, state, before, &batch)?;
             batch.layer_index(&wrote.diff_id, &wrote.index)?;
             batch.record(&details::key(&wrote.diff_id), &details::encode(&wrote.details)?)?;
-            let saved = Saved { diff_id: wrote.diff_id, tar_size: wrote.tar_size, left: key.0 };
+            let (diff_id, tar_size) = (wrote.diff_id, wrote.tar_size);
+            let saved = Saved { diff_id, tar_size, left: key.0, doubled: Doubled::default() };
             solver.layers.add_details(wrote.diff_id, wrote.details);
             saved
         }

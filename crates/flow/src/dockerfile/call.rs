@@ -5,8 +5,9 @@ use std::io::Read;
 use base64::Engine;
 
 use corten_diagnostic::Report;
-use corten_frontend::dockerfile::{Dockerfile, Lowered, Outline, Target};
+use corten_frontend::dockerfile::{Dockerfile, Lowered, Options, Outline, Target};
 use corten_oci::{ContainerConfig, ImageConfig, RootFs};
+use corten_plan::recipe::Recipe;
 
 use super::plan::{self, Mistakes, options};
 use super::request::Request;
@@ -69,14 +70,21 @@ impl Readable {
     /// # Errors
     /// All mistakes at once.
     pub fn check(&self, request: &Request) -> Result<(), Report> {
-        let options = options(request);
-        let mut known: Vec<_> = Vec::new();
-        loop {
-            let answer = |name: &_| known.contains(name).then(|| empty(&options.platform));
-            match self.0.lower(&options, &answer).map_err(Mistakes)? {
-                Lowered::Done(_) => return Ok(()),
-                Lowered::Asks(names) => known.extend(names),
-            }
+        without_images(&self.0, &options(request)).map(drop)
+    }
+}
+
+/// What the target does, as far as it can be said without its images.
+///
+/// # Errors
+/// All mistakes at once.
+pub(crate) fn without_images(dockerfile: &Dockerfile, options: &Options) -> Result<Recipe, Report> {
+    let mut known: Vec<_> = Vec::new();
+    loop {
+        let answer = |name: &_| known.contains(name).then(|| empty(&options.platform));
+        match dockerfile.lower(options, &answer).map_err(Mistakes)? {
+            Lowered::Done(recipe) => return Ok(recipe),
+            Lowered::Asks(names) => known.extend(names),
         }
     }
 }

@@ -18,14 +18,17 @@
 //! | `build`, `secrets`, `remote` | what the engine gets |
 //! | `attest` | what is said about the image: bill of materials, provenance |
 //! | `call` | what a file says of itself, without building it |
+//! | `findings`, `pip` | what the rules say about steps, from what the build has measured |
 //! | `shell` | a look at what a failing step left |
 
 mod attest;
 mod build;
 mod call;
+mod findings;
 mod git;
 mod images;
 mod path;
+mod pip;
 mod plan;
 mod remote;
 mod request;
@@ -36,8 +39,12 @@ mod unpack;
 
 pub use attest::{Attestations, Built, Mode};
 pub use build::{Outcome, Way, build};
+pub(crate) use call::without_images;
 pub use call::{Called, Readable, call};
+pub use findings::verdict;
 pub use path::{Path, path};
+pub(crate) use pip::installs;
+pub(crate) use plan::Mistakes;
 pub use plan::{Planned, PlannedImage, plan};
 pub use request::{ContextPlace, Request};
 pub use secrets::{LARGEST_SECRET, Secrets};

@@ -9,16 +9,22 @@
 //! later knows more about a project (which workload it is, say) adds to [`shown::Shown`] and to [`propose`].
 
 mod diff;
+mod dockerfile;
 mod propose;
 mod shown;
 mod write;
 
+use std::io::Read;
 use std::path::Path;
 
 use corten_diagnostic::{Failure, Report};
+use corten_frontend::dockerfile::{Dockerfile, Options};
 use corten_frontend::entry::Certainty;
 use corten_frontend::settings::{Text, Texts, has_settings, settings_text, with_section, without_section};
+use corten_oci::Platform;
 
+use crate::base::HOST;
+use crate::dockerfile::{Mistakes, without_images};
 use crate::project;
 use crate::world::World;
 
@@ -83,13 +89,61 @@ impl Init {
 /// # Errors
 /// Usage where there is no such folder; input where pyproject.toml cannot be read.
 pub fn init(folder: &Path, world: &World<'_>) -> Result<Init, Report> {
-    if !folder.is_dir() {
-        return Err(Failure::usage(format!("there is no folder {}", folder.display()))
-            .hint("give the folder of a project: corten init path/to/project")
+    let (texts, plain) = texts(folder)?;
+    let shown = shown::look(folder, &plain, world)?;
+    if shown.is_nothing() {
+        return Err(Failure::input(format!("there is no Python project in {}", folder.display()))
+            .hint("a project has pyproject.toml or requirements.txt, or at least a Python file")
             .into());
     }
+    finish(&texts, &plain, propose::propose(&shown))
+}
+
+/// The same from a Dockerfile: the settings with which its image comes from the lock. `file` is `Dockerfile` of the folder where
+/// nothing is said.
+///
+/// # Errors
+/// Usage where there is no such folder or file; input for all mistakes of the Dockerfile at once.
+pub fn init_from_dockerfile(folder: &Path, file: Option<&Path>) -> Result<Init, Report> {
+    let (texts, plain) = texts(folder)?;
+    let file = match file {
+        Some(file) => file.to_owned(),
+        None => ["Dockerfile", "dockerfile"]
+            .map(|name| folder.join(name))
+            .into_iter()
+            .find(|path| path.is_file())
+            .unwrap_or_else(|| folder.join("Dockerfile")),
+    };
+    let text = read(&file)?;
+    let dockerfile = Dockerfile::read(&file, &text).map_err(Mistakes)?;
+    let recipe = without_images(&dockerfile, &Options::new(Platform::linux(HOST), Platform::linux(HOST)))?;
+    let shown = file.strip_prefix("./").unwrap_or(&file).display().to_string();
+    finish(&texts, &plain, dockerfile::propose(folder, &dockerfile, &recipe, &shown))
+}
+
+/// A Dockerfile's bytes, at most.
+const LARGEST: u64 = 4 << 20;
+
+fn read(file: &Path) -> Result<String, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::usage(format!("reading {}: {error}", file.display())).hint("--from-dockerfile FILE names another one")
+    };
+    if !std::fs::metadata(file).map_err(failed)?.is_file() {
+        return Err(Failure::usage(format!("reading {}: it is no file", file.display()))
+            .hint("--from-dockerfile FILE names another one"));
+    }
+    let mut text = String::new();
+    std::fs::File::open(file).map_err(failed)?.take(LARGEST).read_to_string(&mut text).map_err(failed)?;
+    Ok(text)
+}
+
+/// The texts of a folder, and the same without settings.
+fn texts(folder: &Path) -> Result<(Texts, Texts), Failure> {
+    if !folder.is_dir() {
+        return Err(Failure::usage(format!("there is no folder {}", folder.display()))
+            .hint("give the folder of a project: corten init path/to/project"));
+    }
     let texts = project::texts(folder)?;
-    let has_section = texts.pyproject.as_ref().is_some_and(|text| without_section(&text.text).is_some());
     let mut plain = texts.clone();
     plain.corten = None;
     if let Some(pyproject) = &mut plain.pyproject
@@ -97,18 +151,16 @@ pub fn init(folder: &Path, world: &World<'_>) -> Result<Init, Report> {
     {
         *pyproject = Text::new(pyproject.path.clone(), text);
     }
-    let shown = shown::look(folder, &plain, world)?;
-    if shown.is_nothing() {
-        return Err(Failure::input(format!("there is no Python project in {}", folder.display()))
-            .hint("a project has pyproject.toml or requirements.txt, or at least a Python file")
-            .into());
-    }
-    let mut proposal = propose::propose(&shown);
+    Ok((texts, plain))
+}
+
+fn finish(texts: &Texts, plain: &Texts, mut proposal: propose::Proposal) -> Result<Init, Report> {
+    let has_section = texts.pyproject.as_ref().is_some_and(|text| without_section(&text.text).is_some());
     let replaces = match &texts.corten {
         Some(_) => Some("corten.toml".to_owned()),
         None => has_section.then(|| "[tool.corten] of pyproject.toml".to_owned()),
     };
-    let settings = settings_change(&texts, &plain, &proposal)?;
+    let settings = settings_change(texts, plain, &proposal)?;
     let mut changes = vec![settings];
     if let Some(after) = proposal.ignore_file.take() {
         changes.push(Change { name: ".dockerignore".to_owned(), before: None, after });

@@ -165,7 +165,7 @@ fn start(shown: &Shown, proposal: &mut Proposal) {
 }
 
 /// Words where they are read back as the same ones, else an array.
-fn command(command: &[String]) -> Value {
+pub(super) fn command(command: &[String]) -> Value {
     let line = command.join(" ");
     match words(&line) {
         Ok(same) if same == command => json!(line),

@@ -43,7 +43,11 @@ pub(super) fn inline(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
         Value::Object(table) => {
-            let pairs = table.iter().map(|(key, value)| format!("{key} = {}", inline(value)));
+            let bare = |key: &str| {
+                !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            };
+            let name = |key: &String| if bare(key) { key.clone() } else { inline(&Value::from(key.as_str())) };
+            let pairs = table.iter().map(|(key, value)| format!("{} = {}", name(key), inline(value)));
             format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
         }
         other => other.to_string().replace('\u{7f}', "\\u007f"),

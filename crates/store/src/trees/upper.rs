@@ -30,6 +30,8 @@ use super::beneath::{self, Found, OPAQUE, Root};
 use super::lower::{Below, Lower};
 use super::plan::{self, Folder};
 use super::{ROOT, State, chains, tar};
+use serde::{Deserialize, Serialize};
+
 use crate::later::Trees;
 use crate::scratch::ScratchFolder;
 use crate::{Batch, Store, StoreError};
@@ -93,7 +95,7 @@ pub struct Left {
 }
 
 /// Files of which only mode, owner or time changed: the layer has their bytes again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Doubled {
     /// How many.
     pub files: u64,

@@ -29,6 +29,8 @@ pub struct Provenance {
     pub context: Option<Material>,
     /// What was taken from elsewhere.
     pub materials: Vec<Material>,
+    /// Is all of that among the materials?
+    pub is_complete: bool,
     /// The commit of a context on this machine, and where its repository is published.
     pub revision: Option<(String, Option<String>)>,
     /// `linux/amd64`.
@@ -85,7 +87,7 @@ pub fn provenance(input: &Provenance) -> Value {
     }
     let mut internal = json!({"builderPlatform": input.platform});
     let mut metadata = json!({
-        "buildkit_completeness": {"request": input.whole.is_some(), "resolvedDependencies": true},
+        "buildkit_completeness": {"request": input.whole.is_some(), "resolvedDependencies": input.is_complete},
     });
     if let Some((began, ended)) = &input.times {
         metadata["startedOn"] = json!(began);
@@ -193,6 +195,9 @@ mod tests {
         let told = provenance(&Provenance { path: "Dockerfile".into(), ..Provenance::default() });
         let request = &told["buildDefinition"]["externalParameters"]["request"];
         assert_eq!(request["args"], Value::Null);
-        assert_eq!(told["runDetails"]["metadata"]["buildkit_completeness"]["request"], false);
+        assert_eq!(
+            told["runDetails"]["metadata"]["buildkit_completeness"],
+            json!({"request": false, "resolvedDependencies": false})
+        );
     }
 }

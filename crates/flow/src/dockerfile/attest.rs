@@ -18,7 +18,7 @@ use corten_store::TreeLayer;
 use serde_json::Value;
 
 use super::build::{Outcome, Way};
-use super::request::Request;
+use super::request::{ContextPlace, Request};
 use crate::registry;
 use crate::scan;
 use crate::world::World;
@@ -135,11 +135,15 @@ impl Built<'_> {
             let uri = purl(&name.image.parse().ok()?, &name.platform)?;
             Some(Material { uri, digest: ("sha256", image.digest.hex()) })
         });
+        let is_remote = |place: &ContextPlace| matches!(place, ContextPlace::Remote(_));
         let fetched = self.outcome.fetched.iter().map(|(address, pin)| material(address, pin));
         Ok(Provenance {
             path: within.display().to_string(),
             context: context.map(|(address, commit)| material(address, commit)),
             materials: images.chain(fetched).collect(),
+            // An archive at an address is not pinned.
+            is_complete: (source.address.is_none() || source.commit.is_some())
+                && !self.request.contexts.values().any(is_remote),
             revision: self.revision(world)?,
             platform: format!("linux/{HOST}"),
             builder: builder.to_owned(),

@@ -87,6 +87,14 @@ impl Later {
         self.lock().trees.get(place).map(|tree| tree.root.clone())
     }
 
+    /// Waits until a tree has its place, if it waits for that and ever gets it.
+    pub(crate) fn settle(&self, place: &Path) {
+        let mut waiting = self.lock();
+        while waiting.trees.contains_key(place) && waiting.threads > 0 && !waiting.is_broken {
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// One that waits for a place in a folder; `made_here`: by a command.
     pub(crate) fn tree_in(&self, folder: &Path, made_here: bool) -> Option<Arc<File>> {
         let waiting = self.lock();

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use corten_install::debian;
 use corten_install::libraries::Watcher;
 use corten_layer::write::{Compression, LayerWriter};
-use corten_plan::{LockedDeb, Mirror, Op, Plan, Variant};
+use corten_plan::{ArchiveState, LockedBase, LockedDeb, Mirror, Op, Plan, Variant};
 
 /// How a layer becomes a blob.
 #[derive(Clone)]
@@ -78,5 +78,22 @@ pub fn from_install(deb: debian::LockedDeb) -> LockedDeb {
         path: deb.path,
         size: deb.size,
         digest: deb.digest,
+    }
+}
+
+/// A base of install, for corten.lock: Debian's packages alone.
+pub fn base_from_install(locked: debian::LockedBase, reference: String, variant: Variant) -> LockedBase {
+    LockedBase {
+        reference,
+        variant,
+        architecture: locked.architecture,
+        python: locked.python,
+        glibc: locked.glibc,
+        seeds: locked.seeds,
+        archive: ArchiveState { suite: locked.suite, epoch: locked.epoch },
+        debs: locked.debs.into_iter().map(from_install).collect(),
+        packages: None,
+        image: None,
+        interpreter: None,
     }
 }

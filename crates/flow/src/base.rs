@@ -10,7 +10,7 @@ use corten_install::debian::{
     Archive, ArchiveError, BaseRequest, Keyring, Mirrors, lock_base, lock_base_without_python,
 };
 use corten_oci::Architecture;
-use corten_plan::{ArchiveState, Compiler, LockedBase, LockedDeb, PythonTarget};
+use corten_plan::{Compiler, LockedBase, LockedDeb, PythonTarget};
 
 use crate::images;
 use crate::plan::PlanOptions;
@@ -143,18 +143,11 @@ fn lock(
         Some(_) => lock_base_without_python(&archive, &request),
     };
     let locked = locked.map_err(|error| at_setting(error, setting))?;
+    let locked = convert::base_from_install(locked, setting.value.to_string(), settings.variant.value);
     Ok(LockedBase {
-        reference: setting.value.to_string(),
-        variant: settings.variant.value,
-        architecture,
-        python: standalone.as_ref().map_or(locked.python, |standalone| standalone.python.clone()),
-        glibc: locked.glibc,
-        seeds: locked.seeds,
-        archive: ArchiveState { suite: locked.suite, epoch: locked.epoch },
-        debs: locked.debs.into_iter().map(convert::from_install).collect(),
-        packages: None,
-        image: None,
+        python: standalone.as_ref().map_or_else(|| locked.python.clone(), |standalone| standalone.python.clone()),
         interpreter: standalone.zip(source).map(|(standalone, source)| standalone.locked(&source.value)),
+        ..locked
     })
 }
 

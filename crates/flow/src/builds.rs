@@ -11,7 +11,7 @@ use corten_diagnostic::{Failure, Report};
 use corten_engine::convert;
 use corten_install::debian::contents::{self, Sought};
 use corten_install::debian::{self, BaseRequest, lock_base};
-use corten_plan::{ArchiveState, LockedBase, LockedBuild, LockedBuilds, LockedWheel, PythonTarget, Sdist, Variant};
+use corten_plan::{LockedBase, LockedBuild, LockedBuilds, LockedWheel, PythonTarget, Sdist, Variant};
 
 use crate::base::{self, HOST, Sources};
 use crate::debs;
@@ -126,19 +126,8 @@ fn lock_build_base(project: &Project, target: &Target<'_>, world: &World<'_>) ->
     };
     let sources = Sources::of(project)?;
     let locked = lock_base(&sources.archive(world), &request)?;
-    let base = LockedBase {
-        reference: format!("debian:{}", locked.suite),
-        variant: Variant::Slim,
-        architecture: HOST,
-        python: locked.python,
-        glibc: locked.glibc,
-        seeds: locked.seeds,
-        archive: ArchiveState { suite: locked.suite, epoch: locked.epoch },
-        debs: locked.debs.into_iter().map(convert::from_install).collect(),
-        packages: None,
-        image: None,
-        interpreter: None,
-    };
+    let reference = format!("debian:{}", locked.suite);
+    let base = convert::base_from_install(locked, reference, Variant::Slim);
     let packages = debs::lock(project, &base, &project.settings.build_packages, world)?;
     Ok(LockedBase { packages, ..base })
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use corten_diagnostic::{Failure, Finding, Report};
 use corten_flow::World;
-use corten_flow::dockerfile::{Allowed, Built, LARGEST_SECRET, Outcome, Request, Secrets, Way, build, verdict};
+use corten_flow::dockerfile::{
+    Allowed, Attestations, Built, LARGEST_SECRET, Outcome, Request, Secrets, Way, build, verdict,
+};
 use corten_flow::exports::{self, Export, ExportKind, Exported};
 use corten_flow::run::ulimit;
 use corten_flow::{outputs, registry};
@@ -70,28 +72,7 @@ pub fn run(
     if docker.debug_shell {
         at_a_terminal(request)?;
     }
-    let mut wanted = arguments.outputs.iter().map(|text| text.parse()).collect::<Result<Vec<Export>, _>>()?;
-    if docker.push {
-        wanted.push("type=registry".parse()?);
-    }
-    let platform = format!("linux/{}", request.architecture);
-    let annotations = Annotations::parse(&docker.annotations, &platform)?;
-    let mut attestations = attestations(docker)?;
-    if attestations.is_some() {
-        attested_outputs(&mut wanted, arguments.load)?;
-        (attestations.index, attestations.descriptor) = (annotations.index, annotations.descriptor);
-    } else {
-        annotations.without_index()?;
-    }
-    for one in &mut wanted {
-        one.manifest.annotations.extend(annotations.manifest.clone());
-    }
-    if !annotations.manifest.is_empty() && !wanted.iter().any(Export::needs_manifest) {
-        return Err(Failure::usage("--annotation: without an output nothing has a manifest")
-            .hint("--push, or -o type=oci,dest=FILE")
-            .into());
-    }
-    exports::refuse_impossible(&wanted)?;
+    let (wanted, attestations) = outputs_of(arguments, request)?;
     for file in docker.iidfile.iter().chain(&docker.metadata_file) {
         outputs::writable("--iidfile and --metadata-file", file)?;
     }
@@ -124,6 +105,34 @@ pub fn run(
     let quiet = global.quiet;
     result(format, &shape, || text(&shape, quiet))?;
     Ok(0)
+}
+
+/// Where the image goes, and what is said about it there.
+fn outputs_of(arguments: &args::Build, request: &Request) -> Result<(Vec<Export>, Attestations), Report> {
+    let docker = &arguments.docker_build;
+    let mut wanted = arguments.outputs.iter().map(|text| text.parse()).collect::<Result<Vec<Export>, _>>()?;
+    if docker.push {
+        wanted.push("type=registry".parse()?);
+    }
+    let platform = format!("linux/{}", request.architecture);
+    let annotations = Annotations::parse(&docker.annotations, &platform)?;
+    let mut attestations = attestations(docker)?;
+    if attestations.is_some() {
+        attested_outputs(&mut wanted, arguments.load)?;
+        (attestations.index, attestations.descriptor) = (annotations.index, annotations.descriptor);
+    } else {
+        annotations.without_index()?;
+    }
+    for one in &mut wanted {
+        one.manifest.annotations.extend(annotations.manifest.clone());
+    }
+    if !annotations.manifest.is_empty() && !wanted.iter().any(Export::needs_manifest) {
+        return Err(Failure::usage("--annotation: without an output nothing has a manifest")
+            .hint("--push, or -o type=oci,dest=FILE")
+            .into());
+    }
+    exports::refuse_impossible(&wanted)?;
+    Ok((wanted, attestations))
 }
 
 /// A shell needs somebody who types.

@@ -107,21 +107,7 @@ pub(super) fn run(
         helper: solver.means.runner.helper(),
     };
     let output = Output::new(id, solver.means.progress, &mounted.secrets);
-    let remote = Remote::default();
-    solver.running(id, &remote);
-    let exit = {
-        let mut both = output.stream();
-        let streams = Streams {
-            stdin: Stdin::Empty,
-            stdout: Sink::Sink(&mut both),
-            stderr: Sink::Joined,
-            remote: Some(&remote),
-            ..Streams::default()
-        };
-        solver.means.runner.run(&sandbox, streams)
-    };
-    solver.ended(id);
-    let exit = exit?;
+    let exit = carried_out(solver, id, &sandbox, &output)?;
     if let Err(failure) = ended(solver, name, &exit, &output) {
         let name = name.to_owned();
         solver.keep_wreck(Wreck { step: id, name, sandbox, mounted, folders: [folder, empty], lower });
@@ -143,6 +129,25 @@ pub(super) fn run(
     batch.record(&details::key(&kept.diff_id), &details::encode(&details)?)?;
     solver.layers.add_details(kept.diff_id, details);
     Ok(Saved { diff_id: kept.diff_id, tar_size: kept.tar_size, left, doubled: kept.doubled })
+}
+
+/// The command, from its start to its end; others may stop it meanwhile.
+fn carried_out(solver: &Solver<'_>, id: StepId, sandbox: &Sandbox, output: &Output<'_>) -> Result<Exit, Failure> {
+    let remote = Remote::default();
+    solver.running(id, &remote);
+    let mut both = output.stream();
+    let streams = Streams {
+        stdin: Stdin::Empty,
+        stdout: Sink::Sink(&mut both),
+        stderr: Sink::Joined,
+        remote: Some(&remote),
+        ..Streams::default()
+    };
+    let exit = solver.means.runner.run(sandbox, streams);
+    // What is left of the last line is shown before the step has ended.
+    drop(both);
+    solver.ended(id);
+    exit
 }
 
 /// What a command left, its times aside: where a command that was run again left the same, what comes after it stays.

@@ -63,31 +63,13 @@ pub(super) fn layer(
     times: Times,
     batch: &Batch<'_>,
 ) -> Result<Wrote, Report> {
-    let wanted: Vec<_> = items
-        .iter()
-        .filter_map(|(_, item)| match &item.content {
-            Content::Found(found) if matches!(found.place, Place::Layer(..)) => Some(found),
-            _ => None,
-        })
-        .collect();
-    let mut sources = layers.sources(&wanted, None)?.into_iter();
+    let mut sources = layers.sources(&of_layers(&items), None)?.into_iter();
     // The writer makes the diff id, which is the digest of this blob.
     let mut writer = LayerWriter::new(batch.blob_hashed_elsewhere()?, Compression::Stored, 0);
     let mut known = Vec::with_capacity(items.len());
     let mut small = Vec::new();
     for (path, item) in items {
         let attributes = Attributes { mtime: times.of(item.attributes.mtime), xattrs: item.attributes.xattrs.clone() };
-        let entry = Entry {
-            path: path.clone(),
-            kind: item.kind.clone(),
-            mode: item.mode,
-            uid: item.uid,
-            gid: item.gid,
-            size: item.size,
-            crc32: None,
-            offset: 0,
-            package: None,
-        };
         let (source, file);
         let mut opened = None;
         let content: Box<dyn Read + '_> = match &item.content {
@@ -114,7 +96,7 @@ pub(super) fn layer(
         };
         let is_new = item.digest.is_none() && item.kind == Kind::File;
         let mut content = Hashed { content, digester: is_new.then(Digester::new) };
-        let written = writer.with(entry, &attributes, &mut content);
+        let written = writer.with(entry(&path, &item), &attributes, &mut content);
         written.map_err(|error| failed(&error, &path))?;
         let digest = item.digest.or_else(|| content.digester.map(Digester::finish));
         if let Some((file, found)) = opened {
@@ -132,6 +114,29 @@ pub(super) fn layer(
         .map(|(entry, (attributes, digest))| (entry.offset, Detail { attributes, digest }))
         .collect();
     Ok(Wrote { diff_id: written.diff_id, tar_size, index: written.index, details })
+}
+
+/// What lies in other layers.
+fn of_layers(items: &[(LayerPath, Item)]) -> Vec<&Found> {
+    let all = items.iter().filter_map(|(_, item)| match &item.content {
+        Content::Found(found) if matches!(found.place, Place::Layer(..)) => Some(found),
+        _ => None,
+    });
+    all.collect()
+}
+
+fn entry(path: &LayerPath, item: &Item) -> Entry {
+    Entry {
+        path: path.clone(),
+        kind: item.kind.clone(),
+        mode: item.mode,
+        uid: item.uid,
+        gid: item.gid,
+        size: item.size,
+        crc32: None,
+        offset: 0,
+        package: None,
+    }
 }
 
 /// Of a small file all at once: how many bytes there are shows that it has ended.

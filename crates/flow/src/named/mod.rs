@@ -18,8 +18,8 @@ use corten_frontend::settings::{Settings, Text};
 use corten_install::debian::{self, BaseRequest, lock_base_beside, lock_base_without_python};
 use corten_oci::{Architecture, ContainerConfig, Descriptor, ImageConfig, Reference};
 use corten_plan::{
-    ArchiveState, Built, Bytecode, Compression, CortenLock, Debs, Engine, ImageSpec, LockedBase, LockedWheel, Op, Plan,
-    Sources, Step, StepId, Target, Variant, Wheels,
+    Built, Bytecode, Compression, CortenLock, Debs, Engine, ImageSpec, LockedBase, LockedWheel, Op, Plan, Sources,
+    Step, StepId, Target, Variant, Wheels,
 };
 use corten_store::layout;
 
@@ -152,19 +152,7 @@ impl Making<'_> {
             Some(_) => lock_base_beside(&archive, &request, &headers)?,
             None => lock_base_without_python(&archive, &request)?,
         };
-        Ok(LockedBase {
-            reference: self.usual_name().to_owned(),
-            variant: Variant::Slim,
-            architecture,
-            python: locked.python,
-            glibc: locked.glibc,
-            seeds: locked.seeds,
-            archive: ArchiveState { suite: locked.suite, epoch: locked.epoch },
-            debs: locked.debs.into_iter().map(convert::from_install).collect(),
-            packages: None,
-            image: None,
-            interpreter: None,
-        })
+        Ok(convert::base_from_install(locked, self.usual_name().to_owned(), Variant::Slim))
     }
 
     /// The same base for this machine, where `base` is for another: that one's Python does not run here, this one's compiles.

@@ -1,18 +1,20 @@
 //! Rules over what is built; policy and verdict.
 //!
 //! A rule is one file in `rules/`: what it says, why, a bad and a good example, which are its tests, and one function from
-//! [`CheckInput`] to findings. [`check`] asks them all; [`judge`] is the only maker of a [`Verdict`], which publishing demands.
+//! [`CheckInput`] (an image or plan), [`lint::Lint`] (a Dockerfile) or [`lint::Compose`] to findings. [`check`] asks them all; [`judge`] is the only maker of a [`Verdict`], which publishing demands.
 
 mod input;
+pub mod lint;
 mod policy;
 mod rules;
+pub mod shell;
 
 pub use input::{
     BaseFacts, Budget, CheckInput, FileFacts, ForeignFile, LayerFacts, LibrariesFacts, LibraryFacts, LockFacts,
     PackageFacts, StepFacts, StepLayer,
 };
 pub use policy::{Policy, Verdict, judge};
-pub use rules::{RULES, Rule, rule};
+pub use rules::{Initially, OF_IMAGES, RULES, Rule, Subject, rule, rules};
 
 use corten_diagnostic::Finding;
 
@@ -36,7 +38,7 @@ pub fn check_steps(steps: &[StepFacts]) -> Vec<Finding> {
 
 /// What all rules have to say, worst first.
 pub fn check(input: &CheckInput<'_>) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = RULES.iter().flat_map(|rule| rule.findings(input)).collect();
+    let mut findings: Vec<Finding> = OF_IMAGES.iter().flat_map(|rule| rule.findings(input)).collect();
     findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.rule.cmp(&b.rule)));
     findings
 }

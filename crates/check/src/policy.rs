@@ -3,7 +3,7 @@
 use corten_diagnostic::{Failure, Finding, RuleId, Severity};
 use corten_frontend::settings::{CheckSettings, Setting};
 
-use crate::rules::{RULES, rule};
+use crate::rules::{OF_IMAGES, rule};
 
 /// What is taken offence at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -51,7 +51,7 @@ fn severity(text: &str) -> Option<Severity> {
 
 fn known(written: &Setting<String>) -> Result<RuleId, Failure> {
     rule(written).map(|rule| rule.id).ok_or_else(|| {
-        let known = RULES.map(|rule| rule.id.0).join(", ");
+        let known = OF_IMAGES.map(|rule| rule.id.0).join(", ");
         let failure = Failure::usage(format!("there is no rule '{}'", written.value))
             .hint(format!("there are {known}, and the severities error, warning and info"));
         match &written.at {

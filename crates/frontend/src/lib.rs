@@ -6,3 +6,4 @@ pub mod entry;
 pub mod ignore;
 pub mod python;
 pub mod settings;
+pub mod yaml;

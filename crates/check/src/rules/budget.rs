@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
-use super::{Found, Rule, amount, place};
+use super::{Found, Initially, Rule, Run, amount, place};
 use crate::CheckInput;
 
 pub(super) const RULE: Rule = Rule {
@@ -13,7 +13,9 @@ pub(super) const RULE: Rule = Rule {
     why: "Images grow by accident: one dependency too many costs seconds at every start on a new machine.",
     bad: "size = 10_000_000\nlayers = [{ name = 'base', size = 8_000_000 }, { name = 'app', size = 3_000_000 }]",
     good: "size = 11_000_000\nlayers = [{ name = 'base', size = 8_000_000 }, { name = 'app', size = 3_000_000 }]",
-    run,
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Image(run),
 };
 
 fn run(input: &CheckInput<'_>, found: &mut Found) {

@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
-use super::{Found, Rule, place};
+use super::{Found, Initially, Rule, Run, place};
 use crate::CheckInput;
 
 pub(super) const RULE: Rule = Rule {
@@ -13,7 +13,9 @@ pub(super) const RULE: Rule = Rule {
     why: "A process that hangs still runs: without a check it keeps getting requests, and compose cannot wait until it is there. Jobs need none; Kubernetes has its own.",
     bad: "healthcheck = false",
     good: "healthcheck = true",
-    run,
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Image(run),
 };
 
 fn run(input: &CheckInput<'_>, found: &mut Found) {

@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
-use super::{Found, Rule, place};
+use super::{Found, Initially, Rule, Run, place};
 use crate::{CheckInput, LibraryFacts};
 
 pub(super) const IMPORT: Rule = Rule {
@@ -13,7 +13,9 @@ pub(super) const IMPORT: Rule = Rule {
     why: "Wheels count on some libraries of the system; where one is absent, the import fails when the container starts.",
     bad: "libraries = [{ library = 'libGL.so.1', breaks_import = true }]",
     good: "libraries = []",
-    run: |input, found| run(input, true, found),
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Image(|input, found| run(input, true, found)),
 };
 
 pub(super) const OTHER: Rule = Rule {
@@ -24,7 +26,9 @@ pub(super) const OTHER: Rule = Rule {
     why: "It fails if it is ever used; a package may work without, as optional parts of it are rarely all needed.",
     bad: "libraries = [{ library = 'libtiff.so.5', breaks_import = false }]",
     good: "libraries = []",
-    run: |input, found| run(input, false, found),
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Image(|input, found| run(input, false, found)),
 };
 
 fn run(input: &CheckInput<'_>, breaks_import: bool, found: &mut Found) {

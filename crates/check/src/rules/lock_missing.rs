@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{Place, RuleId, Severity};
 
-use super::{Found, Rule};
+use super::{Found, Initially, Rule, Run};
 use crate::CheckInput;
 
 pub(super) const RULE: Rule = Rule {
@@ -13,7 +13,9 @@ pub(super) const RULE: Rule = Rule {
     why: "Without exact versions and hashes every build may install something else, also something harmful.",
     bad: "lock = false",
     good: "lock = true",
-    run,
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Image(run),
 };
 
 fn run(input: &CheckInput<'_>, found: &mut Found) {

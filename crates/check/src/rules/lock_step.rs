@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use corten_diagnostic::{Place, RuleId, Severity};
 
-use super::{Found, Rule};
+use super::{Found, Initially, Rule, Run};
 use crate::CheckInput;
 
 pub(super) const RULE: Rule = Rule {
@@ -15,7 +15,9 @@ pub(super) const RULE: Rule = Rule {
     why: "The image would get the packages of yesterday's dependencies, and start with an ImportError or an old bug.",
     bad: "out-of-step = ['httpx is a dependency that the lock does not know']",
     good: "out-of-step = []",
-    run,
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Image(run),
 };
 
 fn run(input: &CheckInput<'_>, found: &mut Found) {

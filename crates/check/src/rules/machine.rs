@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{Place, RuleId, Severity};
 
-use super::{Found, Rule};
+use super::{Found, Initially, Rule, Run};
 use crate::CheckInput;
 
 pub(super) const RULE: Rule = Rule {
@@ -13,7 +13,9 @@ pub(super) const RULE: Rule = Rule {
     why: "It cannot be started or loaded there: the service ends with `Exec format error` or an ImportError.",
     bad: "layers = [{ name = 'app', machine = 'amd64' }]",
     good: "layers = [{ name = 'app' }]",
-    run,
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Image(run),
 };
 
 fn run(input: &CheckInput<'_>, found: &mut Found) {

@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
-use super::{Found, Rule, amount, place};
+use super::{Found, Initially, Rule, Run, amount, place};
 use crate::CheckInput;
 
 /// Fewer bytes are not worth a word.
@@ -16,7 +16,9 @@ pub(super) const RULE: Rule = Rule {
     why: "A layer holds whole files: each of them is pushed, pulled and stored twice.",
     bad: "steps = [{ name = '[2/2] RUN chown -R app /models', doubled = [2, 5000000] }]",
     good: "steps = [{ name = '[2/2] RUN chown -R app /home/app', doubled = [3, 5000] }]",
-    run,
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Image(run),
 };
 
 fn run(input: &CheckInput<'_>, found: &mut Found) {

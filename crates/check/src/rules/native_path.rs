@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
-use super::{Found, Rule, amount, place};
+use super::{Found, Initially, Rule, Run, amount, place};
 use crate::{CheckInput, StepFacts, StepLayer};
 
 pub(super) const RULE: Rule = Rule {
@@ -13,7 +13,9 @@ pub(super) const RULE: Rule = Rule {
     why: "Layers from a lock are made without running anything, the same on every machine, and one that did not change is not made, pushed or pulled again.",
     bad: "steps = [{ name = '[3/4] RUN pip install -r requirements.txt', installs = 'requirements.txt' }]",
     good: "steps = [{ name = '[3/4] RUN pip install wheel' }]",
-    run,
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Image(run),
 };
 
 fn run(input: &CheckInput<'_>, found: &mut Found) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use corten_diagnostic::{Place, RuleId, Severity};
 
-use super::{Found, Rule};
+use super::{Found, Initially, Rule, Run};
 use crate::CheckInput;
 
 pub(super) const RULE: Rule = Rule {
@@ -15,7 +15,9 @@ pub(super) const RULE: Rule = Rule {
     why: "Whoever can change the file, or has made it, runs code with the service's rights. Tensors alone cannot.",
     bad: "files = [{ path = 'model.pkl', weight = true, runs-code = true }]",
     good: "files = [{ path = 'model.safetensors', weight = true }]",
-    run,
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Image(run),
 };
 
 fn run(input: &CheckInput<'_>, found: &mut Found) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use corten_diagnostic::{Place, RuleId, Severity};
 
-use super::{Found, Rule};
+use super::{Found, Initially, Rule, Run};
 use crate::CheckInput;
 
 pub(super) const RULE: Rule = Rule {
@@ -15,7 +15,9 @@ pub(super) const RULE: Rule = Rule {
     why: "Whoever can pull the image can read every file of every layer; deleting it in a later layer does not help.",
     bad: "files = [{ path = 'main.py' }, { path = 'config/.env.production' }]",
     good: "files = [{ path = 'main.py' }, { path = 'config/.env.example' }]",
-    run,
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Image(run),
 };
 
 fn run(input: &CheckInput<'_>, found: &mut Found) {

@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{Place, RuleId, Severity};
 
-use super::{Found, Rule};
+use super::{Found, Initially, Rule, Run};
 use crate::CheckInput;
 
 pub(super) const RULE: Rule = Rule {
@@ -13,7 +13,9 @@ pub(super) const RULE: Rule = Rule {
     why: "A service needs none, and every one is a step on an intruder's way to root.",
     bad: "layers = [{ name = 'base', mode = 0o4755 }]",
     good: "layers = [{ name = 'base', mode = 0o755 }]",
-    run,
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Image(run),
 };
 
 fn run(input: &CheckInput<'_>, found: &mut Found) {

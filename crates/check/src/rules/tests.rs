@@ -182,7 +182,7 @@ fn findings(text: &str) -> Vec<Finding> {
 
 #[test]
 fn bad_examples_have_a_finding_and_good_ones_none() {
-    for rule in RULES {
+    for rule in OF_IMAGES {
         let bad = findings(rule.bad);
         assert!(bad.iter().any(|finding| finding.rule == rule.id), "{}: {}", rule.id, rule.bad);
         assert!(bad.iter().all(|finding| finding.rule == rule.id), "{}: {bad:?}", rule.id);
@@ -192,8 +192,8 @@ fn bad_examples_have_a_finding_and_good_ones_none() {
 
 #[test]
 fn rules_are_sorted_unique_and_told_well() {
-    assert!(RULES.windows(2).all(|pair| pair[0].id < pair[1].id));
-    for rule in RULES {
+    assert!(OF_IMAGES.windows(2).all(|pair| pair[0].id < pair[1].id));
+    for rule in OF_IMAGES {
         for text in [rule.what, rule.why] {
             assert!(text.ends_with('.') && text.starts_with(|c: char| c.is_uppercase()), "{}: {text}", rule.id);
         }

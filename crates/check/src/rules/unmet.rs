@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
-use super::{Found, Rule, place};
+use super::{Found, Initially, Rule, Run, place};
 use crate::CheckInput;
 
 pub(super) const RULE: Rule = Rule {
@@ -14,7 +14,9 @@ pub(super) const RULE: Rule = Rule {
           differ, an import fails at run time.",
     bad: "unmet = ['anyio']",
     good: "unmet = []",
-    run,
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Image(run),
 };
 
 fn run(input: &CheckInput<'_>, found: &mut Found) {

@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
-use super::{Found, Rule, place};
+use super::{Found, Initially, Rule, Run, place};
 use crate::CheckInput;
 
 pub(super) const RULE: Rule = Rule {
@@ -13,7 +13,9 @@ pub(super) const RULE: Rule = Rule {
     why: "A tag can be moved; then the same commit gives another image, and nobody knows which one was tested.",
     bad: "base = 'debian:bookworm'",
     good: "base = 'debian:bookworm@sha256:9c1d7bd9'",
-    run,
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Image(run),
 };
 
 fn run(input: &CheckInput<'_>, found: &mut Found) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use corten_diagnostic::{Place, RuleId, Severity};
 
-use super::{Found, Rule, amount};
+use super::{Found, Initially, Rule, Run, amount};
 use crate::CheckInput;
 
 pub(super) const RULE: Rule = Rule {
@@ -15,7 +15,9 @@ pub(super) const RULE: Rule = Rule {
     why: "That layer is made, sent and pulled again with every change of a line; a layer of weights is not.",
     bad: "files = [{ path = 'model.safetensors', size = 4_000_000 }]",
     good: "files = [{ path = 'model.safetensors', size = 4_000_000, weight = true }]",
-    run,
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Image(run),
 };
 
 /// Bytes.

@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
-use super::{Found, Rule, place};
+use super::{Found, Initially, Rule, Run, place};
 use crate::CheckInput;
 
 pub(super) const RULE: Rule = Rule {
@@ -13,7 +13,9 @@ pub(super) const RULE: Rule = Rule {
     why: "Versions are yanked because they are broken or unsafe; an index keeps them only for those who have locked them already.",
     bad: "yanked = ['pypdfium2 4.30.1']",
     good: "yanked = []",
-    run,
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Image(run),
 };
 
 fn run(input: &CheckInput<'_>, found: &mut Found) {

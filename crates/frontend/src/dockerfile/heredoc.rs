@@ -16,6 +16,8 @@ pub struct Heredoc {
     pub chomp: bool,
     /// `3<<NAME`; 0 where there is no number.
     pub descriptor: u32,
+    /// Where its lines begin, in bytes of the file.
+    pub at: usize,
 }
 
 impl Heredoc {
@@ -27,8 +29,14 @@ impl Heredoc {
         self.content.split_inclusive('\n').map(|line| line.trim_start_matches('\t')).collect()
     }
 
+    /// Is a here-document all that a line says? Then its lines are the command; else the line's command reads them.
+    pub fn is_all_of(line: &str) -> bool {
+        one(line).is_some()
+    }
+
     /// Reads the lines up to its end; false where the file ends before.
     pub(super) fn read(&mut self, lines: &mut Lines<'_>) -> bool {
+        self.at = lines.at();
         while let Some(line) = lines.raw() {
             let bare = line.text.trim_end_matches(['\r', '\n']);
             let bare = if self.chomp { bare.trim_start_matches('\t') } else { bare };
@@ -67,5 +75,5 @@ pub(super) fn one(word: &str) -> Option<Heredoc> {
     };
     let bare = name(lexer)?;
     let written = name(Lexer { keep_quotes: true, ..lexer })?;
-    Some(Heredoc { expand: bare == written, name: bare, content: String::new(), chomp, descriptor })
+    Some(Heredoc { expand: bare == written, name: bare, content: String::new(), chomp, descriptor, at: 0 })
 }

@@ -67,11 +67,7 @@ impl Dockerfile {
     /// # Errors
     /// All mistakes, in the order of their lines, each with its place; whose fault is the input.
     pub fn read(file: &Path, text: &str) -> Result<Self, Vec<Failure>> {
-        let directives = directives::read(text);
-        let mut read =
-            Self { file: file.to_owned(), text: text.into(), escape: '\\', directives, instructions: Vec::new() };
-        let mut mistakes = read.directives();
-        mistakes.extend(read.instructions());
+        let (read, mut mistakes) = Self::read_what_can_be(file, text);
         if mistakes.is_empty() {
             return Ok(read);
         }
@@ -81,6 +77,27 @@ impl Dockerfile {
         }
         mistakes.sort_by_key(|mistake| mistake.span().map(|span| span.range().start));
         Err(mistakes)
+    }
+
+    /// Reads what can be read of a file, with the mistakes that stand in the way of the rest: those of lines. What an
+    /// instruction means ([`Command::of`]) is not asked.
+    pub fn read_what_can_be(file: &Path, text: &str) -> (Self, Vec<Failure>) {
+        let directives = directives::read(text);
+        let mut read =
+            Self { file: file.to_owned(), text: text.into(), escape: '\\', directives, instructions: Vec::new() };
+        let mut mistakes = read.directives();
+        mistakes.extend(read.instructions());
+        (read, mistakes)
+    }
+
+    /// As the user knows it.
+    pub fn path(&self) -> &Path {
+        &self.file
+    }
+
+    /// All of it.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Bytes of the file.
@@ -141,7 +158,8 @@ impl Dockerfile {
         mistakes
     }
 
-    fn failure(&self, line: &Joined, mistake: Mistake) -> Failure {
+    /// A mistake as it is told, with its place.
+    pub fn failure(&self, line: &Joined, mistake: Mistake) -> Failure {
         let failure = Failure::input(mistake.message).at(self.place(line, mistake.range));
         mistake.hint.into_iter().fold(failure, Failure::hint)
     }

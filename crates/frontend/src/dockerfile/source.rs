@@ -28,6 +28,17 @@ impl Joined {
         start..end.max(start)
     }
 
+    /// A part of `text` cut where the file's lines were joined: each piece with the byte of the file that it begins at.
+    pub fn cut(&self, range: Range<usize>) -> impl Iterator<Item = (&str, usize)> {
+        let starts = self.pieces.iter().map(|(start, _)| *start);
+        let ends = starts.clone().skip(1).chain([self.text.len()]);
+        starts.zip(ends).filter_map(move |(start, end)| {
+            let (start, end) = (start.max(range.start), end.min(range.end));
+            let text = self.text.get(start..end).filter(|text| !text.is_empty())?;
+            Some((text, self.source(start)))
+        })
+    }
+
     fn source(&self, at: usize) -> usize {
         let piece = self.pieces.partition_point(|(start, _)| *start <= at).checked_sub(1);
         let Some(&(start, source)) = piece.and_then(|piece| self.pieces.get(piece)) else { return 0 };
@@ -78,6 +89,11 @@ impl<'t> Lines<'t> {
         let line = Line { text, at: self.at, number: self.number + 1 };
         (self.rest, self.at, self.number) = (rest, self.at + length, line.number);
         Some(line)
+    }
+
+    /// How many bytes were read.
+    pub fn at(&self) -> usize {
+        self.at
     }
 
     /// How many lines were read.

@@ -98,7 +98,7 @@ const DURATION: Kind = Either(&[Form(r"^\s*([0-9]+(ms|s|m|h))+\s*$"), Whole(0, 6
 const RULE: &str = "^ML[0-9]{3}$";
 
 /// The settings of corten.toml, and of `[tool.corten]`.
-pub static SETTINGS: [Key; 34] = [
+pub static SETTINGS: [Key; 35] = [
     key("name", Form("^[a-z0-9][a-z0-9._/-]*$"), Found("[project] name, else the folder's name"), "Name of the image"),
     key(
         "version",
@@ -199,6 +199,7 @@ pub static SETTINGS: [Key; 34] = [
     ),
     key("ignore", Table(&IGNORE, &[]), Nothing, "What stays out of the image, besides .dockerignore"),
     key("check", Table(&CHECK, &[]), Nothing, "What the checks take offence at"),
+    key("lint", Table(&LINT, &[]), Nothing, "Which rules `corten lint` asks, and how much each matters"),
     key("archive", Table(&ARCHIVE, &[]), Nothing, "Where Debian's packages come from"),
     key("index", Table(&INDEX, &[]), Nothing, "Where wheels come from"),
     key("publish", Table(&PUBLISH, &[]), Nothing, "Where the image is published"),
@@ -295,6 +296,38 @@ static INDEX: [Key; 2] = [
 ];
 
 static PUBLISH: [Key; 1] = [key("repository", Form(r"^\S+$"), Nothing, "Repository that the image is published to")];
+
+const LINTED: Kind = List(&Form("^[A-Za-z][A-Za-z0-9]*$"));
+const SEVERITY: Kind = Named("^[A-Za-z][A-Za-z0-9]*$", &OneOf(&super::lint::SEVERITIES));
+
+static LINT: [Key; 10] = [
+    key("select", LINTED, Found("all that speak usually"), "Rules that are asked: numbers, names, or their beginnings"),
+    key("extend-select", LINTED, Value("[]"), "Rules that are asked besides"),
+    key("ignore", LINTED, Value("[]"), "Rules that say nothing"),
+    key("severity", SEVERITY, Nothing, "How much rules matter, where that is not as usual"),
+    key(
+        "threshold",
+        OneOf(&super::lint::SEVERITIES),
+        Found("info, or what .hadolint.yaml says"),
+        "The least severity that fails",
+    ),
+    key("exclude", List(&Text), Value("[]"), "Files that are not looked for in folders, as lines of .dockerignore"),
+    key("trusted-registries", List(&Text), Found("all"), "Registries that bases may come from; * stands for anything"),
+    key(
+        "labels",
+        Named(r"\S", &OneOf(&super::lint::LABELS)),
+        Nothing,
+        "Labels that an image has to have, and their kinds",
+    ),
+    key("strict-labels", Boolean, Value("false"), "No other labels are allowed"),
+    key("per-path", Named("", &Table(&LINT_PATH, &[])), Nothing, "What holds besides for files that a pattern matches"),
+];
+
+static LINT_PATH: [Key; 3] = [
+    key("extend-select", LINTED, Value("[]"), "Rules that are asked besides"),
+    key("ignore", LINTED, Value("[]"), "Rules that say nothing"),
+    key("severity", SEVERITY, Nothing, "How much rules matter there"),
+];
 
 static TEST: [Key; 8] = [
     key(

@@ -53,6 +53,18 @@
 //! allow = ["ML161"]                  # rules that say nothing
 //! size = "500MB"                     # compressed, at most
 //!
+//! [lint]                             # `corten lint`
+//! select = ["DL", "SC", "ML101"]     # these rules alone, by number or its beginning; default: all that speak usually
+//! extend-select = ["DL3057"]         # these too
+//! ignore = ["DL3008"]
+//! severity = { DL3015 = "error" }
+//! threshold = "warning"              # what fails: this and worse
+//! exclude = ["vendor/"]              # files that are not looked for in folders
+//! trusted-registries = ["docker.io", "*.example.com"]
+//! labels = { maintainer = "email", version = "semver" }
+//! strict-labels = true               # and no others
+//! per-path = { "dev/" = { ignore = ["ML151"], extend-select = ["ML1"], severity = { SC2086 = "info" } } }
+//!
 //! [archive]                          # where Debian's packages come from
 //! main = "https://deb.debian.org/debian"
 //! security = "https://deb.debian.org/debian-security"
@@ -80,6 +92,7 @@
 
 mod base;
 mod keys;
+mod lint;
 mod project;
 mod schema;
 mod sections;
@@ -100,6 +113,7 @@ use corten_oci::{Digest, Repository};
 use corten_plan::{Compression, Variant};
 
 pub use base::{Base, ImageBase, ImageKind, InterpreterSource};
+pub use lint::{LintSettings, PathSettings, RuleSeverity};
 pub use project::Project;
 pub use schema::{schema, user_schema};
 pub use stated::{Stated, stated};
@@ -198,6 +212,8 @@ pub struct Settings {
     pub ignore: IgnoreSettings,
     /// What the checks take offence at.
     pub check: CheckSettings,
+    /// Which rules `corten lint` asks.
+    pub lint: LintSettings,
     /// Where Debian's packages come from.
     pub archive: ArchiveSettings,
     /// Where wheels come from.

@@ -198,6 +198,7 @@ fn defaults_of_the_table_are_those_that_hold() {
             ("healthcheck", _) => written.healthcheck.value == HealthSetting::On(Health::default()),
             ("ignore", "defaults") => written.ignore.defaults.value == usual.ignore.defaults.value,
             ("check", "deny") => written.check.deny[0].value == usual.check.deny[0].value,
+            ("lint", "strict-labels") => written.lint.strict_labels.is_some_and(|strict| !strict.value),
             // Compared with what the archive's client has, where both are known.
             ("archive", _) => true,
             (_, _) => value == "[]",

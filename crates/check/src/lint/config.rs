@@ -1,0 +1,88 @@
+//! What the user says about linting, already read: `.hadolint.yaml`, `[lint]`, options, what is known of driver and GPU.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use corten_frontend::ignore::Matcher;
+
+/// What rules are told.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Registries that a base may come from, as patterns with `*`; empty where all may.
+    pub trusted_registries: Vec<String>,
+    /// Labels that an image has to have, and what their values are.
+    pub labels: BTreeMap<String, LabelKind>,
+    /// No other labels are allowed.
+    pub strict_labels: bool,
+    /// Of the build that is meant; the last stage where there is none.
+    pub target: Option<String>,
+    /// `--build-arg`: they go before defaults.
+    pub build_args: BTreeMap<String, String>,
+    /// Today, for what has an end; none in tests of what does not depend on it.
+    pub today: Option<Date>,
+    /// Version of the driver that containers will find.
+    pub driver: Option<String>,
+    /// GPUs that they will find.
+    pub gpus: Vec<String>,
+    /// What the context leaves out: its file where one is there.
+    pub ignore: Option<IgnoreFile>,
+    /// Is the context known, so that an absent ignore file says something?
+    pub context_known: bool,
+}
+
+/// A day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Date {
+    /// As in 2026.
+    pub year: u16,
+    /// From 1.
+    pub month: u8,
+    /// From 1.
+    pub day: u8,
+}
+
+/// `.dockerignore`, or `<Dockerfile>.dockerignore`.
+#[derive(Debug, Clone)]
+pub struct IgnoreFile {
+    /// As the user knows it.
+    pub path: PathBuf,
+    /// As it is written.
+    pub text: String,
+    /// Its patterns.
+    pub matcher: Matcher,
+}
+
+/// What the value of a label is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LabelKind {
+    /// Any text.
+    Text,
+    /// An address.
+    Url,
+    /// A time of RFC 3339.
+    Rfc3339,
+    /// An SPDX licence identifier.
+    Spdx,
+    /// A commit of git.
+    GitHash,
+    /// A semantic version.
+    SemVer,
+    /// An address of e-mail.
+    Email,
+}
+
+impl LabelKind {
+    /// By the name that hadolint's settings give it.
+    pub fn of(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "text" | "rawtext" | "" => Self::Text,
+            "url" => Self::Url,
+            "rfc3339" => Self::Rfc3339,
+            "spdx" => Self::Spdx,
+            "hash" => Self::GitHash,
+            "semver" => Self::SemVer,
+            "email" => Self::Email,
+            _ => return None,
+        })
+    }
+}

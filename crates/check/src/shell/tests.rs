@@ -1,0 +1,104 @@
+//! What trees come of scripts. Judges: `dash -n` and `bash -n`, where they are installed, say what is a script at all.
+
+use super::*;
+
+fn read(text: &str) -> Script {
+    Script::read(&Source::plain(text, 0), Dialect::Bash).unwrap_or_else(|error| panic!("{text}: {error:?}"))
+}
+
+/// Programs with their arguments, as they are meant.
+fn calls(text: &str) -> Vec<String> {
+    let script = read(text);
+    let shown = |call: &Call<'_>| call.words.iter().map(|word| word.shown().into_owned()).collect::<Vec<_>>().join(" ");
+    script.calls().iter().map(shown).collect()
+}
+
+#[test]
+fn programs_are_found_wherever_they_stand() {
+    for (text, expected) in [
+        ("a b && c || d; e & f | g", vec!["a b", "c", "d", "e", "f", "g"]),
+        ("A=1 B='x y' a \"$B\" c\\ d", vec!["a \"$B\" c d"]),
+        ("if a; then b; elif c; then d; else e; fi", vec!["a", "b", "c", "d", "e"]),
+        ("for x in 1 2; do a $x; done > f", vec!["a $x"]),
+        ("while read l; do a; done < f", vec!["read l", "a"]),
+        ("case $x in a|b) c;; (*) d;; esac", vec!["c", "d"]),
+        ("(cd x && a) && { b; c; }", vec!["cd x", "a", "b", "c"]),
+        ("f() { a; }; function g { b; }", vec!["a", "b"]),
+        ("a $(b \"$(c)\") `d \\`e\\``", vec!["a $(b \"$(c)\") `d \\`e\\``", "b \"$(c)\"", "c", "d `e`", "e"]),
+        ("sudo -u x env A=b sh -c 'a && b'", vec!["sh -c a && b", "a", "b"]),
+        ("find . | xargs -n 1 rm -f", vec!["find .", "rm -f"]),
+        ("[[ $a == b* && ! ( -f c ) ]] && a", vec!["a"]),
+        ("[[ $a =~ ^(x|y)+$ ]] && a", vec!["a"]),
+        ("((a++)); for ((i=0; i<3; i++)); do b; done", vec!["b"]),
+        ("a <<EOF && b\n$(c)\nEOF\nd", vec!["a", "c", "b", "d"]),
+        ("cat <<A <<-'B' | x\n1\nA\n\t$(no)\n\tB\ny", vec!["cat", "x", "y"]),
+        ("a # b && c\nd", vec!["a", "d"]),
+        ("a x#y \\#z", vec!["a x#y #z"]),
+        ("x=(a \"b c\" $(d)) e", vec!["e", "d"]),
+        ("diff <(a) >(b) 2>&1 >/dev/null", vec!["diff <(a) >(b)", "a", "b"]),
+        (
+            "a ${x:-$(b)} ${y%%.*} ${#z} ${!w} ${v[@]} $# $? $$",
+            vec!["a ${x:-$(b)} ${y%%.*} ${#z} ${!w} ${v[@]} $# $? $$", "b"],
+        ),
+        ("echo $((1 + $(a)))", vec!["echo $((1 + $(a)))", "a"]),
+        ("! a | b |& c", vec!["a", "b", "c"]),
+        ("time -p a", vec!["a"]),
+        ("a {b,c}d e{1..3} {x}", vec!["a {b,c}d e{1..3} {x}"]),
+    ] {
+        assert_eq!(calls(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_script_is_none() {
+    for text in [
+        "a &&",
+        "a && ; b",
+        "if a; then b",
+        "a 'b",
+        "a \"b",
+        "a `b",
+        "a $(b",
+        "a ${b",
+        "( a",
+        "{ a;",
+        "a ) b",
+        "fi",
+        "for 1 in a; do b; done",
+        "case a in b) c",
+        "| a",
+        "a | | b",
+        "a > ",
+        "while; do a; done",
+        "a ${}",
+        "[[ a ",
+        "f() ",
+        ";; a",
+    ] {
+        assert!(Script::read(&Source::plain(text, 0), Dialect::Bash).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn hostile_texts_end_soon() {
+    for text in [
+        "$(".repeat(100_000),
+        "${a:-".repeat(100_000),
+        "(".repeat(100_000),
+        "((".repeat(100_000),
+        "$((".repeat(100_000),
+        "{ ".repeat(100_000),
+        "`\\".repeat(100_000),
+        "{".repeat(50_000),
+        "[".repeat(50_000),
+        "a <<E ".repeat(50_000),
+        "if ".repeat(100_000),
+        "f() ".repeat(100_000),
+        "@(".repeat(100_000),
+        "x=(".repeat(100_000),
+        "$((a)".repeat(50_000),
+        "sh -c 'sh -c '".repeat(50_000),
+    ] {
+        let _ = Script::read(&Source::plain(&text, 0), Dialect::Bash);
+    }
+}

@@ -20,11 +20,12 @@ mod variables;
 mod tests;
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use corten_diagnostic::{Edit, Failure, Place, Span};
 use corten_frontend::dockerfile::{Command, Dockerfile, Instruction, Joined, Line, Word};
 
+use crate::rules::dl::ran::{self, Ran};
 use crate::shell::{Call, Dialect, Script};
 
 pub use compose::Compose;
@@ -51,6 +52,7 @@ pub struct Lint<'a> {
     /// What the user says.
     pub config: &'a Config,
     definitions: Definitions,
+    ran: OnceLock<Vec<Ran>>,
 }
 
 /// An instruction and what is in force there.
@@ -86,8 +88,15 @@ pub struct Shell {
 impl<'a> Lint<'a> {
     /// Looks at a file; `mistakes` are those of reading it.
     pub fn new(file: &'a Dockerfile, mistakes: &'a [Failure], config: &'a Config) -> Self {
-        let mut lint =
-            Self { file, mistakes, steps: Vec::new(), stages: Vec::new(), config, definitions: Definitions::default() };
+        let mut lint = Self {
+            file,
+            mistakes,
+            steps: Vec::new(),
+            stages: Vec::new(),
+            config,
+            definitions: Definitions::default(),
+            ran: OnceLock::new(),
+        };
         lint.look();
         lint
     }
@@ -113,6 +122,17 @@ impl<'a> Lint<'a> {
     /// All programs that RUN starts.
     pub fn calls(&self) -> impl Iterator<Item = (&Step<'a>, Call<'_>)> {
         self.runs().flat_map(|(step, script)| script.calls().into_iter().map(move |call| (step, call)))
+    }
+
+    /// All RUNs as the rules with hadolint's numbers see them, in the order of their steps.
+    pub(crate) fn ran(&self) -> &[Ran] {
+        self.ran.get_or_init(|| ran::all(self))
+    }
+
+    /// The one of a step.
+    pub(crate) fn ran_of(&self, step: &Step<'_>) -> Option<&Ran> {
+        let at = self.ran().binary_search_by_key(&step.number, |ran| ran.step).ok()?;
+        self.ran().get(at)
     }
 
     /// The stage of a step.
@@ -184,6 +204,11 @@ impl Step<'_> {
     /// Is it one after ONBUILD?
     pub fn is_trigger(&self) -> bool {
         matches!(self.command, Some(Command::Onbuild(..)))
+    }
+
+    /// Is it RUN, or one after ONBUILD?
+    pub fn is_run(&self) -> bool {
+        matches!(self.meant(), Some(Command::Run(_)))
     }
 
     /// The instruction, after ONBUILD the one that comes then.

@@ -3,7 +3,7 @@
 mod budget;
 mod buildkit;
 mod compose;
-mod dl;
+pub(crate) mod dl;
 mod health;
 mod library_missing;
 mod lock_missing;

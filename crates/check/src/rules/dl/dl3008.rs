@@ -1,52 +1,36 @@
-//! DL3008: packages of apt without a version.
+//! DL3008: a package of apt-get is installed without its version.
 
 use corten_diagnostic::{RuleId, Severity};
 
+use super::ran::Argument;
+use super::{each_run, packages_without_version};
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run};
-use crate::shell::{Call, Word};
 
-pub(super) const RULE: Rule = Rule {
+pub(in crate::rules) const RULE: Rule = Rule {
     id: RuleId("DL3008"),
-    name: "apt-unpinned",
+    name: "unpinned-apt",
     severity: Severity::Warning,
-    what: "An apt-get installs a package without saying which version.",
-    why: "The same Dockerfile gives another image tomorrow. A pin has a price: a version that is replaced leaves the archive, and the build fails.",
-    bad: "FROM debian:12\nRUN apt-get update && apt-get install -y --no-install-recommends curl && rm -rf /var/lib/apt/lists/*\n",
-    good: "FROM debian:12\nRUN apt-get update && apt-get install -y --no-install-recommends curl=7.88.1-10+deb12u8 && rm -rf /var/lib/apt/lists/*\n",
+    what: "A package of apt-get is installed without its version.",
+    why: "The same Dockerfile gives another image whenever the archive changes. Old versions leave Debian's archive, and what a package needs is not pinned with it: an archive of one day (snapshot.debian.org) pins all.",
+    bad: "FROM debian:12\n\
+          RUN apt-get update && apt-get install -y curl\n",
+    good: "FROM debian:12\n\
+          RUN apt-get update && apt-get install -y curl=7.88.1-10+deb12u12\n",
     aliases: &[],
     initially: Initially::On,
     run: Run::Dockerfile(run),
 };
 
-/// Options of apt-get whose value is the next word.
-const WITH_VALUES: [&str; 8] = ["t", "o", "c", "a", "target-release", "default-release", "option", "config-file"];
-
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    for (_, call) in lint.calls() {
-        if let Some(first) = unpinned(&call).first() {
-            found.add(
-                lint.place(first.at.clone()),
-                format!("apt-get installs {} in no particular version", first.shown()),
-                "name the version: package=version",
-            );
-        }
-    }
+    each_run(lint, |step, ran| {
+        let installs = ran.commands.iter().filter(|command| command.has("apt-get", &["install"]));
+        let packages = installs.flat_map(|command| command.operands(&["t", "target-release"]));
+        let open: Vec<&Argument> = packages.filter(|one| one.text != "install" && !is_fixed(&one.text)).collect();
+        packages_without_version(lint, found, step, &open, "apt-get install PACKAGE=VERSION");
+    });
 }
 
-/// The packages that are named without a version; a target release pins them all.
-fn unpinned<'s>(call: &Call<'s>) -> Vec<&'s Word> {
-    if !call.is_any(&["apt-get", "apt"]) || !call.verb_is("install") {
-        return Vec::new();
-    }
-    if call.has_flag(&["t", "target-release", "default-release"]) {
-        return Vec::new();
-    }
-    let packages = call.operands_without(&WITH_VALUES).into_iter().skip(1);
-    packages.filter(|word| !is_pinned(&word.shown())).collect()
-}
-
-/// `name=version`, `name/release`, a file.
-fn is_pinned(package: &str) -> bool {
-    package.contains(['=', '/']) || package.ends_with(".deb") || package.starts_with('$')
+fn is_fixed(package: &str) -> bool {
+    package.contains(['=', '/']) || package.ends_with(".deb")
 }

@@ -1,0 +1,44 @@
+//! DL4004: a stage has several ENTRYPOINTs.
+
+use corten_diagnostic::{RuleId, Severity};
+use corten_frontend::dockerfile::Command;
+
+use super::tell;
+use crate::lint::{Lint, Step};
+use crate::rules::{Found, Initially, Rule, Run, safe};
+
+pub(in crate::rules) const RULE: Rule = Rule {
+    id: RuleId("DL4004"),
+    name: "one-entrypoint",
+    severity: Severity::Error,
+    what: "A stage has several ENTRYPOINTs.",
+    why: "Only the last one counts; the others mislead.",
+    bad: "FROM debian:12\n\
+          ENTRYPOINT [\"true\"]\n\
+          ENTRYPOINT [\"python\", \"app.py\"]\n",
+    good: "FROM debian:12\n\
+          ENTRYPOINT [\"python\", \"app.py\"]\n",
+    aliases: &[],
+    initially: Initially::On,
+    run: Run::Dockerfile(run),
+};
+
+fn run(lint: &Lint<'_>, found: &mut Found) {
+    for stage in &lint.stages {
+        let all = lint.steps_of(stage).iter().filter(|step| matches!(step.command, Some(Command::Entrypoint(_))));
+        let all: Vec<&Step<'_>> = all.collect();
+        for pair in all.windows(2) {
+            let [earlier, later] = pair else { continue };
+            let fix = safe("take the earlier one out", vec![lint.without(earlier)]);
+            tell(
+                lint,
+                found,
+                later,
+                later.name(),
+                "a second ENTRYPOINT replaces the one before it",
+                "keep the last one",
+                fix,
+            );
+        }
+    }
+}

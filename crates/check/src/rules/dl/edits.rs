@@ -1,0 +1,70 @@
+//! Changes that several rules propose.
+
+use corten_diagnostic::{Edit, Fix};
+use corten_frontend::dockerfile::{Arguments, Command, Word};
+
+use super::ran::Plain;
+use crate::lint::{Lint, Step};
+use crate::rules::{safe, unsafe_fix};
+use crate::shell::Joint;
+
+/// One command more at the end of a RUN, joined as those before it are. None where the end is not one to go on from.
+pub(super) fn append(lint: &Lint<'_>, step: &Step<'_>, command: &str) -> Option<Edit> {
+    let script = step.script.as_ref().filter(|_| step.exec().is_none())?;
+    let (last, before) = script.list.items.split_last()?;
+    if last.background {
+        return None;
+    }
+    let between = before
+        .last()
+        .filter(|_| last.joint == Joint::And)
+        .map(|before| lint.text(before.pipeline.at.end..last.pipeline.at.start).to_owned());
+    // Comments amidst the lines stay where they are.
+    let joint = between.filter(|text| text.contains('\n') && !text.contains('#'));
+    let end = last.pipeline.at.end;
+    Some(lint.edit(end..end, joint.unwrap_or_else(|| " && ".to_owned()) + command))
+}
+
+/// An option behind the verb of each command. None where one of them does not stand in the text as it is.
+pub(super) fn insert_flag(lint: &Lint<'_>, all: &[&Plain], verbs: &[&str], flag: &str) -> Option<Vec<Edit>> {
+    let edit = |command: &&Plain| {
+        let at = &command.argument(verbs)?.at;
+        (!at.is_empty()).then(|| lint.edit(at.end..at.end, format!(" {flag}")))
+    };
+    all.iter().map(edit).collect()
+}
+
+/// Takes out a flag of an instruction, and the blanks behind it.
+pub(super) fn behind(lint: &Lint<'_>, step: &Step<'_>, flag: &Word) -> Option<Edit> {
+    let rest = step.line().text.get(flag.range.end..)?;
+    let blanks = rest.len() - rest.trim_start().len();
+    (blanks > 0).then(|| lint.edit(step.place(flag.range.start..flag.range.end + blanks), ""))
+}
+
+/// `["program", "argument"]`, where a shell would do nothing but cut the text at its blanks.
+pub(super) fn exec_form(lint: &Lint<'_>, step: &Step<'_>, text: &str) -> Option<Fix> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./:=,@%+".contains(letter);
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    let first = words.first()?;
+    let builtin = ["exec", "cd", "if", "for", "while", "export", "source", ".", ":", "set"].contains(first);
+    if builtin || first.contains('=') || !words.iter().all(|word| word.chars().all(plain)) {
+        return None;
+    }
+    let Arguments::Text(word) = &step.instruction.arguments else { return None };
+    let list: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    let edits = vec![lint.edit(step.word(word), format!("[{}]", list.join(", ")))];
+    let title = "write it as a list";
+    // Beside each other the two forms of CMD and ENTRYPOINT mean other things.
+    let kinds = |step: &&Step<'_>| matches!(step.command, Some(Command::Cmd(_) | Command::Entrypoint(_)));
+    let alone = lint.stage_of(step).is_some_and(|stage| lint.steps_of(stage).iter().filter(kinds).count() == 1);
+    if alone { safe(title, edits) } else { unsafe_fix(title, edits) }
+}
+
+/// As a value in double quotes, with no variable in it.
+pub(super) fn quoted(text: &str) -> String {
+    let escaped = text.chars().flat_map(|letter| {
+        let mark = matches!(letter, '"' | '\\' | '$').then_some('\\');
+        mark.into_iter().chain([letter])
+    });
+    format!("\"{}\"", escaped.collect::<String>())
+}

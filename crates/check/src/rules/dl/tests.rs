@@ -1,0 +1,107 @@
+//! Fixes as they are written, lines as hadolint tells them, commands as it reads them.
+
+use std::path::Path;
+
+use corten_diagnostic::{Finding, Fix, Place};
+
+use crate::lint::{Choice, Config, lint_dockerfile};
+use crate::rules::{Rule, dl, shell};
+
+fn examples() -> impl Iterator<Item = &'static Rule> {
+    dl::RULES.iter().chain(&shell::RULES)
+}
+
+fn findings(rule: &Rule, text: &str) -> Vec<Finding> {
+    let choice = Choice { select: vec![rule.id.0.to_owned()], ..Choice::default() };
+    lint_dockerfile(Path::new("Dockerfile"), text, &Config::default(), &choice).findings
+}
+
+fn apply(text: &str, fix: &Fix) -> String {
+    let mut edits: Vec<_> = fix.edits.iter().collect();
+    edits.sort_by_key(|edit| std::cmp::Reverse(edit.span.range().start));
+    edits.into_iter().fold(text.to_owned(), |mut text, edit| {
+        text.replace_range(edit.span.range(), &edit.text);
+        text
+    })
+}
+
+/// What a fix makes of a text, by the one finding in it.
+fn fixed(id: &str, text: &str) -> Option<String> {
+    let rule = examples().find(|rule| rule.id.0 == id).unwrap();
+    let found = findings(rule, text);
+    assert_eq!(found.len(), 1, "{text}: {found:?}");
+    found[0].fix.as_ref().map(|fix| apply(text, fix))
+}
+
+#[test]
+fn what_is_appended_looks_like_what_is_there() {
+    let text =
+        "FROM debian:12\nRUN apt-get update \\\n    # first\n    && apt-get install -y a=1 \\\n    && echo done\n";
+    let after = fixed("DL3009", text).unwrap();
+    assert!(after.ends_with("    && echo done \\\n    && rm -rf /var/lib/apt/lists/*\n"), "{after}");
+    let after = fixed("DL3009", "FROM a\nRUN set -e; apt-get update; apt-get install x;\n").unwrap();
+    assert_eq!(after, "FROM a\nRUN set -e; apt-get update; apt-get install x && rm -rf /var/lib/apt/lists/*;\n");
+    assert_eq!(fixed("DL3009", "FROM a\nRUN apt-get update &\n"), None, "nobody waits for it");
+    assert_eq!(fixed("DL3009", "FROM a\nRUN [\"apt-get\", \"update\"]\n"), None);
+    let heredoc = "FROM a\nRUN <<E\napt-get update\napt-get install x\nE\n";
+    let after = fixed("DL3009", heredoc).unwrap();
+    assert_eq!(after, "FROM a\nRUN <<E\napt-get update\napt-get install x && rm -rf /var/lib/apt/lists/*\nE\n");
+}
+
+#[test]
+fn flags_go_where_they_are_read() {
+    let after = fixed("DL3014", "FROM a\nRUN apt-get update && \\\n  apt-get install \\\n  curl=1\n").unwrap();
+    assert_eq!(after, "FROM a\nRUN apt-get update && \\\n  apt-get install -y \\\n  curl=1\n");
+    let after = fixed("DL3042", "FROM a\nRUN python3 -m pip install x && pip3 install y\n").unwrap();
+    assert_eq!(after, "FROM a\nRUN python3 -m pip install --no-cache-dir x && pip3 install --no-cache-dir y\n");
+    assert_eq!(fixed("DL3029", "FROM --platform=linux/amd64 a AS b\n").unwrap(), "FROM a AS b\n");
+    assert_eq!(fixed("DL3027", "FROM a\nRUN apt list\n"), None, "apt-get has no list");
+    let after = fixed("DL4000", "FROM a\nMAINTAINER A \"B\" $C <a@b.c>\n").unwrap();
+    assert_eq!(after, "FROM a\nLABEL org.opencontainers.image.authors=\"A \\\"B\\\" \\$C <a@b.c>\"\n");
+    assert_eq!(fixed("DL3025", "FROM a\nCMD python $X\n"), None, "a shell knows $X");
+    assert_eq!(fixed("DL4003", "FROM a\nCMD [\"x\"]\nCMD [\"y\"]\n").unwrap(), "FROM a\nCMD [\"y\"]\n");
+    assert_eq!(
+        fixed("SC2102", "FROM a\nRUN pip install a[standard]\n").unwrap(),
+        "FROM a\nRUN pip install 'a[standard]'\n"
+    );
+}
+
+/// As hadolint tells it: at the line that the instruction begins on, once.
+#[test]
+fn findings_stand_at_the_line_of_their_instruction() {
+    let rule = examples().find(|rule| rule.id.0 == "DL3008").unwrap();
+    let found = findings(rule, "FROM a\nRUN true && \\\n  apt-get install -y x && \\\n  apt-get install -y y z\n");
+    let [Finding { at: Place::Text(span), message, .. }] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((span.position(), message.as_str()), ((2, 1), "x, y and 1 more have no version"));
+    let found = findings(rule, "FROM a\nRUN apt-get install -y x\n");
+    let [Finding { at: Place::Text(span), .. }] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(span.position(), (2, 24), "the package, where it stands on that line");
+}
+
+#[test]
+fn commands_are_read_as_hadolint_reads_them() {
+    let has = |id: &str, line: &str| {
+        let rule = examples().find(|rule| rule.id.0 == id).unwrap();
+        !findings(rule, &format!("FROM debian:12\n{line}\n")).is_empty()
+    };
+    assert!(has("DL3008", "RUN [\"apt-get\", \"install\", \"-y\", \"x\"]"));
+    assert!(has("DL3008", "ONBUILD RUN apt-get install -y x"));
+    assert!(!has("DL3008", "RUN sudo apt-get install -y x"), "its command is sudo");
+    assert!(has("DL3008", "RUN apt-get install -y -t stable x=1 \"$Y\""));
+    assert!(!has("DL3008", "RUN apt-get install -y -t stable x=1"));
+    assert!(has("DL3003", "RUN x=$(cd /a && pwd)"));
+    assert!(!has("DL3003", "RUN sh -c 'cd /a'"));
+    assert!(has("DL3016", "RUN npm install @scope/name"));
+    assert!(!has("DL3016", "RUN npm install @scope/name@1"));
+    assert!(has("DL3059", "RUN a\nRUN b"));
+    assert!(!has("DL3059", "RUN a\nRUN b && c"));
+    assert!(!has("DL3059", "RUN a\nRUN --network=none b"));
+    assert!(!has("DL3059", "RUN --mount=type=cache,target=/a,id=b a\nRUN b"));
+    assert!(has("DL3059", "RUN --mount=type=cache,target=/a,id=b a\nRUN --mount=id=b,type=cache,target=/a b"));
+    assert!(has("DL4006", "SHELL [\"/bin/bash\", \"-c\"]\nRUN a | b"));
+    assert!(!has("DL4006", "SHELL [\"/bin/bash\", \"-euo\", \"pipefail\", \"-c\"]\nRUN a | b"));
+    assert!(!has("DL3042", "ENV PIP_NO_CACHE_DIR=1\nRUN pip install x"));
+    assert!(!has("DL3042", "RUN --mount=type=cache,target=/root/.cache/pip pip install x"));
+    assert!(has("DL3009", "RUN apt-get update"));
+    assert!(!has("DL3009", "RUN apt-get update\nFROM debian:12 AS b"), "its stage is in no image");
+}

@@ -204,7 +204,7 @@ class BuildKit:
         status = Path(f"/proc/{self.daemon.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
 
-    def build(self, project: Path, contexts: dict[str, Path], base: str, *more, output=IMAGE) -> Cost:
+    def build(self, project: Path, contexts: dict[str, Path], base: str, *more, output: str | None = IMAGE) -> Cost:
         """A build of `Dockerfile.bench`; `base`: an OCI layout and a digest in it, with an @ between."""
         command = [self.client, "--addr", self.address, "build", "--progress=quiet", "--frontend=dockerfile.v0"]
         command += ["--local", f"context={project}", "--local", f"dockerfile={project}"]
@@ -213,7 +213,8 @@ class BuildKit:
             command += ["--local", f"{name}={folder}", "--opt", f"context:{name}=local:{name}"]
         layout, digest = base.split("@", 1)
         command += ["--oci-layout", f"base={layout}", "--opt", f"context:base=oci-layout://base@{digest}"]
-        command += ["--output", output, *more]
+        command += ["--output", output] if output else []
+        command += more
         before = self.cpu()
         cost = spend(command)
         return Cost(cost.cpu + self.cpu() - before, cost.wall, max(cost.memory, self.memory()))

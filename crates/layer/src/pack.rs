@@ -9,9 +9,12 @@
 //! | before the content of a file of 1 MiB and more, after each MiB of it, and behind it | its pieces do not depend on what stands before |
 //! | after an entry, where 4 MiB came without a cut | bounds memory |
 //!
-//! Pieces are independent deflate streams of libdeflate's level 6, each of which begins at a byte (an empty stored block fills
+//! Pieces are independent deflate streams of libdeflate's level 5, each of which begins at a byte (an empty stored block fills
 //! the one before), joined to one member as in a splice. The bytes depend on the tar and the index alone, not on threads nor
 //! on what was remembered.
+//!
+//! Level 5: of 1.9 GB of programs and libraries it makes 592.6 MB in 15.1 s of one core, level 6 587.9 MB in 18.6 s, level 4
+//! 604.3 MB in 13.0 s.
 
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
@@ -20,16 +23,18 @@ use std::sync::Arc;
 use corten_oci::{Digest, Kind, LayerIndex};
 
 use crate::deflate::BitWriter;
-use crate::pieces::{self, GZIP_HEADER};
+use crate::pieces::{self, DeflateLevel, GZIP_HEADER};
 use crate::pool::{Pool, Work, processors};
 use crate::walk::read_full;
 
 /// Name and version of these rules; see [`crate::write::Compression::format`]. Also changes with libdeflate's bytes.
-pub const FORMAT: &str = "gzip 2";
+pub const FORMAT: &str = "gzip 3";
 /// Bytes of a piece, on average, and of a part of a large file; part of the format.
 const PIECE: u64 = 1 << 20;
 /// Bytes of a piece at most, but for one entry's header; part of the format.
 const LARGEST: u64 = 4 << 20;
+/// Part of the format.
+const LEVEL: DeflateLevel = DeflateLevel(5);
 const BLOCK: u64 = 512;
 
 /// Where a tar is cut: places in it, rising, without its ends.
@@ -193,8 +198,13 @@ struct Done {
     is_remembered: bool,
 }
 
-#[derive(Default)]
 struct Worker(pieces::Worker);
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self(pieces::Worker::with_level(LEVEL))
+    }
+}
 
 impl Work for Worker {
     type Job = Job;

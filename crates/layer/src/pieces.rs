@@ -4,7 +4,7 @@
 //! | job | engine | result |
 //! |---|---|---|
 //! | [`Job::Sync`] | zlib-rs 6 | blocks that end at a byte boundary, for [`crate::splice`] |
-//! | [`Job::Joined`] | libdeflate 6 | a stream whose last block is no longer the last: others can follow at its end bit |
+//! | [`Job::Joined`] | libdeflate 6, [`crate::pack`] 5 | a stream whose last block is no longer the last: others can follow at its end bit |
 //! | [`Job::Member`] | libdeflate 6 | a whole gzip member, with the SHA-256 of its content |
 //! | [`Job::Frame`] | zstd 3 | a whole frame with its size and checksum |
 //!
@@ -23,7 +23,7 @@ use crate::pool::{Pool, Work};
 use crate::walk::{Claim, LastByte, Sides, Walker};
 
 /// zlib's level as everybody's default; part of the format.
-const DEFLATE_LEVEL: i32 = 6;
+const DEFLATE_LEVEL: DeflateLevel = DeflateLevel(6);
 /// zstd's own default; part of the format.
 const ZSTD_LEVEL: i32 = 3;
 /// Content that is only looked at comes in parts of so many bytes.
@@ -57,9 +57,20 @@ impl Piece {
     }
 }
 
+/// A level of libdeflate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DeflateLevel(pub(crate) i32);
+
+impl Default for DeflateLevel {
+    fn default() -> Self {
+        DEFLATE_LEVEL
+    }
+}
+
 /// What one thread keeps: memory that compressors work in.
 #[derive(Default)]
 pub(crate) struct Worker {
+    level: DeflateLevel,
     deflate: Option<Compressor>,
     zstd: Option<zstd::bulk::Compressor<'static>>,
     walker: Option<Walker>,
@@ -80,11 +91,16 @@ impl Work for Worker {
 }
 
 impl Worker {
+    pub(crate) fn with_level(level: DeflateLevel) -> Self {
+        Self { level, ..Self::default() }
+    }
+
     fn deflated(&mut self, piece: &[u8], mut out: Vec<u8>) -> io::Result<Vec<u8>> {
         let deflate = match &mut self.deflate {
             Some(deflate) => deflate,
             empty => {
-                let level = CompressionLvl::new(DEFLATE_LEVEL).map_err(|_| unexpected("libdeflate has no level 6"))?;
+                let level =
+                    CompressionLvl::new(self.level.0).map_err(|_| unexpected("libdeflate has no such level"))?;
                 empty.insert(Compressor::new(level))
             }
         };

@@ -2,9 +2,11 @@
 //!
 //! POSIX ustar (IEEE 1003.1, pax "ustar Interchange Format"); a file above 8 GiB gets a PAX record for its size.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 
 const BLOCK: usize = 512;
+/// Bytes that are copied at a time.
+const BUFFER: usize = 256 * 1024;
 /// The largest size that 11 octal digits say.
 const LARGEST_OCTAL: u64 = 0o777_7777_7777;
 
@@ -36,7 +38,7 @@ impl<'a> Archive<'a> {
             self.pad(record.len() as u64)?;
         }
         self.to.write_all(&header(name, 0o644, size, b'0')?)?;
-        let copied = io::copy(&mut content.take(size), self.to)?;
+        let copied = io::copy(&mut BufReader::with_capacity(BUFFER, content.take(size)), self.to)?;
         if copied != size {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{name} ended after {copied} bytes")));
         }

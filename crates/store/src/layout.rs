@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use corten_oci::{Closure, Descriptor, Digest, Index, LARGEST_DOCUMENT, MediaType, Reference, Tag, Unsuitable};
 
+use crate::ahead::read_ahead;
 use crate::archive::Archive;
 use crate::contents::{Contents, NAME, subject_of_name, to_json};
 use crate::verified::VerifiedReader;
@@ -66,8 +67,9 @@ pub fn export_tar(
         archive.folder("blobs/")?;
         archive.folder("blobs/sha256/")?;
         for blob in &contents.blobs {
-            let mut content = store.read(&blob.digest).map_err(StoreError::into_io)?;
-            archive.file(&format!("{BLOBS}/{}", blob.digest.hex()), blob.size, &mut content)?;
+            let (content, _) = store.stream(&blob.digest).map_err(StoreError::into_io)?;
+            let name = format!("{BLOBS}/{}", blob.digest.hex());
+            read_ahead(content, |content| archive.file(&name, blob.size, content))?;
         }
         archive.finish()
     };

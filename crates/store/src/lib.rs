@@ -2,6 +2,7 @@
 //!
 //! [`Store`] reads, [`Batch`] writes, [`Store::verify`] checks, [`Store::prune`] frees; [`layout`] and [`docker_archive`] are how images leave and come.
 
+mod ahead;
 mod archive;
 mod batch;
 mod cache_mount;

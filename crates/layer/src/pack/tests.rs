@@ -136,6 +136,6 @@ fn the_bytes_are_those_of_this_version() {
     let (blob, _) = pack(&tar, &index, Arc::new(Forgetful), 2);
     assert_eq!(
         (FORMAT, Digest::of(blob).to_string().as_str()),
-        ("gzip 2", "sha256:3ab3f52f5b7bf8c6164121cd227d8f1c87a129db83738d72d0bc6b5e6fce7a82")
+        ("gzip 3", "sha256:0301a792e3a027b8636e4f8d2953ffca6f30ec9fc86c308006a57d5ba8a79887")
     );
 }

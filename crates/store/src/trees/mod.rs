@@ -286,7 +286,7 @@ impl Store {
             }
         }
         match self.made_here(&layer.diff_id)? {
-            Some(_) => tar::reader(self, &layer.diff_id),
+            Some(_) => Ok(tar::reader(self, &layer.diff_id)?),
             None => Err(StoreError::Missing(format!("layer {}", layer.diff_id))),
         }
     }

@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ use corten_layer::write::Compression;
 use corten_oci::{Descriptor, DiffId, Digest, Entry, LayerIndex, MediaType};
 
 use super::FORMAT;
+use crate::ahead::read_ahead;
 use crate::{BlobWriter, Key, Store, StoreError};
 
 /// Blobs whose pieces are looked at.
@@ -81,7 +82,11 @@ impl Store {
     }
 
     fn pack_anew(&self, diff_id: &DiffId, packing: Packing) -> Result<Descriptor, StoreError> {
-        let mut tar = self.tar(diff_id)?;
+        let tar = self.tar(diff_id)?;
+        read_ahead(tar, |tar| self.pack_tar(diff_id, tar, packing))
+    }
+
+    fn pack_tar(&self, diff_id: &DiffId, tar: &mut dyn Read, packing: Packing) -> Result<Descriptor, StoreError> {
         let batch = self.batch();
         let mut sink = batch.blob()?;
         let failed = |error| StoreError::from_io("compressing", &self.blob_path(&diff_id.0), error);
@@ -91,14 +96,14 @@ impl Store {
                 let index = self.layer_index(diff_id)?.unwrap_or_default();
                 let cuts = pack::cuts(&index, tar_size(&index));
                 let memory = Arc::new(Remembered::load(self)?);
-                packed = Some(pack::gzip(&mut tar, &cuts, memory, &mut sink).map_err(failed)?);
+                packed = Some(pack::gzip(tar, &cuts, memory, &mut sink).map_err(failed)?);
             }
             Packing::Zstd => {
                 let mut compressor = Compressor::new(sink, Method::Zstd);
-                copy(&mut tar, &mut compressor).map_err(failed)?;
+                copy(tar, &mut compressor).map_err(failed)?;
                 sink = compressor.finish().map_err(failed)?;
             }
-            Packing::Tar => copy(&mut tar, &mut sink).map_err(failed)?,
+            Packing::Tar => copy(tar, &mut sink).map_err(failed)?,
         }
         let (digest, size) = BlobWriter::finish(sink)?;
         if let Some(packed) = packed.filter(|packed| packed.pieces.len() > 1) {
@@ -121,7 +126,7 @@ fn tar_size(index: &LayerIndex) -> u64 {
     index.entries.last().and_then(end).map_or(0, |end| end.saturating_add(1024))
 }
 
-fn copy(from: &mut dyn io::Read, to: &mut dyn Write) -> io::Result<()> {
+fn copy(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     loop {
         match from.read(&mut buffer) {

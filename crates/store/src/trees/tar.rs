@@ -133,9 +133,9 @@ impl Store {
     ///
     /// # Errors
     /// A layer that is in none of these forms.
-    pub fn tar(&self, diff_id: &DiffId) -> Result<Box<dyn Read>, StoreError> {
+    pub fn tar(&self, diff_id: &DiffId) -> Result<Box<dyn Read + Send>, StoreError> {
         if self.size(&diff_id.0)?.is_some() {
-            return self.read(&diff_id.0);
+            return Ok(Box::new(self.stream(&diff_id.0)?.0));
         }
         match self.made_here(diff_id)? {
             Some(_) => reader(self, diff_id),
@@ -149,7 +149,7 @@ fn state_is_whole(store: &Store, diff_id: &DiffId, path: &std::path::Path) -> bo
 }
 
 /// The tar of a tree that was made here.
-pub(super) fn reader(store: &Store, diff_id: &DiffId) -> Result<Box<dyn Read>, StoreError> {
+pub(super) fn reader(store: &Store, diff_id: &DiffId) -> Result<Box<dyn Read + Send>, StoreError> {
     let missing = || StoreError::Missing(format!("layer {diff_id}"));
     let held = store.made_here(diff_id)?.ok_or_else(missing)?;
     let folder = held.first().cloned().ok_or_else(missing)?;

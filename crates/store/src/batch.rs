@@ -367,16 +367,23 @@ impl BlobWriter<'_> {
     }
 
     fn write_pending(&mut self) -> Result<(), StoreError> {
+        let mut pending = std::mem::take(&mut self.pending);
+        self.write_out(&pending)?;
+        pending.clear();
+        self.pending = pending;
+        Ok(())
+    }
+
+    fn write_out(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         if self.failed {
             let error = io::Error::other("a write before this one failed");
             return Err(StoreError::disk("writing", &self.temporary.path, 0, error));
         }
         self.failed = true;
-        self.temporary.append(&self.pending)?;
+        self.temporary.append(bytes)?;
         if let Some(digester) = &mut self.digester {
-            digester.update(&self.pending);
+            digester.update(bytes);
         }
-        self.pending.clear();
         if let Some(file) = &self.temporary.file {
             // The sync at the end has less to wait for.
             self.begun = disk::write_back(file, self.begun, self.temporary.size);
@@ -388,6 +395,10 @@ impl BlobWriter<'_> {
 
 impl Write for BlobWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.pending.is_empty() && bytes.len() >= CHUNK {
+            self.write_out(bytes).map_err(StoreError::into_io)?;
+            return Ok(bytes.len());
+        }
         self.pending.extend_from_slice(bytes);
         if self.pending.len() >= CHUNK {
             self.write_pending().map_err(StoreError::into_io)?;

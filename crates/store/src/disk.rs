@@ -175,6 +175,17 @@ pub(crate) fn write_back(file: &File, begun: u64, length: u64) -> u64 {
     length
 }
 
+/// Files from this size on are announced by [`read_in_order`].
+const ANNOUNCED: u64 = 1 << 20;
+
+/// A file of so many bytes will be read from its beginning to its end: the kernel reads further ahead (a cold one of 1.9 GB at
+/// 850 to 1290 MB/s where it was 170). A wish, whose errors are the reads'.
+pub fn read_in_order(file: &File, size: u64) {
+    if size >= ANNOUNCED {
+        let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Sequential);
+    }
+}
+
 /// Sets permission bits, whatever the umask is.
 pub(crate) fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(mode))

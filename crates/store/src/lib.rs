@@ -38,6 +38,7 @@ pub mod layout;
 
 pub use batch::{Batch, BlobWriter};
 pub use cache_mount::{CacheMount, CacheUse};
+pub use disk::read_in_order;
 pub use error::{StoreError, hints};
 pub use ground::Ground;
 pub use later::Trees;

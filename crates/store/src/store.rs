@@ -184,6 +184,7 @@ impl Store {
     }
 
     pub(crate) fn reader(&self, file: File, size: u64, digest: &Digest) -> VerifiedReader {
+        disk::read_in_order(&file, size);
         let trash = self.folder("trash").join(format!("{}-{}", digest.hex(), std::process::id()));
         VerifiedReader::new(file, self.blob_path(digest), size, *digest).setting_aside(trash)
     }

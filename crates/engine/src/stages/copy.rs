@@ -374,6 +374,7 @@ fn of_folder(all: Vec<Found>, context: &Context, digests: &Digests, jobs: usize)
 
 /// The digest of a file that has, or had, so many bytes: a small one is read at once.
 fn hashed(mut file: &File, size: u64) -> std::io::Result<Digest> {
+    corten_store::read_in_order(file, size);
     let mut digester = Digester::new();
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(LARGEST_READ).min(LARGEST_READ - 1) + 1];
     loop {

@@ -10,7 +10,7 @@ use corten_diagnostic::{Failure, Report};
 use corten_layer::attributes::Attributes;
 use corten_layer::write::{Compression, LayerWriter};
 use corten_oci::{DiffId, Digester, Entry, Kind, LayerIndex, LayerPath};
-use corten_store::Batch;
+use corten_store::{Batch, read_in_order};
 
 use super::content::{Layers, Source};
 use super::context::{Context, Stamp};
@@ -142,6 +142,7 @@ fn entry(path: &LayerPath, item: &Item) -> Entry {
 /// Of a small file all at once: how many bytes there are shows that it has ended.
 fn content_of<'a>(mut file: &'a File, size: u64, small: &'a mut Vec<u8>) -> io::Result<Box<dyn Read + 'a>> {
     if size > SMALL {
+        read_in_order(file, size);
         return Ok(Box::new(file));
     }
     small.resize(usize::try_from(size).unwrap_or_default() + 1, 0);

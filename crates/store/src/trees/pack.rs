@@ -22,7 +22,7 @@ use corten_oci::{Descriptor, DiffId, Digest, Entry, LayerIndex, MediaType};
 
 use super::FORMAT;
 use crate::ahead::read_ahead;
-use crate::{BlobWriter, Key, Store, StoreError};
+use crate::{BlobWriter, Key, Store, StoreError, disk};
 
 /// Blobs whose pieces are looked at.
 const MOST_BLOBS: usize = 32;
@@ -205,6 +205,8 @@ impl Remembered {
             let text = format!("{digest}\n");
             let Some(pieces) = record.strip_prefix(text.as_bytes()) else { continue };
             let Ok(file) = store.file(&digest) else { continue };
+            // Most pieces are taken in their order.
+            disk::read_in_order(&file, u64::MAX);
             let blob = all.blobs.len();
             all.blobs.push(file);
             for piece in pieces.chunks_exact(PIECE) {

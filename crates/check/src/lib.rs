@@ -3,8 +3,11 @@
 //! A rule is one file in `rules/`: what it says, why, a bad and a good example, which are its tests, and one function from
 //! [`CheckInput`] (an image or plan), [`lint::Lint`] (a Dockerfile) or [`lint::Compose`] to findings. [`check`] asks them all; [`judge`] is the only maker of a [`Verdict`], which publishing demands.
 
+pub mod baseline;
+pub mod fix;
 mod input;
 pub mod lint;
+pub mod page;
 mod policy;
 mod rules;
 pub mod shell;

@@ -49,7 +49,16 @@ impl Span {
 
     /// Line and column (in characters) of the start, counted from 1.
     pub fn position(&self) -> (usize, usize) {
-        let before = self.text.get(..self.range.start).unwrap_or_default();
+        self.position_of(self.range.start)
+    }
+
+    /// The same of the first character behind it.
+    pub fn end(&self) -> (usize, usize) {
+        self.position_of(self.range.end)
+    }
+
+    fn position_of(&self, at: usize) -> (usize, usize) {
+        let before = self.text.get(..at).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         (line, column)
@@ -92,6 +101,7 @@ mod tests {
         let text = "é = 1\nb = é2\n";
         let at = text.find('2').unwrap();
         assert_eq!(Span::new("f", text, at..at + 1).position(), (2, 6));
+        assert_eq!(Span::new("f", text, 0..at + 1).end(), (2, 7));
         assert_eq!(Span::line_of("f", text, 2).range(), 7..14);
     }
 }

@@ -17,7 +17,7 @@ mod suppress;
 mod variables;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};

@@ -242,7 +242,7 @@ fn nothing_panics_on_mutated_dockerfiles() {
 }
 
 /// All Dockerfiles of the shared data: files, and those in the lines of the oracle.
-fn texts() -> Vec<String> {
+pub(crate) fn texts() -> Vec<String> {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/dockerfile"));
     if !folder.is_dir() {
         assert!(std::env::var_os("CI").is_none(), "{} is absent", folder.display());

@@ -8,7 +8,6 @@
 //! with it is the plan without it; what is a guess, or cannot be known from the folder, stands there as a comment. Whoever
 //! later knows more about a project (which workload it is, say) adds to [`shown::Shown`] and to [`propose`].
 
-mod diff;
 mod dockerfile;
 mod propose;
 mod shown;
@@ -24,6 +23,7 @@ use corten_frontend::settings::{Text, Texts, has_settings, settings_text, with_s
 use corten_oci::Platform;
 
 use crate::base::HOST;
+use crate::diff;
 use crate::dockerfile::{Mistakes, without_images};
 use crate::project;
 use crate::world::World;

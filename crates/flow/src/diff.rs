@@ -21,8 +21,8 @@ pub fn unified(name: &str, before: Option<&str>, after: &str) -> String {
     if changed.is_empty() {
         return String::new();
     }
-    let from = if before.is_some() { format!("a/{name}") } else { "/dev/null".to_owned() };
-    let mut text = format!("--- {from}\n+++ b/{name}\n");
+    let from = if before.is_some() { quoted(&format!("a/{name}")) } else { "/dev/null".to_owned() };
+    let mut text = format!("--- {from}\n+++ {}\n", quoted(&format!("b/{name}")));
     let mut rest = changed.as_slice();
     while let Some(first) = rest.first() {
         let breaks = |pair: &[usize]| matches!(pair, [one, next] if next - one > 2 * CONTEXT);
@@ -33,6 +33,22 @@ pub fn unified(name: &str, before: Option<&str>, after: &str) -> String {
         rest = &rest[count..];
     }
     text
+}
+
+/// As git writes names: one with blanks ends with a tab; one with quotes or control characters is quoted as C does.
+fn quoted(name: &str) -> String {
+    if !name.chars().any(|letter| letter.is_control() || letter == '"' || letter == '\\') {
+        return if name.contains(' ') { format!("{name}\t") } else { name.to_owned() };
+    }
+    let mut quoted = String::from("\"");
+    for byte in name.bytes() {
+        match byte {
+            b'"' | b'\\' => quoted.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => quoted.push(char::from(byte)),
+            other => quoted.push_str(&format!("\\{other:03o}")),
+        }
+    }
+    quoted + "\""
 }
 
 fn hunk(text: &mut String, lines: &[(Side, &str)], range: std::ops::Range<usize>) {
@@ -134,6 +150,45 @@ mod tests {
                 let ran = patch.output().unwrap();
                 assert!(ran.status.success(), "{diff}\n{}", String::from_utf8_lossy(&ran.stderr));
                 assert_eq!(std::fs::read_to_string(folder.path().join("file")).unwrap_or_default(), new, "{diff}");
+            }
+        }
+    }
+
+    /// Numbers that are the same each time.
+    fn dice(state: &mut u64, most: usize) -> usize {
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(*state >> 33).unwrap() % most
+    }
+
+    fn any_text(state: &mut u64) -> String {
+        let lines = dice(state, 12);
+        let mut text: String = (0..lines).map(|_| ["a\n", "b\n", "\n", "c\n"][dice(state, 4)]).collect();
+        if dice(state, 3) == 0 {
+            text.push_str("end");
+        }
+        text
+    }
+
+    #[test]
+    fn patch_makes_the_new_text_whatever_the_file_is_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = 1;
+        for name in ["Dockerfile", "a b", "q\"\\\u{e9}\n"] {
+            for _ in 0..40 {
+                let (old, new) = (any_text(&mut state), any_text(&mut state));
+                let diff = unified(name, Some(&old), &new);
+                if diff.is_empty() {
+                    continue;
+                }
+                std::fs::write(folder.path().join(name), &old).unwrap();
+                std::fs::write(folder.path().join("diff"), &diff).unwrap();
+                let mut patch = Command::new("patch");
+                patch.args(["--strip=1", "--batch", "--no-backup-if-mismatch", "--fuzz=0", "--input=diff"]);
+                let ran = patch.current_dir(folder.path()).output().unwrap();
+                assert!(ran.status.success(), "{diff}\n{}", String::from_utf8_lossy(&ran.stdout));
+                // What is empty afterwards, `patch` removes.
+                let found = std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+                assert_eq!(found, new, "{diff}");
             }
         }
     }

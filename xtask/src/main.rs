@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use xtask::peers::Peer;
-use xtask::{bar, dist, suite};
+use xtask::{bar, dist, hadolint, suite};
 
 const USAGE: &str = "\
 usage: cargo xtask test             set up what the tests need, and run all of them
@@ -12,7 +12,9 @@ usage: cargo xtask test             set up what the tests need, and run all of t
        cargo xtask dist [x86_64|aarch64…]
                                     static programs and wheels for both machines, in target/dist/dist
        cargo xtask bar [NAME…] [--seed N] [--times N] [--short]
-                                    measure figures of reliability: each a line of JSON";
+                                    measure figures of reliability: each a line of JSON
+       cargo xtask hadolint [--mirrors FOLDER]
+                                    Corten's rules beside hadolint's, over Dockerfiles of public repositories";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         ["peer-path", name] => Peer::program(name).map(|path| println!("{}", path.display())),
         ["dist", machines @ ..] => dist::all(machines),
         ["bar", words @ ..] => bar::run(words),
+        ["hadolint", words @ ..] => hadolint::measure(words),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use corten_check::lint::Date;
 use corten_diagnostic::{Events, Failure, Report};
 use corten_flow::{
     Asker, AuthFiles, Client, Indexes, Login, Network, Passage, Seen, Store, Teller, Watcher, World, netrc,
@@ -119,6 +120,44 @@ impl Ground {
         let indexes = Indexes::of(env::vars_os().filter_map(text));
         Ok(Self { home: home(global)?, auth: auth_files(), client: Client::new(settings), indexes })
     }
+}
+
+/// What `corten lint` takes from the environment.
+pub struct Linting {
+    /// Where it runs.
+    pub folder: PathBuf,
+    /// Today, or the day of `SOURCE_DATE_EPOCH`.
+    pub today: Date,
+    /// Settings of hadolint that the user has for all projects.
+    pub user_config: Option<PathBuf>,
+    /// `BUILDKIT_DOCKERFILE_CHECK`.
+    pub check: Option<String>,
+    /// Where programs are.
+    pub path: Vec<PathBuf>,
+}
+
+/// Reads it.
+pub fn linting() -> Result<Linting, Failure> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = source_date_epoch()?.unwrap_or(i64::try_from(now).unwrap_or(i64::MAX));
+    let folder = env::current_dir().map_err(|error| Failure::world(format!("finding the current folder: {error}")))?;
+    let home = variable("HOME").map(PathBuf::from);
+    let settings = settings_folder().map(|folder| folder.join("hadolint.yaml"));
+    let own = home.iter().flat_map(|home| {
+        [".hadolint/hadolint.yaml", ".hadolint/config.yaml", ".hadolint.yaml"].map(|name| home.join(name))
+    });
+    Ok(Linting {
+        folder,
+        today: Date::of(now),
+        user_config: settings.into_iter().chain(own).find(|path| path.is_file()),
+        check: variable("BUILDKIT_DOCKERFILE_CHECK"),
+        path: env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default(),
+    })
+}
+
+/// How many threads may work.
+pub fn jobs(global: &Global) -> usize {
+    global.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get), NonZeroUsize::get)
 }
 
 /// Can stderr draw bars? Continuous integration has a terminal at times, but nobody who looks at it.

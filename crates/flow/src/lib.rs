@@ -29,6 +29,7 @@ mod inherit;
 pub mod init;
 pub mod keyring;
 mod libraries;
+pub mod lint;
 mod local;
 mod lock;
 pub mod look;

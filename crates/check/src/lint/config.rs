@@ -41,6 +41,24 @@ pub struct Date {
     pub day: u8,
 }
 
+impl Date {
+    /// The day of a time, in UTC; `seconds` since 1970.
+    ///
+    /// Howard Hinnant, "chrono-compatible low-level date algorithms": days of years that begin in March.
+    pub fn of(seconds: i64) -> Self {
+        let days = seconds.div_euclid(86_400).clamp(0, 23_000_000) + 719_468;
+        let (era, day) = (days / 146_097, days % 146_097);
+        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let month = if month < 10 { month + 3 } else { month - 9 };
+        let year = year + era * 400 + i64::from(month <= 2);
+        let small = |number: i64| u8::try_from(number).unwrap_or(1);
+        Self { year: u16::try_from(year).unwrap_or(u16::MAX), month: small(month), day: small(day) }
+    }
+}
+
 /// `.dockerignore`, or `<Dockerfile>.dockerignore`.
 #[derive(Debug, Clone)]
 pub struct IgnoreFile {

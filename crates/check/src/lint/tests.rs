@@ -159,6 +159,20 @@ fn mistakes_are_findings_beside_those_of_what_could_be_read() {
     assert_eq!(ids(text, &only(&["DL1000", "DL3008"])), ["DL1000", "DL3008", "DL1000"]);
 }
 
+#[test]
+fn days_are_those_of_the_calendar() {
+    // `date -u -d @… +%F`
+    for (seconds, year, month, day) in [
+        (0, 1970, 1, 1),
+        (951_782_400, 2000, 2, 29),
+        (1_709_251_199, 2024, 2, 29),
+        (1_709_251_200, 2024, 3, 1),
+        (1_798_675_200, 2026, 12, 31),
+    ] {
+        assert_eq!(Date::of(seconds), Date { year, month, day });
+    }
+}
+
 /// Variables that double: 2^100 bytes, if somebody expanded them.
 #[test]
 fn what_a_file_makes_of_itself_is_bounded() {

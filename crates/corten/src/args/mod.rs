@@ -1,6 +1,7 @@
 //! The command line as it is typed. What it means is decided in `commands`.
 
 mod docker;
+mod lint;
 mod look;
 mod registry;
 mod run;
@@ -18,6 +19,7 @@ use crate::quantities;
 use crate::render::progress::Progress;
 
 pub use docker::*;
+pub use lint::*;
 pub use look::*;
 pub use registry::*;
 pub use run::*;
@@ -115,6 +117,10 @@ pub enum Command {
     Lock(Lock),
     /// Build, and say what the checks find.
     Check(Check),
+    /// Say what a Dockerfile or compose file does badly, why, and what to write instead.
+    Lint(Lint),
+    /// Print what a rule says and why, with a bad and a good example; or list them all.
+    Rule(Rule),
     /// Run the project's tests in its image, with what they need beside it; or a command in an image.
     Test(Box<Test>),
     /// Print the bill of materials of an image.

@@ -19,6 +19,7 @@ mod history;
 mod images;
 mod init;
 mod inspect;
+mod lint;
 mod lock;
 mod login;
 mod plan;
@@ -27,6 +28,7 @@ mod pull;
 mod push;
 mod registry;
 mod resolve;
+mod rule;
 mod run;
 mod save;
 mod sbom;
@@ -59,6 +61,9 @@ pub fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Report> {
         Command::Completions(shell) => return completions::run(shell),
         Command::Man(man) => return completions::man(man),
         Command::Doctor(doctor) => return doctor::run(doctor, &arguments.global),
+        // These need no store: an editor asks at each key.
+        Command::Lint(lint) => return lint::run(lint, &arguments.global),
+        Command::Rule(rule) => return rule::run(rule, arguments.global.format),
         _ => {}
     }
     let surroundings = Surroundings::new(&arguments.global)?;
@@ -114,6 +119,7 @@ fn dispatch(command: &Command, global: &Global, world: &World<'_>) -> Result<u8,
         Command::Prune(prune) => prune::run(prune, format, world),
         Command::Store(store) => store::run(store, format, world),
         Command::Schema(_) | Command::Completions(_) | Command::Man(_) | Command::Doctor(_) => Ok(0),
+        Command::Lint(_) | Command::Rule(_) => Ok(0),
     }
 }
 

@@ -1,0 +1,264 @@
+//! `corten lint`: which files, by which settings, and what the rules say of them.
+//!
+//! ```text
+//! files, folders, texts ─► find: which files ─► settings: of each file's folder ─► check: findings ─► report
+//!                                                .hadolint.yaml, [lint], options     (in parallel)
+//! ```
+//!
+//! A file is known by the path that leads to it from what was asked for. Results stand in the order of the arguments, below a
+//! folder in that of the names, however many threads work.
+
+mod find;
+mod hadolint;
+mod settings;
+mod shellcheck;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use corten_check::lint::{Choice, Config, Date, Linted, lint_compose, lint_dockerfile};
+use corten_check::{Subject, rule};
+use corten_diagnostic::{Failure, Finding, Place, Report, Severity, Span};
+use corten_frontend::yaml::Document;
+
+pub use settings::Linter;
+
+/// Nobody writes longer ones by hand.
+const LARGEST: u64 = 4 << 20;
+/// Of a thread: what nests takes some.
+const STACK: usize = 8 << 20;
+
+/// What is looked at, and how.
+#[derive(Debug, Clone, Default)]
+pub struct LintOptions {
+    /// Files, folders and texts, in the order of the command line.
+    pub inputs: Vec<Input>,
+    /// `--config`: in place of what the folders have.
+    pub config: Option<PathBuf>,
+    /// What hadolint would read where a project has no settings.
+    pub user_config: Option<PathBuf>,
+    /// `--select`, `--ignore` and `BUILDKIT_DOCKERFILE_CHECK`.
+    pub choice: Choice,
+    /// `--threshold`: in place of what the settings say.
+    pub threshold: Option<Severity>,
+    /// Never fail because of a finding.
+    pub no_fail: bool,
+    /// Where it runs: what paths are relative to.
+    pub folder: PathBuf,
+    /// Today.
+    pub today: Option<Date>,
+    /// Version of the driver that containers will find.
+    pub driver: Option<String>,
+    /// GPUs that they will find.
+    pub gpus: Vec<String>,
+    /// `--shellcheck`: the program, where it is installed.
+    pub shellcheck: Option<PathBuf>,
+    /// How many threads may work.
+    pub jobs: usize,
+}
+
+/// One thing to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A file, or a folder that is looked through.
+    Path(PathBuf),
+    /// A text that came by standard input, and the name that it goes by.
+    Text(PathBuf, String),
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct LintReport {
+    /// All files that were looked at.
+    pub files: Vec<LintedFile>,
+    /// What is to be said besides: folders without anything to look at.
+    pub notes: Vec<String>,
+}
+
+/// A file that was looked at.
+#[derive(Debug)]
+pub struct LintedFile {
+    /// As the user knows it.
+    pub path: PathBuf,
+    /// What it is.
+    pub subject: Subject,
+    /// Its text; empty where it is none.
+    pub text: Arc<str>,
+    /// In the order of the text.
+    pub findings: Vec<Finding>,
+    /// Findings that comments in it silence.
+    pub suppressed: usize,
+    /// The least severity that fails; none where nothing does.
+    pub threshold: Option<Severity>,
+}
+
+impl LintReport {
+    /// Does no finding reach its file's threshold?
+    pub fn passed(&self) -> bool {
+        self.files.iter().all(LintedFile::passed)
+    }
+
+    /// All findings, file by file.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.files.iter().flat_map(|file| &file.findings)
+    }
+}
+
+impl LintedFile {
+    /// Does no finding reach the threshold?
+    pub fn passed(&self) -> bool {
+        self.threshold.is_none_or(|least| self.findings.iter().all(|finding| finding.severity < least))
+    }
+}
+
+/// Looks at all that is asked for.
+///
+/// # Errors
+/// Usage for settings that are wrong and paths that are not there; world where a file cannot be read.
+pub fn lint(options: &LintOptions) -> Result<LintReport, Report> {
+    let linter = Linter::new(options)?;
+    let mut report = LintReport::default();
+    let mut wanted = Vec::new();
+    for input in &options.inputs {
+        match input {
+            Input::Text(name, text) => wanted.push(Wanted { path: name.clone(), root: None, text: Some(text.clone()) }),
+            Input::Path(path) => {
+                let found = find::files(path, &linter)?;
+                if found.is_empty() {
+                    report.notes.push(find::nothing(path)?);
+                }
+                wanted.extend(found);
+            }
+        }
+    }
+    report.files = parallel(&wanted, options.jobs, &|one| linter.file(one))?;
+    Ok(report)
+}
+
+/// A file that is to be looked at.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    path: PathBuf,
+    /// The folder that was asked for, where one was: that is what its context is.
+    root: Option<PathBuf>,
+    /// Its text, where that is known.
+    text: Option<String>,
+}
+
+impl Linter<'_> {
+    /// Looks at a text as if it stood in a file; none where the file would not be looked at. For editors and for fixes.
+    ///
+    /// # Errors
+    /// Usage for settings that are wrong.
+    pub fn text(&self, path: &Path, text: &str) -> Result<LintedFile, Report> {
+        self.look(path, None, Ok(text.to_owned()))
+    }
+
+    fn file(&self, wanted: &Wanted) -> Result<LintedFile, Report> {
+        let text = match &wanted.text {
+            Some(text) => Ok(text.clone()),
+            None => read(&wanted.path)?,
+        };
+        self.look(&wanted.path, wanted.root.as_deref(), text)
+    }
+
+    fn look(&self, path: &Path, root: Option<&Path>, text: Result<String, String>) -> Result<LintedFile, Report> {
+        let rules = self.rules(path)?;
+        let subject = find::subject(path);
+        let (text, linted) = match text {
+            Ok(text) => {
+                let config = self.config(path, root, &rules)?;
+                let choice = rules.choice(path);
+                let mut linted = looked(subject, path, &text, &config, &choice);
+                if let Some(program) = self.options.shellcheck.as_ref().filter(|_| subject == Subject::Dockerfile) {
+                    shellcheck::add(program, path, &text, &choice, &mut linted)?;
+                }
+                (text, linted)
+            }
+            Err(why) => (
+                String::new(),
+                Linted { findings: vec![unreadable(Place::Source(path.to_owned()), why, "")], suppressed: 0 },
+            ),
+        };
+        Ok(LintedFile {
+            path: path.to_owned(),
+            subject,
+            text: text.into(),
+            findings: linted.findings,
+            suppressed: linted.suppressed,
+            threshold: if self.options.no_fail { None } else { self.options.threshold.or(rules.threshold) },
+        })
+    }
+}
+
+fn looked(subject: Subject, path: &Path, text: &str, config: &Config, choice: &Choice) -> Linted {
+    if subject == Subject::Dockerfile {
+        return lint_dockerfile(path, text, config, choice);
+    }
+    match Document::read(path, text) {
+        Ok(document) => lint_compose(&document, config, choice),
+        Err(failure) => {
+            use corten_diagnostic::Diagnose;
+            let at = failure.span().cloned().unwrap_or_else(|| Span::new(path, text, 0..0));
+            Linted { findings: vec![unreadable(Place::Text(at), failure.to_string(), "")], suppressed: 0 }
+        }
+    }
+}
+
+/// A finding of DL1000.
+fn unreadable(at: Place, message: String, help: &str) -> Finding {
+    let rule = rule("DL1000").map_or(corten_diagnostic::RuleId("DL1000"), |rule| rule.id);
+    let help = Some(help.to_owned()).filter(|help| !help.is_empty());
+    Finding { rule, severity: Severity::Error, message, at, help, fix: None }
+}
+
+/// The text of a file; the inner error is why it is none.
+fn read(path: &Path) -> Result<Result<String, String>, Failure> {
+    let failed = |error: std::io::Error| Failure::world(format!("reading {}: {error}", path.display()));
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).map_err(failed)?.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > LARGEST {
+        return Ok(Err(format!("it is larger than {} MB", LARGEST >> 20)));
+    }
+    Ok(String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        format!("line {} is not UTF-8 text", line.iter().filter(|byte| **byte == b'\n').count() + 1)
+    }))
+}
+
+/// Calls `work` for all, on so many threads; results in the order of `all`, the first error in that order too.
+fn parallel<T: Sync, R: Send>(
+    all: &[T],
+    jobs: usize,
+    work: &(dyn Fn(&T) -> Result<R, Report> + Sync),
+) -> Result<Vec<R>, Report> {
+    /// Below that a thread costs more than it brings.
+    const FEW: usize = 4;
+    let threads = jobs.min(all.len() / FEW).max(1);
+    if threads == 1 {
+        return all.iter().map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let run = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(one) = all.get(at) else { return done };
+            done.push((at, work(one)));
+        }
+    };
+    let mut done = std::thread::scope(|scope| {
+        let builder = || std::thread::Builder::new().stack_size(STACK);
+        let spawned: Vec<_> = (1..threads).filter_map(|_| builder().spawn_scoped(scope, run).ok()).collect();
+        let mut done = run();
+        spawned.into_iter().for_each(|thread| done.extend(thread.join().unwrap_or_default()));
+        done
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
+}

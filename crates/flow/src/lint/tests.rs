@@ -1,0 +1,190 @@
+//! Which files are found, which settings hold where, and what ShellCheck's places become.
+
+use std::fs;
+
+use corten_diagnostic::Diagnose;
+
+use super::*;
+
+fn write(folder: &Path, files: &[(&str, &str)]) {
+    for (name, text) in files {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+}
+
+fn options(folder: &Path) -> LintOptions {
+    LintOptions {
+        inputs: vec![Input::Path(folder.to_owned())],
+        folder: folder.to_owned(),
+        jobs: 2,
+        ..LintOptions::default()
+    }
+}
+
+/// `file rule` of what is found.
+fn found(options: &LintOptions) -> Vec<String> {
+    let report = lint(options).unwrap_or_else(|report| panic!("{report}"));
+    let shown = |file: &LintedFile, finding: &Finding| {
+        format!("{} {}", file.path.strip_prefix(&options.folder).unwrap_or(&file.path).display(), finding.rule)
+    };
+    report.files.iter().flat_map(|file| file.findings.iter().map(move |finding| shown(file, finding))).collect()
+}
+
+const BAD: &str = "FROM debian:12@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\nRUN apt-get install -y x\n";
+
+fn only(rules: &[&str]) -> Choice {
+    Choice { select: rules.iter().map(|rule| (*rule).to_owned()).collect(), ..Choice::default() }
+}
+
+#[test]
+fn folders_are_looked_through_in_the_order_of_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [
+        "b/Dockerfile",
+        "a.Dockerfile",
+        "Dockerfile",
+        "a/x/Containerfile",
+        ".git/Dockerfile",
+        "node_modules/Dockerfile",
+        "vendor/Dockerfile",
+        "c/Dockerfile.gpu",
+    ];
+    write(folder.path(), &files.map(|name| (name, BAD)));
+    write(folder.path(), &[("corten.toml", "[lint]\nexclude = ['vendor/']\n"), (".git/HEAD", "x")]);
+    let options = LintOptions { choice: only(&["DL3008"]), ..options(folder.path()) };
+    let expected = ["Dockerfile", "a/x/Containerfile", "a.Dockerfile", "b/Dockerfile", "c/Dockerfile.gpu"];
+    assert_eq!(found(&options), expected.map(|name| format!("{name} DL3008")));
+    for jobs in [1, 7] {
+        assert_eq!(found(&LintOptions { jobs, ..options.clone() }).len(), 5);
+    }
+}
+
+#[test]
+fn settings_hold_for_their_folder_and_below() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        &[
+            (".git/HEAD", "x"),
+            (".hadolint.yaml", "ignored: [DL3008]\noverride:\n  error: [DL3015]\nfailure-threshold: error\n"),
+            ("Dockerfile", BAD),
+            ("own/.hadolint.yml", "ignored:\n  - DL3009\n"),
+            ("own/Dockerfile", BAD),
+            (
+                "ours/corten.toml",
+                "[lint]\nextend-select = ['DL3008']\nthreshold = 'error'\n[lint.per-path.'dev/']\nignore = ['DL30']\n",
+            ),
+            ("ours/dev/Dockerfile", BAD),
+        ],
+    );
+    let of = |choice: Choice| found(&LintOptions { choice, ..options(folder.path()) });
+    let usual = of(Choice::default());
+    assert!(
+        usual.contains(&"own/Dockerfile DL3008".to_owned()) && !usual.contains(&"Dockerfile DL3008".to_owned()),
+        "{usual:?}"
+    );
+    assert!(!usual.iter().any(|one| one.starts_with("ours/dev/Dockerfile DL30")), "{usual:?}");
+    let report = lint(&options(folder.path())).unwrap();
+    let threshold = |name: &str| report.files.iter().find(|file| file.path.ends_with(name)).unwrap().threshold;
+    assert_eq!(
+        (threshold("own/Dockerfile"), threshold("dev/Dockerfile")),
+        (Some(Severity::Info), Some(Severity::Error))
+    );
+}
+
+#[test]
+fn the_command_line_goes_before_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        &[
+            (".hadolint.yaml", "ignored: [DL3008]\nno-fail: true\n"),
+            ("Dockerfile", BAD),
+            ("other.yaml", "ignored: []\n"),
+        ],
+    );
+    let options = options(folder.path());
+    assert!(lint(&options).unwrap().passed());
+    let selected = LintOptions { choice: only(&["DL3008"]), threshold: Some(Severity::Warning), ..options.clone() };
+    let report = lint(&selected).unwrap();
+    assert!(!report.passed() && report.findings().count() == 1);
+    let given = LintOptions { config: Some(folder.path().join("other.yaml")), ..options.clone() };
+    assert!(!lint(&given).unwrap().passed());
+    let user = LintOptions { user_config: Some(folder.path().join("other.yaml")), ..options };
+    assert!(lint(&user).unwrap().passed(), "the project's own goes before");
+}
+
+#[test]
+fn wrong_settings_say_what_is_wrong() {
+    for (name, text, expected) in [
+        (".hadolint.yaml", "ignored: DL3008\n", "ignored is no list"),
+        (
+            ".hadolint.yaml",
+            "failure-threshold: loud\n",
+            "failure-threshold is one of error, warning, info, style, ignore, none",
+        ),
+        (".hadolint.yaml", "label-schema:\n  a: colour\n", "label-schema.a is one of text, url"),
+        (".hadolint.yaml", "a: [", "broken YAML"),
+        ("corten.toml", "[lint]\nignore = ['DL9999']\n", "there is no rule 'DL9999'"),
+        (
+            "corten.toml",
+            "[lint]\nthreshold = 'loud'\n",
+            "setting 'lint.threshold' is 'loud', expected one of error, warning, info",
+        ),
+        ("corten.toml", "[lint]\nexclude = ['[']\n", "a pattern of [lint]"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &[(name, text), ("Dockerfile", BAD)]);
+        let report = lint(&options(folder.path())).unwrap_err();
+        assert!(report.to_string().contains(expected), "{report}");
+        assert_eq!(report.error().fault(), corten_diagnostic::Fault::Usage, "{report}");
+        assert!(report.error().span().is_some(), "{report}");
+    }
+}
+
+#[test]
+fn folders_without_a_dockerfile_are_told_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = lint(&options(folder.path())).unwrap_err();
+    assert!(report.to_string().ends_with("has no Dockerfile and no compose file"), "{report}");
+    write(folder.path(), &[("uv.lock", "version = 1\n")]);
+    let notes = lint(&options(folder.path())).unwrap().notes;
+    assert!(notes[0].contains("`corten check`"), "{notes:?}");
+}
+
+#[test]
+fn files_that_are_no_text_are_findings() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("Dockerfile"), b"FROM a\nRUN \xff\n").unwrap();
+    fs::write(folder.path().join("a.Dockerfile"), vec![b'#'; 5 << 20]).unwrap();
+    fs::write(folder.path().join("compose.yaml"), "a: [").unwrap();
+    let report = lint(&options(folder.path())).unwrap();
+    let messages: Vec<&str> = report.findings().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(messages[..2], ["line 2 is not UTF-8 text", "it is larger than 4 MB"]);
+    assert!(messages[2].contains("broken YAML") && !report.passed(), "{messages:?}");
+}
+
+/// A program that prints what ShellCheck would: its places become those of the Dockerfile.
+#[cfg(unix)]
+#[test]
+fn what_shellcheck_says_stands_in_the_dockerfile() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let text = "FROM a\n# hadolint ignore=SC2\nRUN x\nENV V=1\nRUN one && \\\n  # why\n  two three\n";
+    write(folder.path(), &[("Dockerfile", text)]);
+    let program = folder.path().join("shellcheck");
+    // It looks for its own lines: what stands before them is not counted here.
+    let script = "#!/bin/sh\nn=0\nwhile IFS= read -r l; do n=$((n+1)); case $l in *two*) p=${l%%three*}; \
+        printf '{\"comments\":[{\"line\":%s,\"endLine\":%s,\"column\":%s,\"endColumn\":%s,\"level\":\"warning\",\"code\":2999,\"message\":\"M.\"}]}' \
+        $n $n $((${#p}+1)) $((${#p}+6)); exit 1;; esac; done\necho '{\"comments\":[]}'\n";
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let options = LintOptions { shellcheck: Some(program), choice: only(&["DL3008"]), ..options(folder.path()) };
+    let report = lint(&options).unwrap();
+    let [finding] = &report.files[0].findings[..] else { panic!("{:?}", report.files[0].findings) };
+    let Place::Text(span) = &finding.at else { panic!() };
+    assert_eq!((finding.rule.0, &text[span.range()], span.position()), ("SC2999", "three", (7, 7)));
+    assert_eq!((finding.message.as_str(), finding.severity), ("M", Severity::Warning));
+}

@@ -334,6 +334,7 @@ fn write_lock<'b>(
 #[cfg(test)]
 mod tests {
     use corten_oci::{History, RootFs};
+    use corten_plan::ArchiveState;
 
     use super::*;
 

@@ -102,3 +102,47 @@ fn hostile_texts_end_soon() {
         let _ = Script::read(&Source::plain(&text, 0), Dialect::Bash);
     }
 }
+
+/// `bash -n` judges every script of the shared data's Dockerfiles: what it takes is read, what it refuses is not.
+/// `CORTEN_DOCKERFILES=FOLDER` adds the files of a folder.
+#[test]
+fn what_bash_takes_is_read_and_nothing_else() {
+    if std::process::Command::new("bash").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "bash is absent");
+        return;
+    }
+    let mut texts = crate::lint::tests::texts();
+    if let Some(folder) = std::env::var_os("CORTEN_DOCKERFILES") {
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        texts.extend(files.filter_map(|path| std::fs::read_to_string(path).ok()));
+    }
+    let choice = crate::lint::Choice::default();
+    let mut scripts: Vec<String> = Vec::new();
+    for text in texts {
+        let all = crate::lint::shell_scripts(std::path::Path::new("Dockerfile"), &text, &choice);
+        scripts.extend(all.iter().map(|script| script.text().to_owned()).filter(|text| !text.contains('\0')));
+    }
+    scripts.sort();
+    scripts.dedup();
+    assert!(scripts.len() > 100, "{}", scripts.len());
+    assert!(is_taken("a") && !is_taken("if a; then"));
+    let taken: Vec<bool> = scripts.iter().map(|text| is_taken(text)).collect();
+    let differ = |(text, taken): (&String, &bool)| {
+        let read = Script::read(&Source::plain(text, 0), Dialect::Bash);
+        (read.is_ok() != *taken).then(|| format!("bash {taken}, here {:?}:\n{text}\n", read.map(drop)))
+    };
+    let wrong: Vec<String> = scripts.iter().zip(&taken).filter_map(differ).collect();
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), scripts.len(), wrong.join("\n"));
+}
+
+fn is_taken(text: &str) -> bool {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let mut bash = Command::new("bash");
+    // `extglob` is off in scripts, and `[[` turns it on for its right side alone.
+    bash.args(["-n"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = bash.spawn().unwrap();
+    // A script that it refuses early it need not read to the end.
+    drop(child.stdin.take().unwrap().write_all(text.as_bytes()));
+    child.wait().unwrap().success()
+}

@@ -2,8 +2,6 @@
 
 use std::fs;
 
-use corten_diagnostic::Diagnose;
-
 use super::*;
 
 fn write(folder: &Path, files: &[(&str, &str)]) {

@@ -35,7 +35,8 @@ pub fn lint_dockerfile(path: &Path, text: &str, config: &Config, choice: &Choice
 /// Asks the rules about a compose file.
 pub fn lint_compose(document: &Document, config: &Config, choice: &Choice) -> Linted {
     let compose = Compose { document, config };
-    ask(Subject::Compose, &Comments::default(), choice, &|rule| rule.of_compose(&compose))
+    let comments = Comments::of_lines(document.text(), choice);
+    ask(Subject::Compose, &comments, choice, &|rule| rule.of_compose(&compose))
 }
 
 fn ask(subject: Subject, comments: &Comments, choice: &Choice, run: &dyn Fn(&Rule) -> Vec<Finding>) -> Linted {

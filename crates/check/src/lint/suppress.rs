@@ -9,7 +9,8 @@
 //! | `# corten ignore=ML101` | in the instruction below |
 //! | `# corten global ignore=ML101` | in the file |
 //!
-//! Each of them takes the ids of all: numbers, names, aliases.
+//! Each of them takes the ids of all: numbers, names, aliases. In compose files `# corten ignore=` stands above a line or at
+//! its end.
 
 use std::ops::Range;
 
@@ -124,6 +125,22 @@ impl Comments {
         let silent = |pragma: &Pragma| !choice.no_pragmas || pragma.tool == "check";
         comments.pragmas.extend(pragmas(file).into_iter().filter(silent));
         comments
+    }
+
+    /// Of a compose file: a comment stands for the line below it, one behind something for its own line.
+    pub(super) fn of_lines(text: &str, choice: &Choice) -> Self {
+        let starts = starts(text);
+        let ends = starts.iter().skip(1).copied().chain([text.len()]);
+        let places: Vec<Range<usize>> = starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect();
+        let mut pragmas = Vec::new();
+        for (number, place) in places.iter().enumerate().filter(|_| !choice.no_pragmas) {
+            let line = text.get(place.clone()).unwrap_or_default();
+            let Some((before, comment)) = line.split_once('#') else { continue };
+            let below = if before.trim().is_empty() { number + 1 } else { number };
+            let start = place.start + before.len();
+            pragmas.extend(pragma(comment.trim(), Some(below), start..place.end));
+        }
+        Self { pragmas, places, ..Self::default() }
     }
 
     fn directives(&mut self, file: &Dockerfile, choice: &Choice) {

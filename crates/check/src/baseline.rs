@@ -124,6 +124,16 @@ impl Baseline {
         Ok(Self { known: shape.findings.into_iter().map(|entry| entry.fingerprint).collect() })
     }
 
+    /// How many findings it has.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Has it none?
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// Takes out what it has.
     pub fn compare(&self, findings: Vec<Finding>) -> Compared {
         let prints = fingerprints(&findings);

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod lsp;
 mod quantities;
 mod render;
 mod surroundings;

@@ -5,12 +5,32 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use corten_diagnostic::Severity;
 
+use super::Format;
+
 /// `corten lint`.
 #[derive(Debug, Args)]
 pub struct Lint {
     /// Dockerfiles, compose files, and folders that are looked through for them; - is standard input.
     #[arg(value_name = "FILE|FOLDER|-", default_value = ".")]
     pub paths: Vec<PathBuf>,
+    /// Make the fixes that are safe: what is built stays the same, or the rule's page names what changes.
+    #[arg(long)]
+    pub fix: bool,
+    /// Make the other fixes, too: look at what they did.
+    #[arg(long)]
+    pub unsafe_fixes: bool,
+    /// Print what the fixes would change, and write nothing; status 1 where that is anything.
+    #[arg(long, conflicts_with_all = ["baseline", "write_baseline", "format"])]
+    pub diff: bool,
+    /// Findings that this file has do not count.
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Note what is found in this file, for --baseline.
+    #[arg(long, value_name = "FILE", conflicts_with = "baseline")]
+    pub write_baseline: Option<PathBuf>,
+    /// How findings are printed on stdout.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
     /// Ask these rules alone: DL3008, StageNameCasing, or the beginning of numbers, as DL or SC20; `all`.
     #[arg(long, value_name = "RULE[,…]", value_delimiter = ',')]
     pub select: Vec<String>,

@@ -12,6 +12,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use corten_frontend::settings::Frontend;
 
@@ -46,7 +47,7 @@ pub struct Global {
     #[arg(long, env = "CORTEN_HOME", global = true, value_name = "FOLDER", help_heading = "Global options")]
     pub home: Option<PathBuf>,
     /// How results are printed on stdout.
-    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Global options")]
+    #[arg(long, global = true, value_parser = text_or_json(), default_value = "text", help_heading = "Global options")]
     pub format: Format,
     /// Only errors and findings on stderr; data on stdout stays.
     #[arg(
@@ -90,7 +91,7 @@ fn jobs(text: &str) -> Result<NonZeroUsize, &'static str> {
     text.parse().map_err(|_| "expected a number from 1 on")
 }
 
-/// How results are printed.
+/// How results are printed. Only findings have more forms than the first two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
     /// For people.
@@ -98,6 +99,25 @@ pub enum Format {
     Text,
     /// One documented object.
     Json,
+    /// SARIF 2.1.0, for code scanning and editors.
+    Sarif,
+    /// Annotations of GitHub Actions.
+    Github,
+    /// A code quality report of GitLab.
+    Gitlab,
+    /// JUnit, for Jenkins and most CI.
+    Junit,
+    /// Checkstyle, for Jenkins and reviewdog.
+    Checkstyle,
+    /// Issues of Code Climate.
+    Codeclimate,
+}
+
+/// What commands print whose results are no findings.
+fn text_or_json() -> impl TypedValueParser<Value = Format> {
+    let values = [Format::Text, Format::Json].map(|format| format.to_possible_value());
+    PossibleValuesParser::new(values.into_iter().flatten())
+        .map(|text| if text == "json" { Format::Json } else { Format::Text })
 }
 
 /// The verbs.
@@ -121,6 +141,8 @@ pub enum Command {
     Lint(Lint),
     /// Print what a rule says and why, with a bad and a good example; or list them all.
     Rule(Rule),
+    /// Answer an editor, by the Language Server Protocol: findings, quick fixes, pages of rules.
+    Lsp,
     /// Run the project's tests in its image, with what they need beside it; or a command in an image.
     Test(Box<Test>),
     /// Print the bill of materials of an image.

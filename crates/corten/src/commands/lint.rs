@@ -1,17 +1,24 @@
 //! `corten lint`.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use corten_check::baseline::Baseline;
+use corten_check::fix::{self, Refused};
 use corten_check::lint::Choice;
-use corten_diagnostic::{Failure, Report};
-use corten_flow::lint::{Input, LintOptions, LintReport, lint};
-use serde::Serialize;
+use corten_diagnostic::{Failure, Finding, Report, RuleId};
+use corten_flow::diff::unified;
+use corten_flow::lint::{Input, LintOptions, LintReport, LintedFile, lint, write_mended};
 
-use super::result;
 use crate::args::{self, Format, Global};
-use crate::render::{error, print, say};
+use crate::render::findings::{self, Looked, shown};
+use crate::render::text::{green, safe, yellow};
+use crate::render::{print, print_bytes, say};
 use crate::surroundings::{self, Linting};
+
+/// Bytes of a baseline.
+const LARGEST_BASELINE: u64 = 64 << 20;
 
 /// Bytes of standard input.
 const LONGEST: u64 = 4 << 20;
@@ -19,9 +26,20 @@ const LONGEST: u64 = 4 << 20;
 /// Looks at files and says what the rules find; status 1 where a finding reaches the threshold.
 pub fn run(arguments: &args::Lint, global: &Global) -> Result<u8, Report> {
     let options = options(arguments, global)?;
-    let report = lint(&options)?;
+    let mut report = lint(&options)?;
     report.notes.iter().for_each(|note| say(note));
-    print_report(&report, global.format)?;
+    if arguments.diff {
+        return diffs(&report);
+    }
+    write_mended(&report, &options)?;
+    report.files.iter().for_each(mended);
+    if let Some(path) = &arguments.write_baseline {
+        return write_baseline(path, &report);
+    }
+    if let Some(path) = &arguments.baseline {
+        without_known(&mut report, path)?;
+    }
+    print_report(&report, &options, global)?;
     Ok(u8::from(!report.passed()))
 }
 
@@ -47,6 +65,7 @@ pub fn options(arguments: &args::Lint, global: &Global) -> Result<LintOptions, F
         today: Some(today),
         driver: arguments.driver.clone(),
         gpus: arguments.gpus.clone(),
+        mend: wanted(arguments),
         shellcheck: arguments.shellcheck.then(|| shellcheck(&path)).transpose()?,
         jobs: surroundings::jobs(global),
     })
@@ -74,23 +93,113 @@ fn shellcheck(path: &[PathBuf]) -> Result<PathBuf, Failure> {
     })
 }
 
-#[derive(Serialize)]
-struct Shape<'a> {
-    passed: bool,
-    files: usize,
-    findings: Vec<&'a corten_diagnostic::Finding>,
+/// The fixes that are wanted: `--diff` alone shows the safe ones.
+fn wanted(arguments: &args::Lint) -> Option<fix::Wanted> {
+    match (arguments.unsafe_fixes, arguments.fix || arguments.diff) {
+        (true, _) => Some(fix::Wanted::All),
+        (false, true) => Some(fix::Wanted::Safe),
+        (false, false) => None,
+    }
 }
 
-fn print_report(report: &LintReport, format: Format) -> Result<(), Failure> {
-    if format == Format::Text {
-        for finding in report.findings() {
-            print(&error::finding(finding))?;
-        }
-        let count = report.findings().count();
-        let files = report.files.len();
-        say(&format!("{count} findings in {files} files"));
-        return Ok(());
+/// What fixes would change; status 1 where that is anything.
+fn diffs(report: &LintReport) -> Result<u8, Report> {
+    let mut status = 0;
+    for file in &report.files {
+        refused(file);
+        let Some((before, after)) = file.changed() else { continue };
+        // As it is: patch takes nothing else.
+        print_bytes(unified(&shown(&file.path), Some(before), after).as_bytes())?;
+        status = 1;
     }
-    let shape = Shape { passed: report.passed(), files: report.files.len(), findings: report.findings().collect() };
-    result(format, &shape, String::new)
+    Ok(status)
+}
+
+/// Says what fixes did to a file.
+fn mended(file: &LintedFile) {
+    refused(file);
+    let Some(mended) = file.mended.as_ref().filter(|mended| !mended.made.is_empty()) else { return };
+    let mut counts: BTreeMap<RuleId, usize> = BTreeMap::new();
+    mended.made.iter().for_each(|made| *counts.entry(made.rule).or_default() += 1);
+    let counts =
+        counts.iter().map(|(rule, count)| if *count == 1 { rule.to_string() } else { format!("{count} × {rule}") });
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    say(&format!("{:>10}  {}  {counts}", green("mended"), safe(&shown(&file.path))));
+}
+
+/// Says which fixes were not right, and why.
+fn refused(file: &LintedFile) {
+    for refused in file.mended.iter().flat_map(|mended| &mended.refused) {
+        let Refused { finding, why } = refused;
+        say(&format!("{:>10}  {}  {}: {}", yellow("left"), safe(&finding.at.to_string()), finding.rule, safe(why)));
+    }
+}
+
+fn write_baseline(path: &Path, report: &LintReport) -> Result<u8, Report> {
+    let findings: Vec<Finding> = report.findings().cloned().collect();
+    std::fs::write(path, Baseline::text(&findings))
+        .map_err(|error| Failure::world(format!("writing {}: {error}", path.display())))?;
+    let count = findings.len();
+    say(&format!("{}: {count} finding{}", path.display(), if count == 1 { "" } else { "s" }));
+    Ok(0)
+}
+
+/// Takes out what a baseline has.
+fn without_known(report: &mut LintReport, path: &Path) -> Result<(), Failure> {
+    let failed = |why: String| Failure::usage(format!("reading {}: {why}", path.display()));
+    let mut bytes = Vec::new();
+    let mut file = std::fs::File::open(path).map_err(|error| failed(error.to_string()))?.take(LARGEST_BASELINE + 1);
+    file.read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
+    if bytes.len() as u64 > LARGEST_BASELINE {
+        return Err(failed(format!("it is larger than {} MB", LARGEST_BASELINE >> 20)));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8 text".to_owned()))?;
+    let baseline = Baseline::read(path, &text)?;
+    let mut known = 0;
+    for file in &mut report.files {
+        let compared = baseline.compare(std::mem::take(&mut file.findings));
+        known += compared.known;
+        file.findings = compared.new;
+    }
+    let gone = baseline.len().saturating_sub(known);
+    let gone = if gone == 0 { String::new() } else { format!(", {gone} of it are gone") };
+    say(&format!("{known} findings are in {}{gone}", path.display()));
+    Ok(())
+}
+
+/// A text of standard input that was mended is the data then, and the findings are the story.
+fn print_report(report: &LintReport, options: &LintOptions, global: &Global) -> Result<(), Failure> {
+    let files: Vec<PathBuf> = report.files.iter().map(|file| file.path.clone()).collect();
+    let findings: Vec<Finding> = report.findings().cloned().collect();
+    let looked = Looked { files: &files, findings: &findings, passed: report.passed() };
+    let kind = kind(global.format);
+    let text = kind.map_or_else(|| findings::text(&looked), |kind| findings::report(kind, &looked));
+    let piped = options.inputs.iter().find_map(|input| match input {
+        Input::Text(path, _) if options.mend.is_some() => Some(path),
+        _ => None,
+    });
+    match piped.and_then(|path| report.files.iter().find(|file| file.path == *path)) {
+        Some(file) => {
+            say(&text);
+            print_bytes(file.text.as_bytes())
+        }
+        // A workflow without annotations is an empty one.
+        None if text.is_empty() => Ok(()),
+        None if kind.is_some() => print_bytes(format!("{text}\n").as_bytes()),
+        None => print(&text),
+    }
+}
+
+/// None for people.
+fn kind(format: Format) -> Option<findings::Report> {
+    match format {
+        Format::Text => None,
+        Format::Json => Some(findings::Report::Json),
+        Format::Sarif => Some(findings::Report::Sarif),
+        Format::Github => Some(findings::Report::Github),
+        Format::Gitlab => Some(findings::Report::Gitlab),
+        Format::Junit => Some(findings::Report::Junit),
+        Format::Checkstyle => Some(findings::Report::Checkstyle),
+        Format::Codeclimate => Some(findings::Report::Codeclimate),
+    }
 }

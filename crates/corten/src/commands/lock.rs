@@ -31,7 +31,7 @@ pub fn run(arguments: &args::Lock, format: Format, world: &World<'_>) -> Result<
     }
     match format {
         Format::Text => lines(&locked).iter().try_for_each(|line| print(line))?,
-        Format::Json => {
+        _ => {
             let shape = Shape { changes: &locked.changes, packages: &locked.packages };
             result(format, &shape, String::new)?;
         }

@@ -22,6 +22,7 @@ mod inspect;
 mod lint;
 mod lock;
 mod login;
+mod lsp;
 mod plan;
 mod prune;
 mod pull;
@@ -64,6 +65,7 @@ pub fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Report> {
         // These need no store: an editor asks at each key.
         Command::Lint(lint) => return lint::run(lint, &arguments.global),
         Command::Rule(rule) => return rule::run(rule, arguments.global.format),
+        Command::Lsp => return lsp::run(),
         _ => {}
     }
     let surroundings = Surroundings::new(&arguments.global)?;
@@ -119,7 +121,7 @@ fn dispatch(command: &Command, global: &Global, world: &World<'_>) -> Result<u8,
         Command::Prune(prune) => prune::run(prune, format, world),
         Command::Store(store) => store::run(store, format, world),
         Command::Schema(_) | Command::Completions(_) | Command::Man(_) | Command::Doctor(_) => Ok(0),
-        Command::Lint(_) | Command::Rule(_) => Ok(0),
+        Command::Lint(_) | Command::Rule(_) | Command::Lsp => Ok(0),
     }
 }
 
@@ -163,7 +165,7 @@ fn reference(text: &str) -> Result<Reference, Failure> {
 fn result<T: Serialize>(format: Format, object: &T, text: impl FnOnce() -> String) -> Result<(), Failure> {
     match format {
         Format::Text => print(&text())?,
-        Format::Json => {
+        _ => {
             let json = serde_json::to_string_pretty(object);
             print(&json.map_err(|error| Failure::bug(format!("printing JSON: {error}")))?)?;
         }

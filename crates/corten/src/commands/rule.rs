@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::result;
 use crate::args::{self, Format};
-use crate::render::text::{bold, table};
+use crate::render::text::{bold, lines, table, width};
 
 /// A rule, as programs see it.
 #[derive(Serialize)]
@@ -70,15 +70,13 @@ fn list() -> String {
     table(&rules().map(row).collect::<Vec<_>>(), &[])
 }
 
+/// Its page, titles standing out.
 fn page(rule: &Rule) -> String {
-    let title = bold(&format!("{} {} ({}, {})", rule.id, rule.name, rule.severity, of(rule.subject())));
-    format!(
-        "{title}\n\n{}\n{}\n\n{}\n{}\n{}\n{}",
-        rule.what,
-        rule.why,
-        bold("Bad"),
-        rule.bad.trim_end(),
-        bold("Good"),
-        rule.good.trim_end()
-    )
+    let is_title = |line: &str| line.ends_with(':') && !line.starts_with(' ');
+    let line = |(at, line): (usize, &str)| match line {
+        line if at == 0 || is_title(line) => bold(line),
+        line if line.starts_with(' ') => line.to_owned(),
+        line => lines(line, width().min(100)).join("\n"),
+    };
+    corten_check::page::text(rule).lines().enumerate().map(line).collect::<Vec<_>>().join("\n")
 }

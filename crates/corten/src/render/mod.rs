@@ -1,6 +1,7 @@
 //! What the user sees: errors, progress, tables. The only place that prints.
 
 pub mod error;
+pub mod findings;
 pub mod progress;
 pub mod steps;
 pub mod text;

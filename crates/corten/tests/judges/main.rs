@@ -22,6 +22,7 @@
 //! | pytest | runs in the image by `corten test`, and writes its report |
 //! | `dpkg`, `syft` | the packages are those of the bill of materials |
 //! | `python3-jsonschema` | the bill of materials is SPDX 2.3 |
+//! | schemas, `xmllint`, `hadolint`, `nvim` | the linter's reports are what their readers expect; an editor shows and mends what it finds ([`reports`]) |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 mod attested;
@@ -46,6 +47,7 @@ mod place;
 mod platforms;
 mod podman;
 mod registries;
+mod reports;
 mod serve;
 mod service;
 mod trial;

@@ -10,6 +10,7 @@
 
 mod find;
 mod hadolint;
+mod mend;
 mod settings;
 mod shellcheck;
 
@@ -22,10 +23,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use corten_check::lint::{Choice, Config, Date, Linted, lint_compose, lint_dockerfile};
-use corten_check::{Subject, rule};
+use corten_check::{Subject, fix, rule};
 use corten_diagnostic::{Failure, Finding, Place, Report, Severity, Span};
 use corten_frontend::yaml::Document;
 
+pub use mend::{Mended, write_mended};
 pub use settings::Linter;
 
 /// Nobody writes longer ones by hand.
@@ -56,6 +58,8 @@ pub struct LintOptions {
     pub driver: Option<String>,
     /// GPUs that they will find.
     pub gpus: Vec<String>,
+    /// `--fix`, `--unsafe-fixes`: which fixes are made. The files are as they were until [`write_mended`].
+    pub mend: Option<fix::Wanted>,
     /// `--shellcheck`: the program, where it is installed.
     pub shellcheck: Option<PathBuf>,
     /// How many threads may work.
@@ -89,6 +93,8 @@ pub struct LintedFile {
     pub subject: Subject,
     /// Its text; empty where it is none.
     pub text: Arc<str>,
+    /// What fixes did to it: [`LintedFile::text`] and what was found are what came out. None where none was wanted.
+    pub mended: Option<Mended>,
     /// In the order of the text.
     pub findings: Vec<Finding>,
     /// Findings that comments in it silence.
@@ -170,25 +176,36 @@ impl Linter<'_> {
     fn look(&self, path: &Path, root: Option<&Path>, text: Result<String, String>) -> Result<LintedFile, Report> {
         let rules = self.rules(path)?;
         let subject = find::subject(path);
-        let (text, linted) = match text {
+        let (text, linted, mended) = match text {
             Ok(text) => {
                 let config = self.config(path, root, &rules)?;
                 let choice = rules.choice(path);
                 let mut linted = looked(subject, path, &text, &config, &choice);
+                let find = |text: &str| looked(subject, path, text, &config, &choice).findings;
+                let wanted = self.options.mend;
+                let fixed = wanted.and_then(|wanted| mend::mend(path, &text, subject, wanted, &linted.findings, &find));
+                let mut text: Arc<str> = text.into();
+                let mended = fixed.map(|fixed| {
+                    linted = looked(subject, path, &fixed.text, &config, &choice);
+                    let before = std::mem::replace(&mut text, fixed.text.into());
+                    Mended { before, made: fixed.made, refused: fixed.refused }
+                });
                 if let Some(program) = self.options.shellcheck.as_ref().filter(|_| subject == Subject::Dockerfile) {
                     shellcheck::add(program, path, &text, &choice, &mut linted)?;
                 }
-                (text, linted)
+                (text, linted, mended)
             }
             Err(why) => (
-                String::new(),
+                Arc::from(""),
                 Linted { findings: vec![unreadable(Place::Source(path.to_owned()), why, "")], suppressed: 0 },
+                None,
             ),
         };
         Ok(LintedFile {
             path: path.to_owned(),
             subject,
-            text: text.into(),
+            text,
+            mended,
             findings: linted.findings,
             suppressed: linted.suppressed,
             threshold: if self.options.no_fail { None } else { self.options.threshold.or(rules.threshold) },

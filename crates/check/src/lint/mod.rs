@@ -247,6 +247,12 @@ impl Step<'_> {
 
     /// Where its last line ends, here-documents with it: at the `\n` or the end of the text.
     fn end(&self, text: &str) -> usize {
+        // Counting lines takes long in long files: where nothing but blanks follows on the line, it ends there.
+        let at = self.at().end;
+        let rest = text.get(at..).map_or("", |rest| rest.split('\n').next().unwrap_or_default());
+        if self.instruction.heredocs.is_empty() && rest.trim().is_empty() {
+            return at + rest.len();
+        }
         let lines = self.instruction.lines.end.saturating_sub(1);
         let length: usize = text.split_inclusive('\n').take(lines).map(str::len).sum();
         let without = text.get(..length).map_or(0, |all| all.strip_suffix('\n').unwrap_or(all).len());

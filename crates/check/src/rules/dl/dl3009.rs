@@ -3,7 +3,7 @@
 use corten_diagnostic::{RuleId, Severity};
 
 use super::ran::Plain;
-use super::{append, each_run, of_last_image, tell};
+use super::{Kept, append, each_run, tell};
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run, safe};
 
@@ -25,9 +25,10 @@ pub(in crate::rules) const RULE: Rule = Rule {
 const CLEAN: &str = "rm -rf /var/lib/apt/lists/*";
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
+    let kept = Kept::of(lint);
     each_run(lint, |step, ran| {
         let both = ran.keeps("/var/lib/apt") && ran.keeps("/var/cache/apt");
-        if ran.keeps("/var/lib/apt/lists") || both || !of_last_image(lint, step) {
+        if ran.keeps("/var/lib/apt/lists") || both || !kept.has(step) {
             return;
         }
         let Some(update) = ran.commands.iter().find(|command| updates(command)) else { return };

@@ -1,5 +1,7 @@
 //! DL3010: an archive is copied, and unpacked by a later RUN.
 
+use std::collections::{HashMap, HashSet};
+
 use corten_diagnostic::{RuleId, Severity};
 use corten_frontend::dockerfile::{Command, Copy, Source};
 
@@ -29,19 +31,19 @@ const UNPACKERS: [&str; 9] = ["unzip", "gunzip", "bunzip2", "unlzma", "unxz", "z
 /// Only of the last stage: what others hold is not in the image.
 fn run(lint: &Lint<'_>, found: &mut Found) {
     let last = lint.stages.last().map_or(0, |stage| stage.from);
-    let mut copied: Vec<(&Step<'_>, &str)> = Vec::new();
-    let mut told: Vec<usize> = Vec::new();
+    let mut copied: HashMap<&str, Vec<&Step<'_>>> = HashMap::new();
+    let mut told: HashSet<usize> = HashSet::new();
     for step in lint.steps.iter().filter(|step| step.number >= last) {
         match &step.command {
             Some(Command::Copy(copy)) if !copy.add && copy.from.is_none() => {
-                copied.extend(archives(copy).map(|name| (step, name)));
+                archives(copy).for_each(|name| copied.entry(name).or_default().push(step));
             }
             Some(Command::Run(_)) => {
-                let ran = lint.ran_of(step);
-                let unpacked = |name: &str| ran.is_some_and(|ran| ran.commands.iter().any(|one| unpacks(one, name)));
-                for (copy, name) in copied.iter().filter(|(_, name)| unpacked(name)) {
-                    if !told.contains(&copy.number) {
-                        told.push(copy.number);
+                let unpacking =
+                    lint.ran_of(step).into_iter().flat_map(|ran| ran.commands.iter().filter(|one| unpacks(one)));
+                for argument in unpacking.flat_map(|command| command.operands(&[])) {
+                    let name = base(&argument.text);
+                    for copy in copied.remove(name).into_iter().flatten().filter(|copy| told.insert(copy.number)) {
                         let message = format!("{name} is copied, then unpacked by RUN");
                         tell(lint, found, copy, copy.name(), message, "let ADD unpack it", None);
                     }
@@ -67,11 +69,9 @@ fn base(path: &str) -> &str {
     unquoted(path).rsplit(['/', '\\']).next().unwrap_or_default()
 }
 
-fn unpacks(command: &Plain, archive: &str) -> bool {
+fn unpacks(command: &Plain) -> bool {
     let extracts = |one: &Argument| {
         matches!(one.text.as_str(), "--extract" | "--get") || one.text.starts_with('-') && one.text.contains('x')
     };
-    let is =
-        command.name == "tar" && command.arguments.iter().any(extracts) || UNPACKERS.contains(&command.name.as_str());
-    is && command.operands(&[]).iter().any(|one| base(&one.text) == archive)
+    command.name == "tar" && command.arguments.iter().any(extracts) || UNPACKERS.contains(&command.name.as_str())
 }

@@ -23,13 +23,14 @@ pub(in crate::rules) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
+    let known = versions::Known::of(lint);
     each_run(lint, |step, ran| {
         let installs = |command: &&Plain| command.has("yum", &["install"]);
         let is_open = |command: &Plain, one: &Argument| {
             if command.has("yum", &["module"]) {
                 !one.text.contains(':')
             } else {
-                !versions::is_fixed(lint, step, &one.text)
+                !known.is_fixed(lint, step, &one.text)
             }
         };
         let open = ran.commands.iter().filter(installs).flat_map(|command| {

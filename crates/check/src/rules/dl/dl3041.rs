@@ -23,12 +23,13 @@ pub(in crate::rules) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
+    let known = versions::Known::of(lint);
     each_run(lint, |step, ran| {
         let is = |command: &Plain, verbs: &[&str]| command.has("dnf", verbs) || command.has("microdnf", verbs);
         let is_open = |command: &Plain, one: &Argument| match (is(command, &["module"]), is(command, &["group"])) {
             (true, _) => !one.text.contains(':'),
             (false, true) => false,
-            (false, false) => !versions::is_fixed(lint, step, &one.text),
+            (false, false) => !known.is_fixed(lint, step, &one.text),
         };
         let open = ran.commands.iter().filter(|command| is(command, &["install"])).flat_map(|command| {
             let packages = command.operands(&[]).into_iter();

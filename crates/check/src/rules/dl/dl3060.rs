@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
-use super::{append, each_run, of_last_image, tell};
+use super::{Kept, append, each_run, tell};
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run, safe};
 
@@ -22,11 +22,12 @@ pub(in crate::rules) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
+    let kept = Kept::of(lint);
     each_run(lint, |step, ran| {
         let Some(install) = ran.position(|command| command.has("yarn", &["install"])) else { return };
         let clean = ran.position(|command| command.has("yarn", &["cache", "clean"]));
-        let kept = clean.is_none() && !ran.keeps(".cache/yarn") || clean.is_some_and(|clean| clean < install);
-        if !kept || !of_last_image(lint, step) {
+        let stays = clean.is_none() && !ran.keeps(".cache/yarn") || clean.is_some_and(|clean| clean < install);
+        if !stays || !kept.has(step) {
             return;
         }
         let at = ran.commands.get(install).map_or(0..0, |command| command.at.clone());

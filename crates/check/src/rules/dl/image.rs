@@ -1,9 +1,9 @@
 //! Names of images as hadolint cuts them, and what stages take from those before them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
-use crate::lint::{Lint, Step};
+use crate::lint::{Lint, Stage, Step};
 
 /// What stands behind FROM.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -99,19 +99,33 @@ impl Inherited {
     }
 }
 
-/// Does what a step leaves end in an image: that of the last stage, or one that another stage stands on? Triggers always do.
-pub(super) fn of_last_image(lint: &Lint<'_>, step: &Step<'_>) -> bool {
-    if step.is_trigger() {
-        return true;
+/// Stages whose files end in an image: the last one, and those that another stage stands on.
+#[derive(Debug)]
+pub(super) struct Kept(Vec<bool>);
+
+impl Kept {
+    /// Looks at all stages.
+    pub(super) fn of(lint: &Lint<'_>) -> Self {
+        let text = |stage: &Stage| {
+            let name = stage.name.as_ref().map(|name| name.text.clone());
+            (stage.image.text.clone(), name, stage.platform.as_ref().map(|platform| platform.text.clone()))
+        };
+        let last = lint.stages.last().map(text);
+        let stood_on: HashSet<String> =
+            lint.stages.iter().map(|stage| split(&stage.image.text).name.to_ascii_lowercase()).collect();
+        let is_kept = |stage: &Stage| {
+            let named = stage.name.as_ref().is_some_and(|name| stood_on.contains(&name.text));
+            named || last.as_ref() == Some(&text(stage))
+        };
+        Self(lint.stages.iter().map(is_kept).collect())
     }
-    let (Some(stage), Some(last)) = (lint.stage_of(step), lint.stages.last()) else { return false };
-    let text = |stage: &crate::lint::Stage| {
-        let name = stage.name.as_ref().map(|name| name.text.clone());
-        (stage.image.text.clone(), name, stage.platform.as_ref().map(|platform| platform.text.clone()))
-    };
-    let named = stage.name.as_ref().map(|name| name.text.as_str());
-    let stood_on = |name: &str| lint.stages.iter().any(|one| split(&one.image.text).name.eq_ignore_ascii_case(name));
-    text(stage) == text(last) || named.is_some_and(stood_on)
+
+    /// Does what a step leaves end in an image? Of triggers always, and of a file without a stage.
+    pub(super) fn has(&self, step: &Step<'_>) -> bool {
+        step.is_trigger()
+            || self.0.is_empty()
+            || step.stage.is_some_and(|stage| self.0.get(stage).copied().unwrap_or_default())
+    }
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ use super::{Found, Rule};
 use crate::lint::{LabelKind, Lint, Step};
 
 use edits::{append, behind, exec_form, insert_flag, quoted};
-use image::{Inherited, images, of_last_image, split};
+use image::{Inherited, Kept, images, split};
 use ran::{Argument, Ran};
 
 /// All of them, by number.

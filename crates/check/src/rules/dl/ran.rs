@@ -188,21 +188,19 @@ impl Plain {
 
     /// Arguments that are no options; the word behind one of these options is its value.
     pub(crate) fn operands(&self, with_values: &[&str]) -> Vec<&Argument> {
-        let is_flag = |at: usize| self.flags.iter().any(|(_, flag)| *flag == at);
-        let values: Vec<usize> = self.values_of(with_values).collect();
-        let all = self.arguments.iter().enumerate();
-        all.filter(|(at, _)| !is_flag(*at) && !values.contains(at)).map(|(_, argument)| argument).collect()
+        let has_value = |at: usize| self.arguments.get(at).is_some_and(|one| !one.text.contains('='));
+        let with = self.flags.iter().filter(|(flag, at)| with_values.contains(&flag.as_str()) && has_value(*at));
+        // Options come in the order of the arguments, so what is left out does, too.
+        let values: Vec<usize> = with.map(|(_, at)| at + 1).collect();
+        let is_flag = |at: usize| self.flags.binary_search_by_key(&at, |(_, flag)| *flag).is_ok();
+        let is_left = |at: usize| !is_flag(at) && values.binary_search(&at).is_err();
+        self.arguments.iter().enumerate().filter(|(at, _)| is_left(*at)).map(|(_, argument)| argument).collect()
     }
 
     /// The words behind one of these options.
     pub(crate) fn values(&self, names: &[&str]) -> Vec<&Argument> {
         let following = self.flags.iter().filter(|(flag, _)| names.contains(&flag.as_str()));
         following.filter_map(|(_, at)| self.arguments.get(at + 1)).collect()
-    }
-
-    fn values_of<'p>(&'p self, names: &'p [&str]) -> impl Iterator<Item = usize> + 'p {
-        let with = self.flags.iter().filter(|(flag, _)| names.contains(&flag.as_str()));
-        with.filter(|(_, at)| self.arguments.get(*at).is_some_and(|one| !one.text.contains('='))).map(|(_, at)| at + 1)
     }
 
     /// Operands behind the word `install`.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use corten_check::fix::{Wanted, fix, is_right};
-use corten_check::{page, rule};
+use corten_check::{Subject, page, rule};
 use corten_diagnostic::{Finding, Fix, Place, Severity};
 use corten_frontend::dockerfile::{Dockerfile, Instruction};
 use serde_json::{Value, json};
@@ -147,16 +147,16 @@ fn action(
     shape
 }
 
-/// A comment above the instruction, or a further id in the one that is there.
+/// A comment above the instruction, of a compose file above the line, or a further id in the one that is there.
 fn silence(document: &Document, finding: &Finding) -> Option<Value> {
     let Some(Place::Text(_)) = Some(&finding.at).filter(|_| finding.rule.0 != "DL1000") else { return None };
     let start = range(document, finding).start;
     let (line, _) = document.position(start);
-    let instruction = instruction(document, line)?;
+    let is_dockerfile = document.looked.as_ref().is_some_and(|looked| looked.subject == Subject::Dockerfile);
+    let first = if is_dockerfile { instruction(document, line)?.line.lines.start.saturating_sub(1) } else { line };
     let id = finding.rule.0;
     let tool = if id.starts_with("DL") || id.starts_with("SC") { "hadolint" } else { "corten" };
     let pragma = format!("# {tool} ignore=");
-    let first = instruction.line.lines.start.saturating_sub(1);
     let at = document.byte(first as u64, 0);
     let above = document.text.get(..at).unwrap_or_default().trim_end_matches(['\r', '\n']);
     let last = above.lines().next_back().unwrap_or_default();
@@ -192,7 +192,8 @@ pub fn hover(document: &Document, params: &Value) -> Option<Value> {
     let mut parts: Vec<String> = Vec::new();
     let mut shown = None;
     let (line, _) = document.position(byte);
-    if let Some(instruction) = instruction(document, line) {
+    let is_dockerfile = document.looked.as_ref().is_some_and(|looked| looked.subject == Subject::Dockerfile);
+    if let Some(instruction) = instruction(document, line).filter(|_| is_dockerfile) {
         let name = instruction.line.place(instruction.name.range.clone());
         if name.contains(&byte) || name.end == byte {
             parts.push(words::about(instruction.keyword));

@@ -17,8 +17,12 @@ pub fn say(line: &str) {
 
 /// A line on stdout: data. A closed pipe ends the output quietly, as others do; data that is lost otherwise is an error.
 pub fn print(line: &str) -> Result<(), Failure> {
-    let mut stdout = anstream::stdout().lock();
-    printed(writeln!(stdout, "{line}").and_then(|()| stdout.flush()))
+    let text = match anstream::AutoStream::choice(&io::stdout()) {
+        anstream::ColorChoice::Never => format!("{}\n", anstream::adapter::strip_str(line)),
+        _ => format!("{line}\n"),
+    };
+    // At once: what is stripped in pieces is written in pieces.
+    print_bytes(text.as_bytes())
 }
 
 /// Bytes on stdout, unchanged, by the same rule.

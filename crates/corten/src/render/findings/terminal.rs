@@ -29,17 +29,17 @@ const AROUND: usize = 400;
 /// All findings and a summary; styled, to be stripped where that is not wanted.
 pub fn text(looked: &Looked<'_>) -> String {
     let mut known: BTreeSet<RuleId> = BTreeSet::new();
-    let mut text = String::new();
+    let (mut text, width) = (String::new(), width());
     for finding in looked.findings {
-        text.push_str(&one(finding, known.insert(finding.rule)));
+        text.push_str(&one(finding, known.insert(finding.rule), width));
         text.push_str("\n\n");
     }
     text.push_str(&summary(looked));
     text
 }
 
-/// One finding; `is_first`: has nobody read yet why its rule is there?
-fn one(finding: &Finding, is_first: bool) -> String {
+/// One finding, for a terminal of so many columns; `is_first`: has nobody read yet why its rule is there?
+fn one(finding: &Finding, is_first: bool, width: usize) -> String {
     let level = match finding.severity {
         Severity::Info => Level::INFO,
         Severity::Warning => Level::WARNING,
@@ -54,9 +54,9 @@ fn one(finding: &Finding, is_first: bool) -> String {
         group = group.element(snippet(span));
     }
     for (name, words) in notes(finding, is_first) {
-        group = group.element(Level::NOTE.with_name(name).message(wrapped(&words, name)));
+        group = group.element(Level::NOTE.with_name(name).message(wrapped(&words, name, width)));
     }
-    Renderer::styled().decor_style(DecorStyle::Ascii).term_width(width()).render(&[group])
+    Renderer::styled().decor_style(DecorStyle::Ascii).term_width(width).render(&[group])
 }
 
 fn notes(finding: &Finding, is_first: bool) -> Vec<(&'static str, String)> {
@@ -77,9 +77,9 @@ fn notes(finding: &Finding, is_first: bool) -> Vec<(&'static str, String)> {
 }
 
 /// Lines that are not cut at the terminal's edge.
-fn wrapped(words: &str, name: &str) -> String {
+fn wrapped(words: &str, name: &str, width: usize) -> String {
     const BEFORE: usize = 12;
-    lines(&safe(words), width().saturating_sub(name.len() + BEFORE).max(40)).join("\n")
+    lines(&safe(words), width.saturating_sub(name.len() + BEFORE).max(40)).join("\n")
 }
 
 /// The line where it begins. A long one is cut around the place.

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use corten_oci::{Descriptor, Index, Manifest, MediaType, Platform};
+use corten_oci::{Descriptor, Digest, Index, Manifest, MediaType, Platform};
 use serde_json::{Value, json};
 
 use crate::referrer::EMPTY;
@@ -109,7 +109,15 @@ pub fn attest(
     Ok(Attested { blobs, index: serde_json::to_vec(&index)? })
 }
 
-/// An in-toto statement (in-toto attestation framework, v1).
+/// A statement about plain files, their paths and digests.
+///
+/// # Errors
+/// Never for what can be written as JSON.
+pub fn about_files(statement: &Statement, files: &[(String, Digest)]) -> Result<Vec<u8>, serde_json::Error> {
+    let of = |(path, digest): &(String, Digest)| json!({"name": path, "digest": {"sha256": digest.hex()}});
+    serde_json::to_vec_pretty(&in_toto(statement, files.iter().map(of).collect()))
+}
+
 fn whole(subject: &Subject, statement: &Statement) -> Value {
     let digest = subject.manifest.digest.hex();
     let of = |name: &str| json!({"name": name, "digest": {"sha256": digest}});
@@ -118,6 +126,11 @@ fn whole(subject: &Subject, statement: &Statement) -> Value {
         [] => vec![of("_")],
         names => names.iter().map(|name| of(name)).collect(),
     };
+    in_toto(statement, subjects)
+}
+
+/// An in-toto statement (in-toto attestation framework, v1).
+fn in_toto(statement: &Statement, subjects: Vec<Value>) -> Value {
     json!({
         "_type": "https://in-toto.io/Statement/v1",
         "predicateType": statement.predicate_type,

@@ -18,8 +18,8 @@ mod release;
 
 pub use attestation::{
     ATTESTATION_MANIFEST, Attested, PREDICATE, PROVENANCE_PREDICATE, REFERENCE_DIGEST, REFERENCE_TYPE, SPDX_PREDICATE,
-    Statement, Subject, attest,
+    Statement, Subject, about_files, attest,
 };
-pub use provenance::{Material, Provenance, Whole, provenance};
+pub use provenance::{Material, Provenance, Whole, brief, provenance};
 pub use referrer::{Referrer, referrer};
 pub use release::{RELEASE_TYPE, Release, ReleaseBase, ReleaseLayer, ReleaseWeights, Sizes, Times};

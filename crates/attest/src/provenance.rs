@@ -12,6 +12,8 @@ use serde_json::{Map, Value, json};
 
 /// The build type whose fields these are.
 const BUILD_TYPE: &str = "https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md";
+/// The same in SLSA 0.2.
+const OLD_BUILD_TYPE: &str = "https://mobyproject.org/buildkit@v1";
 /// In place of what is not told.
 const UNTOLD: &str = "xxxxx";
 /// Parts of names that sound like secrets, between underscores (BuildKit's rule SecretsUsedInArgOrEnv).
@@ -73,6 +75,34 @@ pub struct Whole {
     pub dockerfile: String,
 }
 
+/// Writes the predicate as SLSA 0.2 has it, in the few fields that buildx writes to its metadata file by default.
+pub fn brief(input: &Provenance) -> Value {
+    let mut source = json!({"entryPoint": input.path});
+    let mut parameters = json!({"frontend": "dockerfile.v0"});
+    match &input.context {
+        Some(context) => {
+            source["uri"] = json!(without_user(&context.uri));
+            source["digest"] = json!({context.digest.0: context.digest.1});
+        }
+        None => parameters["locals"] = json!([{"name": "context"}, {"name": "dockerfile"}]),
+    }
+    json!({
+        "builder": {"id": input.builder},
+        "buildType": OLD_BUILD_TYPE,
+        "materials": materials(input),
+        "invocation": {
+            "configSource": source,
+            "parameters": parameters,
+            "environment": {"platform": input.platform},
+        },
+    })
+}
+
+fn materials(input: &Provenance) -> Vec<Value> {
+    let all = input.context.iter().chain(&input.materials);
+    all.map(|one| json!({"uri": without_user(&one.uri), "digest": {one.digest.0: one.digest.1}})).collect()
+}
+
 /// Writes the predicate.
 pub fn provenance(input: &Provenance) -> Value {
     let mut source = json!({"path": input.path});
@@ -109,18 +139,12 @@ pub fn provenance(input: &Provenance) -> Value {
     if !more.is_empty() {
         metadata["buildkit_metadata"] = Value::Object(more);
     }
-    let materials: Vec<Value> = input
-        .context
-        .iter()
-        .chain(&input.materials)
-        .map(|one| json!({"uri": without_user(&one.uri), "digest": {one.digest.0: one.digest.1}}))
-        .collect();
     json!({
         "buildDefinition": {
             "buildType": BUILD_TYPE,
             "externalParameters": {"configSource": source, "request": request},
             "internalParameters": internal,
-            "resolvedDependencies": materials,
+            "resolvedDependencies": materials(input),
         },
         "runDetails": {
             "builder": {"id": input.builder, "version": {"corten": input.version}},
@@ -188,6 +212,9 @@ mod tests {
         assert_eq!(args["build-arg:HTTPS_PROXY"], "http://xxxxx@proxy:3128");
         assert_eq!((&args["build-arg:KEY_FILE"], &args["build-arg:VERSION"]), (&json!("path"), &json!("1")));
         assert_eq!(told["buildDefinition"]["resolvedDependencies"][0]["digest"]["sha1"], "a".repeat(40));
+        let told = brief(&input);
+        assert!(!told.to_string().contains("canary"), "{told}");
+        assert_eq!(told["invocation"]["configSource"]["digest"], told["materials"][0]["digest"]);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use corten_plan::{Built, CortenLock, Engine};
 use crate::base::{HOST, Sources};
 use crate::once::Once;
 use crate::plan::{PlanOptions, Planned, plan};
+use crate::project::Project;
+use crate::registry::RegistryOptions;
 use crate::upgrade::{self, PackageChange};
 use crate::world::World;
 use crate::{blobs, builds, debs, lock, program, project, tags, unlocked};
@@ -232,20 +234,44 @@ pub(crate) fn with_engine<T>(
     world: &World<'_>,
     work: impl FnOnce(&LocalEngine<'_>) -> Result<T, Report>,
 ) -> Result<T, Report> {
-    let sources = Sources::of(&planned.project)?;
     let package_of = |sought: &Sought| builds::package_of(planned, sought, world);
-    let bring = |blobs: &[Descriptor], what: &str| blobs::bring(blobs, what, &planned.registry, world);
-    let engine = LocalEngine::new(Capabilities {
-        store: world.store,
-        client: world.client,
-        archive: sources.archive(world),
-        run_program: &program::run,
-        package_of: &package_of,
-        bring: &bring,
-        publish,
-        events: world.events,
-        jobs: world.jobs,
-        reuse: !no_cache,
-    });
-    work(&engine).map_err(|error| debs::refused(error, &planned.project))
+    let made = Making { project: &planned.project, registry: &planned.registry, package_of: &package_of };
+    made.with_engine(no_cache, publish, world, work)
+}
+
+/// What an engine needs to know of a project.
+pub(crate) struct Making<'a> {
+    /// Whose mirrors are asked.
+    pub(crate) project: &'a Project,
+    /// How registries are reached.
+    pub(crate) registry: &'a RegistryOptions,
+    /// Which Debian package has what a build from source lacks.
+    pub(crate) package_of: &'a (dyn Fn(&Sought) -> Option<String> + Sync),
+}
+
+impl Making<'_> {
+    /// As [`with_engine`].
+    pub(crate) fn with_engine<T>(
+        &self,
+        no_cache: bool,
+        publish: Option<&dyn Publish>,
+        world: &World<'_>,
+        work: impl FnOnce(&LocalEngine<'_>) -> Result<T, Report>,
+    ) -> Result<T, Report> {
+        let sources = Sources::of(self.project)?;
+        let bring = |blobs: &[Descriptor], what: &str| blobs::bring(blobs, what, self.registry, world);
+        let engine = LocalEngine::new(Capabilities {
+            store: world.store,
+            client: world.client,
+            archive: sources.archive(world),
+            run_program: &program::run,
+            package_of: self.package_of,
+            bring: &bring,
+            publish,
+            events: world.events,
+            jobs: world.jobs,
+            reuse: !no_cache,
+        });
+        work(&engine).map_err(|error| debs::refused(error, self.project))
+    }
 }

@@ -19,7 +19,7 @@ use std::str::FromStr;
 
 use corten_diagnostic::{Failure, Report};
 use corten_oci::{Digest, ImageConfig, Manifest, Reference};
-use corten_store::{ManifestOptions, Packing, TreeLayer, docker_archive, layout};
+use corten_store::{AddedFile, ManifestOptions, Packing, TreeLayer, docker_archive, layout};
 
 use crate::blobs;
 use crate::carry::Place;
@@ -36,6 +36,35 @@ pub struct Export {
     pub names: Vec<String>,
     /// How a local image becomes one with a manifest.
     pub manifest: ManifestOptions,
+    /// Free texts that stand beside the manifest.
+    pub texts: IndexTexts,
+    /// `attestation-prefix=`: how names of statements begin beside plain files.
+    pub prefix: String,
+}
+
+/// Free texts of an index, and of the descriptors that lead to it and from it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IndexTexts {
+    /// Of the index.
+    pub index: BTreeMap<String, String>,
+    /// Of the manifest's descriptor: in the index, or where there is none, in a layout's `index.json`.
+    pub manifest_descriptor: BTreeMap<String, String>,
+    /// Of the index's descriptor in a layout's `index.json`.
+    pub index_descriptor: BTreeMap<String, String>,
+}
+
+impl IndexTexts {
+    /// Adds those of `more`, which go before.
+    pub fn add(&mut self, more: &Self) {
+        self.index.extend(more.index.clone());
+        self.manifest_descriptor.extend(more.manifest_descriptor.clone());
+        self.index_descriptor.extend(more.index_descriptor.clone());
+    }
+
+    /// Of the descriptor that names the whole: that of an index, or of a manifest alone.
+    pub fn of_root(&self, is_index: bool) -> &BTreeMap<String, String> {
+        if is_index { &self.index_descriptor } else { &self.manifest_descriptor }
+    }
 }
 
 /// What is written, and where.
@@ -67,6 +96,20 @@ pub enum Exported {
     Manifest(Digest),
     /// Built here, without one yet; its id.
     Local(Digest),
+}
+
+/// An image that is to be written, and what goes with it.
+pub struct Written<'a> {
+    /// The image.
+    pub image: Exported,
+    /// Is it an index?
+    pub is_index: bool,
+    /// Its names.
+    pub names: &'a [Reference],
+    /// No time in `tar` and `local` is later.
+    pub epoch: Option<u64>,
+    /// Files beside the image's, in `tar` and `local`.
+    pub beside: Vec<AddedFile>,
 }
 
 impl FromStr for Export {
@@ -138,6 +181,8 @@ struct Raw {
     repack: bool,
     oci: Option<bool>,
     annotations: BTreeMap<String, String>,
+    texts: IndexTexts,
+    prefix: Option<String>,
 }
 
 impl Export {
@@ -152,7 +197,7 @@ impl Export {
         let docker = !raw.oci.unwrap_or(!matches!(kind, ExportKind::Docker(_)));
         let packing = raw.packing.unwrap_or(Packing::Gzip);
         let manifest = ManifestOptions { packing, repack: raw.repack, docker, annotations: raw.annotations };
-        Ok(Self { kind, names: raw.names, manifest })
+        Ok(Self { kind, names: raw.names, manifest, texts: raw.texts, prefix: raw.prefix.unwrap_or_default() })
     }
 
     /// Does it go to standard output?
@@ -185,18 +230,38 @@ impl Raw {
             "rewrite-timestamp" => drop(truth(key, value)?),
             "store" if truth(key, value)? => {}
             "platform-split" if !truth(key, value)? => {}
-            _ => match key.strip_prefix("annotation.").or_else(|| key.strip_prefix("annotation-manifest.")) {
-                Some(name) if !name.is_empty() => drop(self.annotations.insert(name.to_owned(), value.to_owned())),
+            "attestation-prefix" if value.contains('/') => {
+                return Err("attestation-prefix is the beginning of a file's name, not a folder".into());
+            }
+            "attestation-prefix" => self.prefix = Some(value.to_owned()),
+            _ => match self.annotated(key) {
+                Some((to, name)) if !name.is_empty() => drop(to.insert(name.to_owned(), value.to_owned())),
                 _ => return Err(format!("'{key}={value}' is not known")),
             },
         }
         Ok(())
     }
 
+    /// Where a free text goes, and its name: `annotation.NAME`, `annotation-KIND.NAME`.
+    fn annotated<'k>(&mut self, key: &'k str) -> Option<(&mut BTreeMap<String, String>, &'k str)> {
+        let (kind, name) = key.split_once('.')?;
+        let to = match kind {
+            "annotation" | "annotation-manifest" => &mut self.annotations,
+            "annotation-index" => &mut self.texts.index,
+            "annotation-manifest-descriptor" => &mut self.texts.manifest_descriptor,
+            "annotation-index-descriptor" => &mut self.texts.index_descriptor,
+            _ => return None,
+        };
+        Some((to, name))
+    }
+
     fn kind(&self) -> Result<ExportKind, String> {
         let kind = self.kind.as_deref().ok_or("it has no type")?;
         if self.tar.is_some() && !matches!(kind, "oci" | "docker") {
             return Err(format!("tar= means nothing for type={kind}"));
+        }
+        if self.prefix.is_some() && !matches!(kind, "local" | "tar") {
+            return Err(format!("attestation-prefix= means nothing for type={kind}"));
         }
         if self.push && kind != "image" {
             return Err(format!("type={kind} cannot be pushed: use type=image or type=registry"));
@@ -272,8 +337,8 @@ fn folder_writable(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Writes one output. A file that is there already is replaced once the new one is complete. `epoch`: no time in `tar` and
-/// `local` is later. For [`ExportKind::Image`], the manifest is made and nothing more.
+/// Writes one output. A file that is there already is replaced once the new one is complete. For [`ExportKind::Image`], the
+/// manifest is made and nothing more.
 ///
 /// The digest of the manifest, where one was needed.
 ///
@@ -281,32 +346,31 @@ fn folder_writable(path: &Path) -> Result<(), Failure> {
 /// Layers that are nowhere, an index of several platforms for `tar` and `local`, a disk that says no.
 pub fn write(
     export: &Export,
-    image: Exported,
-    names: &[Reference],
-    epoch: Option<u64>,
+    written: &Written<'_>,
     standard: &mut dyn Write,
     options: &RegistryOptions,
     world: &World<'_>,
 ) -> Result<Option<Digest>, Report> {
     if export.needs_manifest() {
-        let digest = match image {
+        let digest = match written.image {
             Exported::Manifest(digest) => digest,
             Exported::Local(id) => manifest(export, &id, options, world)?,
         };
-        write_image(&export.kind, &digest, names, standard, options, world)?;
+        let named = (written.names, export.texts.of_root(written.is_index));
+        write_image(&export.kind, &digest, named, standard, options, world)?;
         return Ok(Some(digest));
     }
-    let layers = layers(image, world)?;
+    let layers = layers(written.image, world)?;
     let blobs: Vec<_> = layers.iter().filter_map(|layer| layer.blob.clone()).collect();
     let store = world.store;
     match &export.kind {
         ExportKind::Tar(place) => {
             blobs::bring(&blobs, "writing the image's files", options, world)?;
-            to(place, standard, |to| Ok(store.export_tar(&layers, store, epoch, to)?))?;
+            to(place, standard, |to| Ok(store.export_tar(&layers, store, written.epoch, &written.beside, to)?))?;
         }
         ExportKind::Local(folder) => {
             blobs::bring(&blobs, "writing the image's files", options, world)?;
-            store.export_folder(&layers, store, epoch, folder)?;
+            store.export_folder(&layers, store, written.epoch, &written.beside, folder)?;
         }
         _ => {}
     }
@@ -335,7 +399,7 @@ fn bring_base(id: &Digest, repack: bool, options: &RegistryOptions, world: &Worl
 fn write_image(
     kind: &ExportKind,
     image: &Digest,
-    names: &[Reference],
+    named: (&[Reference], &BTreeMap<String, String>),
     standard: &mut dyn Write,
     options: &RegistryOptions,
     world: &World<'_>,
@@ -345,9 +409,9 @@ fn write_image(
         blobs::bring_image(image, "writing the image", options, world)?;
     }
     match kind {
-        ExportKind::Oci(place) => to(place, standard, |to| Ok(layout::export_tar(store, image, names, to)?)),
-        ExportKind::OciFolder(folder) => Ok(layout::export(store, image, names, folder)?),
-        ExportKind::Docker(place) => to(place, standard, |to| Ok(docker_archive::export(store, image, names, to)?)),
+        ExportKind::Oci(place) => to(place, standard, |to| Ok(layout::export_tar_annotated(store, image, named, to)?)),
+        ExportKind::OciFolder(folder) => Ok(layout::export_annotated(store, image, named, folder)?),
+        ExportKind::Docker(place) => to(place, standard, |to| Ok(docker_archive::export(store, image, named.0, to)?)),
         ExportKind::Tar(_) | ExportKind::Local(_) | ExportKind::Image { .. } | ExportKind::Nothing => Ok(()),
     }
 }
@@ -368,7 +432,7 @@ fn to(
 }
 
 /// The layers of an image, with their blobs.
-fn layers(image: Exported, world: &World<'_>) -> Result<Vec<TreeLayer>, Report> {
+pub(crate) fn layers(image: Exported, world: &World<'_>) -> Result<Vec<TreeLayer>, Report> {
     let store = world.store;
     let config = |digest: &Digest| -> Result<ImageConfig, Report> {
         let config = ImageConfig::parse(&store.bytes(digest)?);
@@ -418,6 +482,12 @@ mod tests {
         let options = parse(text).manifest;
         assert!(!options.docker && options.repack && options.packing == Packing::Zstd);
         assert_eq!(options.annotations.get("x").map(String::as_str), Some("y=z"));
+        let text =
+            "type=oci,dest=a,annotation-index.a=1,annotation-manifest-descriptor.b.c=2,annotation-index-descriptor.d=3";
+        let pair = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        let IndexTexts { index, manifest_descriptor, index_descriptor } = parse(text).texts;
+        assert_eq!([index, manifest_descriptor, index_descriptor], [pair("a", "1"), pair("b.c", "2"), pair("d", "3")]);
+        assert_eq!(parse("type=tar,attestation-prefix=of-").prefix, "of-");
         assert!(parse("type=image,oci-mediatypes=false").manifest.docker);
     }
 
@@ -438,6 +508,12 @@ mod tests {
             ("type=image,dest=x", "type=image has no dest"),
             ("type=oci,\"dest=x", "a quote is not closed"),
             ("type=oci,dest=x,annotation.=1", "'annotation.=1' is not known"),
+            ("type=oci,dest=x,annotation-layer.a=1", "'annotation-layer.a=1' is not known"),
+            (
+                "type=local,dest=x,attestation-prefix=../x",
+                "attestation-prefix is the beginning of a file's name, not a folder",
+            ),
+            ("type=oci,dest=x,attestation-prefix=x", "attestation-prefix= means nothing for type=oci"),
         ];
         for (text, why) in errors {
             assert_eq!(error(text), format!("--output '{text}': {why}"));

@@ -107,6 +107,11 @@ pub fn packages(project: &Project, wish: &Wish<'_>, world: &World<'_>) -> Result
 }
 
 impl Packages {
+    /// Is a package of this name among them?
+    pub fn has(&self, name: &str) -> bool {
+        self.wheels.iter().any(|wheel| wheel.name == name) || self.builds.iter().any(|build| build.sdist.name == name)
+    }
+
     /// Are its files those of corten.lock, which may hold other platforms' beside them?
     fn is_as_recorded(&self, recorded: &BTreeMap<String, Digest>) -> bool {
         recorded.is_empty() || self.recorded.iter().all(|(file, digest)| recorded.get(file) == Some(digest))

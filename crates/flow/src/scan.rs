@@ -1,6 +1,7 @@
 //! What is installed in an image whose layers nobody made from packages: read from its own databases, whatever form its layers
 //! are kept in.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use corten_attest::bom::{BomKind, BomPackage, Supplier};
@@ -8,8 +9,10 @@ use corten_diagnostic::{Failure, Report};
 use corten_install::image::{self, Listed};
 use corten_layer::tree::Node;
 use corten_oci::{Architecture, DiffId, LayerIndex};
+use corten_plan::PythonTarget;
 use corten_store::{TreeLayer, foreign};
 
+use crate::base::HOST;
 use crate::blobs;
 use crate::images::from_tar;
 use crate::registry::RegistryOptions;
@@ -21,10 +24,7 @@ use crate::world::World;
 /// # Errors
 /// Layers that are nowhere; databases that cannot be read.
 pub fn packages(layers: &[TreeLayer], options: &RegistryOptions, world: &World<'_>) -> Result<Vec<BomPackage>, Report> {
-    let mut indexes: Vec<(DiffId, LayerIndex)> = Vec::with_capacity(layers.len());
-    for layer in layers {
-        indexes.push((layer.diff_id, index(layer, options, world)?));
-    }
+    let indexes = indexes(layers, options, world)?;
     let all: Vec<(DiffId, &LayerIndex)> = indexes.iter().map(|(diff_id, index)| (*diff_id, index)).collect();
     let read = |nodes: &[Node]| read(nodes, layers, options, world);
     let image = image::Image {
@@ -35,6 +35,54 @@ pub fn packages(layers: &[TreeLayer], options: &RegistryOptions, world: &World<'
         read: &read,
     };
     Ok(image::inventory(&image)?.into_iter().map(package).collect())
+}
+
+/// An image to which packages are to be added.
+#[derive(Debug)]
+pub(crate) struct Inside {
+    /// What wheels would run on.
+    pub(crate) python: PythonTarget,
+    /// Versions of Python's packages by their normalised names.
+    pub(crate) installed: BTreeMap<String, String>,
+    /// Is the folder of our virtual environments one of its own?
+    pub(crate) has_venv: bool,
+}
+
+/// Looks into an image for its Python.
+///
+/// # Errors
+/// Input where wheels do not run on it; layers that are nowhere.
+pub(crate) fn inside(
+    layers: &[TreeLayer],
+    environment: &[String],
+    options: &RegistryOptions,
+    world: &World<'_>,
+) -> Result<Inside, Report> {
+    let indexes = indexes(layers, options, world)?;
+    let all: Vec<(DiffId, &LayerIndex)> = indexes.iter().map(|(diff_id, index)| (*diff_id, index)).collect();
+    let read = |nodes: &[Node]| read(nodes, layers, options, world);
+    let image = image::Image { layers: &all, environment, architecture: HOST, prefix: VENV, read: &read };
+    let facts = image::look(&image)?;
+    let python = facts.packages.iter().filter(|(_, one)| one.purl.starts_with("pkg:pypi/"));
+    let installed = python.map(|(_, one)| (one.name.clone(), one.version.clone()));
+    Ok(Inside {
+        python: PythonTarget {
+            version: facts.python.version,
+            full_version: facts.python.full_version,
+            glibc: facts.glibc,
+            architecture: HOST,
+        },
+        installed: installed.collect(),
+        has_venv: !facts.in_venv.is_empty(),
+    })
+}
+
+fn indexes(
+    layers: &[TreeLayer],
+    options: &RegistryOptions,
+    world: &World<'_>,
+) -> Result<Vec<(DiffId, LayerIndex)>, Report> {
+    layers.iter().map(|layer| Ok((layer.diff_id, index(layer, options, world)?))).collect()
 }
 
 fn package(listed: Listed) -> BomPackage {

@@ -21,8 +21,8 @@ const WINDOW_LOG: u32 = 27;
 pub fn reader<'a>(media_type: &MediaType, source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     match media_type.0.as_str() {
         MediaType::LAYER_GZIP | MediaType::DOCKER_LAYER_GZIP => Ok(gunzip(source)),
-        MediaType::LAYER_ZSTD => unzstd(source),
-        MediaType::LAYER => Ok(Box::new(BufReader::with_capacity(BUFFER, source))),
+        MediaType::LAYER_ZSTD | MediaType::DOCKER_LAYER_ZSTD => unzstd(source),
+        MediaType::LAYER | MediaType::DOCKER_LAYER => Ok(Box::new(BufReader::with_capacity(BUFFER, source))),
         other => Err(io::Error::new(io::ErrorKind::Unsupported, format!("'{other}' is not the media type of a layer"))),
     }
 }
@@ -76,7 +76,10 @@ mod tests {
         let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
         encoder.include_checksum(true).unwrap();
         encoder.write_all(b"abc").unwrap();
-        check(MediaType::LAYER_ZSTD, &encoder.finish().unwrap());
+        let zstd = encoder.finish().unwrap();
+        check(MediaType::LAYER_ZSTD, &zstd);
+        check(MediaType::DOCKER_LAYER_ZSTD, &zstd);
+        assert_eq!(read(MediaType::DOCKER_LAYER, b"abc").unwrap(), b"abc");
         assert!(read(MediaType::LAYER_GZIP, b"").is_err());
         assert!(read(MediaType::MANIFEST, b"{}").is_err());
     }

@@ -64,12 +64,33 @@ impl MediaType {
     pub const DOCKER_INDEX: &'static str = "application/vnd.docker.distribution.manifest.list.v2+json";
     /// Docker's image config.
     pub const DOCKER_CONFIG: &'static str = "application/vnd.docker.container.image.v1+json";
+    /// Docker's layer, uncompressed.
+    pub const DOCKER_LAYER: &'static str = "application/vnd.docker.image.rootfs.diff.tar";
     /// Docker's gzip layer.
     pub const DOCKER_LAYER_GZIP: &'static str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+    /// A zstd layer as BuildKit and containerd name it in Docker's manifests; docker itself has no name for it.
+    pub const DOCKER_LAYER_ZSTD: &'static str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
+
+    /// Layers as OCI's manifests and as Docker's name them.
+    const LAYERS: [(&'static str, &'static str); 3] = [
+        (Self::LAYER, Self::DOCKER_LAYER),
+        (Self::LAYER_GZIP, Self::DOCKER_LAYER_GZIP),
+        (Self::LAYER_ZSTD, Self::DOCKER_LAYER_ZSTD),
+    ];
 
     /// Is it one of the texts above?
     pub fn is(&self, name: &str) -> bool {
         self.0 == name
+    }
+
+    /// A layer of the same bytes as OCI's manifests name it; anything else as it is.
+    pub fn of_oci(&self) -> Self {
+        Self::LAYERS.iter().find(|(_, docker)| self.is(docker)).map_or_else(|| self.clone(), |(oci, _)| (*oci).into())
+    }
+
+    /// A layer of the same bytes as Docker's manifests name it; anything else as it is.
+    pub fn of_docker(&self) -> Self {
+        Self::LAYERS.iter().find(|(oci, _)| self.is(oci)).map_or_else(|| self.clone(), |(_, docker)| (*docker).into())
     }
 }
 

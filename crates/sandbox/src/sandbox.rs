@@ -169,6 +169,10 @@ pub struct Process {
     pub capabilities: Capabilities,
     /// Programs with setuid, setgid or file capabilities give nothing.
     pub no_new_privileges: bool,
+    /// It reaches no abstract socket of a process outside, which the host's network has all of. Nothing on kernels that cannot
+    /// (Landlock's scopes: Linux 6.12).
+    #[serde(default)]
+    pub no_abstract_sockets: bool,
     /// It runs in a terminal of its own of this size; who started it gets the other side
     /// ([`Streams::terminal`](crate::Streams::terminal)).
     #[serde(default)]
@@ -197,6 +201,7 @@ impl Process {
             umask: 0o022,
             capabilities: Capabilities::NONE,
             no_new_privileges: true,
+            no_abstract_sockets: false,
             terminal: None,
         }
     }

@@ -331,6 +331,26 @@ pub(crate) fn filter(program: &[seccompiler::sock_filter]) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) })
 }
 
+/// landlock(7): from here on this thread, and what it starts, reaches no abstract socket of others. Nothing where the kernel
+/// cannot.
+pub(crate) fn leave_abstract_sockets() -> io::Result<()> {
+    // landlock_ruleset_attr: handled_access_fs, handled_access_net, scoped (LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET).
+    let ruleset = [0_u64, 0, 1];
+    // SAFETY: the kernel reads so many bytes of `ruleset`, which outlives the call.
+    let made =
+        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, ruleset.as_ptr(), size_of_val(&ruleset), 0_usize) };
+    let Some(made) = RawFd::try_from(made).ok().filter(|made| *made >= 0) else {
+        let error = io::Error::last_os_error();
+        // Not built in, not switched on, or older than scopes.
+        let unknown = [libc::ENOSYS, libc::EOPNOTSUPP, libc::E2BIG, libc::EINVAL];
+        return if unknown.map(Some).contains(&error.raw_os_error()) { Ok(()) } else { Err(error) };
+    };
+    // SAFETY: the kernel has just made it, and nobody else knows it.
+    let made = unsafe { OwnedFd::from_raw_fd(made) };
+    // SAFETY: no memory is touched.
+    check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, made.as_raw_fd(), 0_usize) })
+}
+
 /// execve(2); comes back only with an error.
 pub(crate) fn execute(program: &CStr, arguments: &[CString], environment: &[CString]) -> io::Error {
     let pointers = |texts: &[CString]| -> Vec<*const libc::c_char> {

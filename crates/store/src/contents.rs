@@ -52,6 +52,15 @@ impl Contents {
         Ok(Self { entries, referrers, blobs })
     }
 
+    /// Gives the image's entries free texts; names stay what they are.
+    pub(crate) fn annotate(&mut self, texts: &BTreeMap<String, String>) {
+        for entry in &mut self.entries {
+            for (name, value) in texts {
+                entry.annotations.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+    }
+
     /// Indexes of the referrers, for readers that look for the tag `sha256-<hex of the subject>`.
     pub(crate) fn fallbacks(&self) -> Result<Vec<(Descriptor, Vec<u8>)>, StoreError> {
         let fallback = |(subject, referrers): (&Digest, &Vec<Descriptor>)| {

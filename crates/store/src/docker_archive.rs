@@ -89,8 +89,8 @@ enum Wrap {
 impl Wrap {
     fn of(blob: &Descriptor) -> Self {
         match blob.media_type.0.as_str() {
-            MediaType::LAYER => Self::Plain,
-            MediaType::LAYER_ZSTD => Self::Zstd,
+            MediaType::LAYER | MediaType::DOCKER_LAYER => Self::Plain,
+            MediaType::LAYER_ZSTD | MediaType::DOCKER_LAYER_ZSTD => Self::Zstd,
             _ => Self::No,
         }
     }

@@ -69,6 +69,8 @@ pub enum StoreError {
         layer: corten_oci::DiffId,
         /// The entry, and what is wrong with it.
         why: String,
+        /// Its maker's, or whose that its bytes cannot be read.
+        fault: Fault,
     },
     /// A command left something that no layer can hold.
     #[error("making a layer of what a command changed: {0}")]
@@ -89,6 +91,13 @@ impl StoreError {
             }
             _ => Self::Disk { doing, path, source },
         }
+    }
+
+    /// Why a layer cannot be put on disk; bytes that are wrong are the fault of who made them.
+    pub(crate) fn layer(layer: corten_oci::DiffId, error: &io::Error) -> Self {
+        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof, Unsupported};
+        let is_wrong = matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof | Unsupported);
+        Self::Layer { layer, why: error.to_string(), fault: if is_wrong { Fault::Input } else { Fault::World } }
     }
 
     pub(crate) fn damaged(path: &Path, why: impl Into<String>) -> Self {
@@ -128,7 +137,11 @@ pub(crate) fn free(path: &Path) -> (u64, u64) {
 
 impl Diagnose for StoreError {
     fn fault(&self) -> Fault {
-        Fault::World
+        match self {
+            Self::Layer { fault, .. } => *fault,
+            Self::Unkeepable(_) => Fault::Input,
+            _ => Fault::World,
+        }
     }
 
     fn hints(&self) -> Vec<String> {

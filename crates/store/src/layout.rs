@@ -31,7 +31,18 @@ const INCOMPLETE: &str = ".corten-incomplete";
 /// `org.opencontainers.image.ref.name`, the tag alone). Blobs are linked where possible, else copied. An image that had
 /// one of the tags before loses it.
 pub fn export(store: &Store, manifest: &Digest, references: &[Reference], to: &Path) -> Result<(), StoreError> {
+    export_annotated(store, manifest, (references, &BTreeMap::new()), to)
+}
+
+/// As [`export`]; the image's entries in `index.json` get free texts beside their names.
+pub fn export_annotated(
+    store: &Store,
+    manifest: &Digest,
+    (references, texts): (&[Reference], &BTreeMap<String, String>),
+    to: &Path,
+) -> Result<(), StoreError> {
     let mut contents = Contents::of(store, manifest, references)?;
+    contents.annotate(texts);
     // Before the layout is locked: who notes waits for a sweep, and a sweep waits for the layout.
     for blob in &contents.blobs {
         store.size(&blob.digest)?;
@@ -58,7 +69,18 @@ pub fn export_tar(
     references: &[Reference],
     to: &mut dyn Write,
 ) -> Result<(), StoreError> {
-    let contents = Contents::alone(store, manifest, references)?;
+    export_tar_annotated(store, manifest, (references, &BTreeMap::new()), to)
+}
+
+/// As [`export_tar`]; the image's entries in `index.json` get free texts beside their names.
+pub fn export_tar_annotated(
+    store: &Store,
+    manifest: &Digest,
+    (references, texts): (&[Reference], &BTreeMap<String, String>),
+    to: &mut dyn Write,
+) -> Result<(), StoreError> {
+    let mut contents = Contents::alone(store, manifest, references)?;
+    contents.annotate(texts);
     let index = to_json(&index_of(in_order(contents.entries)), manifest)?;
     let mut write = || -> io::Result<()> {
         let mut archive = Archive::new(to);

@@ -50,6 +50,6 @@ pub use saved::save;
 pub use scratch::ScratchFolder;
 pub use size::{Class, ImageSize, StoreSize, classes};
 pub use store::{Key, Store};
-pub use trees::{Doubled, FORMAT, Kept, Left, ManifestOptions, Owners, Packing, TreeLayer, Upper};
+pub use trees::{AddedFile, Doubled, FORMAT, Kept, Left, ManifestOptions, Owners, Packing, TreeLayer, Upper};
 pub use upload::Upload;
 pub use verify::Problem;

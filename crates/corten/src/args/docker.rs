@@ -66,14 +66,16 @@ pub struct DockerBuild {
     /// Bring the image to the registries of its names.
     #[arg(long)]
     pub push: bool,
-    /// Free text of the manifest; index: and manifest-descriptor: where --sbom or --provenance make an index (may be given
-    /// several times).
+    /// Free text of the manifest, or of KIND: manifest-descriptor; with --sbom or --provenance, which make an index, also index
+    /// and index-descriptor (may be given several times).
     #[arg(long = "annotation", value_name = "[KIND:]NAME=VALUE", help_heading = "What is said and written")]
     pub annotations: Vec<String>,
-    /// Say in an index with the image which packages it has, as its databases list them: true or false.
+    /// Say in an index with the image (of type=local and tar: in sbom.spdx.json) which packages it has, as its databases list
+    /// them: true or false.
     #[arg(long, value_name = "BOOL", help_heading = "What is said and written")]
     pub sbom: Option<String>,
-    /// Say in an index with the image what it was built from: true, false, mode=min or mode=max.
+    /// Say in an index with the image (of type=local and tar: in provenance.json) what it was built from: true, false, mode=min
+    /// or mode=max.
     #[arg(long, value_name = "BOOL|mode=MODE", help_heading = "What is said and written")]
     pub provenance: Option<String>,
     /// The same in one flag: type=sbom or type=provenance,mode=max (may be given several times).
@@ -158,12 +160,7 @@ use Stance::{Differs, Refused as No, Same};
 pub const FLAGS: [(&str, Stance); 41] = [
     ("add-host", Differs("host-gateway is of docker's own network, and refused")),
     ("allow", Differs("network.host and security.insecure; there are no other entitlements")),
-    (
-        "annotation",
-        Differs(
-            "index: and manifest-descriptor: go with --sbom or --provenance, which make an index; index-descriptor: is refused, as it would be in a layout alone",
-        ),
-    ),
+    ("annotation", Differs("index: and index-descriptor: go with --sbom or --provenance, which make an index")),
     ("attest", Differs("as --sbom and --provenance: there is none that was not asked for")),
     ("build-arg", Same),
     (
@@ -191,7 +188,7 @@ pub const FLAGS: [(&str, Stance); 41] = [
     (
         "metadata-file",
         Differs(
-            "containerimage.config.digest, containerimage.digest, containerimage.descriptor and image.name; nothing of builders and provenance",
+            "without buildx.build.ref, which leads to a builder's history; buildx.build.provenance as with BUILDX_METADATA_PROVENANCE=min, or not at all with =disabled",
         ),
     ),
     ("network", Same),

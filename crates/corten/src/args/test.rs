@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::args::{Network, ProjectArguments};
+use crate::args::{DockerArguments, Network, ProjectArguments};
 
 /// `corten test`.
 ///
@@ -12,6 +12,9 @@ use crate::args::{Network, ProjectArguments};
 /// packages of the lock's group for tests (test, tests, testing, dev, develop: the first that is there) lie over the image for this
 /// run, tests and pytest's settings are mounted read-only; nothing of that gets into the image. The exit status is the tests' own;
 /// 125 is ours, 126 and 127 say that the command cannot be started.
+///
+/// What a Dockerfile builds is tested the same way: packages of the folder's lock are laid over its image where they fit the image's
+/// Python; else a stage named test is built and run as its CMD says.
 ///
 /// Where there is no such folder it is the name of an image: then what follows -- is run in that image, with the tests of this
 /// folder mounted.
@@ -44,4 +47,12 @@ pub struct Test {
     /// Make every layer again from downloaded inputs.
     #[arg(long)]
     pub no_cache: bool,
+    #[command(flatten)]
+    pub docker: DockerArguments,
+    /// A secret for RUN --mount=type=secret (may be given several times).
+    #[arg(long = "secret", value_name = "id=NAME[,src=FILE|,env=NAME]", help_heading = "Dockerfile options")]
+    pub secrets: Vec<String>,
+    /// An agent's socket for RUN --mount=type=ssh (may be given several times).
+    #[arg(long, value_name = "default|NAME[=SOCKET]", help_heading = "Dockerfile options")]
+    pub ssh: Vec<String>,
 }

@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 
 use corten_diagnostic::Failure;
+use corten_flow::exports::IndexTexts;
 
 /// Free text by where it goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Annotations {
     /// Of the manifest.
     pub manifest: BTreeMap<String, String>,
-    /// Of the index.
-    pub index: BTreeMap<String, String>,
-    /// Of the manifest's descriptor in the index.
-    pub descriptor: BTreeMap<String, String>,
+    /// Of the index, and of descriptors.
+    pub texts: IndexTexts,
 }
 
 impl Annotations {
@@ -25,7 +24,7 @@ impl Annotations {
         for text in all.iter().filter(|text| !text.is_empty()) {
             let wrong = |why: &str| {
                 Failure::usage(format!("--annotation {text}: {why}"))
-                    .hint("write NAME=VALUE, or manifest:NAME=VALUE; kinds are manifest, index and manifest-descriptor")
+                    .hint("write NAME=VALUE, or manifest:NAME=VALUE; kinds are manifest, index, manifest-descriptor and index-descriptor")
             };
             let (left, value) = text.split_once('=').ok_or_else(|| wrong("it has no value"))?;
             let (kinds, name) = left.split_once(':').unwrap_or(("manifest", left));
@@ -44,11 +43,9 @@ impl Annotations {
                 }
                 let to = match kind {
                     "manifest" => &mut annotations.manifest,
-                    "index" => &mut annotations.index,
-                    "manifest-descriptor" => &mut annotations.descriptor,
-                    "index-descriptor" => {
-                        return Err(wrong("the descriptor of an index would be in a layout alone, and is kept plain"));
-                    }
+                    "index" => &mut annotations.texts.index,
+                    "manifest-descriptor" => &mut annotations.texts.manifest_descriptor,
+                    "index-descriptor" => &mut annotations.texts.index_descriptor,
                     other => return Err(wrong(&format!("'{other}' is no kind"))),
                 };
                 to.insert(name.to_owned(), value.to_owned());
@@ -56,17 +53,20 @@ impl Annotations {
         }
         Ok(annotations)
     }
+}
 
-    /// What only an index has, where there is none.
-    pub fn without_index(&self) -> Result<(), Failure> {
-        let kind = match (self.index.is_empty(), self.descriptor.is_empty()) {
-            (true, true) => return Ok(()),
-            (false, _) => "index",
-            (true, false) => "manifest-descriptor",
-        };
-        Err(Failure::usage(format!("--annotation {kind}:…: an image of one platform has no index"))
-            .hint("--sbom true or --provenance true makes one"))
-    }
+/// Refuses what only an index has, where there is none.
+///
+/// # Errors
+/// Usage.
+pub fn without_index(texts: &IndexTexts) -> Result<(), Failure> {
+    let kind = match (texts.index.is_empty(), texts.index_descriptor.is_empty()) {
+        (true, true) => return Ok(()),
+        (false, _) => "index",
+        (true, false) => "index-descriptor",
+    };
+    Err(Failure::usage(format!("--annotation {kind}:…: an image of one platform has no index"))
+        .hint("--sbom true or --provenance true makes one"))
 }
 
 #[cfg(test)]
@@ -84,8 +84,9 @@ mod tests {
         let pair = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
         assert_eq!(parse(&["foo=bar=baz", ""]).unwrap().manifest, pair("foo", "bar=baz"));
         let both = parse(&["manifest[linux/amd64],index:foo=bar"]).unwrap();
-        assert_eq!((both.manifest, both.index), (pair("foo", "bar"), pair("foo", "bar")));
-        assert_eq!(parse(&["manifest-descriptor:a.b/c="]).unwrap().descriptor, pair("a.b/c", ""));
+        assert_eq!((both.manifest, both.texts.index), (pair("foo", "bar"), pair("foo", "bar")));
+        let texts = parse(&["manifest-descriptor:a.b/c=", "index-descriptor:d=e"]).unwrap().texts;
+        assert_eq!((texts.manifest_descriptor, texts.index_descriptor), (pair("a.b/c", ""), pair("d", "e")));
         for (wrong, why) in [
             ("foo", "it has no value"),
             ("manifest:=x", "it has no name"),

@@ -10,7 +10,7 @@ use corten_flow::World;
 use corten_flow::dockerfile::{
     Allowed, Attestations, Built, LARGEST_SECRET, Outcome, Request, Secrets, Way, build, verdict,
 };
-use corten_flow::exports::{self, Export, ExportKind, Exported};
+use corten_flow::exports::{self, Export, ExportKind, Exported, Written};
 use corten_flow::run::ulimit;
 use corten_flow::{outputs, registry};
 use corten_oci::{Digest, Reference};
@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::build::name;
-use super::docker_annotations::Annotations;
+use super::docker_annotations::{Annotations, without_index};
 use super::docker_attest::attestations;
 use super::docker_call::{self, Asked};
 use super::result;
@@ -76,7 +76,13 @@ pub fn run(
     for file in docker.iidfile.iter().chain(&docker.metadata_file) {
         outputs::writable("--iidfile and --metadata-file", file)?;
     }
+    if let Some(file) = &docker.iidfile {
+        forget(file)?;
+    }
     let names = names(arguments, &wanted)?;
+    if names.is_empty() && wanted.iter().any(|one| one.kind == ExportKind::Image { push: true }) {
+        return Err(Failure::usage("--push needs a name to push to").hint("-t REGISTRY/REPOSITORY:TAG").into());
+    }
     let progress = Steps::new(global.progress, global.quiet, surroundings::draws(), docker.why);
     let outcome = build(request, &way, &mut std::io::stdin().lock(), &progress, world)?;
     let verdict = verdict(&outcome, world)?;
@@ -85,24 +91,25 @@ pub fn run(
     outcome.name(&names, &outcome.id, world)?;
     let ended = world.now.saturating_add(i64::try_from(start.elapsed().as_secs()).unwrap_or_default());
     let built = Built { request, way: &way, outcome: &outcome, names: &names, times: (world.now, ended) };
-    let attest = |manifest: &Digest| built.attest(manifest, &attestations, world);
-    let attest = attestations.is_some().then_some(&attest as &dyn Fn(&Digest) -> Result<Digest, Report>);
-    let digest = export(&outcome, &wanted, &names, arguments, request, attest, world)?;
-    if let Some(index) = digest.filter(|_| attestations.is_some()) {
-        outcome.name(&names, &index, world)?;
+    let digest = export(&built, &wanted, &attestations, arguments, world)?;
+    let index = digest.filter(|_| attestations.is_some());
+    if let Some(index) = &index {
+        outcome.name(&names, index, world)?;
     }
+    // As buildx: of what has an index, the id is the index's digest.
+    let id = index.unwrap_or(outcome.id);
     if let Some(file) = &docker.iidfile {
-        write(file, outcome.id.to_string().as_bytes())?;
+        write(file, id.to_string().as_bytes())?;
     }
     if let Some(file) = &docker.metadata_file {
-        write(file, &metadata(&outcome, digest.as_ref(), &names, world)?)?;
+        write(file, &metadata(&built, digest.as_ref(), &wanted, (docker, index.is_some()), world)?)?;
     }
     if wanted.iter().any(Export::is_standard) {
         return Ok(0);
     }
     let findings = verdict.findings().to_vec();
     let shape = Shape { findings, ..shape(&outcome, digest, &names, start.elapsed().as_secs_f64()) };
-    let quiet = global.quiet;
+    let quiet = global.quiet.then_some(id);
     result(format, &shape, || text(&shape, quiet))?;
     Ok(0)
 }
@@ -116,15 +123,18 @@ fn outputs_of(arguments: &args::Build, request: &Request) -> Result<(Vec<Export>
     }
     let platform = format!("linux/{}", request.architecture);
     let annotations = Annotations::parse(&docker.annotations, &platform)?;
-    let mut attestations = attestations(docker)?;
+    let attestations = attestations(docker)?;
     if attestations.is_some() {
         attested_outputs(&mut wanted, arguments.load)?;
-        (attestations.index, attestations.descriptor) = (annotations.index, annotations.descriptor);
     } else {
-        annotations.without_index()?;
+        without_index(&annotations.texts)?;
     }
     for one in &mut wanted {
+        if !attestations.is_some() {
+            without_index(&one.texts)?;
+        }
         one.manifest.annotations.extend(annotations.manifest.clone());
+        one.texts.add(&annotations.texts);
     }
     if !annotations.manifest.is_empty() && !wanted.iter().any(Export::needs_manifest) {
         return Err(Failure::usage("--annotation: without an output nothing has a manifest")
@@ -154,16 +164,16 @@ fn names(arguments: &args::Build, wanted: &[Export]) -> Result<Vec<Reference>, F
     tags.chain(others).collect()
 }
 
-/// Says of a manifest what is wanted: an index of both.
-type Attest<'a> = &'a dyn Fn(&Digest) -> Result<Digest, Report>;
-
-/// What is said about an image stands in an index, which not every output has. Without one, the store keeps it.
+/// What is said about an image stands in an index, or in files beside the image's. Docker's archives have neither. Without an
+/// output, the store keeps it.
 fn attested_outputs(wanted: &mut Vec<Export>, load: bool) -> Result<(), Failure> {
-    let has_index =
-        |one: &&Export| matches!(one.kind, ExportKind::Oci(_) | ExportKind::OciFolder(_) | ExportKind::Image { .. });
-    if load || !wanted.iter().all(|one| has_index(&one)) {
-        return Err(Failure::usage("--sbom, --provenance: docker's archives and plain files have no place for them")
+    if load || wanted.iter().any(|one| matches!(one.kind, ExportKind::Docker(_))) {
+        return Err(Failure::usage("--sbom, --provenance: docker's archives have no index, where they would stand")
             .hint("--push, or -o type=oci,dest=FILE; without an output they stay in the store with the image"));
+    }
+    if wanted.iter().any(|one| one.needs_manifest() && one.manifest.docker) {
+        return Err(Failure::usage("--sbom, --provenance: oci-mediatypes=false: an index of theirs is OCI's alone")
+            .hint("leave oci-mediatypes=false out"));
     }
     if wanted.is_empty() {
         wanted.push("type=image".parse()?);
@@ -171,71 +181,108 @@ fn attested_outputs(wanted: &mut Vec<Export>, load: bool) -> Result<(), Failure>
     Ok(())
 }
 
-#[allow(clippy::too_many_arguments, reason = "what is known at the end")]
+/// The digest of what was written first that has one.
 fn export(
-    outcome: &Outcome,
+    built: &Built<'_>,
     wanted: &[Export],
-    names: &[Reference],
+    attestations: &Attestations,
     arguments: &args::Build,
-    request: &Request,
-    attest: Option<Attest<'_>>,
     world: &World<'_>,
 ) -> Result<Option<Digest>, Report> {
-    let epoch = outcome.planned.pinned.recipe.epoch;
+    let (outcome, names, registry) = (built.outcome, built.names, &built.request.registry);
+    let is_attested = attestations.is_some();
     let mut digest = None;
     for one in wanted {
-        let image = match attest.filter(|_| one.needs_manifest()) {
-            Some(attest) => {
-                Exported::Manifest(attest(&exports::manifest(one, &outcome.id, &request.registry, world)?)?)
+        let is_index = is_attested && one.needs_manifest();
+        let image = match is_index {
+            true => {
+                let manifest = exports::manifest(one, &outcome.id, registry, world)?;
+                Exported::Manifest(built.attest(&manifest, attestations, &one.texts, world)?)
             }
-            None => Exported::Local(outcome.id),
+            false => Exported::Local(outcome.id),
         };
-        let mut stdout = std::io::stdout().lock();
-        let made = exports::write(one, image, names, epoch, &mut stdout, &request.registry, world)?;
-        if let (ExportKind::Image { push: true }, Some(made)) = (&one.kind, made) {
-            if names.is_empty() {
-                return Err(Failure::usage("--push needs a name to push to").hint("-t REGISTRY/REPOSITORY:TAG").into());
+        let beside = match one.kind {
+            ExportKind::Tar(_) | ExportKind::Local(_) if is_attested => {
+                built.files(attestations, &one.prefix, world)?
             }
-            registry::push(&made, names, &request.registry, world)?;
+            _ => Vec::new(),
+        };
+        let written = Written { image, is_index, names, epoch: outcome.planned.pinned.recipe.epoch, beside };
+        let mut stdout = std::io::stdout().lock();
+        let made = exports::write(one, &written, &mut stdout, registry, world)?;
+        if let (ExportKind::Image { push: true }, Some(made)) = (&one.kind, made) {
+            registry::push(&made, names, registry, world)?;
         }
         digest = digest.or(made);
     }
     if arguments.load {
-        let docker: Export = "type=image,oci-mediatypes=false".parse()?;
-        let mut nowhere = std::io::sink();
-        let made =
-            exports::write(&docker, Exported::Local(outcome.id), names, epoch, &mut nowhere, &request.registry, world)?;
-        let made = made.ok_or_else(|| Failure::bug("an image to load has no manifest"))?;
-        let program = outputs::load(&made, names, &request.registry, world)?;
-        world.events.note(&format!("loaded into {program}"));
-        digest = digest.or(Some(made));
+        digest = digest.or(Some(load(built, world)?));
     }
     Ok(digest)
 }
 
+/// Hands the image to docker, or podman: the digest of its manifest.
+fn load(built: &Built<'_>, world: &World<'_>) -> Result<Digest, Report> {
+    let (names, registry) = (built.names, &built.request.registry);
+    let docker: Export = "type=image,oci-mediatypes=false".parse()?;
+    let made = exports::manifest(&docker, &built.outcome.id, registry, world)?;
+    let program = outputs::load(&made, names, registry, world)?;
+    world.events.note(&format!("loaded into {program}"));
+    Ok(made)
+}
+
 /// The keys of buildx that say something without a builder.
 fn metadata(
-    outcome: &Outcome,
+    built: &Built<'_>,
     digest: Option<&Digest>,
-    names: &[Reference],
+    wanted: &[Export],
+    (docker, is_index): (&args::DockerBuild, bool),
     world: &World<'_>,
 ) -> Result<Vec<u8>, Report> {
+    let outcome = built.outcome;
     let mut all = serde_json::Map::new();
-    all.insert("containerimage.config.digest".to_owned(), json!(outcome.id));
+    // As buildx: an index has no config.
+    if !is_index {
+        all.insert("containerimage.config.digest".to_owned(), json!(outcome.id));
+    }
     all.insert("containerimage.digest".to_owned(), json!(digest.unwrap_or(&outcome.id)));
     if let Some(digest) = digest {
-        all.insert("containerimage.descriptor".to_owned(), json!(registry::describe(digest, world)?));
+        let mut descriptor = registry::describe(digest, world)?;
+        let one = wanted.iter().find(|one| one.needs_manifest());
+        let texts = one.map(|one| one.texts.of_root(is_index).clone());
+        descriptor.annotations = texts.unwrap_or_default();
+        all.insert("containerimage.descriptor".to_owned(), json!(descriptor));
     }
-    if !names.is_empty() {
-        let names: Vec<String> = names.iter().map(docker_name).collect();
+    if !built.names.is_empty() {
+        let names: Vec<String> = built.names.iter().map(docker_name).collect();
         all.insert("image.name".to_owned(), json!(names.join(",")));
     }
+    if wants_provenance(docker) {
+        all.insert("buildx.build.provenance".to_owned(), built.metadata(world));
+    }
     serde_json::to_vec_pretty(&all).map_err(|error| Failure::bug(format!("writing metadata: {error}")).into())
+}
+
+/// As buildx: unless `--provenance` or its variable says no.
+fn wants_provenance(docker: &args::DockerBuild) -> bool {
+    let is_off = |text: &str| matches!(text.to_ascii_lowercase().as_str(), "disabled" | "false" | "0" | "f");
+    let variable = env::var("BUILDX_METADATA_PROVENANCE").is_ok_and(|text| is_off(&text));
+    !variable && !docker.provenance.as_deref().is_some_and(is_off)
 }
 
 /// With what Docker leaves out, as buildx writes it.
 fn docker_name(name: &Reference) -> String {
     Reference { repository: name.repository.normalised(), ..name.clone() }.to_string()
+}
+
+/// A build that fails leaves no id of another.
+fn forget(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::world(format!("removing {}: {error}", path.display())))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
@@ -261,9 +308,10 @@ fn shape(outcome: &Outcome, digest: Option<Digest>, names: &[Reference], seconds
     }
 }
 
-fn text(shape: &Shape, quiet: bool) -> String {
-    if quiet {
-        return shape.id.clone();
+/// `quiet`: the id alone.
+fn text(shape: &Shape, quiet: Option<Digest>) -> String {
+    if let Some(id) = quiet {
+        return id.to_string();
     }
     let cached = shape.steps.iter().filter(|step| step.cached).count();
     let mut lines: Vec<String> = shape.references.clone();
@@ -277,15 +325,6 @@ fn text(shape: &Shape, quiet: bool) -> String {
 
 fn way(arguments: &args::Build) -> Result<Way, Failure> {
     let docker = &arguments.docker_build;
-    let mut secrets = Secrets::default();
-    for text in &docker.secrets {
-        let (id, value) = secret(text)?;
-        secrets.values.insert(id, value);
-    }
-    for text in &docker.ssh {
-        let (id, socket) = agent(text)?;
-        secrets.agents.insert(id, socket);
-    }
     let mut allowed = Allowed::default();
     for text in docker.allow.iter().flat_map(|text| text.split(',')) {
         match text {
@@ -306,7 +345,7 @@ fn way(arguments: &args::Build) -> Result<Way, Failure> {
     Ok(Way {
         no_cache: arguments.no_cache,
         no_cache_stages: docker.no_cache_filter.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect(),
-        secrets,
+        secrets: secrets(&docker.secrets, &docker.ssh)?,
         hosts: docker.add_host.iter().map(|text| host(text)).collect::<Result<_, _>>()?,
         network: network.transpose()?,
         allowed,
@@ -315,6 +354,20 @@ fn way(arguments: &args::Build) -> Result<Way, Failure> {
         private: docker.allow_private_add,
         debug_shell: docker.debug_shell,
     })
+}
+
+/// `--secret` and `--ssh`.
+pub fn secrets(values: &[String], agents: &[String]) -> Result<Secrets, Failure> {
+    let mut secrets = Secrets::default();
+    for text in values {
+        let (id, value) = secret(text)?;
+        secrets.values.insert(id, value);
+    }
+    for text in agents {
+        let (id, socket) = agent(text)?;
+        secrets.agents.insert(id, socket);
+    }
+    Ok(secrets)
 }
 
 fn shm(text: &str) -> Result<u64, Failure> {

@@ -5,22 +5,27 @@ use std::path::Path;
 use corten_diagnostic::Report;
 use corten_flow::World;
 use corten_flow::build::BuildOptions;
+use corten_flow::dockerfile::Way;
 use corten_flow::run::Outcome;
-use corten_flow::test::{TestOptions, test, test_image};
+use corten_flow::test::{TestOptions, test, test_dockerfile, test_image};
 
+use super::docker::{of_dockerfiles, request};
+use super::docker_build::secrets;
 use super::run::{ended, network, refused, terminal, variables};
 use super::{plan_options, registry_options};
 use crate::args;
+use crate::render::steps::Steps;
+use crate::surroundings;
 
 /// Builds, and runs the tests: their exit status, or docker's where they cannot be started.
-pub fn run(arguments: &args::Test, world: &World<'_>) -> Result<u8, Report> {
-    Ok(match tested(arguments, world) {
+pub fn run(arguments: &args::Test, global: &args::Global, world: &World<'_>) -> Result<u8, Report> {
+    Ok(match tested(arguments, global, world) {
         Ok(outcome) => ended(outcome, world),
         Err(report) => refused(&report),
     })
 }
 
-fn tested(arguments: &args::Test, world: &World<'_>) -> Result<Outcome, Report> {
+fn tested(arguments: &args::Test, global: &args::Global, world: &World<'_>) -> Result<Outcome, Report> {
     terminal(arguments.tty, arguments.interactive)?;
     let options = TestOptions {
         arguments: arguments.arguments.clone(),
@@ -31,15 +36,20 @@ fn tested(arguments: &args::Test, world: &World<'_>) -> Result<Outcome, Report> 
         has_terminal: arguments.tty,
     };
     let folder = &arguments.project.folder;
-    match image(folder) {
-        Some(image) => {
-            test_image(image, Path::new("."), &registry_options(&arguments.project.registry)?, &options, world)
-        }
-        None => {
-            let build = BuildOptions { plan: plan_options(&arguments.project)?, no_cache: arguments.no_cache };
-            test(folder, &build, &options, world)
-        }
+    if let Some(image) = image(folder) {
+        return test_image(image, Path::new("."), &registry_options(&arguments.project.registry)?, &options, world);
     }
+    if let Some(request) = request(&arguments.project, &arguments.docker, world)? {
+        let secrets = secrets(&arguments.secrets, &arguments.ssh)?;
+        let way = Way { no_cache: arguments.no_cache, secrets, ..Way::default() };
+        let progress = Steps::new(global.progress, global.quiet, surroundings::draws(), false);
+        return test_dockerfile(&request, &way, &options, &progress, world);
+    }
+    if !(arguments.secrets.is_empty() && arguments.ssh.is_empty()) {
+        return Err(of_dockerfiles("--secret, --ssh").into());
+    }
+    let build = BuildOptions { plan: plan_options(&arguments.project)?, no_cache: arguments.no_cache };
+    test(folder, &build, &options, world)
 }
 
 /// What is no folder, and is not written as one, names an image.

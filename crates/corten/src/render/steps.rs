@@ -60,7 +60,8 @@ impl Steps {
     }
 
     fn say(&self, line: &str) {
-        let write = || drop(writeln!(anstream::stderr().lock(), "{}", safe(line)));
+        // A tab of the file stands in a step's name, and in what it says.
+        let write = || drop(writeln!(anstream::stderr().lock(), "{}", safe(&line.replace('\t', "    "))));
         match &self.how {
             How::Bars(bars) => bars.suspend(write),
             _ => write(),
@@ -80,7 +81,7 @@ fn seconds(time: Duration) -> String {
 fn fitted(text: &str, before: usize) -> String {
     let width = terminal_size::terminal_size_of(std::io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
     let room = width.saturating_sub(before + 1).max(20);
-    let text = safe(&text.replace('\n', " "));
+    let text = safe(&text.replace(['\n', '\t'], " "));
     match text.chars().count() > room {
         true => text.chars().take(room - 1).chain(['…']).collect(),
         false => text,

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use corten_oci::Digest;
+
 use crate::dockerfile::Place;
 
 const COPIES: &str = "FROM scratch AS a\nCOPY x /x\nFROM scratch\nCOPY --from=a /x /y\nENV A=b\nCMD [\"/y\"]\n";
@@ -53,6 +55,30 @@ fn the_same_is_made_once_and_why_says_what_changed() {
     let ran = place.run("build --no-cache-filter a --format json").expect(0);
     let cached: Vec<bool> = ran.json()["steps"].as_array().unwrap().iter().map(|step| step["cached"] == true).collect();
     assert_eq!(cached, [false, true]);
+}
+
+/// Who made the image is to blame, not this machine.
+#[test]
+fn a_base_whose_layer_is_no_tar_is_refused() {
+    let place = Place::with("FROM base\nRUN [\"/x\"]\n");
+    let layer = vec![b'x'; 2048];
+    let put = |kind: &str, bytes: &[u8]| {
+        let digest = Digest::of(bytes);
+        place.write(&format!("base/blobs/sha256/{}", digest.hex()), bytes);
+        serde_json::json!({"mediaType": format!("application/vnd.oci.image.{kind}"), "digest": digest, "size": bytes.len()})
+    };
+    let blob = put("layer.v1.tar", &layer);
+    let rootfs = serde_json::json!({"type": "layers", "diff_ids": [Digest::of(&layer)]});
+    let config = serde_json::json!({"architecture": "amd64", "os": "linux", "rootfs": rootfs});
+    let config = put("config.v1+json", config.to_string().as_bytes());
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = serde_json::json!({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [blob]});
+    let manifest = put("manifest.v1+json", manifest.to_string().as_bytes());
+    let index = serde_json::json!({"schemaVersion": 2, "manifests": [manifest]});
+    place.write("base/index.json", index.to_string());
+    place.write("base/oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
+    let ran = place.run("build --build-context base=oci-layout://base").expect(1);
+    assert!(ran.stderr.contains("tar entry 0 at byte 0: "), "{}", ran.stderr);
 }
 
 #[test]

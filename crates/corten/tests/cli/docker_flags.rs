@@ -1,6 +1,9 @@
 //! Flags of `docker buildx build`: what they do to the image, and what buildx itself answers.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use corten_oci::Digest;
 
 use crate::at_terminal::write_root;
 use crate::dockerfile::Place;
@@ -253,6 +256,84 @@ fn a_bill_and_provenance_stand_in_an_index_with_the_image() {
     place.run("store verify").expect(0);
 }
 
+/// As BuildKit's exporters of plain files: in-toto statements about each file, beside them.
+#[test]
+fn beside_plain_files_a_bill_and_provenance_are_files() {
+    let place = Place::with("FROM scratch\nCOPY root x provenance.json /\n");
+    for name in ["x", "provenance.json"] {
+        place.write(name, "of the image");
+    }
+    write_packages(&place);
+    let flags = "--sbom true --provenance mode=max --build-arg SOURCE_DATE_EPOCH=1700000000";
+    place.run(&format!("build {flags} -o out -o type=tar,dest=out.tar,attestation-prefix=of-")).expect(0);
+    let path = |name: &str| place.path().join(name);
+    let modified = fs::metadata(path("out/sbom.spdx.json")).unwrap();
+    assert_eq!((modified.mode() & 0o777, modified.mtime()), (0o600, 1_700_000_000));
+    for (file, kind) in
+        [("sbom.spdx.json", "https://spdx.dev/Document"), ("provenance.json", "https://slsa.dev/provenance/v1")]
+    {
+        let bytes = fs::read(path("out").join(file)).unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(told["predicateType"], kind);
+        let subjects = told["subject"].as_array().unwrap();
+        assert_eq!(subjects.len(), 5);
+        for subject in subjects.iter().filter(|subject| subject["name"] != file) {
+            let content = fs::read(path("root").join(subject["name"].as_str().unwrap()));
+            let content = content.unwrap_or_else(|_| b"of the image".to_vec());
+            let digest = format!("sha256:{}", subject["digest"]["sha256"].as_str().unwrap());
+            assert_eq!(digest, Digest::of(&content).to_string(), "{subject}");
+        }
+        let of_tar =
+            std::process::Command::new("tar").arg("-xOf").arg(path("out.tar")).arg(format!("of-{file}")).output();
+        assert_eq!(of_tar.unwrap().stdout, bytes, "{file}");
+    }
+    let names = std::process::Command::new("tar").arg("-tf").arg(path("out.tar")).output().unwrap().stdout;
+    let names = String::from_utf8(names).unwrap();
+    assert!(names.lines().any(|name| name == "provenance.json"), "the image's own has another name: {names}");
+}
+
+#[test]
+fn ids_and_metadata_are_as_buildx_has_them() {
+    let place = Place::with("FROM scratch\nCOPY x /\n");
+    place.write("x", "1");
+    let read = |name: &str| fs::read_to_string(place.path().join(name)).unwrap();
+    let json = |name: &str| serde_json::from_str::<serde_json::Value>(&read(name)).unwrap();
+    let flags = "--iidfile id --metadata-file m --annotation index-descriptor:a=b -o type=oci,tar=false,dest=o";
+    let ran = place.run(&format!("build --sbom true {flags} --format json")).expect(0).json();
+    // With an index the id is its digest, and there is no config.
+    assert_eq!(
+        (read("id").as_str(), json("m")["containerimage.config.digest"].is_null()),
+        (ran["digest"].as_str().unwrap(), true)
+    );
+    let layout = json("o/index.json");
+    let texts = serde_json::json!({"a": "b"});
+    assert_eq!(
+        (&layout["manifests"][0]["annotations"], &json("m")["containerimage.descriptor"]["annotations"]),
+        (&texts, &texts)
+    );
+    let source = serde_json::json!({"entryPoint": "Dockerfile"});
+    let told = &json("m")["buildx.build.provenance"];
+    assert_eq!(
+        (&told["invocation"]["configSource"], &told["buildType"]),
+        (&source, &"https://mobyproject.org/buildkit@v1".into())
+    );
+    let quiet = place.run("build -q --provenance true -t a:1").expect(0).stdout;
+    assert_eq!(place.run("inspect a:1 --format json").expect(0).json()["digest"], quiet.trim());
+
+    let flags = "--iidfile id --metadata-file m --annotation manifest-descriptor:a=b -o type=oci,tar=false,dest=p";
+    let ran = place.run(&format!("build --provenance false {flags} --format json")).expect(0).json();
+    assert_eq!(
+        (read("id").as_str(), json("m")["containerimage.config.digest"].clone()),
+        (ran["id"].as_str().unwrap(), ran["id"].clone())
+    );
+    assert_eq!(json("p/index.json")["manifests"][0]["annotations"], texts);
+    assert!(json("m")["buildx.build.provenance"].is_null());
+    // What fails leaves no id of another build.
+    place.write("Dockerfile", "FROM scratch\nCOPY gone /\n");
+    place.run("build --iidfile id").expect(1);
+    assert!(!place.path().join("id").exists());
+}
+
 #[test]
 fn with_an_epoch_what_is_said_is_the_same_each_time() {
     let place = Place::with("FROM scratch\nCOPY x /\n");
@@ -303,13 +384,26 @@ fn attestations_that_cannot_be_are_refused() {
         ("--attest mode=min", "error: --attest mode=min: it has no type\n"),
         ("--sbom mode=min", "error: --sbom mode=min: mode and builder-id are of provenance\n"),
         (
-            "--sbom true -o out",
-            "error: --sbom, --provenance: docker's archives and plain files have no place for them\n",
+            "--sbom true -o type=docker,dest=x",
+            "error: --sbom, --provenance: docker's archives have no index, where they would stand\n",
         ),
         (
             "--sbom true --load",
-            "error: --sbom, --provenance: docker's archives and plain files have no place for them\n",
+            "error: --sbom, --provenance: docker's archives have no index, where they would stand\n",
         ),
+        (
+            "--provenance true -o type=oci,dest=x,oci-mediatypes=false",
+            "error: --sbom, --provenance: oci-mediatypes=false: an index of theirs is OCI's alone\n",
+        ),
+        (
+            "--annotation index-descriptor:a=b -o type=oci,dest=x",
+            "error: --annotation index-descriptor:…: an image of one platform has no index\n",
+        ),
+        (
+            "-o type=oci,dest=x,annotation-index.a=b",
+            "error: --annotation index:…: an image of one platform has no index\n",
+        ),
+        ("--push", "error: --push needs a name to push to\nhint: -t REGISTRY/REPOSITORY:TAG\n"),
     ] {
         let ran = place.run(&format!("build {flags}")).expect(2);
         assert!(ran.stderr.contains(why), "{flags}: {}", ran.stderr);
@@ -329,6 +423,30 @@ fn a_failing_run_shows_its_last_lines_in_their_order() {
     let shown: Vec<&str> =
         ran.stderr.lines().filter_map(|line| line.strip_prefix("#2 0.")).map(|line| &line[4..]).collect();
     assert_eq!(shown[shown.len() - 3..], ["oops", "red", " 2 %"], "{}", ran.stderr);
+}
+
+/// Tabs of the file and of what a command writes.
+#[test]
+fn a_tab_is_shown_as_blanks() {
+    let place = Place::with("FROM scratch\nCOPY root /\nRUN printf\t'a\\tb\\n'\n");
+    write_root(&place);
+    let ran = place.run("build --network none --progress plain").expect(0);
+    assert!(ran.stderr.contains("] RUN printf 'a\\tb\\n'\n") && ran.stderr.contains(" a    b\n"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains('\u{fffd}'), "{}", ran.stderr);
+}
+
+#[test]
+fn who_trusts_no_certificate_is_told_how() {
+    let place = Place::with("FROM scratch\nCOPY root /\nARG WHY\nRUN echo \"$WHY\"; exit 1\n");
+    write_root(&place);
+    const HINT: &str = "hint: where a proxy looks into TLS, --ca-file FILE lets RUN trust its authority; else the image may lack ca-certificates\n";
+    for (why, is_hinted) in [
+        ("WARNING:SSLError(SSLCertVerificationError(1,'[SSL:CERTIFICATE_VERIFY_FAILED]", true),
+        ("curl:(60)SSL_certificate_problem", false),
+    ] {
+        let ran = place.run(&format!("build --network none --build-arg WHY={why}")).expect(1);
+        assert_eq!(ran.stderr.ends_with(HINT), is_hinted, "{}", ran.stderr);
+    }
 }
 
 #[test]

@@ -1,17 +1,18 @@
 //! What a build takes from elsewhere: addresses, repositories, agents; through the program, with servers and agents that are real.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use corten_testkit::http::{Answer, Server};
+use corten_testkit::http::{Answer, Asked, Server};
 
 use crate::dockerfile::Place;
 
 /// A bare repository as any web server serves it: a file, a folder with another, a tag, and a submodule beside it that is told
 /// relative to it.
-fn repository() -> (tempfile::TempDir, Server, String) {
+fn repository(serve: fn(&Path, &Asked) -> Answer) -> (tempfile::TempDir, Server, String) {
     let folder = tempfile::tempdir().unwrap();
     let script = "set -e; export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@example.org GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@example.org
         bare() { git clone -q --bare $1 $1.git; git -C $1.git update-server-info; }
@@ -22,11 +23,38 @@ fn repository() -> (tempfile::TempDir, Server, String) {
     let made = Command::new("sh").current_dir(folder.path()).args(["-c", script]).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let root = folder.path().to_owned();
-    let server = Server::start(move |asked| {
-        let path = asked.path.split('?').next().unwrap_or_default().trim_start_matches('/');
-        fs::read(root.join(path)).map_or_else(|_| Answer::status(404), Answer::ok)
-    });
+    let server = Server::start(move |asked| serve(&root, asked));
     (folder, server, String::from_utf8(made.stdout).unwrap().trim().to_owned())
+}
+
+/// As any web server does.
+fn plain(root: &Path, asked: &Asked) -> Answer {
+    let path = asked.path.split('?').next().unwrap_or_default().trim_start_matches('/');
+    fs::read(root.join(path)).map_or_else(|_| Answer::status(404), Answer::ok)
+}
+
+/// As hosts of repositories do: git-http-backend(1), by RFC 3875.
+fn smart(root: &Path, asked: &Asked) -> Answer {
+    let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
+    let header = |name| asked.header(name).unwrap_or_default();
+    let mut git = Command::new("git");
+    git.arg("http-backend").env("GIT_PROJECT_ROOT", root).env("GIT_HTTP_EXPORT_ALL", "1").env("PATH_INFO", path);
+    git.env("QUERY_STRING", query).env("REQUEST_METHOD", &asked.method).env("CONTENT_TYPE", header("content-type"));
+    git.env("HTTP_CONTENT_ENCODING", header("content-encoding")).env("HTTP_GIT_PROTOCOL", header("git-protocol"));
+    git.env("CONTENT_LENGTH", asked.body.len().to_string());
+    let mut child = git.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&asked.body).unwrap();
+    let output = child.wait_with_output().unwrap().stdout;
+    let end = output.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let mut answer = Answer::ok(&output[end + 4..]);
+    for line in String::from_utf8(output[..end].to_vec()).unwrap().lines() {
+        let (name, value) = line.split_once(": ").unwrap();
+        match name {
+            "Status" => answer.status = value[..3].parse().unwrap(),
+            _ => answer = answer.header(name, value),
+        }
+    }
+    answer
 }
 
 fn files(place: &Place, below: &str) -> Vec<String> {
@@ -48,7 +76,13 @@ fn files(place: &Place, below: &str) -> Vec<String> {
 
 #[test]
 fn add_takes_a_repository_with_its_submodules_a_folder_of_it_and_no_other_commit() {
-    let (_kept, server, commit) = repository();
+    for serve in [plain, smart] {
+        takes_a_repository(serve);
+    }
+}
+
+fn takes_a_repository(serve: fn(&Path, &Asked) -> Answer) {
+    let (_kept, server, commit) = repository(serve);
     let url = server.url("/r.git");
     let add = |place: &Place, add: &str| {
         place.write("Dockerfile", format!("FROM scratch\nADD {add} /\n"));
@@ -57,6 +91,7 @@ fn add_takes_a_repository_with_its_submodules_a_folder_of_it_and_no_other_commit
     for (what, expected) in [
         (url.clone(), vec![".gitmodules", "f", "s/.git", "s/i", "sub/g"]),
         (format!("{url}#v1"), vec!["f", "sub/g"]),
+        (format!("{url}#{commit}"), vec![".gitmodules", "f", "s/.git", "s/i", "sub/g"]),
         (format!("{url}#main:sub"), vec!["g"]),
         (format!("--keep-git-dir=true {url}#v1"), vec![".git", "f", "sub/g"]),
         (format!("--checksum={} {url}?subdir=sub", &commit[..12]), vec!["g"]),
@@ -79,7 +114,7 @@ fn add_takes_a_repository_with_its_submodules_a_folder_of_it_and_no_other_commit
 
 #[test]
 fn e10_add_asks_no_repository_of_a_private_network() {
-    let (_kept, server, _) = repository();
+    let (_kept, server, _) = repository(plain);
     for url in [server.url("/r.git"), server.url("/r.git").replace("127.0.0.1", "localhost")] {
         let place = Place::with(&format!("FROM scratch\nADD {url} /\n"));
         let ran = place.run("build").expect(1);

@@ -161,7 +161,7 @@ fn what_keeps_tests_from_being_run_is_told() {
     );
     service.write("Dockerfile", "FROM scratch\n");
     let ran = service.run("test --frontend dockerfile").expect(125);
-    assert!(ran.stderr.ends_with("error: . is built from its Dockerfile, which says itself what is installed\nhint: corten build -t NAME . && corten test NAME -- COMMAND runs a command in its image, with the tests mounted\nhint: --frontend native takes the lock\n"), "{}", ran.stderr);
+    assert!(ran.stderr.ends_with("error: what is to be run? pytest is not in the image, and no command is set\nhint: write command = \"…\" under [test] in the settings, or corten test . -- COMMAND\nhint: a stage `FROM … AS test` with what tests need is taken by itself\n"), "{}", ran.stderr);
     let ran = service.run("test ./gone").expect(125);
     assert!(ran.stderr.starts_with("error: there is no folder ./gone\n"), "{}", ran.stderr);
     let ran = service.run("test --offline nothing -- true").expect(125);
@@ -227,4 +227,66 @@ fn a_command_runs_in_an_image_with_the_tests_mounted() {
         "error: what is to be run in it:1?\nhint: corten test it:1 -- COMMAND, for instance python -m pytest\nhint: or write command = \"…\" under [test] in the settings\n"
     );
     assert_eq!(service.run("inspect it:1 --format json").expect(0).stdout, before);
+}
+
+/// The image is the Dockerfile's; what the lock has for tests lies over it, what it has for the image does not.
+#[test]
+fn a_dockerfiles_image_is_tested_with_packages_of_the_lock_over_it() {
+    let settings =
+        "[test]\npaths = [\"tests\"]\njunit = \"reports/junit.xml\"\nnetwork = \"none\"\nenv = { LEVEL = \"high\" }\n";
+    let Some(service) = tested(settings) else { return };
+    service.run("build -t it:1").expect(0);
+    service.write("Dockerfile", "FROM it:1\nENV ADDED=1\n");
+    let ran = service.run("test --frontend dockerfile").expect(0);
+    assert_eq!(lines(&ran)[..3], ["arguments tests", "user 10001 /app", "tests tests/test_one.py"], "{}", ran.stderr);
+    assert!(ran.stderr.contains("beside  1 packages for tests  (the lock's group test)\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("test  python3 -m pytest tests  (in sha256:"), "{}", ran.stderr);
+    assert_eq!(service.read("reports/junit.xml"), "<testsuites/>");
+    service.write("tests/test_one.py", "sys.exit(os.environ.get('ADDED') == '1' and 77)\n");
+    service.run("test --frontend dockerfile").expect(77);
+
+    // A Python without a virtual environment at our place, and without the lock's own packages.
+    let text = "FROM it:1 AS whole\nFROM scratch\nCOPY --from=whole --exclude=opt / /\nENV PATH=/usr/bin:/bin PYTHONPATH=/app\nWORKDIR /app\n";
+    service.write("Dockerfile", text);
+    let ran = service.run("test --frontend dockerfile").expect(1);
+    assert_eq!(lines(&ran)[..2], ["arguments tests", "user 0 /app"], "{}", ran.stderr);
+    assert!(ran.stderr.contains("No module named 'tensor_is_of_the_image'"), "{}", ran.stderr);
+    for left in ["containers", "tmp", "volumes"] {
+        let left = service.corten.store().join(left);
+        assert!(!left.exists() || contents(&left).is_empty(), "{}", left.display());
+    }
+}
+
+#[test]
+fn a_stage_for_tests_is_run_where_no_lock_has_them() {
+    let Some(service) = tested("[test]\nnetwork = \"none\"\n") else { return };
+    service.run("build -t it:1").expect(0);
+    fs::remove_file(service.folder().join("uv.lock")).unwrap();
+    let stage = |of: &str| service.write("Dockerfile", format!("FROM it:1 AS app\nFROM app AS Test\n{of}FROM app\n"));
+    stage("CMD [\"python\", \"-c\", \"import sys; print('stage', sys.argv[1:]); sys.exit(3)\"]\n");
+    assert_eq!(service.run("test --frontend dockerfile").expect(3).stdout, "stage []\n");
+    assert_eq!(service.run("test --frontend dockerfile . -- -k one").expect(3).stdout, "stage ['-k', 'one']\n");
+    assert_eq!(service.run("test --frontend dockerfile . -- python -c print(6*7)").expect(0).stdout, "42\n");
+    stage("CMD exit 4\n");
+    service.run("test --frontend dockerfile").expect(127);
+    let ran = service.run("test --frontend dockerfile . -- -k one").expect(125);
+    assert!(ran.stderr.ends_with("error: the CMD of the stage test is a line for a shell, and takes no arguments\nhint: write it as CMD [\"pytest\"], or write command = \"…\" under [test] in the settings\n"), "{}", ran.stderr);
+    // Tests that are RUN have passed where the stage is built.
+    stage("RUN [\"python\", \"-c\", \"open('/tmp/tested', 'w')\"]\n");
+    let ran = service.run("test --frontend dockerfile").expect(0);
+    assert!(
+        ran.stderr.ends_with("the stage test was built, and has no CMD of its own: its RUN are the tests\n"),
+        "{}",
+        ran.stderr
+    );
+    stage("RUN [\"python\", \"-c\", \"raise SystemExit(9)\"]\n");
+    let ran = service.run("test --frontend dockerfile").expect(125);
+    assert!(ran.stderr.contains("the command ended with status 9"), "{}", ran.stderr);
+    // What a target is asked for is taken as it is.
+    let ran = service.run("test --target app").expect(125);
+    assert!(ran.stderr.contains("--target is for Dockerfiles"), "{}", ran.stderr);
+    let ran = service.run("test --frontend dockerfile --target app").expect(125);
+    assert!(ran.stderr.contains("error: what is to be run?"), "{}", ran.stderr);
+    let ran = service.run("test -f - .").expect(125);
+    assert!(ran.stderr.contains("error: corten test .: the tests are mounted from a folder\n"), "{}", ran.stderr);
 }

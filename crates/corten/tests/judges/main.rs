@@ -7,6 +7,7 @@
 //! | `skopeo`, a registry | the image is the same elsewhere |
 //! | `distribution` 3.1 and 2.8 | what Corten brings to a registry is what others read, and it reads what they bring |
 //! | `crane`, `regctl`, `skopeo`, `podman`, `docker`, `containerd`, BuildKit | `corten registry serve` is a registry to them; `distribution` 3.1 does what its table of endpoints says |
+//! | BuildKit, `crane`, `regctl`, `skopeo`, `docker` | an image of a Dockerfile goes to distribution 3.1 in every compression as BuildKit's does; into docker by `--load`, where it runs |
 //! | BuildKit | what a Dockerfile becomes: config, history, layers, files ([`buildkit`]); those of practitioners' guides, which then run ([`guides`]) |
 //! | `bash` | the page of exercises does what it says ([`exercises`]) |
 //! | `skopeo`, `podman`, `docker`, `crane`, `regctl` | what `save` writes is read by others, `load` reads what they write; by file to a place without a network |

@@ -2,7 +2,7 @@
 //!
 //! | mount | in the sandbox |
 //! |---|---|
-//! | bind | the files as a layer of their own, unpacked in the store (a file or folder of a context where nothing is ignored: itself); read-only, or a copy that is thrown away |
+//! | bind | the files as a layer of their own, unpacked in the store, so that a command sees them as they were when its key was made; read-only, or a copy that is thrown away |
 //! | cache | files that the store keeps, under their lock (`caches`) |
 //! | tmpfs, secret | memory |
 //! | ssh | the agent's socket |

@@ -64,6 +64,23 @@ impl<'a> Output<'a> {
         cut
     }
 
+    /// Do the last lines say that a certificate is not trusted, in the words of OpenSSL, Python, pip, curl, git, apt or Node?
+    pub(super) fn mistrusts(&self) -> bool {
+        const WORDS: [&str; 6] = [
+            "certificate_verify_failed",
+            "certificate verify failed",
+            "certificate verification failed",
+            "ssl certificate problem",
+            "self_signed_cert_in_chain",
+            "unable_to_get_issuer_cert_locally",
+        ];
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.iter().any(|line| {
+            let line = String::from_utf8_lossy(line).to_ascii_lowercase();
+            WORDS.iter().any(|words| line.contains(words))
+        })
+    }
+
     /// The last lines, for a message; what could steer a terminal is left out.
     pub(super) fn shown(&self) -> String {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);

@@ -96,11 +96,17 @@ pub(super) fn run(
     if below.is_empty() {
         below.push(empty.path().to_owned());
     }
+    let network = network(solver, action)?;
     let sandbox = Sandbox {
         root: Root::Overlay { lower: below, upper: Changes::Keep(folder.path().to_owned()) },
-        mounts: all_mounts(solver, action, &mounted),
-        process: process(solver, action, &account, capabilities, &mounted),
-        network: network(solver, action)?,
+        mounts: all_mounts(solver, action, &mounted, &network),
+        process: Process {
+            // Only who asked for the host's network means its sockets, too.
+            no_abstract_sockets: network == Network::Host
+                && ![&action.network, &solver.means.network].iter().any(|asked| *asked == "host"),
+            ..process(solver, action, &account, capabilities, &mounted)
+        },
+        network,
         limits: Limits { each: solver.means.each.clone(), ..Limits::default() },
         hostname: HOST_NAME.to_owned(),
         ids: Ids::Shifted,
@@ -216,8 +222,12 @@ fn process(
     process
 }
 
-fn all_mounts(solver: &Solver<'_>, action: &RunAction, mounted: &Mounted) -> Vec<Mount> {
+fn all_mounts(solver: &Solver<'_>, action: &RunAction, mounted: &Mounted, network: &Network) -> Vec<Mount> {
     let mut all = vec![Mount::Proc, Mount::Dev { shm: solver.means.shm.unwrap_or(SHM) }];
+    // The kernel shows it to who owns the network alone.
+    if *network != Network::Host {
+        all.push(Mount::Sys);
+    }
     let file = |target: &str, mode: u32, content: Vec<u8>| Mount::Secret {
         target: target.into(),
         mode,
@@ -262,7 +272,14 @@ fn ended(solver: &Solver<'_>, name: &str, exit: &Exit, output: &Output<'_>) -> R
         End::Limit(limit) => format!("the command reached a limit ({limit:?}) and was ended"),
         End::Killed => "the command was ended".to_owned(),
     };
-    Err(Failure::input(format!("{name}: {how}{}", output.shown())))
+    let failure = Failure::input(format!("{name}: {how}{}", output.shown()));
+    // Its own words say nothing of who stands between.
+    Err(match solver.means.passage.authorities.is_empty() && output.mistrusts() {
+        true => failure.hint(
+            "where a proxy looks into TLS, --ca-file FILE lets RUN trust its authority; else the image may lack ca-certificates",
+        ),
+        false => failure,
+    })
 }
 
 /// Whose files are whose on disk.

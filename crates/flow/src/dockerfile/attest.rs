@@ -9,20 +9,24 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use corten_attest::bom::{BomInput, spdx::spdx};
 use corten_attest::{
-    Material, PROVENANCE_PREDICATE, Provenance, SPDX_PREDICATE, Statement, Subject, Whole, attest, provenance,
+    Material, PROVENANCE_PREDICATE, Provenance, SPDX_PREDICATE, Statement, Subject, Whole, about_files, attest, brief,
+    provenance,
 };
 use corten_diagnostic::{Failure, Report};
-use corten_oci::{Digest, ImageConfig, Platform, Reference};
+use corten_oci::{Digest, ImageConfig, LayerPath, Platform, Reference};
 use corten_package::{Purl, PurlParts};
-use corten_store::TreeLayer;
+use corten_store::{AddedFile, TreeLayer};
 use serde_json::Value;
 
 use super::build::{Outcome, Way};
 use super::request::{ContextPlace, Request};
-use crate::registry;
-use crate::scan;
+use crate::exports::{self, Exported, IndexTexts};
 use crate::world::World;
-use crate::{base::HOST, git};
+use crate::{base::HOST, blobs, git, registry, scan};
+
+/// Names of statements beside plain files, as BuildKit's.
+const BILL_FILE: &str = "sbom.spdx.json";
+const PROVENANCE_FILE: &str = "provenance.json";
 
 /// What is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,10 +37,6 @@ pub struct Attestations {
     pub provenance: Option<Mode>,
     /// `builder-id=`.
     pub builder: String,
-    /// Annotations of the index.
-    pub index: BTreeMap<String, String>,
-    /// Annotations of the manifest's descriptor in it.
-    pub descriptor: BTreeMap<String, String>,
 }
 
 /// How much provenance tells.
@@ -54,6 +54,9 @@ impl Attestations {
         self.sbom || self.provenance.is_some()
     }
 }
+
+/// A commit, and where its repository is published.
+type Revision = (String, Option<String>);
 
 /// A build that is over.
 pub struct Built<'a> {
@@ -74,31 +77,26 @@ impl Built<'_> {
     ///
     /// # Errors
     /// Layers that are nowhere, databases of packages that cannot be read, a disk that says no.
-    pub fn attest(&self, manifest: &Digest, wanted: &Attestations, world: &World<'_>) -> Result<Digest, Report> {
+    pub fn attest(
+        &self,
+        manifest: &Digest,
+        wanted: &Attestations,
+        texts: &IndexTexts,
+        world: &World<'_>,
+    ) -> Result<Digest, Report> {
         let store = world.store;
-        let bytes = store.bytes(&self.outcome.id)?;
-        let config = ImageConfig::parse(&bytes)
-            .map_err(|error| Failure::world(format!("reading the config {}: {error}", self.outcome.id)))?;
+        let config = self.config(world)?;
         let platform = Platform {
             os: config.os.clone(),
             architecture: config.architecture.clone(),
             variant: config.variant.clone(),
         };
-        let mut statements = Vec::new();
-        if wanted.sbom {
-            let predicate = self.bill(manifest, &config, world)?;
-            statements.push(Statement { predicate_type: SPDX_PREDICATE, predicate });
-        }
-        if let Some(mode) = wanted.provenance {
-            let predicate = provenance(&self.provenance(mode, &wanted.builder, world)?);
-            statements.push(Statement { predicate_type: PROVENANCE_PREDICATE, predicate });
-        }
+        let statements = self.statements(manifest, &config, wanted, world)?;
         let mut described = registry::describe(manifest, world)?;
-        described.annotations.clone_from(&wanted.descriptor);
+        described.annotations.clone_from(&texts.manifest_descriptor);
         let names = self.names.iter().filter_map(|name| purl(name, &platform)).collect();
         let subject = Subject { manifest: described, platform, names };
-        let made = attest(&subject, &statements, wanted.index.clone())
-            .map_err(|error| Failure::bug(format!("writing attestations: {error}")))?;
+        let made = attest(&subject, &statements, texts.index.clone()).map_err(unwritten)?;
         let batch = store.batch();
         for blob in &made.blobs {
             batch.put(blob)?;
@@ -106,6 +104,66 @@ impl Built<'_> {
         let index = batch.put(&made.index)?;
         batch.finish()?;
         Ok(index)
+    }
+
+    /// The same statements as files beside those of the image, about each of them, as BuildKit writes them with its exporters
+    /// `local` and `tar`.
+    ///
+    /// # Errors
+    /// As [`Built::attest`].
+    pub fn files(&self, wanted: &Attestations, prefix: &str, world: &World<'_>) -> Result<Vec<AddedFile>, Report> {
+        let id = self.outcome.id;
+        let statements = self.statements(&id, &self.config(world)?, wanted, world)?;
+        let layers = exports::layers(Exported::Local(id), world)?;
+        let blobs: Vec<_> = layers.iter().filter_map(|layer| layer.blob.clone()).collect();
+        blobs::bring(&blobs, "listing the image's files", &self.request.registry, world)?;
+        let subjects: Vec<(String, Digest)> = world
+            .store
+            .file_digests(&layers, world.store)?
+            .into_iter()
+            .map(|(path, digest)| (path.to_string(), digest))
+            .collect();
+        let epoch = self.outcome.planned.pinned.recipe.epoch.and_then(|epoch| i64::try_from(epoch).ok());
+        let file = |statement: &Statement| {
+            let base = if statement.predicate_type == SPDX_PREDICATE { BILL_FILE } else { PROVENANCE_FILE };
+            let name = LayerPath::new(format!("{prefix}{base}"));
+            let name = name.map_err(|error| Failure::usage(format!("--output attestation-prefix: {error}")))?;
+            let content = about_files(statement, &subjects).map_err(unwritten)?;
+            Ok(AddedFile { name, content, mtime: epoch.unwrap_or(self.times.1) })
+        };
+        statements.iter().map(file).collect()
+    }
+
+    /// What buildx writes of where the image came from to its metadata file.
+    pub fn metadata(&self, world: &World<'_>) -> Value {
+        brief(&self.provenance(Mode::Min, "", None, world))
+    }
+
+    fn config(&self, world: &World<'_>) -> Result<ImageConfig, Report> {
+        let bytes = world.store.bytes(&self.outcome.id)?;
+        let config = ImageConfig::parse(&bytes);
+        Ok(config.map_err(|error| Failure::world(format!("reading the config {}: {error}", self.outcome.id)))?)
+    }
+
+    /// `image` is what the bill is of.
+    fn statements(
+        &self,
+        image: &Digest,
+        config: &ImageConfig,
+        wanted: &Attestations,
+        world: &World<'_>,
+    ) -> Result<Vec<Statement>, Report> {
+        let mut statements = Vec::new();
+        if wanted.sbom {
+            let predicate = self.bill(image, config, world)?;
+            statements.push(Statement { predicate_type: SPDX_PREDICATE, predicate });
+        }
+        if let Some(mode) = wanted.provenance {
+            let revision = self.revision(world)?;
+            let predicate = provenance(&self.provenance(mode, &wanted.builder, revision, world));
+            statements.push(Statement { predicate_type: PROVENANCE_PREDICATE, predicate });
+        }
+        Ok(statements)
     }
 
     fn bill(&self, manifest: &Digest, config: &ImageConfig, world: &World<'_>) -> Result<Value, Report> {
@@ -125,7 +183,7 @@ impl Built<'_> {
         Ok(value.map_err(|error| Failure::bug(format!("reading the bill of materials: {error}")))?)
     }
 
-    fn provenance(&self, mode: Mode, builder: &str, world: &World<'_>) -> Result<Provenance, Report> {
+    fn provenance(&self, mode: Mode, builder: &str, revision: Option<Revision>, world: &World<'_>) -> Provenance {
         let planned = &self.outcome.planned;
         let source = &planned.source;
         let file = source.file.path.as_path();
@@ -137,14 +195,14 @@ impl Built<'_> {
         });
         let is_remote = |place: &ContextPlace| matches!(place, ContextPlace::Remote(_));
         let fetched = self.outcome.fetched.iter().map(|(address, pin)| material(address, pin));
-        Ok(Provenance {
+        Provenance {
             path: within.display().to_string(),
             context: context.map(|(address, commit)| material(address, commit)),
             materials: images.chain(fetched).collect(),
             // An archive at an address is not pinned.
             is_complete: (source.address.is_none() || source.commit.is_some())
                 && !self.request.contexts.values().any(is_remote),
-            revision: self.revision(world)?,
+            revision,
             platform: format!("linux/{HOST}"),
             builder: builder.to_owned(),
             version: world.tool.trim_start_matches("corten ").to_owned(),
@@ -153,11 +211,11 @@ impl Built<'_> {
                 None => time(self.times.0).zip(time(self.times.1)),
             },
             whole: (mode == Mode::Max).then(|| self.whole()),
-        })
+        }
     }
 
     /// The commit of a folder on this machine.
-    fn revision(&self, world: &World<'_>) -> Result<Option<(String, Option<String>)>, Report> {
+    fn revision(&self, world: &World<'_>) -> Result<Option<Revision>, Report> {
         let source = &self.outcome.planned.source;
         let Some(folder) = source.folder.as_ref().filter(|_| source.address.is_none()) else { return Ok(None) };
         let Some(commit) = git::commit(folder, world.store)? else { return Ok(None) };
@@ -178,6 +236,10 @@ impl Built<'_> {
             dockerfile: base64::engine::general_purpose::STANDARD.encode(text),
         }
     }
+}
+
+fn unwritten(error: serde_json::Error) -> Failure {
+    Failure::bug(format!("writing attestations: {error}"))
 }
 
 fn material(address: &str, pin: &str) -> Material {

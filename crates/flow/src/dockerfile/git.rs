@@ -7,6 +7,7 @@
 //! link.
 
 use std::ffi::OsStr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -30,8 +31,25 @@ pub struct Cloned {
 pub struct Reached {
     /// Past redirects.
     pub remote: String,
-    /// `host:port:address`, as curl takes it: what the name means.
-    pub address: Option<String>,
+    /// What its name means there, that nobody may say otherwise a moment later.
+    pub pin: Pin,
+}
+
+/// How git is told an address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Pin {
+    /// The remote says it, or nothing is to be held.
+    #[default]
+    None,
+    /// `host:port:address`, as curl takes it.
+    Curl(String),
+    /// For ssh, which knows the host's key by its name all the same.
+    Ssh {
+        /// The name.
+        host: String,
+        /// What it means.
+        address: IpAddr,
+    },
 }
 
 /// Refuses an address, or says where it leads.
@@ -85,9 +103,9 @@ pub fn clone(
         return Err(Failure::world(message).hint("leave out --offline").into());
     }
     let folder = below.join("repository");
-    let mut git = Git { folder: folder.clone(), address: shown(text), settings: Vec::new(), reach };
-    address.remote = git.reached(&address.remote)?;
+    let mut git = Git { folder: folder.clone(), address: shown(text), settings: Vec::new(), ssh: None, reach };
     std::fs::create_dir_all(&folder).map_err(|error| git.failed(&error.to_string()))?;
+    address.remote = git.reached(&address.remote)?;
     git.ask(&["init", "-q", "."])?;
     // Submodules may be told relative to it.
     git.ask(&["remote", "add", "--", "origin", &shown(&address.remote)])?;
@@ -185,6 +203,8 @@ struct Git<'a> {
     address: String,
     /// `name=value`.
     settings: Vec<String>,
+    /// The host that ssh is told the address of.
+    ssh: Option<String>,
     reach: Option<Reach<'a>>,
 }
 
@@ -192,9 +212,30 @@ impl Git<'_> {
     /// Where an address leads; what git is told of it stays.
     fn reached(&mut self, address: &str) -> Result<String, Report> {
         let Some(reach) = self.reach else { return Ok(address.to_owned()) };
-        let Reached { remote, address } = reach(address)?;
+        let Reached { remote, pin } = reach(address)?;
         self.settings.push("http.followRedirects=false".to_owned());
-        self.settings.extend(address.map(|address| format!("http.curloptResolve={address}")));
+        match pin {
+            Pin::None => {}
+            Pin::Curl(address) => self.settings.push(format!("http.curloptResolve={address}")),
+            Pin::Ssh { host, address } => {
+                // The user's own, if he has one; what is added holds for one host.
+                let own = self.ask(&["config", "--get", "core.sshCommand"]).unwrap_or_default();
+                let own = if own.trim().is_empty() { "ssh" } else { own.trim() };
+                let pinned = format!("-o HostName={address} -o HostKeyAlias={host}");
+                match self.ssh.replace(host) {
+                    None => self.settings.push(format!("core.sshCommand={own} {pinned}")),
+                    Some(before) if self.ssh.as_ref() == Some(&before) => {}
+                    Some(before) => {
+                        return Err(Failure::input(format!(
+                            "{}: it lies at {before}, and a submodule at another host by ssh",
+                            self.address
+                        ))
+                        .hint("--allow-private-add lets ADD reach any host")
+                        .into());
+                    }
+                }
+            }
+        }
         Ok(remote)
     }
 
@@ -334,7 +375,7 @@ mod tests {
     }
 
     fn git<'a>(folder: &Path, reach: Option<Reach<'a>>) -> Git<'a> {
-        let git = Git { folder: folder.to_owned(), address: "x".to_owned(), settings: Vec::new(), reach };
+        let git = Git { folder: folder.to_owned(), address: "x".to_owned(), settings: Vec::new(), ssh: None, reach };
         git.ask(&["init", "-q", "."]).unwrap();
         git
     }
@@ -351,7 +392,7 @@ mod tests {
         let (_outer, public) = served(&modules);
         let asked = public.url("/r.git");
         let reach = |address: &str| match address == asked {
-            true => Ok(Reached { remote: address.to_owned(), address: None }),
+            true => Ok(Reached { remote: address.to_owned(), pin: Pin::None }),
             false => Err(Failure::input(format!("{address} is not on the internet")).into()),
         };
         let folder = tempfile::tempdir().unwrap();
@@ -370,12 +411,34 @@ mod tests {
         let (_inner, private) = served("true");
         let to = private.url("/r.git/info/refs");
         let public = Server::start(move |_| Answer::status(302).header("location", &to));
-        let reach = |address: &str| Ok(Reached { remote: address.to_owned(), address: None });
+        let reach = |address: &str| Ok(Reached { remote: address.to_owned(), pin: Pin::None });
         let folder = tempfile::tempdir().unwrap();
         let mut git = git(folder.path(), Some(&reach));
         let remote = git.reached(&public.url("/r.git")).unwrap();
         git.fetch(&Address { remote, ..Address::default() }).unwrap_err();
         assert!(!public.asked().is_empty() && private.asked().is_empty(), "{:?}", private.asked());
+    }
+
+    /// What was looked at is what ssh connects to; the key is the host's, by its name.
+    #[test]
+    fn e10_ssh_is_told_the_address_that_was_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let pin = |host: &str| Pin::Ssh { host: host.to_owned(), address: [192, 0, 2, 7].into() };
+        let reach = |address: &str| Ok(Reached { remote: address.to_owned(), pin: pin(host(address).unwrap()) });
+        let mut git = git(folder.path(), Some(&reach));
+        let log = folder.path().join("log");
+        let script = format!("sh -c 'printf \"%s\\n\" \"$@\" >{}; exit 1' ssh -i key", log.display());
+        git.ask(&["config", "core.sshCommand", &script]).unwrap();
+        for remote in ["ssh://git@example.org/x.git", "git@example.org:x.git"] {
+            let remote = git.reached(remote).unwrap();
+            git.fetch(&Address { remote, ..Address::default() }).unwrap_err();
+            let told = std::fs::read_to_string(&log).unwrap();
+            let told: Vec<&str> = told.lines().collect();
+            let expected = ["-i", "key", "-o", "HostName=192.0.2.7", "-o", "HostKeyAlias=example.org"];
+            assert_eq!(told.get(..6), Some(&expected[..]), "{told:?}");
+        }
+        let other = git.reached("ssh://git@other.example/x.git").map(drop).unwrap_err();
+        assert_eq!(other.error().to_string(), "x: it lies at example.org, and a submodule at another host by ssh");
     }
 
     #[test]

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +27,8 @@ use crate::world::World;
 const LARGEST: u64 = 64 << 30;
 /// Redirects.
 const REDIRECTS: usize = 10;
+/// Where git's own protocol is spoken.
+const GIT_PORT: u16 = 9418;
 /// Tries where it may pass.
 const TRIES: usize = 3;
 
@@ -103,10 +105,7 @@ impl<'a> Remote<'a> {
     /// is told for its name to mean the address that was looked at.
     fn repository(&self, text: &str) -> Result<git::Reached, Report> {
         if !text.starts_with("http://") && !text.starts_with("https://") {
-            if let Some(host) = git::host(text) {
-                self.may_reach(&parse(&format!("https://{host}/"))?)?;
-            }
-            return Ok(git::Reached { remote: text.to_owned(), address: None });
+            return self.not_of_the_web(text);
         }
         const REFERENCES: &str = "/info/refs?service=git-upload-pack";
         let first = parse(text)?;
@@ -117,10 +116,26 @@ impl<'a> Remote<'a> {
             // With user and password, as it was given.
             _ => text.to_owned(),
         };
-        let host = url.host().trim_start_matches('[').trim_end_matches(']');
-        let found = (host, url.port()).to_socket_addrs().into_iter().flatten().map(|found| found.ip());
-        let address = found.into_iter().find(|address| !is_private(*address));
-        Ok(git::Reached { remote, address: address.map(|address| format!("{host}:{}:{address}", url.port())) })
+        let (host, address) = public(&url);
+        let pin = address.map(|address| git::Pin::Curl(format!("{host}:{}:{address}", url.port())));
+        Ok(git::Reached { remote, pin: pin.unwrap_or_default() })
+    }
+
+    /// `git://`, which is told the address in place of the name, and ssh.
+    fn not_of_the_web(&self, text: &str) -> Result<git::Reached, Report> {
+        let as_it_is = || git::Reached { remote: text.to_owned(), pin: git::Pin::None };
+        let Some(place) = git::host(text) else { return Ok(as_it_is()) };
+        let url = parse(&format!("https://{place}/"))?;
+        self.may_reach(&url)?;
+        // A name that only the user's own settings of ssh know means what they say.
+        let (host, Some(address)) = public(&url) else { return Ok(as_it_is()) };
+        let Some(rest) = text.strip_prefix("git://") else {
+            return Ok(git::Reached { remote: text.to_owned(), pin: git::Pin::Ssh { host: host.to_owned(), address } });
+        };
+        let rest = rest.strip_prefix(place).unwrap_or_default();
+        let port = place.rsplit_once(':').map(|(_, port)| port).filter(|port| port.bytes().all(|b| b.is_ascii_digit()));
+        let at = SocketAddr::new(address, port.and_then(|port| port.parse().ok()).unwrap_or(GIT_PORT));
+        Ok(git::Reached { remote: format!("git://{at}{rest}"), pin: git::Pin::None })
     }
 
     fn try_some(&self, url: &Url) -> Result<Response, NetError> {
@@ -154,6 +169,13 @@ impl<'a> Remote<'a> {
             }
         }
     }
+}
+
+/// The host, and what its name means on the internet.
+fn public(url: &Url) -> (&str, Option<IpAddr>) {
+    let host = url.host().trim_start_matches('[').trim_end_matches(']');
+    let found = (host, url.port()).to_socket_addrs().into_iter().flatten().map(|found| found.ip());
+    (host, found.into_iter().find(|address| !is_private(*address)))
 }
 
 fn parse(text: &str) -> Result<Url, Failure> {

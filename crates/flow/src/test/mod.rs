@@ -7,16 +7,21 @@
 //!     └─► [test] paths ─► mounts, read-only ──────────────────────┴─► a container ─► exit status, JUnit report
 //! ```
 //!
+//! What a Dockerfile builds is tested the same way ([`dockerfile`]).
+//!
 //! Nothing of this is written to the image: it is the same before and after, byte by byte. What a test changes is gone with the
 //! container.
 
+mod dockerfile;
 mod packages;
 mod report;
+
+pub use dockerfile::test_dockerfile;
 
 use std::path::{Path, PathBuf};
 
 use corten_diagnostic::{Event, Failure, Report};
-use corten_frontend::settings::{Frontend, Setting, Settings, TestNetwork};
+use corten_frontend::settings::{Setting, Settings, TestNetwork};
 use corten_oci::{Descriptor, DiffId};
 
 use crate::build::{BuildOptions, build};
@@ -55,7 +60,6 @@ pub fn test(
     options: &TestOptions,
     world: &World<'_>,
 ) -> Result<Outcome, Report> {
-    native(folder, build_options)?;
     let outcome = build(folder, build_options, world)?;
     let (_, platform) = outcome.loadable();
     let part = outcome.parts().find(|(planned, _)| planned.base.architecture.to_string() == platform.architecture);
@@ -73,8 +77,8 @@ pub fn test(
         .cloned()
         .chain(beside.layers.iter().map(|(diff, blob)| (*diff, Some(blob.clone()))))
         .collect();
-    let run =
-        Trial { name: settings.name.value.clone(), folder, settings, command, mounts, registry: &planned.registry };
+    let (name, registry) = (settings.name.value.clone(), &planned.registry);
+    let run = Trial { name, folder, settings, command, mounts, paths: Vec::new(), registry };
     run.run(Runnable { layers, ..image }, options, world)
 }
 
@@ -106,7 +110,8 @@ pub fn test_image(
         folder => PathBuf::from(folder),
     };
     let mounts = mounts(folder, &settings, &workdir)?;
-    let run = Trial { name: image.to_owned(), folder, settings: &settings, command, mounts, registry };
+    let name = image.to_owned();
+    let run = Trial { name, folder, settings: &settings, command, mounts, paths: Vec::new(), registry };
     run.run(found, options, world)
 }
 
@@ -119,24 +124,6 @@ fn is_command(folder: &Path, arguments: &[String]) -> bool {
 fn is_of_project(folder: &Path, argument: &str) -> bool {
     let path = argument.split("::").next().unwrap_or_default();
     !path.is_empty() && !path.starts_with('-') && folder.join(path).exists()
-}
-
-fn native(folder: &Path, options: &BuildOptions) -> Result<(), Failure> {
-    if !folder.is_dir() {
-        return Ok(());
-    }
-    let settings = Settings::read(&project::texts(folder)?)?;
-    match project::way(folder, options.plan.project.frontend, &settings).0 {
-        Frontend::Native => Ok(()),
-        Frontend::Dockerfile => Err(Failure::usage(format!(
-            "{} is built from its Dockerfile, which says itself what is installed",
-            folder.display()
-        ))
-        .hint(
-            "corten build -t NAME . && corten test NAME -- COMMAND runs a command in its image, with the tests mounted",
-        )
-        .hint("--frontend native takes the lock")),
-    }
 }
 
 /// What is run of a project.
@@ -161,14 +148,17 @@ fn command(planned: &Planned, beside: &Beside, options: &TestOptions) -> Result<
         })
         .hint("or write command = \"…\" under [test] in the settings"));
     }
-    let mut command = ["python", "-m", "pytest"].map(str::to_owned).to_vec();
+    Ok(pytest("python", (folder, &planned.project.settings), arguments))
+}
+
+fn pytest(python: &str, (folder, settings): (&Path, &Settings), arguments: &[String]) -> Vec<String> {
+    let mut command = [python, "-m", "pytest"].map(str::to_owned).to_vec();
     if !arguments.iter().any(|argument| is_of_project(folder, argument)) {
-        let paths = paths(folder, &planned.project.settings);
         // Files such as pytest.ini are read without being named.
-        command.extend(paths.into_iter().filter(|path| folder.join(path).is_dir()));
+        command.extend(paths(folder, settings).into_iter().filter(|path| folder.join(path).is_dir()));
     }
     command.extend(arguments.iter().cloned());
-    Ok(command)
+    command
 }
 
 /// What pytest looks for: folders of tests, fixtures of all, settings.
@@ -210,6 +200,8 @@ struct Trial<'a> {
     settings: &'a Settings,
     command: Vec<String>,
     mounts: Vec<VolumeOption>,
+    /// Variables with which packages are found that lie over the image; those of the settings and the user go before.
+    paths: Vec<(String, String)>,
     registry: &'a RegistryOptions,
 }
 
@@ -263,7 +255,8 @@ impl Trial<'_> {
         let of_image = image.config.config.env.iter().flatten().filter_map(|variable| variable.split_once('='));
         let set = self.settings.test.env.iter().map(|(name, value)| (name.as_str(), value.value.as_str()));
         let given = options.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let said: Vec<_> = of_image.chain(set).chain(given).collect();
+        let paths = self.paths.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let said: Vec<_> = of_image.chain(paths).chain(set).chain(given).collect();
         all.extend(said.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let own = all.get("PYTEST_ADDOPTS").map(|own| format!(" {own}")).unwrap_or_default();
         let junit = junit.map(|_| format!(" --junitxml={}", report::INSIDE)).unwrap_or_default();

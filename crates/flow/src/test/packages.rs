@@ -7,16 +7,18 @@
 use std::collections::BTreeMap;
 
 use corten_diagnostic::{Event, Failure, Report};
-use corten_frontend::python::LockKind;
+use corten_frontend::python::{Asked, LockKind};
 use corten_oci::{Descriptor, DiffId};
-use corten_plan::LockedWheel;
+use corten_plan::{LockedWheel, PythonTarget};
 
-use crate::build::with_engine;
+use crate::build::{Making, with_engine};
 use crate::builds;
 use crate::lower::lower_packages;
-use crate::packages::{Packages, Wish, packages};
+use crate::packages::{Local, Packages, Wish, packages};
 use crate::plan::{Planned, asked};
 use crate::project::{Project, ProjectOptions};
+use crate::registry::RegistryOptions;
+use crate::scan::Inside;
 use crate::unlocked;
 use crate::world::World;
 
@@ -44,31 +46,61 @@ impl Beside {
 
 /// Makes the layers.
 pub(super) fn beside(planned: &Planned, options: &ProjectOptions, world: &World<'_>) -> Result<Beside, Report> {
-    let Some(Choice { other, groups, why }) = choice(planned)? else {
-        return Ok(Beside { choices: planned.packages.groups_left_out.clone(), ..Beside::default() });
+    let choices = planned.packages.groups_left_out.clone();
+    let Some(choice) = choice(&planned.project, &planned.packages)? else {
+        return Ok(Beside { choices, ..Beside::default() });
     };
-    let extras: Vec<String> = planned.project.settings.test.extras.iter().map(|extra| extra.value.clone()).collect();
-    let mut wanted = asked(&planned.project, options);
-    if other.is_some() {
-        // Groups are those of the project's own lock.
-        wanted.groups.clear();
-        wanted.extras.clear();
-    }
-    wanted.groups.extend(groups);
-    wanted.extras.extend(extras);
-    let project = other.as_ref().unwrap_or(&planned.project);
-    let wanted = unlocked::still_asked(&project.lock, wanted)?;
-    let architectures = [planned.base.architecture];
-    let wish = Wish { asked: &wanted, python: &planned.python, architectures: &architectures, renew: false };
-    let all = packages(project, &wish, world)?;
+    let all = choice.packages(asked(&planned.project, options), (&planned.project, &planned.python), world)?;
     agree(&planned.packages, &all)?;
-    let new = without(all, &planned.packages);
-    let count = new.wheels.len() + new.builds.len();
-    world.events.emit(Event::Decision { about: "beside", choice: &format!("{count} packages for tests"), why: &why });
-    let layers = layers(planned, project, &new, world)?;
-    let names =
-        new.wheels.iter().map(|wheel| wheel.name.clone()).chain(new.builds.iter().map(|one| one.sdist.name.clone()));
-    Ok(Beside { layers, choices: planned.packages.groups_left_out.clone(), names: names.collect() })
+    let new = without(all, &|name| planned.packages.has(name));
+    let new = Packages { local: others(new.local, &planned.packages.local), ..new };
+    choice.told(&new, world);
+    let layers = layers(planned, choice.other.as_ref().unwrap_or(&planned.project), &new, world)?;
+    Ok(Beside { layers, choices, names: names(&new) })
+}
+
+/// Makes the layers for an image of which is known what a look into it finds. A lock's packages without those for tests are the
+/// image's own affair: where it lacks one, its tests show it.
+pub(super) fn over(
+    project: &Project,
+    inside: &Inside,
+    registry: &RegistryOptions,
+    world: &World<'_>,
+) -> Result<Beside, Report> {
+    let plain = || Asked { no_default_groups: true, ..asked(project, &ProjectOptions::default()) };
+    let architectures = [inside.python.architecture];
+    let wanted = unlocked::still_asked(&project.lock, plain())?;
+    let wish = Wish { asked: &wanted, python: &inside.python, architectures: &architectures, renew: false };
+    let own = packages(project, &wish, world)?;
+    let choices = own.groups_left_out.clone();
+    let Some(choice) = choice(project, &own)? else { return Ok(Beside { choices, ..Beside::default() }) };
+    let all = choice.packages(plain(), (project, &inside.python), world)?;
+    for wheel in &all.wheels {
+        if let Some(here) = inside.installed.get(&wheel.name).filter(|here| **here != wheel.version) {
+            let LockedWheel { name, version, .. } = wheel;
+            world
+                .events
+                .warning(&format!("the image has {name} {here}, the lock {version}: what is tested is the image"));
+        }
+    }
+    let new = without(all, &|name| own.has(name) || inside.installed.contains_key(name));
+    if let Some(build) = new.builds.first() {
+        let name = &build.sdist.name;
+        return Err(
+            Failure::input(format!("{name} of the tests' group has no wheel, and would have to be built")).into()
+        );
+    }
+    choice.told(&new, world);
+    let (plan, wanted) = lower_packages(&new.wheels, None, &project.settings.layers, &inside.python);
+    let making = Making { project, registry, package_of: &|_| None };
+    let layers = making.with_engine(false, None, world, |engine| engine.layers(&plan, &wanted))?;
+    let layers = layers.into_iter().map(|built| (built.layer.diff_id, built.layer.blob)).collect();
+    Ok(Beside { layers, choices, names: names(&new) })
+}
+
+fn names(packages: &Packages) -> Vec<String> {
+    let built = packages.builds.iter().map(|one| one.sdist.name.clone());
+    packages.wheels.iter().map(|wheel| wheel.name.clone()).chain(built).collect()
 }
 
 /// What tests need, as somebody says it.
@@ -79,9 +111,35 @@ struct Choice {
     why: String,
 }
 
-/// None where nothing says what tests need.
-fn choice(planned: &Planned) -> Result<Option<Choice>, Report> {
-    let project = &planned.project;
+impl Choice {
+    /// All packages: those that are asked for, with those for tests.
+    fn packages(
+        &self,
+        mut wanted: Asked,
+        (project, python): (&Project, &PythonTarget),
+        world: &World<'_>,
+    ) -> Result<Packages, Report> {
+        if self.other.is_some() {
+            // Groups are those of the project's own lock.
+            wanted.groups.clear();
+            wanted.extras.clear();
+        }
+        wanted.groups.extend(self.groups.clone());
+        wanted.extras.extend(project.settings.test.extras.iter().map(|extra| extra.value.clone()));
+        let project = self.other.as_ref().unwrap_or(project);
+        let wanted = unlocked::still_asked(&project.lock, wanted)?;
+        let architectures = [python.architecture];
+        packages(project, &Wish { asked: &wanted, python, architectures: &architectures, renew: false }, world)
+    }
+
+    fn told(&self, new: &Packages, world: &World<'_>) {
+        let choice = format!("{} packages for tests", new.wheels.len() + new.builds.len());
+        world.events.emit(Event::Decision { about: "beside", choice: &choice, why: &self.why });
+    }
+}
+
+/// None where nothing says what tests need. `own` are the packages without them.
+fn choice(project: &Project, own: &Packages) -> Result<Option<Choice>, Report> {
     let settings = &project.settings.test;
     let set: Option<Vec<String>> =
         settings.groups.as_ref().map(|all| all.iter().map(|one| one.value.clone()).collect());
@@ -97,8 +155,7 @@ fn choice(planned: &Planned) -> Result<Option<Choice>, Report> {
         let why = format!("groups: {}, as [test] says", groups.join(", "));
         return Ok(Some(Choice { other: None, groups, why }));
     }
-    let there =
-        |name: &&&str| planned.packages.groups.iter().chain(&planned.packages.groups_left_out).any(|one| one == **name);
+    let there = |name: &&&str| own.groups.iter().chain(&own.groups_left_out).any(|one| one == **name);
     if let Some(group) = GROUPS.iter().find(there) {
         let why = format!("the lock's group {group}");
         return Ok(Some(Choice { other: None, groups: vec![(*group).to_owned()], why }));
@@ -134,17 +191,17 @@ fn agree(image: &Packages, all: &Packages) -> Result<(), Failure> {
     }
 }
 
+fn others(all: Vec<Local>, own: &[Local]) -> Vec<Local> {
+    all.into_iter().filter(|one| !own.contains(one)).collect()
+}
+
 /// What the image has not.
-fn without(all: Packages, image: &Packages) -> Packages {
-    let has = |name: &str| {
-        let wheel = image.wheels.iter().any(|wheel| wheel.name == name);
-        wheel || image.builds.iter().any(|build| build.sdist.name == name)
-    };
+fn without(all: Packages, has: &dyn Fn(&str) -> bool) -> Packages {
     let Packages { wheels, builds, local, .. } = all;
     Packages {
         wheels: wheels.into_iter().filter(|wheel| !has(&wheel.name)).collect(),
         builds: builds.into_iter().filter(|build| !has(&build.sdist.name)).collect(),
-        local: local.into_iter().filter(|one| !image.local.contains(one)).collect(),
+        local,
         sources: Vec::new(),
         groups: Vec::new(),
         groups_left_out: Vec::new(),

@@ -132,6 +132,9 @@ fn drop_privileges(process: &Process, many_ids: bool, watched: bool) -> Outcome<
         }
     }
     rustix::thread::set_keep_capabilities(true).step(step)?;
+    if process.no_abstract_sockets {
+        system::leave_abstract_sockets().step(|| "keep away from the host's abstract sockets (Landlock)".into())?;
+    }
     for program in filter::programs(process.capabilities, watched).map_err(Trouble::world)? {
         system::filter(&program).step(|| "load the system call filter (seccomp)".into())?;
     }

@@ -3,7 +3,9 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
 
 use corten_sandbox::{Capabilities, End, Mount, Network};
@@ -79,6 +81,30 @@ fn there_is_no_network() {
     let mut sandbox = connect("127.0.0.1");
     sandbox.network = Network::Host;
     assert_eq!(run(&sandbox).stdout, "connected\n", "the control: the host's network");
+}
+
+/// Where containerd's shims once listened (CVE-2020-15257).
+#[test]
+fn e16_abstract_sockets_of_the_host_are_out_of_reach_in_its_network() {
+    let world = World::new();
+    let name = format!("corten-e16-{}", std::process::id());
+    let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    let script = format!(
+        "import socket\nown = socket.socket(socket.AF_UNIX); own.bind('\\0own{name}'); own.listen()\n\
+         for name in ['own{name}', '{name}']: socket.socket(socket.AF_UNIX).connect('\\0' + name); print('connected')"
+    );
+    let mut sandbox = world.with_host_programs(&["/usr/bin/python3", "-c", &script]);
+    sandbox.network = Network::Host;
+    assert_eq!(run(&sandbox).stdout, "connected\nconnected\n", "the control: the host's network");
+    sandbox.process.no_abstract_sockets = true;
+    let ran = run(&sandbox);
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
+    if (numbers.next().unwrap(), numbers.next().unwrap()) < (6, 12) {
+        return;
+    }
+    assert_eq!(ran.stdout, "connected\n", "to its own");
+    assert!(ran.stderr.contains("PermissionError"), "{}", ran.stderr);
 }
 
 #[test]

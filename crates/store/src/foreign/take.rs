@@ -23,7 +23,7 @@ const MOST_TIMES: u64 = 256;
 
 /// The largest tar that a blob of `size` bytes may have.
 fn largest_tar(media_type: &MediaType, size: u64) -> u64 {
-    match media_type.is(MediaType::LAYER) {
+    match media_type.of_oci().is(MediaType::LAYER) {
         true => LARGEST_TAR,
         false => size.saturating_mul(MOST_TIMES).saturating_add(INNOCENT_TAR).min(LARGEST_TAR),
     }

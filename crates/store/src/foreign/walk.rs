@@ -251,7 +251,7 @@ impl Walk<'_> {
                 return Err(self.refuse(format!("layer {} is '{}'", layer.digest, layer.media_type)));
             }
             let bytes = self.layout.blob(&layer.digest, Some(layer.size))?;
-            layers.push(Layer { media_type: of_oci(&layer.media_type), bytes });
+            layers.push(Layer { media_type: layer.media_type.of_oci(), bytes });
         }
         self.found.push(Found { digest: entry.digest, config, layers, place: self.layout.place() });
         Ok(())
@@ -283,14 +283,6 @@ pub fn is_wanted(platform: &Platform, wanted: Architecture) -> bool {
 }
 
 fn layer_is_known(media_type: &MediaType) -> bool {
-    let known = [MediaType::LAYER, MediaType::LAYER_GZIP, MediaType::LAYER_ZSTD, MediaType::DOCKER_LAYER_GZIP];
-    known.iter().any(|known| media_type.is(known))
-}
-
-/// The same bytes under the name that an OCI manifest has for them.
-fn of_oci(media_type: &MediaType) -> MediaType {
-    match media_type.is(MediaType::DOCKER_LAYER_GZIP) {
-        true => MediaType::LAYER_GZIP.into(),
-        false => media_type.clone(),
-    }
+    let known = [MediaType::LAYER, MediaType::LAYER_GZIP, MediaType::LAYER_ZSTD];
+    known.iter().any(|known| media_type.of_oci().is(known))
 }

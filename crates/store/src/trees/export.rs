@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -15,7 +15,7 @@ use std::path::Path;
 use corten_layer::attributes::Attributes;
 use corten_layer::tree::{Node, Tree};
 use corten_layer::write::{Compression, LayerWriter};
-use corten_oci::{Blobs, DiffId, Kind, LayerPath};
+use corten_oci::{Blobs, DiffId, Digest, Digester, Entry, Kind, LayerPath};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -26,6 +26,20 @@ use crate::{Store, StoreError};
 /// A file that is not complete.
 const PARTIAL: &[u8] = b".corten-incomplete";
 
+/// A file that is written beside those of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedFile {
+    /// One component: it lies in the root.
+    pub name: LayerPath,
+    /// What is in it.
+    pub content: Vec<u8>,
+    /// Seconds since 1970.
+    pub mtime: i64,
+}
+
+/// Mode of a file that is added, as BuildKit has it.
+const ADDED: u32 = 0o600;
+
 /// Files of an image, and where their bytes are.
 struct Files {
     tree: Tree,
@@ -34,7 +48,8 @@ struct Files {
 }
 
 impl Store {
-    /// Writes all files of an image as a tar, by path. `epoch`: no time is later.
+    /// Writes all files of an image as a tar, by path, and after them `added`, which stand for files of the image that have
+    /// their names. `epoch`: no time is later.
     ///
     /// # Errors
     /// As [`Store::trees`], and the sink's own.
@@ -43,11 +58,12 @@ impl Store {
         layers: &[TreeLayer],
         blobs: &(dyn Blobs + Sync),
         epoch: Option<u64>,
+        added: &[AddedFile],
         to: &mut dyn Write,
     ) -> Result<(), StoreError> {
         let mut files = self.files(layers, blobs, epoch)?;
         let failed = |error| StoreError::from_io("writing", Path::new("the tar of the image's files"), error);
-        files.write_tar(to).map_err(failed)
+        files.write_tar(added, to).map_err(failed)
     }
 
     /// Writes all files of an image into a folder, which may have others. They belong to who writes them, as with buildx.
@@ -60,6 +76,7 @@ impl Store {
         layers: &[TreeLayer],
         blobs: &(dyn Blobs + Sync),
         epoch: Option<u64>,
+        added: &[AddedFile],
         to: &Path,
     ) -> Result<(), StoreError> {
         let mut files = self.files(layers, blobs, epoch)?;
@@ -67,7 +84,20 @@ impl Store {
         fs::create_dir_all(to).map_err(failed)?;
         // The folder itself may be what a link of the user's leads to.
         let root = to.canonicalize().and_then(|to| Root::open(&to)).map_err(failed)?;
-        files.write_folder(root).map_err(|error| StoreError::from_io("writing", to, error))
+        files.write_folder(added, root).map_err(|error| StoreError::from_io("writing", to, error))
+    }
+
+    /// The path of every file of an image, and the digest of what is in it, by path.
+    ///
+    /// # Errors
+    /// As [`Store::trees`].
+    pub fn file_digests(
+        &self,
+        layers: &[TreeLayer],
+        blobs: &(dyn Blobs + Sync),
+    ) -> Result<Vec<(LayerPath, Digest)>, StoreError> {
+        let mut files = self.files(layers, blobs, None)?;
+        files.digests().map_err(|error| StoreError::from_io("reading", Path::new("the image's files"), error))
     }
 
     fn files(&self, layers: &[TreeLayer], blobs: &(dyn Blobs + Sync), epoch: Option<u64>) -> Result<Files, StoreError> {
@@ -85,10 +115,28 @@ impl Store {
 }
 
 impl Files {
-    fn write_tar(&mut self, to: &mut dyn Write) -> io::Result<()> {
+    fn digests(&mut self) -> io::Result<Vec<(LayerPath, Digest)>> {
+        let mut all = Vec::new();
+        for (path, node) in self.tree.iter().filter(|(_, node)| node.entry.kind == Kind::File) {
+            let Some(root) = self.roots.get_mut(&node.layer) else { continue };
+            let (mut digester, mut buffer) = (Digester::new(), vec![0; 128 << 10]);
+            let mut file = root.read(&node.entry.path)?;
+            loop {
+                match file.read(&mut buffer)? {
+                    0 => break,
+                    count => digester.update(buffer.get(..count).unwrap_or_default()),
+                }
+            }
+            all.push((path.clone(), digester.finish()));
+        }
+        Ok(all)
+    }
+
+    fn write_tar(&mut self, added: &[AddedFile], to: &mut dyn Write) -> io::Result<()> {
         let mut writer = LayerWriter::new(to, Compression::Stored, 0);
         let mut first: HashMap<(DiffId, u64), LayerPath> = HashMap::new();
-        for (path, node) in self.tree.iter().filter(|(path, _)| !path.is_root()) {
+        let is_added = |path: &LayerPath| added.iter().any(|file| path.starts_with(&file.name));
+        for (path, node) in self.tree.iter().filter(|(path, _)| !path.is_root() && !is_added(path)) {
             let mut entry = node.entry.clone();
             let Some(root) = self.roots.get_mut(&node.layer) else { continue };
             let (attributes, file) = open(root, node, self.epoch)?;
@@ -103,11 +151,14 @@ impl Files {
                 None => writer.with(entry, &attributes, &mut io::empty())?,
             }
         }
+        for file in added {
+            writer.with(file.entry(), &Attributes::at(file.mtime), &mut file.content.as_slice())?;
+        }
         let (to, _) = writer.finish()?;
         to.flush()
     }
 
-    fn write_folder(&mut self, mut to: Root) -> io::Result<()> {
+    fn write_folder(&mut self, added: &[AddedFile], mut to: Root) -> io::Result<()> {
         let is_root = rustix::process::geteuid().is_root();
         let mut first: HashMap<(DiffId, u64), LayerPath> = HashMap::new();
         let mut folders: Vec<(LayerPath, u32, Attributes)> = Vec::new();
@@ -126,6 +177,9 @@ impl Files {
             finish(&mut to, path, node, &attributes)?;
             first.entry((node.layer, node.entry.offset)).or_insert_with(|| path.clone());
         }
+        for file in added {
+            file.write(&mut to)?;
+        }
         to.forget();
         for (path, mode, attributes) in folders.iter().rev() {
             let folder = beneath::open_folder(to.as_fd(), path.as_bytes())?;
@@ -134,6 +188,27 @@ impl Files {
             beneath::set_mode(folder.as_fd(), *mode)?;
         }
         Ok(())
+    }
+}
+
+impl AddedFile {
+    fn entry(&self) -> Entry {
+        let (path, size) = (self.name.clone(), self.content.len() as u64);
+        Entry { path, kind: Kind::File, mode: ADDED, uid: 0, gid: 0, size, crc32: None, offset: 0, package: None }
+    }
+
+    /// Replaces what stands there.
+    fn write(&self, to: &mut Root) -> io::Result<()> {
+        let (parent, partial) = (to.parent(&self.name)?, OsStr::from_bytes(PARTIAL));
+        beneath::remove(parent, PARTIAL)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let new = rustix::fs::openat(parent, partial, flags, Mode::from_raw_mode(ADDED))?;
+        File::from(new).write_all(&self.content)?;
+        if beneath::look(parent, self.name.name())?.is_some_and(|found| found.is_folder()) {
+            beneath::remove(parent, self.name.name())?;
+        }
+        rustix::fs::renameat(parent, partial, parent, name(&self.name))?;
+        beneath::set_time(parent, self.name.name(), self.mtime)
     }
 }
 

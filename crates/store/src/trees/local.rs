@@ -142,7 +142,7 @@ impl Store {
         let mut layers = Vec::with_capacity(config.rootfs.diff_ids.len());
         for diff_id in &config.rootfs.diff_ids {
             let mut blob = self.blob_of(diff_id, options)?;
-            blob.media_type = media_type(&blob.media_type, options.docker);
+            blob.media_type = if options.docker { blob.media_type.of_docker() } else { blob.media_type.of_oci() };
             let created_by = history.next().and_then(|history| history.created_by.clone()).unwrap_or_default();
             layers.push(Layer { blob, diff_id: *diff_id, created_by });
         }
@@ -179,14 +179,5 @@ impl Store {
             }
             None => self.pack(diff_id, options.packing),
         }
-    }
-}
-
-/// The same bytes by the name that the others of the manifest have. zstd has none of Docker's.
-fn media_type(one: &MediaType, docker: bool) -> MediaType {
-    match (one.0.as_str(), docker) {
-        (MediaType::LAYER_GZIP, true) => MediaType::DOCKER_LAYER_GZIP.into(),
-        (MediaType::DOCKER_LAYER_GZIP, false) => MediaType::LAYER_GZIP.into(),
-        _ => one.clone(),
     }
 }

@@ -31,6 +31,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use corten_diagnostic::Fault;
+use corten_layer::tar::TarError;
 use corten_layer::tree::Tree;
 use corten_oci::{Blobs, Descriptor, DiffId, Digest, LayerIndex};
 
@@ -42,6 +44,7 @@ use crate::scratch::ScratchFolder;
 use crate::{Batch, Key, Problem, Store, StoreError};
 
 pub(crate) use beneath::remove_tree;
+pub use export::AddedFile;
 pub use local::ManifestOptions;
 pub use pack::Packing;
 use plan::Plan;
@@ -215,6 +218,7 @@ impl Store {
             let plan = Plan::new(layer.diff_id, &index, &mut tree).map_err(|error| StoreError::Layer {
                 layer: error.layer,
                 why: format!("'{}': {}", error.path, error.why),
+                fault: Fault::Input,
             })?;
             plans.push((index, plan));
         }
@@ -240,6 +244,7 @@ impl Store {
             added.map_err(|error| StoreError::Layer {
                 layer: error.layer,
                 why: format!("'{}': {}", error.path, error.why),
+                fault: Fault::Input,
             })?;
         }
         self.chains.lock().keep(*last, tree.clone());
@@ -251,11 +256,14 @@ impl Store {
         if let Some(index) = self.layer_index(&layer.diff_id)? {
             return Ok(index);
         }
-        let failed = |why: String| StoreError::Layer { layer: layer.diff_id, why };
+        let wrong = |why: String| StoreError::Layer { layer: layer.diff_id, why, fault: Fault::Input };
         let tar = self.open_tar(layer, blobs)?;
-        let found = corten_layer::tar::index(tar).map_err(|error| failed(error.to_string()))?;
+        let found = corten_layer::tar::index(tar).map_err(|error| match error {
+            TarError::Read(error) => StoreError::layer(layer.diff_id, &error),
+            refused @ TarError::Refused { .. } => wrong(refused.to_string()),
+        })?;
         if found.diff_id != layer.diff_id {
-            return Err(failed(format!("its bytes have the diff id {}", found.diff_id)));
+            return Err(wrong(format!("its bytes have the diff id {}", found.diff_id)));
         }
         let batch = self.batch();
         batch.layer_index(&layer.diff_id, &found.index)?;
@@ -271,7 +279,7 @@ impl Store {
     ) -> Result<Box<dyn Read + 'a>, StoreError> {
         let failed = |error: io::Error| match error.downcast::<StoreError>() {
             Ok(ours) => ours,
-            Err(error) => StoreError::Layer { layer: layer.diff_id, why: error.to_string() },
+            Err(error) => StoreError::layer(layer.diff_id, &error),
         };
         if self.size(&layer.diff_id.0)?.is_some() {
             return self.read(&layer.diff_id.0).map(|tar| tar as Box<dyn Read>);
@@ -338,7 +346,7 @@ impl Store {
             match error.downcast::<StoreError>() {
                 Ok(ours) => ours,
                 Err(error) if full => StoreError::disk("unpacking into", &root, index.content_size(), error),
-                Err(error) => StoreError::Layer { layer: layer.diff_id, why: error.to_string() },
+                Err(error) => StoreError::layer(layer.diff_id, &error),
             }
         })?;
         let state = State::of(&root, false).map_err(|error| StoreError::disk("reading", &root, 0, error))?;

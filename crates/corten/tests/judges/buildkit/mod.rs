@@ -4,6 +4,7 @@
 mod base;
 mod cases;
 mod differences;
+mod elsewhere;
 mod image;
 
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use differences::Difference;
 
 use crate::image::corten;
-use crate::place::{command, ended, folder, new_folder, path, running, said, until};
+use crate::place::{command, done, ended, folder, new_folder, path, running, said, until};
 
 /// What is built.
 #[derive(Debug, Default, Clone)]
@@ -173,11 +174,21 @@ impl Daemon {
     /// With BuildKit.
     pub fn build(&self, work: &Work, more: &[&str]) -> Built {
         let layout = layout("their");
-        let context = work.context.display();
         let output = if work.output.is_empty() { String::new() } else { format!(",{}", work.output) };
+        let output = format!("type=oci,tar=false,compression=uncompressed{output},dest={}", layout.display());
+        finished(self.asked(work, &output).args(&work.theirs).args(more).envs(work.environment.iter().cloned()), layout)
+    }
+
+    /// With BuildKit, to a registry without TLS.
+    fn push(&self, work: &Work, name: &str, output: &str) {
+        let output = output.replace("type=registry", "type=image,push=true");
+        done(&mut self.asked(work, &format!("{output},name={name},registry.insecure=true")));
+    }
+
+    fn asked(&self, work: &Work, output: &str) -> Command {
+        let context = work.context.display();
         let mut command = self.ctl();
-        command.args(["build", "--progress", "plain", "--frontend", "dockerfile.v0", "--output"]);
-        command.arg(format!("type=oci,tar=false,compression=uncompressed{output},dest={}", layout.display()));
+        command.args(["build", "--progress", "plain", "--frontend", "dockerfile.v0", "--output", output]);
         command.args(["--local", &format!("context={context}"), "--local", &format!("dockerfile={context}")]);
         command.args(["--opt", &format!("filename={}", work.dockerfile())]);
         for (name, value) in &work.build_args {
@@ -196,8 +207,7 @@ impl Daemon {
                 command.args(["--opt", &format!("context:{name}=local:{at}"), "--local", &format!("{at}={place}")]);
             }
         }
-        command.args(&work.theirs).args(more).envs(work.environment.iter().cloned());
-        finished(&mut command, layout)
+        command
     }
 }
 

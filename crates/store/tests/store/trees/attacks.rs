@@ -291,7 +291,7 @@ fn a17_who_swaps_a_folder_for_a_link_meanwhile_changes_nothing_outside() {
             });
             for _ in 0..20 {
                 // It may fail, it may succeed; what counts is looked at in the end.
-                drop(escape.store.export_folder(&all, &MemoryBlobs::default(), None, &to));
+                drop(escape.store.export_folder(&all, &MemoryBlobs::default(), None, &[], &to));
                 if to.join("swap").symlink_metadata().is_err() {
                     drop(std::os::unix::fs::symlink(format!("{}/dir", escape.out()), to.join("swap")));
                 }

@@ -352,7 +352,7 @@ fn the_files_of_an_image_as_a_tar_that_other_programs_unpack() {
         let escape = Escape::new();
         let (all, _) = image(&escape.store);
         let mut tar = Vec::new();
-        escape.store.export_tar(&all, &MemoryBlobs::default(), Some(1_500_000_000), &mut tar).unwrap();
+        escape.store.export_tar(&all, &MemoryBlobs::default(), Some(1_500_000_000), &[], &mut tar).unwrap();
         let scratch = tempfile::tempdir().unwrap();
         std::fs::write(scratch.path().join("image.tar"), &tar).unwrap();
         let to = scratch.path().join("to");
@@ -382,7 +382,7 @@ fn d18_files_are_written_into_a_folder_and_nowhere_else() {
         }
         std::os::unix::fs::symlink(format!("{out}/victim"), to.join("usr/bin/.corten-incomplete")).unwrap();
         for _ in 0..2 {
-            escape.store.export_folder(&all, &MemoryBlobs::default(), None, &to).unwrap();
+            escape.store.export_folder(&all, &MemoryBlobs::default(), None, &[], &to).unwrap();
             assert_eq!(std::fs::read_to_string(to.join("mine")).unwrap(), "mine");
             let seen: String = shown(std::slice::from_ref(&to), false)
                 .lines()

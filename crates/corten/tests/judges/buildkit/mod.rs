@@ -182,7 +182,9 @@ impl Daemon {
     /// With BuildKit, to a registry without TLS.
     fn push(&self, work: &Work, name: &str, output: &str) {
         let output = output.replace("type=registry", "type=image,push=true");
-        done(&mut self.asked(work, &format!("{output},name={name},registry.insecure=true")));
+        // A layer that it has made already would stay as it was compressed then.
+        let output = format!("{output},name={name},registry.insecure=true");
+        done(self.asked(work, &output).arg("--no-cache"));
     }
 
     fn asked(&self, work: &Work, output: &str) -> Command {

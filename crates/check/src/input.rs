@@ -26,6 +26,8 @@ pub struct CheckInput<'a> {
     pub budget: Option<Budget>,
     /// The steps of its Dockerfile that ran commands.
     pub steps: &'a [StepFacts],
+    /// How its CUDA fits a driver and GPUs.
+    pub gpu: &'a [crate::cuda::Reason],
 }
 
 /// A step that ran a command, and what it left.

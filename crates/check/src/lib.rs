@@ -4,6 +4,7 @@
 //! [`CheckInput`] (an image or plan), [`lint::Lint`] (a Dockerfile) or [`lint::Compose`] to findings. [`check`] asks them all; [`judge`] is the only maker of a [`Verdict`], which publishing demands.
 
 pub mod baseline;
+pub mod cuda;
 pub mod fix;
 mod input;
 pub mod lint;
@@ -24,8 +25,20 @@ use corten_diagnostic::Finding;
 /// What the rules about steps of Dockerfiles have to say, in the order of the rules.
 pub fn check_steps(steps: &[StepFacts]) -> Vec<Finding> {
     let config = corten_oci::ContainerConfig::default();
-    let input = CheckInput {
-        config: &config,
+    rules::OF_STEPS.iter().flat_map(|rule| rule.findings(&CheckInput { steps, ..nothing(&config) })).collect()
+}
+
+/// What the rules about CUDA, its driver and GPUs have to say, by number.
+pub fn check_gpu(gpu: &[cuda::Reason]) -> Vec<Finding> {
+    let config = corten_oci::ContainerConfig::default();
+    let input = CheckInput { gpu, ..nothing(&config) };
+    let speaks = |rule: &&Rule| gpu.iter().any(|reason| reason.rule == rule.id);
+    OF_IMAGES.iter().filter(speaks).flat_map(|rule| rule.findings(&input)).collect()
+}
+
+fn nothing(config: &corten_oci::ContainerConfig) -> CheckInput<'_> {
+    CheckInput {
+        config,
         listens: false,
         settings: None,
         base: BaseFacts::default(),
@@ -34,9 +47,9 @@ pub fn check_steps(steps: &[StepFacts]) -> Vec<Finding> {
         layers: &[],
         libraries: LibrariesFacts::default(),
         budget: None,
-        steps,
-    };
-    rules::OF_STEPS.iter().flat_map(|rule| rule.findings(&input)).collect()
+        steps: &[],
+        gpu: &[],
+    }
 }
 
 /// What all rules have to say, worst first.

@@ -310,3 +310,9 @@ fn source_date_epoch() -> Result<Option<i64>, Failure> {
             .hint("SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)")
     })
 }
+
+/// A program of `PATH`.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_absolute() && file.is_file())
+}

@@ -1,8 +1,8 @@
-//! One reader of ELF files: needed libraries, run paths, machine.
+//! One reader of ELF files: needed libraries, run paths, machine; and the GPU code inside ([`FatbinScan`]).
 //!
 //! Reads 64-bit little-endian files, which is all that Corten's targets have, and of those only what the dynamic loader
-//! looks at: the program headers and the dynamic section. Section headers, symbols and versions are never touched, so
-//! a stripped or padded file reads the same. Format: System V gABI chapters 4 and 5, elf(5).
+//! looks at: the program headers and the dynamic section. Section headers (but for GPU code), symbols and versions are never
+//! touched, so a stripped or padded file reads the same. Format: System V gABI chapters 4 and 5, elf(5).
 //!
 //! ```text
 //! file header ──e_phoff──► program headers ──PT_INTERP──► interpreter
@@ -12,9 +12,11 @@
 //! Every offset is hostile: no read leaves the bytes, and a table that is cut short is an error, not a short answer.
 
 mod dynamic;
+mod fatbin;
 mod header;
 
 pub use dynamic::Dynamic;
+pub use fatbin::{CodeKind, FatbinScan, GpuArchitecture, GpuCode, NoArchitecture, Scope};
 pub use header::{Machine, ObjectKind, machine};
 
 use dynamic::read_dynamic;

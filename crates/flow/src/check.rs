@@ -10,6 +10,7 @@ use corten_package::marker::Environment;
 use corten_plan::{Built, BuiltLayer, Installed, OwnWheel, SourceFile};
 
 use crate::build::Outcome;
+use crate::gpu;
 use crate::libraries::{self, MissingLibrary, Programs};
 use crate::machines::ForeignProgram;
 use crate::packages::lock_line;
@@ -56,6 +57,8 @@ fn findings(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Vec<F
         })
         .collect();
     let files = file_facts(planned);
+    let cuda = gpu::of_built(planned, &programs.cuda, world)?;
+    let gpu = corten_check::cuda::fit(&cuda, &planned.target).reasons;
     let settings = &planned.project.settings;
     let input = CheckInput {
         config: &built.image.config.config,
@@ -68,6 +71,7 @@ fn findings(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Vec<F
         libraries: library_facts(planned, programs.missing),
         budget: settings.check.size.as_ref().map(|size| Budget { bytes: size.value, at: size.at.clone() }),
         steps: &[],
+        gpu: &gpu,
     };
     Ok(check(&input))
 }

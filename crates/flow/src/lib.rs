@@ -23,6 +23,7 @@ pub mod explain;
 pub mod exports;
 mod files;
 mod git;
+pub mod gpu;
 mod images;
 mod indexes;
 mod inherit;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::Sources;
 use crate::blobs;
 use crate::debs;
+use crate::gpu::CudaFiles;
 use crate::machines::{self, ForeignProgram};
 use crate::packages::side_by_side;
 use crate::plan::Planned;
@@ -22,7 +23,7 @@ use crate::registry::RegistryOptions;
 use crate::world::World;
 
 /// Raised when the answer for the same layers changes.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// Bytes of a file that are read together.
 const CHUNK: usize = 64 * 1024;
 
@@ -33,6 +34,8 @@ pub struct Programs {
     pub missing: Vec<MissingLibrary>,
     /// Those for another processor.
     pub foreign: Vec<ForeignProgram>,
+    /// What they bring of CUDA.
+    pub cuda: CudaFiles,
 }
 
 /// A library that no layer has.
@@ -63,7 +66,8 @@ pub fn programs(planned: &Planned, built: &Built, world: &World<'_>) -> Result<P
     let layers = side_by_side(&built.layers, world.jobs, |layer| image_layer(layer, &planned.registry, world))?;
     let found = libraries::missing(&layers, planned.base.architecture, &library_path(built));
     let foreign = built.layers.iter().zip(&layers).flat_map(|(built, layer)| machines::foreign(planned, built, layer));
-    let mut programs = Programs { missing: found.into_iter().map(named).collect(), foreign: foreign.collect() };
+    let (missing, foreign) = (found.into_iter().map(named).collect(), foreign.collect());
+    let mut programs = Programs { missing, foreign, cuda: CudaFiles::of_built(&layers) };
     if !programs.missing.is_empty() && !name_debs(planned, &mut programs.missing, world)? {
         return Ok(programs);
     }

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use corten_check::cuda::Target;
 use corten_diagnostic::{Event, Failure, Report};
 use corten_frontend::entry::Entry;
 use corten_frontend::python::Asked;
@@ -59,6 +60,8 @@ pub struct PlanOptions {
     pub registry: RegistryOptions,
     /// The base for other platforms of the same image, as it was pinned a moment ago.
     pub siblings: Vec<LockedBase>,
+    /// Driver and GPUs that the image is for, as far as they are known.
+    pub target: Target,
 }
 
 impl PlanOptions {
@@ -114,6 +117,8 @@ pub struct Planned {
     pub image: StepId,
     /// How registries are reached.
     pub registry: RegistryOptions,
+    /// Driver and GPUs that the image is for, as far as they are known.
+    pub target: Target,
 }
 
 impl Planned {
@@ -325,6 +330,7 @@ fn assemble(
         image,
         project,
         registry: options.registry.clone(),
+        target: options.target.clone(),
     })
 }
 

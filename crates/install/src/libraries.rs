@@ -1,7 +1,7 @@
 //! Proves of a whole image that its programs start: every library that an ELF file needs is sought as the loader would.
 //!
 //! ```text
-//! each layer, once:  files ─► the few bytes of an ELF file that matter ([`Collector`]) ─► needed libraries, run paths
+//! each layer, once:  files ─► the few bytes of an ELF file that matter ([`Collector`]) ─► needed libraries, run paths, GPU code
 //! each image:        layers' indexes, one upon the other ─► where a library is found ─► what is missing ([`missing`])
 //! ```
 //!
@@ -17,7 +17,7 @@ mod sketch;
 
 use std::sync::{Arc, Mutex};
 
-use corten_elf::{Dynamic, Elf, ElfError};
+use corten_elf::{CodeKind, Dynamic, Elf, ElfError, FatbinScan, GpuCode};
 use corten_layer::write::Watch;
 use corten_oci::{DiffId, Digest, Entry, Kind, LayerPath};
 use corten_store::Key;
@@ -27,7 +27,7 @@ pub use find::{ImageLayer, Missing, missing};
 use sketch::Sketch;
 
 /// Raised when [`LayerPrograms`] of the same layer change.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// Bytes of a file of `ld.so.conf.d` that are read.
 const LONGEST_CONFIGURATION: usize = 64 * 1024;
@@ -72,6 +72,28 @@ pub struct Program {
     /// Where they are sought, after `LD_LIBRARY_PATH` (`DT_RUNPATH`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runpath: Option<String>,
+    /// The GPU code inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuLibrary>,
+}
+
+/// For which GPUs a library has code. Architectures as `90`, `90a`, sorted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuLibrary {
+    /// Machine code.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cubins: Vec<String>,
+    /// PTX, which the driver compiles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ptx: Vec<String>,
+}
+
+impl GpuLibrary {
+    /// None where there is no code.
+    pub fn of(code: &GpuCode) -> Option<Self> {
+        let list = |kind| code.architectures(kind).iter().map(ToString::to_string).collect();
+        (!code.is_empty()).then(|| Self { cubins: list(CodeKind::Cubin), ptx: list(CodeKind::Ptx) })
+    }
 }
 
 /// Under which key a store remembers the [`LayerPrograms`] of a layer, as JSON.
@@ -120,7 +142,7 @@ pub struct Collector {
 }
 
 enum Watched {
-    Program(Sketch),
+    Program(Box<(Sketch, FatbinScan)>),
     Configuration(Vec<u8>),
 }
 
@@ -129,7 +151,7 @@ impl Collector {
     pub fn begin(&mut self, entry: &Entry) {
         let watched = match entry.kind {
             Kind::File if is_configuration(&entry.path) => Watched::Configuration(Vec::new()),
-            Kind::File => Watched::Program(Sketch::default()),
+            Kind::File => Watched::Program(Box::default()),
             _ => return,
         };
         self.file = Some((entry.path.clone(), watched));
@@ -138,7 +160,10 @@ impl Collector {
     /// More of its bytes.
     pub fn content(&mut self, bytes: &[u8]) {
         match &mut self.file {
-            Some((_, Watched::Program(sketch))) => sketch.push(bytes),
+            Some((_, Watched::Program(seen))) => {
+                seen.0.push(bytes);
+                seen.1.push(bytes);
+            }
             Some((_, Watched::Configuration(text))) => {
                 let room = LONGEST_CONFIGURATION.saturating_sub(text.len());
                 text.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -150,7 +175,10 @@ impl Collector {
     /// It is complete.
     pub fn end(&mut self) {
         match self.file.take() {
-            Some((path, Watched::Program(sketch))) => self.program(path, sketch),
+            Some((path, Watched::Program(seen))) => {
+                let (sketch, code) = *seen;
+                self.program(path, sketch, &code.finish());
+            }
             Some((_, Watched::Configuration(text))) => {
                 let text = String::from_utf8_lossy(&text).into_owned();
                 let folders = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
@@ -166,7 +194,7 @@ impl Collector {
         self.found
     }
 
-    fn program(&mut self, path: LayerPath, sketch: Sketch) {
+    fn program(&mut self, path: LayerPath, sketch: Sketch, code: &GpuCode) {
         let Some(bytes) = sketch.finish() else { return };
         let Some(machine) = corten_elf::machine(&bytes) else { return };
         let dynamic = match Elf::read(&bytes) {
@@ -194,6 +222,7 @@ impl Collector {
                 .filter(|list| list.len() <= LONGEST_LIST)
                 .map(text),
             runpath: dynamic.runpath.filter(|list| list.len() <= LONGEST_LIST).map(text),
+            gpu: GpuLibrary::of(code),
         });
     }
 }

@@ -119,6 +119,15 @@ impl<R: Read + Seek> Archive<R> {
         Ok((&mut self.source).take(member.compressed_size))
     }
 
+    /// The content of a member as it is read, at most its size. Its CRC-32 is not checked: for those who only look.
+    pub fn stream(&mut self, member: &Member) -> Result<Box<dyn Read + '_>, ZipError> {
+        let raw = self.raw(member)?;
+        Ok(match member.deflated {
+            true => Box::new(flate2::read::DeflateDecoder::new(raw).take(member.size)),
+            false => Box::new(raw.take(member.size)),
+        })
+    }
+
     /// The content of a small member, at most `limit` bytes, checked.
     pub fn content(&mut self, member: &Member, limit: u64) -> Result<Vec<u8>, ZipError> {
         if member.size > limit {

@@ -55,3 +55,52 @@ impl Library {
         bytes
     }
 }
+
+/// A library with GPU code as nvcc puts it in: one container with an entry for each architecture. Architectures as `90`, `90a`,
+/// `100f`; payloads are four bytes of nothing.
+pub fn gpu_library(cubins: &[&str], ptx: &[&str]) -> Vec<u8> {
+    let mut entries = Vec::new();
+    for (kind, architecture) in cubins.iter().map(|one| (2_u16, one)).chain(ptx.iter().map(|one| (1, one))) {
+        let flags = 0x8011_u64
+            | if architecture.ends_with('a') { 0x10_0000 } else { 0 }
+            | if architecture.ends_with('f') { 0x20_0000 } else { 0 };
+        let number: u32 = architecture.trim_end_matches(['a', 'f']).parse().unwrap_or_default();
+        let mut header = vec![0; 64];
+        header[..2].copy_from_slice(&kind.to_le_bytes());
+        header[4..8].copy_from_slice(&64_u32.to_le_bytes());
+        header[8..16].copy_from_slice(&4_u64.to_le_bytes());
+        header[28..32].copy_from_slice(&number.to_le_bytes());
+        header[40..48].copy_from_slice(&flags.to_le_bytes());
+        entries.extend(header);
+        entries.extend([0; 4]);
+    }
+    let mut code = vec![0x50, 0xed, 0x55, 0xba, 1, 0, 16, 0];
+    code.extend((entries.len() as u64).to_le_bytes());
+    code.extend(entries);
+    with_section(library(&[], None), ".nv_fatbin", &code)
+}
+
+/// The library with one section, and the table that names it.
+fn with_section(mut file: Vec<u8>, name: &str, content: &[u8]) -> Vec<u8> {
+    file.resize(file.len().next_multiple_of(8), 0);
+    let at = file.len();
+    file.extend(content);
+    let names = [&[0], name.as_bytes(), &[0]].concat();
+    let names_at = file.len();
+    file.extend(&names);
+    let table = file.len() as u64;
+    let header = |name: u32, kind: u32, at: usize, length: usize| {
+        let mut bytes = vec![0; 64];
+        bytes[..4].copy_from_slice(&name.to_le_bytes());
+        bytes[4..8].copy_from_slice(&kind.to_le_bytes());
+        bytes[24..32].copy_from_slice(&(at as u64).to_le_bytes());
+        bytes[32..40].copy_from_slice(&(length as u64).to_le_bytes());
+        bytes
+    };
+    file.extend(vec![0; 64]);
+    file.extend(header(1, 1, at, content.len()));
+    file.extend(header(0, 3, names_at, names.len()));
+    file[40..48].copy_from_slice(&table.to_le_bytes());
+    (file[58], file[60], file[62]) = (64, 3, 2);
+    file
+}

@@ -4,6 +4,7 @@ mod budget;
 mod buildkit;
 mod compose;
 pub(crate) mod dl;
+mod gpu;
 mod health;
 mod library_missing;
 mod lock_missing;
@@ -89,9 +90,16 @@ pub enum Subject {
 }
 
 /// Those about images and plans, by number.
-pub const OF_IMAGES: [Rule; 20] = [
+pub const OF_IMAGES: [Rule; 27] = [
     unpinned_base::RULE,
+    gpu::DOUBLE_CUDA,
+    gpu::CUDA_MIX,
+    gpu::CUDA_DRIVER,
+    gpu::GPU_PLATFORM,
+    gpu::GPU_ARCHITECTURE,
     lock_missing::RULE,
+    gpu::NEEDLESS_CUDA,
+    gpu::FRAMEWORK_REINSTALLED,
     metadata_only::RULE,
     secret_files::RULE,
     root_user::RULE,

@@ -28,6 +28,7 @@ struct Example {
     libraries: Vec<LibraryExample>,
     size: Option<u64>,
     steps: Vec<StepExample>,
+    gpu: Option<GpuExample>,
 }
 
 impl Default for Example {
@@ -48,6 +49,7 @@ impl Default for Example {
             libraries: vec![],
             size: None,
             steps: vec![],
+            gpu: None,
         }
     }
 }
@@ -62,6 +64,44 @@ struct File {
     weight: bool,
     #[serde(default)]
     runs_code: bool,
+}
+
+/// What a lock has of CUDA, and what it is to run on.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct GpuExample {
+    lock: Vec<String>,
+    platform: String,
+    base: Option<String>,
+    driver: Option<String>,
+    name: Option<String>,
+    twice: bool,
+    reinstalled: Option<String>,
+}
+
+impl GpuExample {
+    fn reasons(self) -> Vec<crate::cuda::Reason> {
+        use crate::cuda::{Copies, CudaVersion, Package, Runtime, Target, fit, gpu, of_packages};
+        let package = |text: &String| {
+            let (name, version) = text.split_once(' ').unwrap();
+            Package { name: name.into(), version: version.into(), size: 1 }
+        };
+        let packages: Vec<_> = self.lock.iter().map(package).collect();
+        let base = self.base.map(|cuda| Runtime {
+            cuda: CudaVersion::parse(&cuda).unwrap(),
+            by: "the base".into(),
+            of_base: true,
+            is_there: true,
+        });
+        let platform = if self.platform.is_empty() { "amd64" } else { &self.platform };
+        let mut contents = of_packages(&packages, platform, base);
+        contents.copies = self.twice.then(Copies::default);
+        contents.reinstalled = self.reinstalled.into_iter().collect();
+        let without_gpu = self.name.as_deref() == Some("none");
+        let gpus = self.name.filter(|_| !without_gpu).map(|name| gpu(&name).unwrap()).into_iter().collect();
+        let driver = self.driver.map(|driver| driver.parse().unwrap());
+        fit(&contents, &Target { driver, gpus, without_gpu }).reasons
+    }
 }
 
 #[derive(Deserialize)]
@@ -177,6 +217,7 @@ fn findings(text: &str) -> Vec<Finding> {
                 ..StepFacts::default()
             })
             .collect::<Vec<_>>(),
+        gpu: &example.gpu.map(GpuExample::reasons).unwrap_or_default(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The command line as it is typed. What it means is decided in `commands`.
 
 mod docker;
+mod gpu;
 mod lint;
 mod look;
 mod registry;
@@ -20,6 +21,7 @@ use crate::quantities;
 use crate::render::progress::Progress;
 
 pub use docker::*;
+pub use gpu::*;
 pub use lint::*;
 pub use look::*;
 pub use registry::*;
@@ -191,6 +193,10 @@ pub enum Command {
     Schema(Schema),
     /// Look after the store.
     Store(Store),
+    /// Say what this machine has of GPUs; whether the CUDA of a project, a lock or an image fits a driver and GPUs.
+    Gpu(Gpu),
+    /// Say what an error around CUDA and GPUs means, what to look at, what helps.
+    Explain(Explain),
     /// Say whether all is there that is needed, what does not work, and what to do.
     Doctor(Doctor),
     /// Print what makes a shell complete `corten`: bash, zsh, fish.
@@ -268,6 +274,8 @@ pub struct ProjectArguments {
     /// Only say what each setting is, where that comes from, and what it does.
     #[arg(long)]
     pub explain_settings: bool,
+    #[command(flatten)]
+    pub target: TargetArguments,
     #[command(flatten)]
     pub registry: RegistryArguments,
 }

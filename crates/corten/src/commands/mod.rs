@@ -15,6 +15,8 @@ mod docker_call;
 mod docker_plan;
 mod doctor;
 mod explain;
+mod explain_error;
+mod gpu;
 mod history;
 mod images;
 mod init;
@@ -66,6 +68,7 @@ pub fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Report> {
         Command::Lint(lint) => return lint::run(lint, &arguments.global),
         Command::Rule(rule) => return rule::run(rule, arguments.global.format),
         Command::Lsp => return lsp::run(),
+        Command::Explain(explain) => return explain_error::run(explain, arguments.global.format),
         _ => {}
     }
     let surroundings = Surroundings::new(&arguments.global)?;
@@ -120,8 +123,9 @@ fn dispatch(command: &Command, global: &Global, world: &World<'_>) -> Result<u8,
         Command::Images(images) => images::run(images, format, world),
         Command::Prune(prune) => prune::run(prune, format, world),
         Command::Store(store) => store::run(store, format, world),
+        Command::Gpu(gpu) => gpu::run(gpu, format, world),
         Command::Schema(_) | Command::Completions(_) | Command::Man(_) | Command::Doctor(_) => Ok(0),
-        Command::Lint(_) | Command::Rule(_) | Command::Lsp => Ok(0),
+        Command::Lint(_) | Command::Rule(_) | Command::Lsp | Command::Explain(_) => Ok(0),
     }
 }
 
@@ -145,6 +149,7 @@ fn plan_options(arguments: &ProjectArguments) -> Result<PlanOptions, Failure> {
         frozen: arguments.frozen,
         registry: registry_options(&arguments.registry)?,
         siblings: Vec::new(),
+        target: gpu::target(&arguments.target, || corten_flow::gpu::host(std::path::Path::new("/"), None))?,
     })
 }
 

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use corten_diagnostic::{Failure, Report};
+use corten_check::cuda::minimum_driver;
+use corten_diagnostic::{Failure, Finding, Report};
 use corten_flow::build::plan_each;
 use corten_flow::plan::{Planned, estimated_bytecode};
-use corten_flow::{Ignored, World, bases, upgrade};
+use corten_flow::{Ignored, World, bases, gpu, upgrade};
 use corten_plan::{FetchedFile, Op, OwnWheel, SourceFile};
 use serde::Serialize;
 
 use super::{docker, docker_plan, plan_options, result};
 use crate::args::{self, Format};
 use crate::render::text::{columns, size, table};
+use crate::render::{error, say};
 
 /// How many of the largest files are shown.
 const LARGEST: usize = 10;
@@ -32,6 +34,10 @@ struct Shape<'a> {
     ignored: Vec<IgnoredShape<'a>>,
     largest: Vec<FileShape<'a>>,
     dirty: &'a [String],
+    /// Absent where no wheel has to do with CUDA.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cuda: Option<CudaShape>,
+    findings: Vec<Finding>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     other_platforms: Vec<Shape<'a>>,
 }
@@ -51,6 +57,13 @@ struct BaseShape<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     age: Option<u64>,
     debs: Vec<String>,
+}
+
+/// By names and versions, and by libraries where they were read before.
+#[derive(Serialize)]
+struct CudaShape {
+    version: String,
+    minimum_driver: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -107,6 +120,9 @@ pub fn run(arguments: &args::Plan, format: Format, world: &World<'_>) -> Result<
     warn_of_age(first, world);
     let mut shapes = planned.iter().map(|planned| shape(planned, &ignored, world)).collect::<Result<Vec<_>, _>>()?;
     let texts = shapes.iter().map(text).collect::<Vec<_>>().join("\n\n");
+    if format == Format::Text {
+        shapes.iter().flat_map(|shape| &shape.findings).for_each(|finding| say(&error::finding(finding)));
+    }
     let mut platforms = shapes.split_off(1);
     let Some(mut shape) = shapes.pop() else { return Err(Failure::bug("there is no platform").into()) };
     shape.other_platforms.append(&mut platforms);
@@ -138,7 +154,7 @@ fn shape<'a>(
     planned: &'a Planned,
     ignored: &'a BTreeMap<String, Ignored>,
     world: &World<'_>,
-) -> Result<Shape<'a>, Failure> {
+) -> Result<Shape<'a>, Report> {
     let settings = &planned.project.settings;
     let mut ignored: Vec<IgnoredShape<'_>> = ignored
         .iter()
@@ -193,8 +209,18 @@ fn shape<'a>(
         ignored,
         largest,
         dirty: &planned.dirty,
+        cuda: cuda(planned, world)?,
+        findings: gpu::findings(planned, world)?,
         other_platforms: Vec::new(),
     })
+}
+
+fn cuda(planned: &Planned, world: &World<'_>) -> Result<Option<CudaShape>, Report> {
+    let contents = gpu::of_planned(planned, gpu::Read::Nothing, world)?;
+    Ok(contents.newest().map(|cuda| CudaShape {
+        version: cuda.to_string(),
+        minimum_driver: minimum_driver(cuda.major).map(|(driver, _)| driver.to_string()),
+    }))
 }
 
 /// Lowest first, as the image has them.
@@ -246,6 +272,11 @@ fn text(shape: &Shape<'_>) -> String {
     let age = age.map(|days| format!(", {days} days old")).unwrap_or_default();
     text.push_str(&format!("\n\nBASE {reference} {what} linux/{architecture}{age}\n{why}\n"));
     text.push_str(&columns(&shape.base.debs));
+    if let Some(cuda) = &shape.cuda {
+        let driver =
+            cuda.minimum_driver.as_ref().map(|driver| format!(": driver {driver} or later")).unwrap_or_default();
+        text.push_str(&format!("\n\nCUDA {}{driver}; `corten gpu check` says more", cuda.version));
+    }
     if !shape.fetched.is_empty() {
         let row = |file: &FetchedShape<'_>| vec![size(file.bytes), format!("/{}", file.path), file.url.to_owned()];
         let head = ["BYTES", "FETCHED WEIGHTS", "FROM"].map(str::to_owned).to_vec();

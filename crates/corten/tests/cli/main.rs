@@ -23,6 +23,7 @@ mod elf;
 mod explain;
 mod findings;
 mod flags;
+mod gpu;
 mod ground;
 mod hostile;
 mod images;

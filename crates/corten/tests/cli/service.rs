@@ -21,7 +21,7 @@ pub struct Wheel {
 }
 
 impl Wheel {
-    fn new(name: &'static str, version: &'static str, builder: &WheelBuilder) -> Self {
+    pub fn new(name: &'static str, version: &'static str, builder: &WheelBuilder) -> Self {
         Self { name, version, file: builder.file_name(), bytes: builder.build() }
     }
 }

@@ -20,6 +20,7 @@
 //! | `podman` | an image that it made is a base; the service on it starts |
 //! | `crane`, `skopeo`, `podman`, `umoci`, `readelf`, `uv`, `qemu` | an index of two platforms: whole, each of its own machine code, started |
 //! | `uv` on an empty Debian | the wheel of `cargo xtask dist` installs there, and the program in it builds |
+//! | NVIDIA's `cuobjdump` | GPU code that libraries of wheels have |
 //! | pytest | runs in the image by `corten test`, and writes its report |
 //! | `dpkg`, `syft` | the packages are those of the bill of materials |
 //! | `python3-jsonschema` | the bill of materials is SPDX 2.3 |
@@ -36,6 +37,7 @@ mod docker;
 mod exercises;
 mod files;
 mod given;
+mod gpu;
 mod guides;
 mod image;
 mod inside;

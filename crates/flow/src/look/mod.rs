@@ -31,6 +31,7 @@ pub use diff::{Change, Difference, Field, FileChange, FileState, Layers, Package
 pub use inspect::{
     Base, Healthy, Inspection, LayerView, OfPlatform, Referrer, ReferrerKind, Step, View, image, inspect, summary,
 };
+pub(crate) use packages::{names as package_names, programs};
 pub use tag::{Tagged, tag};
 
 /// Where an image is looked for.

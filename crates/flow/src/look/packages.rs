@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use corten_diagnostic::{Failure, Report};
 use corten_install::image;
+use corten_install::libraries::{self, ImageLayer};
 use corten_layer::tree::Tree;
 use corten_oci::{Architecture, Descriptor, DiffId, LayerIndex};
 use corten_package::Purl;
@@ -58,6 +59,22 @@ fn indexes(found: &Found<'_>, view: &View) -> Result<Indexes, Report> {
         indexes.push((diff_id, blob.clone(), index));
     }
     Ok(indexes)
+}
+
+/// The programs and libraries of an image's layers, lowest first. A layer that nobody has looked into is brought and read.
+pub(crate) fn programs(found: &Found<'_>, view: &View) -> Result<Vec<ImageLayer>, Report> {
+    let of_layer = |(diff_id, blob, _): (DiffId, Descriptor, LayerIndex)| {
+        if found.world.store.record(&libraries::key(&diff_id))?.is_none() {
+            bring(found, std::slice::from_ref(&blob))?;
+        }
+        crate::libraries::of_layer(&blob, &diff_id, &found.world)
+    };
+    indexes(found, view)?.into_iter().map(of_layer).collect()
+}
+
+/// Names and versions of an image's Python packages and Debian packages, by kind (`pypi`, `deb`).
+pub(crate) fn names(found: &Found<'_>, view: &View) -> Result<BTreeMap<(String, String), String>, Report> {
+    Ok(contents(found, view)?.packages)
 }
 
 fn refused(found: &Found<'_>, blob: &Descriptor, error: ForeignError) -> Report {

@@ -30,6 +30,7 @@ fn layer(programs: &[(&str, &[&str], &str)], links: &[(&str, &str)]) -> ImageLay
             needed: needed.iter().map(|name| (*name).to_owned()).collect(),
             rpath: None,
             runpath: (!run_path.is_empty()).then(|| (*run_path).to_owned()),
+            gpu: None,
         });
     }
     found.index.entries.extend(links.iter().map(|(at, to)| entry(at, Kind::Symlink((*to).to_owned()))));
@@ -262,6 +263,7 @@ fn at_random(root: &std::path::Path, seed: u64) -> ImageLayer {
             needed: elf.needed.iter().map(|name| text(name)).collect(),
             rpath: elf.rpath.filter(|_| elf.runpath.is_none()).map(text),
             runpath: elf.runpath.map(text),
+            gpu: None,
         });
     }
     made

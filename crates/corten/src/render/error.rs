@@ -78,6 +78,7 @@ fn titled(level: Level<'_>, title: &str, span: Option<&Span>) -> String {
 fn one_line(span: &Span) -> std::ops::Range<usize> {
     let range = span.range();
     let first = span.text().get(range.clone()).and_then(|text| text.lines().next()).unwrap_or_default();
-    let end = range.start + first.len();
-    range.start..end.max(range.start + usize::from(range.start < span.text().len() && first.is_empty()))
+    // An empty place shows the letter behind it, which may have several bytes.
+    let next = span.text().get(range.start..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+    range.start..range.start + if first.is_empty() { next } else { first.len() }
 }

@@ -30,6 +30,7 @@ mod images;
 mod indexes;
 mod init;
 mod inside;
+mod lint;
 mod lint_mend;
 mod look;
 mod lsp;

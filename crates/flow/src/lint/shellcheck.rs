@@ -86,7 +86,7 @@ fn finding(script: &ShellScript, comment: &Comment) -> Finding {
         "warning" => Severity::Warning,
         _ => Severity::Info,
     };
-    let message = comment.message.trim_end_matches('.');
+    let message = comment.message.trim_end().trim_end_matches('.').trim_end();
     Finding {
         rule: id(comment.code),
         severity,

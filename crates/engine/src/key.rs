@@ -34,7 +34,7 @@ pub fn of(op: &Op, compression: Compression, below: &[DiffId], hidden: &[Conflic
         Op::Own(own) => Some(keyed.key("own", own_facts(own))),
         Op::Debs(debs) => Some(match &debs.dockerfiles {
             None => keyed.key("debs", debs_facts(debs)),
-            Some(headers) => keyed.key("debs for Dockerfiles", (debs_facts(debs), headers)),
+            Some(headers) => keyed.key("debs for Dockerfiles 2", (debs_facts(debs), headers)),
         }),
         Op::Packages(packages) => Some(keyed.key("packages", packages_facts(packages))),
         Op::Files { files } => Some(keyed.key("files", (files, reads_below(files).then_some(below)))),

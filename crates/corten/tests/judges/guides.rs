@@ -238,7 +238,76 @@ fn a_cuda_job_on_another_s_base_is_what_buildkit_makes() {
     };
     let Some(image) = guide.compared() else { return };
     assert_eq!(ran(&[&image]), "trained\n");
-    // Where `pip --prefix` of Debian's Python puts packages.
-    let found = ran(&[&image, "find", "/usr/local", "-name", "tqdm", "-path", "*-packages/*"]);
-    assert_eq!(found.lines().count(), 1, "{found}");
+    // What `pip --prefix=/install` made is found, as with a Python that was built for /usr/local.
+    let found = ran(&[&image, "python3", "-c", "import tqdm; print(tqdm.__file__)"]);
+    assert_eq!(found, "/usr/local/lib/python3.11/site-packages/tqdm/__init__.py\n");
+    assert!(ran(&[&image, "tqdm", "--version"]).starts_with("4.67.1"));
+}
+
+/// Every way in which pip is told where to put packages, and stages copy them: each is where Docker's image has it.
+const PLACES: &str = r#"FROM python:3.11-slim AS builder
+COPY wheels /wheels
+ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_ROOT_USER_ACTION=ignore
+RUN pip install --prefix=/install small && pip install --target=/target small && pip install --root=/root-of small
+RUN pip install --user small && test -f /root/.local/lib/python3.11/site-packages/small.py && pip uninstall -y small
+RUN python -m venv /venv && /venv/bin/pip install small && test "$(/venv/bin/small)" = /venv/lib/python3.11/site-packages/small.py
+RUN python -c "import sysconfig as s; print(s.get_path('purelib'), s.get_path('scripts'), s.get_path('include'))" > /paths
+RUN pip install small && pip list | grep small && pip uninstall -y small && pip install small && python -m pip check
+RUN cp -r /wheels/tree /tree && pip install --no-deps --no-build-isolation -e /tree && python -c "import editable"
+RUN find / -xdev -name __pycache__ -prune -o -path '*small*' -name '*small*' -print | grep -v -e /wheels -e /proc | sort > /found
+
+FROM python:3.11-slim
+COPY --from=builder /install /usr/local
+COPY --from=builder /paths /found /
+
+FROM python:3.11-slim AS copied
+COPY --from=builder /usr/local/lib/python3.11/site-packages /usr/local/lib/python3.11/site-packages
+COPY --from=builder /usr/local/bin /usr/local/bin
+"#;
+
+#[test]
+fn packages_of_pip_lie_where_stages_copy_them_from() {
+    use corten_testkit::wheel::WheelBuilder;
+    python();
+    let context = new_folder("guides-places");
+    let wheel = WheelBuilder::new("small", "1.0").file("small.py", "def main(): print(__file__)\n");
+    let wheel = wheel.entry_points("[console_scripts]\nsmall = small:main\n");
+    fs::create_dir_all(context.join("wheels/tree")).unwrap();
+    fs::write(context.join("wheels").join(wheel.file_name()), wheel.build()).unwrap();
+    fs::write(context.join("wheels/tree/editable.py"), "").unwrap();
+    let setup = "from setuptools import setup\nsetup(name='editable', version='1', py_modules=['editable'])\n";
+    fs::write(context.join("wheels/tree/setup.py"), setup).unwrap();
+    fs::write(context.join("Dockerfile"), PLACES.replace(PYTHON, "guides-python:1")).unwrap();
+    for (target, name) in [("1", "guides-places:1"), ("copied", "guides-places:2")] {
+        done(dockerfiles(&["build", "--progress", "plain", "-t", name, "--target", target]).arg(&context));
+        assert_eq!(ran(&[name, "small"]), "/usr/local/lib/python3.11/site-packages/small.py\n", "{name}");
+        let first = ran(&[name, "head", "-n1", "/usr/local/bin/small"]);
+        assert!(
+            ["#!/usr/local/bin/python\n", "#!/usr/local/bin/python3.11\n", "#!/usr/local/bin/python3\n"]
+                .contains(&&*first),
+            "{first}"
+        );
+    }
+    let told = ran(&["guides-places:1", "cat", "/paths", "/found"]);
+    let mut told = told.lines();
+    let paths = told.next().unwrap();
+    assert_eq!(paths, "/usr/local/lib/python3.11/site-packages /usr/local/bin /usr/include/python3.11");
+    let expected = [
+        "/install/bin/small",
+        "/install/lib/python3.11/site-packages/small-1.0.dist-info",
+        "/install/lib/python3.11/site-packages/small.py",
+        "/root-of/usr/local/bin/small",
+        "/root-of/usr/local/lib/python3.11/site-packages/small-1.0.dist-info",
+        "/root-of/usr/local/lib/python3.11/site-packages/small.py",
+        "/target/bin/small",
+        "/target/small-1.0.dist-info",
+        "/target/small.py",
+        "/usr/local/bin/small",
+        "/usr/local/lib/python3.11/site-packages/small-1.0.dist-info",
+        "/usr/local/lib/python3.11/site-packages/small.py",
+        "/venv/bin/small",
+        "/venv/lib/python3.11/site-packages/small-1.0.dist-info",
+        "/venv/lib/python3.11/site-packages/small.py",
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
 }

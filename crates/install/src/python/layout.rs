@@ -8,16 +8,11 @@
 //! | `N-V.data/headers/` | `include/site/python3.11/<name>/` |
 //! | `N-V.data/data/` | the prefix itself |
 //!
-//! Below `usr/local` the folder is `dist-packages`: there Debian's own Python looks, which has no environment of its own.
-//!
 //! `lib64` of a venv is a link to `lib`, so what a wheel puts there goes to `lib`. The interpreter's own files
 //! (`bin/python*`, `pyvenv.cfg`) cannot be replaced.
 
 use super::InstallTarget;
 use super::scripts::is_interpreter;
-
-/// Where Debian's Python installs (its patched `sysconfig`, scheme `posix_local`).
-const DEBIAN: &str = "usr/local";
 
 /// Where things are for one wheel.
 pub(super) struct Layout<'a> {
@@ -48,8 +43,7 @@ impl<'a> Layout<'a> {
     /// The folder of pure and platform libraries.
     pub(super) fn site_packages(&self) -> String {
         let (major, minor) = self.target.python;
-        let folder = if self.target.prefix == DEBIAN { "dist-packages" } else { "site-packages" };
-        format!("{}/lib/python{major}.{minor}/{folder}", self.target.prefix)
+        format!("{}/lib/python{major}.{minor}/site-packages", self.target.prefix)
     }
 
     /// The path of a script.
@@ -144,16 +138,6 @@ mod tests {
         ] {
             assert_eq!(place(member).unwrap(), placed);
         }
-    }
-
-    #[test]
-    fn debian_s_python_has_a_folder_of_its_own() {
-        let target = InstallTarget { prefix: "usr/local".to_owned(), python: (3, 11) };
-        let layout = Layout::new(&target, "pip", "pip-24.0");
-        let placed = layout.place("pip/__init__.py").unwrap();
-        assert_eq!(placed.path, "usr/local/lib/python3.11/dist-packages/pip/__init__.py");
-        assert_eq!(layout.recorded(&placed.path), "pip/__init__.py");
-        assert_eq!(layout.recorded(&layout.script("pip")), "../../../bin/pip");
     }
 
     /// Attacks F1 and F2.

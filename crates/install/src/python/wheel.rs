@@ -24,7 +24,7 @@ use super::record::{Line, Record};
 use super::{Metadata, scripts};
 
 /// Number of the rules by which wheels become bytes; a part of every key. Changes whenever any byte would.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Of every file of a wheel: 1980-01-02. Zip cannot express less than 1980, and `zipfile` would fail on such files later.
 pub const MTIME: u64 = 315_619_200;

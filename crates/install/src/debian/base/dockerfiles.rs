@@ -8,6 +8,7 @@
 //! | services do not start when they are installed (`policy-rc.d`) | nothing would stop them |
 //! | `/usr/local/bin/python`, `python3`, `python3.11` | commands and first lines of scripts name them |
 //! | no `EXTERNALLY-MANAGED` | `pip install` needs no flag; Debian's Python puts packages below `/usr/local`, not among Debian's own |
+//! | `site-packages` in `/usr/local`, Debian's `dist-packages` there a link to it; pip's prefixes without Debian's `local/` (`usr_local.py`) | stages copy `/usr/local/lib/python3.11/site-packages`, or `/install` of `pip install --prefix=/install`, to `/usr/local` of another |
 //! | Python's headers, without the rest of their package | a compiler is enough to build an extension |
 //!
 //! The names of apt's files are Docker's (moby, `contrib/mkimage/debootstrap`), what is in them says it in apt's own words.
@@ -27,6 +28,11 @@ const NO_LANGUAGES: &str = "Acquire::Languages \"none\";\n";
 const GZIP_INDEXES: &str = "Acquire::GzipIndexes \"true\";\n";
 /// invoke-rc.d(8): 101, no action is allowed.
 const NO_SERVICES: &str = "#!/bin/sh\nexit 101\n";
+
+/// Read by Debian's Python when it starts, but not in an environment (`python -m venv`).
+const MODULES: &str = "usr/lib/python3/dist-packages";
+const USR_LOCAL: &str = include_str!("usr_local.py");
+const USR_LOCAL_NAME: &str = "_corten_usr_local";
 
 const MANAGED: &str = "EXTERNALLY-MANAGED";
 
@@ -70,9 +76,20 @@ impl Making<'_> {
         for link in ["python", "python3", name.as_str()] {
             self.link_of(&format!("usr/local/bin/{link}"), &format!("/usr/bin/{name}"), &format!("{name}-minimal"))?;
         }
+        self.place_packages(&name)?;
         // A later version of the package shall not bring it back.
         let path = format!("path-exclude=/usr/lib/python*/{MANAGED}\n");
         self.file("etc/dpkg/dpkg.cfg.d/corten-python", 0o644, path, "dpkg")
+    }
+
+    /// Where pip's packages are.
+    fn place_packages(&mut self, python: &str) -> Result<(), BaseError> {
+        let (folder, owner) = (format!("usr/local/lib/{python}"), format!("{python}-minimal"));
+        self.directory(&format!("{folder}/site-packages"), 0o755)?;
+        self.link_of(&format!("{folder}/dist-packages"), "site-packages", &owner)?;
+        self.file(&format!("{MODULES}/{USR_LOCAL_NAME}.py"), 0o644, USR_LOCAL, &owner)?;
+        let import = format!("import {USR_LOCAL_NAME}\n");
+        self.file(&format!("{MODULES}/{USR_LOCAL_NAME}.pth"), 0o644, import, &owner)
     }
 }
 

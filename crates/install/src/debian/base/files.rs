@@ -173,7 +173,9 @@ impl Making<'_> {
         if !self.tree.exists(format!("usr/bin/{name}")) {
             return Ok(());
         }
-        self.directory(&format!("usr/local/lib/{name}/dist-packages"), 0o755)?;
+        if self.options.dockerfiles.is_none() {
+            self.directory(&format!("usr/local/lib/{name}/dist-packages"), 0o755)?;
+        }
         if self.is_slim() {
             self.file(&format!("var/lib/python/{name}_installed"), 0o644, "", &owner)?;
             if self.has("python3") {

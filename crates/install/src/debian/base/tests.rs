@@ -195,3 +195,31 @@ fn bytecode_belongs_to_its_source() {
     let outside = scratch.join("usr/lib/python3.11/sitecustomize.py").symlink_metadata().unwrap();
     assert!(outside.is_file(), "no link is written to the host");
 }
+
+#[test]
+fn a_base_for_dockerfiles_has_one_folder_for_pip_s_packages() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = folder.path().join("scratch");
+    std::fs::create_dir(&scratch).unwrap();
+    let loader = elf(&[], None, None, None);
+    let deb = FakeDeb::new("python3.11-minimal")
+        .file("lib64/ld-linux-x86-64.so.2", &loader)
+        .file("usr/bin/python3.11", &loader)
+        .file("usr/lib/python3.11/abc.py", "x = 1\n");
+    let debs = [deb.write(folder.path())];
+    let asked = Asked::default();
+    let plain = options(Variant::Slim, &scratch, Some(&asked));
+    let own = BaseOptions { dockerfiles: Some(ForDockerfiles { headers: &[] }), ..plain };
+    let base = build_base(&debs, &own).unwrap();
+    let link = base.tree.get(&at("usr/local/lib/python3.11/dist-packages")).unwrap();
+    assert_eq!(link.kind, NodeKind::Symlink("site-packages".into()));
+    assert_eq!(base.tree.get(&at("usr/local/lib/python3.11/site-packages")).unwrap().kind, NodeKind::Directory);
+    // Its bytecode lies beside it: a first start writes nothing into a layer.
+    assert!(asked.0.borrow().contains(&"usr/lib/python3/dist-packages/_corten_usr_local.py".to_owned()));
+    assert_eq!(text(&base, "usr/lib/python3/dist-packages/_corten_usr_local.pth"), "import _corten_usr_local\n");
+    let again = folder.path().join("again");
+    std::fs::create_dir(&again).unwrap();
+    let base = build_base(&debs, &BaseOptions { scratch: &again, ..plain }).unwrap();
+    assert_eq!(base.tree.get(&at("usr/local/lib/python3.11/dist-packages")).unwrap().kind, NodeKind::Directory);
+    assert!(!base.tree.exists("usr/lib/python3/dist-packages"));
+}

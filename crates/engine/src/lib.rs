@@ -25,7 +25,7 @@ mod solve;
 pub mod stages;
 
 pub use base::RunProgram;
-pub use corten_sandbox::{ARGUMENT as SANDBOX_ARGUMENT, init as sandbox_init};
+pub use corten_sandbox::{ARGUMENT as SANDBOX_ARGUMENT, enter_ranges, init as sandbox_init};
 pub use make::{Bring, Capabilities};
 pub use missing::PackageOf;
 pub use publish::Publish;

@@ -71,7 +71,7 @@ mod weights;
 mod world;
 
 pub use context::Ignored;
-pub use corten_engine::{SANDBOX_ARGUMENT, sandbox_init};
+pub use corten_engine::{SANDBOX_ARGUMENT, enter_ranges, sandbox_init};
 pub use corten_net::{Asker, Client, Login, Seen, Settings as Network, Teller, Watcher};
 pub use corten_registry::{MirrorError, Pushed};
 pub use corten_sandbox::Passage;

@@ -92,6 +92,12 @@ fn duration(time: libc::timeval) -> Duration {
         + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or_default())
 }
 
+/// Gives this process mounts of its own.
+pub(crate) fn unshare_mounts() -> io::Result<()> {
+    // SAFETY: no memory is touched; of descriptors nothing changes.
+    check(libc::c_long::from(unsafe { libc::unshare(libc::CLONE_NEWNS) }))
+}
+
 /// kill(2); −1: every process but ourselves.
 pub(crate) fn kill(pid: i32, signal: i32) {
     // SAFETY: no memory is touched.

@@ -71,6 +71,8 @@ pub fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Report> {
         Command::Explain(explain) => return explain_error::run(explain, arguments.global.format),
         _ => {}
     }
+    // No thread runs yet.
+    corten_flow::enter_ranges().map_err(|error| Failure::world(format!("using the ids of /etc/subuid: {error}")))?;
     let surroundings = Surroundings::new(&arguments.global)?;
     let world = surroundings.world();
     let format = arguments.global.format;

@@ -41,6 +41,7 @@ mod platforms;
 mod project;
 mod prune;
 mod publishing;
+mod ranges;
 mod reached;
 mod real;
 mod registries;

@@ -1,11 +1,14 @@
 //! Which ids inside are which outside.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::sandbox::{Ids, Note, Process};
+use crate::system;
 use crate::trouble::{Outcome, Step};
 
 /// The ids of an image: 0…65535.
@@ -37,7 +40,7 @@ impl Map {
     /// The map for this caller.
     pub(super) fn choose(ids: Ids, notes: &mut Vec<Note>) -> Self {
         if rustix::process::geteuid().is_root() {
-            let has_all = mapped(&fs::read_to_string("/proc/self/uid_map").unwrap_or_default()) == u32::MAX;
+            let has_all = mapped(&read_own("uid_map")) == u32::MAX;
             return match ids {
                 Ids::Shifted if has_all => {
                     Self::Shifted { first: FIRST_FREE + std::process::id() % FREE_RANGES * MANY }
@@ -56,8 +59,7 @@ impl Map {
 
     /// For root.
     pub(super) fn same() -> Self {
-        let mapped = ["uid_map", "gid_map"]
-            .map(|file| mapped(&fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default()));
+        let mapped = ["uid_map", "gid_map"].map(|file| mapped(&read_own(file)));
         Self::Same { count: mapped.into_iter().min().unwrap_or(0).min(MANY) }
     }
 
@@ -76,13 +78,11 @@ impl Map {
                 write("gid_map", format!("0 {first} {MANY}"))
             }
             Self::Same { count } => {
-                write("uid_map", format!("0 0 {count}"))?;
-                write("gid_map", format!("0 0 {count}"))
+                let own = |file: &str| identical(&read_own(file), *count);
+                write("uid_map", own("uid_map"))?;
+                write("gid_map", own("gid_map"))
             }
-            Self::Sub { users, groups } => {
-                map_with("newuidmap", pid, user, *users).step(step)?;
-                map_with("newgidmap", pid, group, *groups).step(step)
-            }
+            Self::Sub { users, groups } => map_ranges(pid, *users, *groups).step(step),
             Self::One => {
                 write("uid_map", format!("{} {user} 1", process.user))?;
                 write("setgroups", "deny".into())?;
@@ -92,17 +92,95 @@ impl Map {
     }
 }
 
-/// How many ids from 0 on there are where we are: `uid_map` has lines "inside outside count".
+/// Goes into a user namespace where the caller is root over the ranges of `/etc/subuid` and `/etc/subgid`, if there are such and
+/// newuidmap maps them: there files have the owners that images give them, and sandboxes all users. False: everything is as it was.
+///
+/// To be called while the process has one thread.
+///
+/// # Errors
+/// The namespace was made and cannot be entered.
+pub fn enter_ranges() -> io::Result<bool> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(false);
+    }
+    let Ok((users, groups)) = sub_ranges() else { return Ok(false) };
+    let (ours, theirs) = UnixStream::pair()?;
+    let Ok(child) = system::clone(libc::CLONE_NEWUSER, None) else { return Ok(false) };
+    let Some(child) = child else {
+        // It is there so that the namespace is, until the other end is closed.
+        drop(ours);
+        let _ = (&theirs).read(&mut [0]);
+        system::exit(0)
+    };
+    drop(theirs);
+    let pid = child.pid.as_raw_nonzero().get();
+    let is_mapped = map_ranges(pid, users, groups).is_ok();
+    let entered = if is_mapped { enter(pid).map(|()| true) } else { Ok(false) };
+    drop(ours);
+    let _ = system::wait_for(pid);
+    entered
+}
+
+/// With mounts of its own, so that trees can be cloned there.
+fn enter(pid: i32) -> io::Result<()> {
+    let namespace = fs::File::open(format!("/proc/{pid}/ns/user"))?;
+    let kind = Some(rustix::thread::LinkNameSpaceType::User);
+    rustix::thread::move_into_link_name_space(namespace.as_fd(), kind)?;
+    system::unshare_mounts()?;
+    // Other ids took it away.
+    Ok(rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)?)
+}
+
+/// Is the caller root in a user namespace where that is a user of the host? Then nothing would be safer with other ids.
+pub(super) fn is_rootless(uid_map: &str) -> bool {
+    let first = uid_map.lines().next().unwrap_or_default();
+    let numbers: Vec<u32> = first.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    matches!(numbers[..], [0, outside, 1] if outside != 0)
+}
+
+/// `/proc/self/uid_map` or `gid_map`.
+fn read_own(file: &str) -> String {
+    fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default()
+}
+
+/// The first ids of a map, each the same inside; a line for each of its own, for the kernel takes none that is of two.
+fn identical(text: &str, count: u32) -> String {
+    let mut lines = String::new();
+    for (first, length) in extents(text) {
+        let length = length.min(count.saturating_sub(first));
+        if length > 0 {
+            lines.push_str(&format!("{first} {first} {length}\n"));
+        }
+    }
+    lines
+}
+
+/// How many ids from 0 on there are where we are.
 fn mapped(text: &str) -> u32 {
+    extents(text).last().map_or(0, |(first, length)| first.saturating_add(*length))
+}
+
+/// First and number of ids inside, from 0 on without a gap: `uid_map` has lines "inside outside count".
+fn extents(text: &str) -> Vec<(u32, u32)> {
+    let mut all: Vec<(u32, u32)> = Vec::new();
     let mut end = 0_u32;
     for line in text.lines() {
         let numbers: Vec<u32> = line.split_whitespace().filter_map(|number| number.parse().ok()).collect();
         match numbers[..] {
-            [inside, _, count] if inside == end => end = end.saturating_add(count),
+            [inside, _, count] if inside == end => {
+                all.push((inside, count));
+                end = end.saturating_add(count);
+            }
             _ => break,
         }
     }
-    end
+    all
+}
+
+/// The caller becomes root in the user namespace of `pid`, with these ranges behind it.
+fn map_ranges(pid: i32, users: Range, groups: Range) -> io::Result<()> {
+    map_with("newuidmap", pid, rustix::process::geteuid().as_raw(), users)?;
+    map_with("newgidmap", pid, rustix::process::getegid().as_raw(), groups)
 }
 
 fn map_with(program: &str, pid: i32, own: u32, range: Range) -> io::Result<()> {
@@ -126,6 +204,9 @@ fn helper(program: &str) -> Option<String> {
 
 /// The caller's ranges, where there are such and the programs that map them.
 fn sub_ranges() -> Result<(Range, Range), String> {
+    if mapped(&read_own("uid_map")) != u32::MAX {
+        return Err("the caller is itself in a user namespace".into());
+    }
     for program in ["newuidmap", "newgidmap"] {
         helper(program).ok_or_else(|| format!("{program} is not installed (package uidmap)"))?;
     }
@@ -182,6 +263,16 @@ mod tests {
         assert_eq!(mapped("         0          0 4294967295\n"), u32::MAX);
         assert_eq!(mapped("0 1000 1\n1 100000 65536\n"), 65_537);
         assert_eq!(mapped("5 1000 1\n"), 0);
+        assert_eq!(identical("0 1000 1\n1 100000 65536\n", MANY), "0 0 1\n1 1 65535\n");
+        assert_eq!(identical("0 0 4294967295\n", MANY), "0 0 65536\n");
+    }
+
+    #[test]
+    fn who_is_root_over_ranges_is_a_user_outside() {
+        assert!(is_rootless("         0       1000          1\n         1     100000      65536\n"));
+        for other in ["0 0 4294967295\n", "0 100000 65536\n", "0 0 1\n1 100000 65536\n", "1000 1000 1\n", ""] {
+            assert!(!is_rootless(other), "{other}");
+        }
     }
 
     #[test]

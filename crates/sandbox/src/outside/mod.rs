@@ -6,6 +6,7 @@ mod ids;
 mod network;
 mod refusal;
 
+pub use ids::enter_ranges;
 pub use network::pasta;
 
 use std::fs;
@@ -105,7 +106,8 @@ fn choose_map(sandbox: &Sandbox, notes: &mut Vec<Note>) -> Map {
         notes.push(Note::IdsNotShifted("overlayfs on idmapped mounts needs Linux 5.19".into()));
         return Map::same();
     }
-    if sandbox.ids == Ids::Shifted && matches!(map, Map::Same { .. }) {
+    let is_rootless = || ids::is_rootless(&fs::read_to_string("/proc/self/uid_map").unwrap_or_default());
+    if sandbox.ids == Ids::Shifted && matches!(map, Map::Same { .. }) && !is_rootless() {
         notes.push(Note::IdsNotShifted("the caller is itself in a user namespace".into()));
     }
     map

@@ -482,7 +482,8 @@ fn chains(layers: impl Iterator<Item = DiffId>) -> Vec<Digest> {
 }
 
 fn chain_key(chain: &Digest) -> Key {
-    Key(Digest::of(format!("corten trees 1 {chain}")))
+    let owners = if plan::is_over_ranges() { "with owners " } else { "" };
+    Key(Digest::of(format!("corten trees 1 {owners}{chain}")))
 }
 
 /// A blob of a layer that was made here, by what is known of it.

@@ -9,9 +9,11 @@
 //! - overlayfs takes no mark of an opaque root, and shows a whiteout of nothing in a folder that no other layer has.
 //!
 //! What of this is not as it would be without lower layers is an *adaptation*; a tree is named `tree` where it has none, else
-//! `tree-<hash of them>`, so that images that ask for the same share it.
+//! `tree-<hash of them>`, so that images that ask for the same share it. A user with ranges of ids is root over them while he works
+//! (sandbox's `enter_ranges`), and his trees have all owners; those of the same user without ranges have not, and other names.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::OnceLock;
 
 use corten_layer::tree::{Place, Tree, TreeError};
 use corten_oci::{DiffId, Digest, Kind, LayerIndex, LayerPath};
@@ -79,15 +81,32 @@ impl Plan {
     }
 }
 
-/// The name of a tree with these adaptations.
+/// The name of a tree with these adaptations. A user's own root, over ranges of ids, finds no trees of the same user without them:
+/// those have his files alone.
 pub(super) fn name(adaptations: &[String]) -> String {
+    named(adaptations, is_over_ranges())
+}
+
+fn named(adaptations: &[String], is_over_ranges: bool) -> String {
     match adaptations {
-        [] => PLAIN.to_owned(),
+        [] if !is_over_ranges => PLAIN.to_owned(),
         some => {
-            let hex = Digest::of(some.join("\n")).hex();
+            let owners = if is_over_ranges { "owners\n" } else { "" };
+            let hex = Digest::of(owners.to_owned() + &some.join("\n")).hex();
             format!("{PLAIN}-{}", hex.get(..32).unwrap_or(&hex))
         }
     }
+}
+
+/// Is this process root in a user namespace, with a user of the host for root?
+pub(super) fn is_over_ranges() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        let first: Vec<u32> =
+            map.lines().next().into_iter().flat_map(str::split_whitespace).filter_map(|id| id.parse().ok()).collect();
+        rustix::process::geteuid().is_root() && matches!(first[..], [0, outside, 1] if outside != 0)
+    })
 }
 
 /// Adaptations of folders without an entry.

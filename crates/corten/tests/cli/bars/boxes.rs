@@ -16,10 +16,13 @@ use serde_json::{Value, json};
 /// A variable of the caller's that nothing inside may see.
 pub const CANARY: &str = "corten-host-canary-5d1f";
 
+const NOBODY: [&str; 5] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
+
 /// A user with a store of his own that holds `box:1`.
 pub struct Player {
     pub name: &'static str,
-    before: &'static [&'static str],
+    /// A command line that starts the rest of it.
+    before: Vec<String>,
     program: PathBuf,
     /// The store, the home and what is built; open to everyone.
     folder: tempfile::TempDir,
@@ -30,15 +33,30 @@ impl Player {
     /// The caller; and nobody, where the caller is root.
     pub fn all() -> Vec<Self> {
         let is_root = rustix::process::geteuid().is_root();
-        let nobody: &[&str] = &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
-        let mut all = vec![Self::new(if is_root { "root" } else { "user" }, &[])];
+        let mut all = vec![Self::new(if is_root { "root" } else { "user" }, Vec::new())];
         if is_root {
-            all.push(Self::new("nobody", nobody));
+            all.push(Self::new("nobody", NOBODY.map(str::to_owned).into()));
         }
         all
     }
 
-    fn new(name: &'static str, before: &'static [&'static str]) -> Self {
+    /// Nobody, to whom `/etc/subuid` and `/etc/subgid` give ranges of ids; none where the caller is not root.
+    pub fn with_ranges() -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        // Files to mount over: those of the machine stay as they are.
+        for existing in ["/etc/subuid", "/etc/subgid"] {
+            fs::File::options().append(true).create(true).open(existing).unwrap();
+        }
+        let script = "for file in /etc/subuid /etc/subgid; do printf '65534:300000:65536\\n' > $0; chmod 644 $0; mount --bind $0 $file; done; exec \"$@\"";
+        let (_, ranges) = tempfile::NamedTempFile::new().unwrap().keep().unwrap();
+        let before = ["unshare", "--mount", "sh", "-ec", script, ranges.to_str().unwrap()];
+        let before = before.into_iter().chain(NOBODY).map(str::to_owned).collect();
+        Some(Self::new("nobody with ranges", before))
+    }
+
+    fn new(name: &'static str, before: Vec<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let program = folder.path().join("program");
@@ -67,7 +85,7 @@ impl Player {
     /// The same command under strace, which writes `calls` to a log and does something to one of them.
     pub fn traced(&self, log: &Path, calls: &[&str], inject: Option<&str>, arguments: &[&str]) -> Command {
         let inner = self.command(&[]);
-        let mut command = Command::new(self.before.first().copied().unwrap_or("strace"));
+        let mut command = Command::new(self.before.first().map_or("strace", String::as_str));
         command.args(self.before.iter().skip(1)).args((!self.before.is_empty()).then_some("strace"));
         command.args(["-f", "-e", "signal=none", "-e"]).arg(format!("trace={}", calls.join(",")));
         command.args(inject.into_iter().flat_map(|inject| ["-e".to_owned(), format!("inject={inject}")]));
@@ -102,7 +120,7 @@ impl Player {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let line: Vec<&std::ffi::OsStr> =
-            self.before.iter().map(|word| (*word).as_ref()).chain([self.program.as_os_str()]).collect();
+            self.before.iter().map(AsRef::as_ref).chain([self.program.as_os_str()]).collect();
         let mut command = Command::new(line[0]);
         command.args(&line[1..]).args(arguments).current_dir(self.folder.path()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("CORTEN_TEST_CANARY", CANARY);

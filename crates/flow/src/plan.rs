@@ -14,7 +14,7 @@ use corten_frontend::entry::Entry;
 use corten_frontend::python::Asked;
 use corten_frontend::settings::Settings;
 use corten_install::python::bytecode::estimated_size;
-use corten_oci::Architecture;
+use corten_oci::{Architecture, ContainerConfig};
 use corten_plan::{
     CortenLock, FetchedFile, LockedBase, LockedBuilds, LockedLock, LockedWeight, OwnWheel, Plan, PythonTarget,
     SourceFile, Sources, StepId,
@@ -255,31 +255,11 @@ fn assemble(
         None => created(commit.as_ref(), world)?,
         Some(_) => base_build::created(&base)?,
     };
-    let mut config = match &options.base {
-        None => start::config(&project.settings, &start),
-        Some(_) => base_build::config(&project.settings),
-    };
-    if let Some(image) = &base_image {
-        let below = &image.config.config;
-        inherit::left_out(below, &config).iter().for_each(|note| world.events.note(note));
-        config = inherit::inherit(below, config, &project.settings);
-    }
-    let inherited = config.labels.take();
-    config.labels = Some(labels(&project.settings, &base, &version, commit.as_ref(), &dirty, created.as_ref()));
-    if let (Some(labels), Some(_)) = (&mut config.labels, &options.base) {
-        labels.retain(|name, _| LABELS_OF_BASES.contains(&name.as_str()));
-    }
-    if let (Some(labels), Some(inherited)) = (&mut config.labels, inherited) {
-        for (name, value) in inherited {
-            labels.entry(name).or_insert(value);
-        }
-    }
+    let own_labels = labels(&project.settings, &base, &version, commit.as_ref(), &dirty, created.as_ref());
+    let below = base_image.as_ref().map(|image| &image.config.config);
+    let config = config(&project, &start, own_labels, below, options, world);
     let new_lock = new_lock(&project, &base, host.as_ref(), &packages, remote.locked, builds.clone());
-    if let (Some((_, changes)), true) = (&new_lock, options.locked) {
-        return Err(Failure::input(format!("corten.lock would change: {}", changes.join("; ")))
-            .hint("run `corten lock`, or build without --locked, and commit corten.lock")
-            .into());
-    }
+    refuse_changes(new_lock.as_ref().map(|(_, changes)| changes.as_slice()), options)?;
     decide((&python, &python_why), &packages, &start, world);
     let app = match &options.base {
         None => files.without(&project, &own.packaged, &start),
@@ -332,6 +312,46 @@ fn assemble(
         registry: options.registry.clone(),
         target: options.target.clone(),
     })
+}
+
+/// What the image says of itself: the project's settings, over what the image below says.
+fn config(
+    project: &Project,
+    start: &Entry,
+    own: BTreeMap<String, String>,
+    below: Option<&ContainerConfig>,
+    options: &PlanOptions,
+    world: &World<'_>,
+) -> ContainerConfig {
+    let mut config = match &options.base {
+        None => start::config(&project.settings, start),
+        Some(_) => base_build::config(&project.settings),
+    };
+    if let Some(below) = below {
+        inherit::left_out(below, &config).iter().for_each(|note| world.events.note(note));
+        config = inherit::inherit(below, config, &project.settings);
+    }
+    let inherited = config.labels.take().unwrap_or_default();
+    let mut labels = own;
+    if options.base.is_some() {
+        labels.retain(|name, _| LABELS_OF_BASES.contains(&name.as_str()));
+    }
+    for (name, value) in inherited {
+        labels.entry(name).or_insert(value);
+    }
+    config.labels = Some(labels);
+    config
+}
+
+/// With `--locked` a lock that would be another is an error.
+fn refuse_changes(changes: Option<&[String]>, options: &PlanOptions) -> Result<(), Failure> {
+    match changes {
+        Some(changes) if options.locked => {
+            Err(Failure::input(format!("corten.lock would change: {}", changes.join("; ")))
+                .hint("run `corten lock`, or build without --locked, and commit corten.lock"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Of a base: it depends on nothing else of the project.

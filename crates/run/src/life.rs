@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use corten_diagnostic::Failure;
 use corten_sandbox::{
-    End, Limit, Mount, NotStarted, Note, Output, Remote, Signals, Stdin, Streams, not_started, receive_terminal,
+    End, Exit, Limit, Mount, NotStarted, Note, Output, Remote, Signals, Stdin, Streams, not_started, receive_terminal,
 };
 
 use crate::container::{Container, Containers, Ended, Lock, failed, status};
@@ -163,6 +163,11 @@ impl Run<'_> {
             drop(ends);
             exit
         });
+        self.outcome(exit)
+    }
+
+    fn outcome(&self, exit: Result<Exit, Failure>) -> Outcome {
+        let sandbox = &self.container.sandbox;
         match exit {
             Ok(exit) => {
                 let notes = exit.notes.iter().filter(|note| is_news(note)).map(ToString::to_string).collect();

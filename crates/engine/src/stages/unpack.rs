@@ -1,5 +1,6 @@
 //! ADD unpacks archives of the context: a tar, plain or compressed, known by what is in it and never by its name.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::sync::Arc;
@@ -111,69 +112,101 @@ pub(super) fn unpack(
     layers: &Layers<'_>,
 ) -> Result<(), Report> {
     let folder = target.begin(&format!("{}/", destination.trim_end_matches('/')))?;
+    let unpacked = Unpacked::read(archive, name, layers)?;
     let source = target.next_source();
-    let failed = |error: io::Error| Failure::input(format!("unpacking {name}: {error}"));
-    let mut spool = layers.scratch()?;
-    let mut tar = TarReader::new(BufReader::with_capacity(1 << 18, archive));
-    let (mut entries, mut files): (Vec<(Entry, Attributes)>, Vec<u64>) = (Vec::new(), Vec::new());
-    let mut unpacked = 0_u64;
-    loop {
-        let next = tar.next_entry().map_err(|error| Failure::input(format!("unpacking {name}: {error}")))?;
-        let Some(entry) = next else { break };
-        unpacked = unpacked.saturating_add(entry.size);
-        if unpacked > LARGEST || entries.len() >= MOST_ENTRIES {
-            let why = format!("unpacking {name}: it has more than {LARGEST} bytes or {MOST_ENTRIES} entries");
-            return Err(Failure::input(why).into());
-        }
-        let mut attributes = tar.attributes().clone();
-        attributes.xattrs.retain(|name, _| is_kept(name));
-        let at = match entry.kind {
-            Kind::File => content::append(&mut spool, &mut tar.content()).map_err(failed)?.0,
-            _ => 0,
-        };
-        entries.push((entry, attributes));
-        files.push(at);
-    }
-    let spool = Arc::new(spool);
-    let mut links: std::collections::HashMap<LayerPath, usize> = std::collections::HashMap::new();
-    for (number, (entry, attributes)) in entries.iter().enumerate() {
-        let path = place(target, &folder, &entry.path)?;
-        if let Kind::Whiteout | Kind::Opaque = entry.kind {
-            return Err(Failure::input(format!(
-                "unpacking {name}: '{}' is a name that layers have for what is gone",
-                entry.path
-            ))
-            .into());
-        }
-        let mut of = number;
-        if let Kind::HardLink(to) = &entry.kind {
-            let to = place(target, &folder, to)?;
-            let known = links.get(&to).copied();
-            of = known.ok_or_else(|| {
-                Failure::input(format!("unpacking {name}: a hard link to '{to}', which it does not hold before"))
-            })?;
-        }
-        let (Some((file, own)), Some(&at)) = (entries.get(of), files.get(of)) else { continue };
-        let (uid, gid) = target.owner().unwrap_or((file.uid, file.gid));
-        let is_file = file.kind == Kind::File;
-        let content = if is_file { Content::At(spool.clone(), at) } else { Content::None };
-        let attributes = if of == number { attributes } else { own };
-        let place = Place::Layer(corten_oci::DiffId(corten_oci::Digest::of(name)), file.offset);
-        let item = Item {
-            kind: file.kind.clone(),
-            mode: if matches!(file.kind, Kind::Symlink(_)) { 0o777 } else { file.mode },
-            uid,
-            gid,
-            size: file.size,
-            attributes: attributes.clone(),
-            content,
-            digest: None,
-            file: is_file.then_some((source, place)),
-        };
+    let mut links: HashMap<LayerPath, usize> = HashMap::new();
+    for (number, member) in unpacked.members.iter().enumerate() {
+        let path = place(target, &folder, &member.entry.path)?;
+        let of = unpacked.file_of(number, &folder, target, &links)?;
+        let Some(file) = unpacked.members.get(of) else { continue };
+        let attributes = if of == number { &member.attributes } else { &file.attributes };
         links.insert(path.clone(), of);
-        target.extract(&path, item)?;
+        target.extract(&path, unpacked.item(file, attributes.clone(), source, target.owner()))?;
     }
     Ok(())
+}
+
+/// An archive that was read to its end.
+struct Unpacked<'a> {
+    name: &'a str,
+    members: Vec<Member>,
+    /// The content of all files.
+    spool: Arc<File>,
+}
+
+struct Member {
+    entry: Entry,
+    attributes: Attributes,
+    /// Where its content begins.
+    at: u64,
+}
+
+impl<'a> Unpacked<'a> {
+    fn read(archive: Box<dyn Read>, name: &'a str, layers: &Layers<'_>) -> Result<Self, Report> {
+        let failed = |error: io::Error| Failure::input(format!("unpacking {name}: {error}"));
+        let mut spool = layers.scratch()?;
+        let mut tar = TarReader::new(BufReader::with_capacity(1 << 18, archive));
+        let mut members: Vec<Member> = Vec::new();
+        let mut unpacked = 0_u64;
+        while let Some(entry) =
+            tar.next_entry().map_err(|error| Failure::input(format!("unpacking {name}: {error}")))?
+        {
+            unpacked = unpacked.saturating_add(entry.size);
+            if unpacked > LARGEST || members.len() >= MOST_ENTRIES {
+                let why = format!("unpacking {name}: it has more than {LARGEST} bytes or {MOST_ENTRIES} entries");
+                return Err(Failure::input(why).into());
+            }
+            let mut attributes = tar.attributes().clone();
+            attributes.xattrs.retain(|name, _| is_kept(name));
+            let at = match entry.kind {
+                Kind::File => content::append(&mut spool, &mut tar.content()).map_err(failed)?.0,
+                _ => 0,
+            };
+            members.push(Member { entry, attributes, at });
+        }
+        Ok(Self { name, members, spool: Arc::new(spool) })
+    }
+
+    /// Which member is the file of this one: another, if it is a hard link.
+    fn file_of(
+        &self,
+        number: usize,
+        folder: &LayerPath,
+        target: &Target<'_>,
+        known: &HashMap<LayerPath, usize>,
+    ) -> Result<usize, Failure> {
+        let Some(Member { entry, .. }) = self.members.get(number) else { return Ok(number) };
+        let refused = |why: String| Failure::input(format!("unpacking {}: {why}", self.name));
+        match &entry.kind {
+            Kind::Whiteout | Kind::Opaque => {
+                Err(refused(format!("'{}' is a name that layers have for what is gone", entry.path)))
+            }
+            Kind::HardLink(to) => {
+                let to = place(target, folder, to)?;
+                let of = known.get(&to).copied();
+                of.ok_or_else(|| refused(format!("a hard link to '{to}', which it does not hold before")))
+            }
+            _ => Ok(number),
+        }
+    }
+
+    fn item(&self, file: &Member, attributes: Attributes, source: usize, owner: Option<(u64, u64)>) -> Item {
+        let Member { entry, at, .. } = file;
+        let is_file = entry.kind == Kind::File;
+        let (uid, gid) = owner.unwrap_or((entry.uid, entry.gid));
+        let place = Place::Layer(corten_oci::DiffId(corten_oci::Digest::of(self.name)), entry.offset);
+        Item {
+            kind: entry.kind.clone(),
+            mode: if matches!(entry.kind, Kind::Symlink(_)) { 0o777 } else { entry.mode },
+            uid,
+            gid,
+            size: entry.size,
+            attributes,
+            content: if is_file { Content::At(self.spool.clone(), *at) } else { Content::None },
+            digest: None,
+            file: is_file.then_some((source, place)),
+        }
+    }
 }
 
 /// Where an entry goes: links above it are followed inside the folder, as if that were the root.

@@ -290,30 +290,13 @@ impl NewRoot {
     ) -> Outcome<()> {
         match mount {
             Mount::Bind { source, target, .. } => {
-                let tree = trees.next();
-                let tree = tree.ok_or_else(|| Trouble::world("cannot set up the sandbox: a bind's tree is missing"))?;
+                let tree = given(trees, "bind")?;
                 let kind = rustix::fs::fstat(&tree).step(|| format!("look at {}", source.display()))?;
                 let is_folder = FileType::from_raw_mode(kind.st_mode) == FileType::Directory;
                 self.put(&tree, target, if is_folder { Kind::Folder } else { Kind::File })
             }
             Mount::Volume { source, target, read_only } => {
-                let tree = trees.next();
-                let tree =
-                    tree.ok_or_else(|| Trouble::world("cannot set up the sandbox: a volume's tree is missing"))?;
-                let at = self.target(target, Kind::Folder)?;
-                fill::fill(&tree, &at).map_err(|error| {
-                    Trouble::world(format!(
-                        "cannot fill the volume {} with what the image has in {}: {error}",
-                        source.display(),
-                        target.display()
-                    ))
-                })?;
-                if *read_only {
-                    system::make_read_only(tree.as_fd()).step(|| format!("mount {}", target.display()))?;
-                }
-                attach(&tree, &at, "", || format!("mount {}", target.display()))?;
-                self.mounted.push(target.clone());
-                Ok(())
+                self.mount_volume(&given(trees, "volume")?, source, target, *read_only)
             }
             Mount::Folder(path) => {
                 let made = self.made.len();
@@ -329,24 +312,26 @@ impl NewRoot {
             }
             Mount::Dev { shm } => self.mount_dev(*shm, many_ids),
             Mount::Secret { target, mode, user, group, content } => {
-                let name = format!("s{at}");
-                let step = || format!("write a secret for {}", target.display());
-                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-                let file = rustix::fs::openat(scratch, &name, flags, Mode::from_raw_mode(0o600)).step(step)?;
-                let mut file = File::from(file);
-                file.write_all(&content.0).step(step)?;
-                rustix::fs::fchown(&file, Some(Uid::from_raw(*user)), Some(Gid::from_raw(*group)))
-                    .map_err(|_| no_such_id(*user, *group))?;
-                rustix::fs::fchmod(&file, Mode::from_raw_mode(*mode & 0o777)).step(step)?;
-                let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-                let tree = rustix::mount::open_tree(scratch, &name, flags).step(step)?;
-                // What is meant to be run is: the script of a RUN.
-                let noexec = if mode & 0o111 == 0 { libc::MOUNT_ATTR_NOEXEC } else { 0 };
-                let set = READ_ONLY | NODEV | NOSUID | noexec;
-                system::set_attributes(tree.as_fd(), Attributes { set, ..Attributes::default() }).step(step)?;
+                let tree = secret(scratch, &format!("s{at}"), target, *mode, (*user, *group), &content.0)?;
                 self.put(&tree, target, Kind::File)
             }
         }
+    }
+
+    /// A volume that is empty gets what the image has in its place.
+    fn mount_volume(&mut self, tree: &OwnedFd, source: &Path, target: &Path, read_only: bool) -> Outcome<()> {
+        let at = self.target(target, Kind::Folder)?;
+        fill::fill(tree, &at).map_err(|error| {
+            let (source, target) = (source.display(), target.display());
+            Trouble::world(format!("cannot fill the volume {source} with what the image has in {target}: {error}"))
+        })?;
+        let step = || format!("mount {}", target.display());
+        if read_only {
+            system::make_read_only(tree.as_fd()).step(step)?;
+        }
+        attach(tree, &at, "", step)?;
+        self.mounted.push(target.to_owned());
+        Ok(())
     }
 
     /// Mounts a tree on a target in the root, which is made where it is missing.
@@ -548,6 +533,38 @@ fn names(path: &Path) -> Outcome<Vec<CString>> {
     });
     let names: Vec<_> = names.collect::<Outcome<_>>()?;
     if names.is_empty() { Err(bad()) } else { Ok(names) }
+}
+
+/// The next of the trees that came from outside.
+fn given(trees: &mut impl Iterator<Item = OwnedFd>, of: &str) -> Outcome<OwnedFd> {
+    trees.next().ok_or_else(|| Trouble::world(format!("cannot set up the sandbox: a {of}'s tree is missing")))
+}
+
+/// A secret as a file of this name, in memory that nothing else of the sandbox shows.
+fn secret(
+    scratch: &OwnedFd,
+    name: &str,
+    target: &Path,
+    mode: u32,
+    (user, group): (u32, u32),
+    content: &[u8],
+) -> Outcome<OwnedFd> {
+    let step = || format!("write a secret for {}", target.display());
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(scratch, name, flags, Mode::from_raw_mode(0o600)).step(step)?;
+    let mut file = File::from(file);
+    file.write_all(content).step(step)?;
+    // With one id it is that one's; what everyone may read can be.
+    let owned = rustix::fs::fchown(&file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)));
+    owned.or_else(|_| if mode & 0o004 == 0 { Err(no_such_id(user, group)) } else { Ok(()) })?;
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(mode & 0o777)).step(step)?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree = rustix::mount::open_tree(scratch, name, flags).step(step)?;
+    // What is meant to be run is: the script of a RUN.
+    let noexec = if mode & 0o111 == 0 { libc::MOUNT_ATTR_NOEXEC } else { 0 };
+    let set = READ_ONLY | NODEV | NOSUID | noexec;
+    system::set_attributes(tree.as_fd(), Attributes { set, ..Attributes::default() }).step(step)?;
+    Ok(tree)
 }
 
 fn bad_target(path: &Path, error: Errno, is_strict: bool) -> Trouble {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 
 use corten_testkit::bar::{Bar, Random};
 use flate2::read::MultiGzDecoder;
@@ -138,7 +138,23 @@ fn hits(player: &Player, way: Way, turn: usize, random: &mut Random) -> Vec<Stri
     fs::set_permissions(keys.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     fs::write(keys.path().join("key"), &secret).unwrap();
     player.write("secrets/Dockerfile", dockerfile(way, turn));
-    let file = format!("id=file,src={}", keys.path().join("key").display());
+    let child = build(player, &keys.path().join("key"), &secret).spawn().unwrap();
+    let mut found = said(child, player, way, &needles);
+    // Where it did not succeed the image is that of an earlier build, or there is none.
+    for ran in AFTERWARDS.iter().map(|line| player.run(line)) {
+        let said = [ran.stdout, ran.stderr].concat();
+        found.extend(needles.within(said.as_bytes(), 0).into_iter().map(|name| format!("another command: {name}")));
+    }
+    found.extend(needles.below(&player.path("")));
+    for name in ["out.tar", "docker.tar", "saved.tar", "tree"] {
+        let _ = fs::remove_file(player.path(name)).or_else(|_| fs::remove_dir_all(player.path(name)));
+    }
+    found.into_iter().map(|what| format!("{} {way:?}: {what}", player.name)).collect()
+}
+
+/// With everything that a build can write.
+fn build(player: &Player, key: &Path, secret: &str) -> Command {
+    let file = format!("id=file,src={}", key.display());
     let mut command = player.command(&["build", "secrets", "--secret", &file, "--secret", "id=env,env=TOKEN"]);
     command.args([
         "-t",
@@ -153,11 +169,14 @@ fn hits(player: &Player, way: Way, turn: usize, random: &mut Random) -> Vec<Stri
         "json",
     ]);
     command.args(["-o", "type=oci,dest=out.tar", "-o", "type=docker,dest=docker.tar", "-o", "type=local,dest=tree"]);
-    command.env("TOKEN", &secret).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    command.env("TOKEN", secret).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Lets a build end as it is to end; where the secret was in what it said, and meanwhile.
+fn said(mut child: Child, player: &Player, way: Way, needles: &Needles) -> Vec<String> {
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut said = Vec::new();
-    let mut found = Vec::new();
+    let (mut said, mut found) = (Vec::new(), Vec::new());
     let signal = match way {
         Way::Killed => Some(rustix::process::Signal::KILL),
         Way::Timeout => Some(rustix::process::Signal::TERM),
@@ -180,34 +199,27 @@ fn hits(player: &Player, way: Way, turn: usize, random: &mut Random) -> Vec<Stri
     for (sink, bytes) in [("standard output", &stdout), ("standard error", &said)] {
         found.extend(needles.within(bytes, 0).into_iter().map(|name| format!("{sink}: {name}")));
     }
-    let more: &[&[&str]] = &[
-        &["history", "held:1", "--format", "json"],
-        &["inspect", "held:1", "--format", "json"],
-        &["save", "held:1", "-o", "saved.tar"],
-        &["images", "--format", "json"],
-        &["store", "verify", "--format", "json"],
-        &[
-            "run",
-            "--rm",
-            "--network",
-            "none",
-            "held:1",
-            "sh",
-            "-c",
-            "cat /proc/self/environ; find / -xdev -type f | xargs cat",
-        ],
-    ];
-    // Where it did not succeed the image is that of an earlier build, or there is none.
-    for ran in more.iter().map(|line| player.run(line)) {
-        let said = [ran.stdout, ran.stderr].concat();
-        found.extend(needles.within(said.as_bytes(), 0).into_iter().map(|name| format!("another command: {name}")));
-    }
-    found.extend(needles.below(&player.path("")));
-    for name in ["out.tar", "docker.tar", "saved.tar", "tree"] {
-        let _ = fs::remove_file(player.path(name)).or_else(|_| fs::remove_dir_all(player.path(name)));
-    }
-    found.into_iter().map(|what| format!("{} {way:?}: {what}", player.name)).collect()
+    found
 }
+
+/// What looks at the image, and at all of its files.
+const AFTERWARDS: [&[&str]; 6] = [
+    &["history", "held:1", "--format", "json"],
+    &["inspect", "held:1", "--format", "json"],
+    &["save", "held:1", "-o", "saved.tar"],
+    &["images", "--format", "json"],
+    &["store", "verify", "--format", "json"],
+    &[
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "held:1",
+        "sh",
+        "-c",
+        "cat /proc/self/environ; find / -xdev -type f | xargs cat",
+    ],
+];
 
 fn command_lines() -> Vec<u8> {
     let all = fs::read_dir("/proc").unwrap().flatten();

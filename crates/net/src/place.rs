@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn e10_a_name_of_this_machine_is_not_connected_to() {
+    fn d10_a_name_of_this_machine_is_not_connected_to() {
         let agent = ureq::Agent::with_parts(
             ureq::config::Config::default(),
             ureq::unversioned::transport::DefaultConnector::default(),

@@ -113,7 +113,7 @@ fn takes_a_repository(serve: fn(&Path, &Asked) -> Answer) {
 }
 
 #[test]
-fn e10_add_asks_no_repository_of_a_private_network() {
+fn d10_add_asks_no_repository_of_a_private_network() {
     let (_kept, server, _) = repository(plain);
     for url in [server.url("/r.git"), server.url("/r.git").replace("127.0.0.1", "localhost")] {
         let place = Place::with(&format!("FROM scratch\nADD {url} /\n"));
@@ -153,7 +153,7 @@ fn add_takes_files_as_docker_takes_them() {
 
 /// Neither what is said, nor the image, nor the list of steps.
 #[test]
-fn e10_a_password_in_an_address_is_told_nowhere() {
+fn d10_a_password_in_an_address_is_told_nowhere() {
     let server = Server::start(|asked| match asked.path.as_str() {
         "/a" => Answer::ok("a"),
         _ => Answer::status(404),

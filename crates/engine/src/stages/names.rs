@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn e10_passwords_of_addresses_are_not_told() {
+    fn d10_passwords_of_addresses_are_not_told() {
         let told = without_users("ADD https://me:pw@a.example/x https://b.example/@y ssh://git@c.example /z");
         assert_eq!(told, "ADD https://a.example/x https://b.example/@y ssh://c.example /z");
     }

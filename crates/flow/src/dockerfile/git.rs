@@ -382,7 +382,7 @@ mod tests {
 
     /// The repository may be reached, where its submodule lies may not.
     #[test]
-    fn e10_a_submodule_reaches_no_address_that_add_may_not() {
+    fn d10_a_submodule_reaches_no_address_that_add_may_not() {
         let (_inner, private) = served("true");
         let url = private.url("/r.git");
         let modules = format!(
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn e10_git_follows_no_redirect_by_itself() {
+    fn d10_git_follows_no_redirect_by_itself() {
         let (_inner, private) = served("true");
         let to = private.url("/r.git/info/refs");
         let public = Server::start(move |_| Answer::status(302).header("location", &to));

@@ -187,12 +187,12 @@ fn check(folder: &str, table: &[(&str, Expected)]) {
 }
 
 #[test]
-fn gos_archives_are_read_as_python_does_or_refused() {
+fn a11_a12_a13_gos_archives_are_read_as_python_does_or_refused() {
     check("go-archive-testdata/tar", &GO);
 }
 
 #[test]
-fn tokio_tars_archives_are_read_as_python_does_or_refused() {
+fn a11_a12_a13_tokio_tars_archives_are_read_as_python_does_or_refused() {
     check("tokio-tar-archives", &TOKIO);
 }
 

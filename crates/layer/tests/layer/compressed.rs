@@ -321,7 +321,7 @@ fn zstd_layers_are_read_to_the_last_frame_or_refused() {
 }
 
 #[test]
-fn hostile_zstd_is_refused_in_bounded_memory() {
+fn a14_hostile_zstd_is_refused_in_bounded_memory() {
     let magic = [0x28, 0xb5, 0x2f, 0xfd];
     let frame = |header: &[u8], blocks: &[u8]| [magic.as_slice(), header, blocks].concat();
     let run = |size: u32, last: u32| ((size << 3) | (1 << 1) | last).to_le_bytes()[..3].to_vec();

@@ -111,6 +111,11 @@ impl Zip {
 }
 
 impl Part {
+    fn named(mut self, name: &str) -> Self {
+        (self.name, self.local_name) = (name.into(), name.into());
+        self
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
@@ -277,6 +282,28 @@ fn a_cut_or_bent_zip_never_panics() {
             bent[at] ^= 1 << bit;
             let _ = names(bent);
         }
+    }
+}
+
+/// Members that quote the next ones' headers, and members that share one stream: each small zip would become gigabytes.
+#[test]
+fn a22_members_that_overlap_are_refused() {
+    let stream = part("a", &[b'x'; 20_000]);
+    let shared = zip(&[stream.clone(), part("b", b"").with(|part| part.offset = Some(0))]);
+    assert!(names(shared.build()).unwrap_err().to_string().contains("overlaps"));
+    // Of N members each is a stored block that holds the header of the next and, in the end, one stream for all of them.
+    for count in [2_usize, 8] {
+        let mut parts: Vec<Part> = (0..count).map(|number| stream.clone().named(&format!("{number}"))).collect();
+        let header = 30 + 1;
+        for (number, part) in parts.iter_mut().enumerate() {
+            let behind = (count - number - 1) * header;
+            part.compressed_size = Some((stream.data.len() + behind) as u32);
+            if number + 1 < count {
+                part.data = Vec::new();
+            }
+        }
+        let error = names(zip(&parts).build()).unwrap_err().to_string();
+        assert!(error.contains("overlaps"), "{count}: {error}");
     }
 }
 

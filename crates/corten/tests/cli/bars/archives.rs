@@ -326,6 +326,42 @@ fn b9_configs_lead_nowhere() {
     recipe("B9");
 }
 
+/// A layer that becomes 700 MB of zeros, one whose window is 2 GiB, one with something behind its end: refused by name, and nothing
+/// of it is kept.
+#[test]
+fn a14_layers_that_are_bombs_are_refused() {
+    let outside = Outside::new();
+    let magic = [0x28_u8, 0xb5, 0x2f, 0xfd];
+    let block = |kind: u32, size: u32, last: u32| ((size << 3) | (kind << 1) | last).to_le_bytes()[..3].to_vec();
+    let mut entry = file("f", "", 0o644);
+    entry[124..136].copy_from_slice(b"05000000000\0");
+    entry[148..156].fill(b' ');
+    let sum: u32 = entry[..512].iter().map(|byte| u32::from(*byte)).sum();
+    entry[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let mut bomb = [&magic[..], &[0x00, (27 - 10) << 3], &block(0, 512, 0), &entry].concat();
+    (0..5_400).for_each(|number| bomb.extend([block(1, 128 << 10, u32::from(number == 5_399)), vec![0]].concat()));
+    let window = [&magic[..], &[0x00, (31 - 10) << 3, 0x01, 0x00, 0x00]].concat();
+    let mut trailed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut trailed, &busybox()).unwrap();
+    let trailed = [trailed.finish().unwrap(), b"garbage".to_vec()].concat();
+    for player in Player::all() {
+        for (layer, told) in [(&bomb, "MiB uncompressed, which no layer has"), (&window, ""), (&trailed, "")] {
+            let ran = player.load("bomb:1", std::slice::from_ref(layer), &json!({}));
+            assert!(
+                matches!(ran.status, 1 | 3) && ran.stderr.contains(told),
+                "{}: {told}: {}",
+                player.name,
+                ran.stderr
+            );
+            let kept: u64 =
+                super::boxes::files(&player.store()).iter().map(|path| fs::metadata(path).unwrap().len()).sum();
+            assert!(kept < 64 << 20, "{}: {kept} bytes for {told}", player.name);
+        }
+        assert_eq!(outside.changes(), [""; 0]);
+        assert_eq!(player.left(), [""; 0]);
+    }
+}
+
 /// Zips are what wheels are, ar what .debs are: each is refused before anything is written.
 fn other_formats(traversal: &Path, wrong: &mut Vec<String>) -> usize {
     let mut seen = 0;
@@ -348,4 +384,32 @@ fn other_formats(traversal: &Path, wrong: &mut Vec<String>) -> usize {
 fn while_some(reader: &mut ArReader<&[u8]>) -> Result<(), corten_layer::ar::ArError> {
     while reader.next_member()?.is_some() {}
     Ok(())
+}
+
+/// docs/attacks.md: each recipe has a line, each line tests that are there.
+#[test]
+fn every_recipe_has_a_test_of_its_id() {
+    let list = include_str!("../../../../../docs/attacks.md");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let sources: String = super::boxes::files(&root.join("crates"))
+        .iter()
+        .filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let rows = list.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| id"));
+    let mut ids = Vec::new();
+    for row in rows {
+        let id = row.split('|').nth(1).unwrap().trim();
+        let names: Vec<&str> = row.split('`').skip(1).step_by(2).filter(|word| word.matches('_').count() > 2).collect();
+        assert!(!names.is_empty(), "{row}");
+        for name in names {
+            assert!(sources.contains(&format!("fn {name}()")), "{id}: there is no test {name}");
+        }
+        ids.extend(id.split(", ").map(str::to_owned));
+    }
+    for (part, last) in [("A", 22), ("D", 20), ("E", 20)] {
+        let told: Vec<String> = (1..=last).map(|number| format!("{part}{number}")).collect();
+        let missing: Vec<_> = told.iter().filter(|id| !ids.contains(id)).collect();
+        assert!(missing.is_empty(), "{missing:?} have no line");
+    }
 }

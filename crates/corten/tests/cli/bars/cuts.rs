@@ -88,7 +88,7 @@ fn runs(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-const CALLS: &str = "rename,renameat2,fsync,fdatasync,syncfs";
+pub const CALLS: &str = "rename,renameat2,fsync,fdatasync,syncfs";
 const SHIP: &str = "ship --format json";
 
 #[test]
@@ -158,14 +158,21 @@ fn count(ground: &Ground) -> Option<Vec<(String, usize)>> {
 /// Runs until a call has been made, then `cut`s, then kills. The digest, if it came to its end before.
 fn stopped(ground: &Ground, home: &Path, call: &str, when: usize, cut: impl FnOnce()) -> Option<String> {
     let corten = corten_at(home);
-    let inner = corten.command(&ground.service.folder());
+    let mut command = corten.command(&ground.service.folder());
+    command.args(SHIP.split(' '));
+    let shipped: Option<serde_json::Value> = serde_json::from_str(&cut_at(&command, call, when, cut)).ok();
+    shipped.map(|shipped| shipped["digest"].as_str().unwrap().to_owned())
+}
+
+/// Runs a command until it has made a call, then `cut`s, then kills; its standard output. None of its children may make that call.
+pub fn cut_at(inner: &Command, call: &str, when: usize, cut: impl FnOnce()) -> String {
     let output = tempfile::NamedTempFile::new().unwrap();
     let mut strace = Command::new("strace");
-    strace.current_dir(ground.service.folder()).env_clear();
+    strace.current_dir(inner.get_current_dir().unwrap()).env_clear();
     strace.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
     strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={CALLS}"), "-e"]);
-    strace.arg(format!("inject={call}:signal=SIGSTOP:when={when}")).arg(inner.get_program()).args(SHIP.split(' '));
-    strace.stdout(output.reopen().unwrap()).stderr(Stdio::null());
+    strace.arg(format!("inject={call}:signal=SIGSTOP:when={when}")).arg(inner.get_program()).args(inner.get_args());
+    strace.stdin(Stdio::null()).stdout(output.reopen().unwrap()).stderr(Stdio::null());
     let mut child = strace.spawn().unwrap();
     let stopped = loop {
         if child.try_wait().unwrap().is_some() {
@@ -186,9 +193,7 @@ fn stopped(ground: &Ground, home: &Path, call: &str, when: usize, cut: impl FnOn
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    let text = std::fs::read_to_string(output.path()).unwrap();
-    let shipped: Option<serde_json::Value> = serde_json::from_str(&text).ok();
-    shipped.map(|shipped| shipped["digest"].as_str().unwrap().to_owned())
+    std::fs::read_to_string(output.path()).unwrap()
 }
 
 fn child_of(process: u32) -> Option<u32> {

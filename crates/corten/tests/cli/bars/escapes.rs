@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use corten_testkit::bar::Bar;
-use serde_json::json;
 
-use super::boxes::{CANARY, Outside, Player, file, folder, link, mounts_with, pipe, tar};
+use super::boxes::{CANARY, Outside, Player, mounts_with};
+use super::evil::Trial;
 
 /// Facts, each a line `name=value`; what is masked and what is read-only is judged by what is in it.
 const FACTS: &str = r#"
@@ -225,110 +225,46 @@ fn wrong_facts(player: &Player, way: Way) -> Vec<String> {
     wrong
 }
 
-/// Recipes whose image or options are the attack: what must be refused, with the message, and what must be harmless.
-fn hostile_images(player: &Player, outside: &Outside, is_whole: bool) -> (usize, Vec<String>) {
-    let (mut tried, mut wrong) = (0, Vec::new());
-    let out = outside.text();
-    let mut judge = |id: &str, is_right: bool, said: &str| {
-        tried += 1;
-        if !is_right || said.contains("ESCAPED") || said.contains(CANARY) {
-            wrong.push(format!("{} {id}: {said}", player.name));
+/// What scripts got that they should not, in one sandbox.
+fn wrong_scripts(player: &Player, way: Way, outside: &Outside, scripts: &[&(&str, &str)]) -> Vec<String> {
+    let pid = std::process::id().to_string();
+    let whole: String = scripts
+        .iter()
+        .map(|(id, script)| {
+            let script = script.replace("OUT", outside.text()).replace("PID", &pid);
+            format!("echo \"## {id}\"; ( {script} ) 2>&1\n")
+        })
+        .collect();
+    let said = way.said(player, &format!("{whole}\necho done"));
+    let is_wrong = said.contains("ESCAPED") || said.contains(CANARY) || !said.ends_with("done\n");
+    let mut wrong = if is_wrong { vec![format!("{} {way:?}: {said}", player.name)] } else { Vec::new() };
+    if said.matches("## ").count() < scripts.len() {
+        wrong.push(format!("{} {way:?}: not all of them ran: {said}", player.name));
+    }
+    wrong.extend(outside.changes());
+    wrong
+}
+
+/// The recipes of one id, as root and nobody, inside RUN and `run`, and as images and options.
+fn recipe(id: &str) {
+    let outside = Outside::new();
+    let scripts: Vec<_> = SCRIPTS.iter().filter(|(name, _)| name.split(' ').next() == Some(id)).collect();
+    let mut tried = 0;
+    for player in Player::all() {
+        let mut wrong = Vec::new();
+        for way in [Way::Run, Way::Build].into_iter().filter(|_| !scripts.is_empty()) {
+            wrong.extend(wrong_scripts(&player, way, &outside, &scripts));
+            tried += scripts.len();
         }
-        wrong.extend(outside.changes().into_iter().map(|change| format!("{} {id}: {change}", player.name)));
-    };
-    let run = |flags: &[&str], command: &[&str]| {
-        player.run(&[&["run", "--rm", "--network", "none"], flags, &["evil:1"], command].concat())
-    };
-    let base = super::boxes::busybox();
-    let load = |parts: &[Vec<u8>], config: &serde_json::Value| {
-        player.load("evil:1", &[base.clone(), tar(parts)], config).expect(0);
-    };
-    for number in (3..=20).step_by(if is_whole { 1 } else { 8 }) {
-        load(&[], &json!({"WorkingDir": format!("/proc/self/fd/{number}")}));
-        let ran = run(&[], &["sh", "-c", "pwd; cat ../../../..$0/victim", out]);
-        judge("E1 a working folder behind a descriptor", ran.status != 0, &ran.stderr);
+        let mut trial = Trial::new(&player, &outside, false);
+        trial.all(id);
+        tried += trial.tried;
+        wrong.append(&mut trial.wrong);
+        wrong.extend(mounts_with(player.path("").to_str().unwrap()));
+        assert_eq!(wrong, [""; 0], "{id}");
+        assert_eq!(player.run(&["store", "verify"]).status, 0, "{id}");
     }
-    load(&[folder("dev/", 0o755), link("dev/null", "/proc/sys/kernel/core_pattern")], &json!({}));
-    let ran = run(&[], &["sh", "-c", "head -c1 /proc/keys; stat -c %t:%T /dev/null"]);
-    judge("E3 /dev/null is a link", ran.stdout == "1:3\n", &ran.stdout);
-    load(&[folder("dev/", 0o755), file("dev/null", "x", 0o666), file("dev/.wh.zero", "", 0o644)], &json!({}));
-    let ran = run(&[], &["sh", "-c", "head -c1 /proc/keys; stat -c %t:%T /dev/null"]);
-    judge("E3 /dev/null is a file", ran.stdout == "1:3\n", &ran.stdout);
-    for (name, target) in
-        [("console", "/proc/1/mem"), ("ptmx", "/proc/sys/kernel/core_pattern"), ("pts", out), ("tty", out)]
-    {
-        load(&[folder("dev/", 0o755), link(&format!("dev/{name}"), target)], &json!({}));
-        let ran = run(&["-t"], &["sh", "-c", "echo x > /dev/tty; tty"]);
-        judge("E4 terminals behind links", ran.stdout.ends_with("/dev/pts/0\r\n"), &(ran.stdout + &ran.stderr));
-    }
-    for (name, target) in [("proc", "/x"), ("sys", "/x"), ("dev", out), ("dev", "/proc/self/root"), ("proc", out)] {
-        load(&[folder("x/", 0o755), link(name, target)], &json!({}));
-        let ran = run(&[], &["true"]);
-        let told = format!("a symbolic link stands where /{name} is to be mounted");
-        judge("E5 E6 /proc, /sys or /dev is a link", ran.status == 125 && ran.stderr.contains(&told), &ran.stderr);
-    }
-    for (target, is_refused) in
-        [(out, true), ("/proc/self/root", true), ("/proc", true), ("/sys", true), ("/dev/shm", true), ("/etc", false)]
-    {
-        load(&[link("vol", target)], &json!({"Volumes": {"/vol": {}}}));
-        let ran = run(&[], &["sh", "-c", "echo x > /vol/made"]);
-        judge("E7 a volume's target is a link", !is_refused || ran.status != 0, &format!("{target} {}", ran.stderr));
-        let ran = run(&["-v", "named:/vol"], &["sh", "-c", "echo x > /vol/made"]);
-        judge("E7 a volume's target is a link", !is_refused || ran.status != 0, &format!("{target} {}", ran.stderr));
-    }
-    for target in ["/proc", "/proc/sys", "/sys/kernel", "/dev", "/dev/null"] {
-        let ran = run(&["-v", &format!("{out}:{target}")], &["true"]);
-        judge("E5 a bind over /proc, /sys or /dev", true, &ran.stderr);
-        let ran = run(&["--tmpfs", target], &["sh", "-c", "head -c 1 /proc/keys"]);
-        judge("E5 a tmpfs over /proc, /sys or /dev", ran.stdout.is_empty(), &ran.stderr);
-    }
-    let long = format!("/{}:/x", "a".repeat(64 << 10));
-    judge("E8 a source of 64 KiB", run(&["-v", &long], &["true"]).status == 125, "");
-    load(
-        &[file("etc/ld.so.preload", "/p.so\n", 0o644), file("etc/nsswitch.conf", "passwd: evil\n", 0o644)],
-        &json!({"User": "app"}),
-    );
-    let ran = run(&[], &["id", "-u"]);
-    judge("E9 nothing of the image is loaded", ran.stdout == "1000\n" || ran.status == 125, &ran.stderr);
-    let groups = [
-        (vec![file("etc/group", vec![b'x'; 11 << 20], 0o644)], "it is larger than 10 MiB"),
-        (vec![folder("etc/", 0o755), pipe("etc/passwd")], "Invalid argument"),
-        (vec![link("etc/passwd", &format!("{out}/victim"))], "it lies behind a symbolic link"),
-        (vec![file("etc/passwd", "app:x:-1:-1::/:", 0o644)], "the image has no user 'app'"),
-    ];
-    for (parts, told) in groups {
-        load(&parts, &json!({"User": "app:app"}));
-        let ran = run(&[], &["true"]);
-        judge("E10 files of accounts that are traps", ran.status == 125 && ran.stderr.contains(told), &ran.stderr);
-    }
-    for user in ["-1", "4294967295", "4294967296", "0x0", "18446744073709551616", "1000:-1", "app;id", "../root"] {
-        load(&[], &json!({"User": user}));
-        let ran = run(&[], &["id", "-u"]);
-        judge("E10 users that are none", ran.status == 125, &ran.stderr);
-    }
-    load(&[], &json!({"User": "app"}));
-    let ran = run(&[], &["id"]);
-    let is_right = ran.stdout == "uid=1000(app) gid=1001(app) groups=29(audio)\n" || player.name != "root";
-    judge("E11 groups are those of the files", is_right, &ran.stdout);
-    let env =
-        ["PATH=/bin", "LD_PRELOAD=/proc/self/cwd/p.so", "NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_DRIVER_CAPABILITIES=all"];
-    load(
-        &[file("p.so", "not a library", 0o755)],
-        &json!({"Env": env, "Labels": {"cdi.k8s.io/x": "vendor.com/gpu=all"}}),
-    );
-    let ran = run(&[], &["sh", "-c", "ls -d /dev/nvidia* /usr/local/cuda && echo ESCAPED; echo fine"]);
-    judge("E14 no hook listens to an image's variables", ran.stdout == "fine\n", &(ran.stdout + &ran.stderr));
-    for name in ["../x", "a/b", "a\u{1b}[2J", "", "x\ny"] {
-        judge("E19 names", run(&["--name", name], &["true"]).status == 125, name);
-        judge("E19 host names", run(&["--hostname", name], &["true"]).status == 125, name);
-    }
-    let ran = run(&["--pids-limit", "32", "-m", "64m"], &["sh", "-c", "f() { f | f & }; f; sleep 0.2; echo ended"]);
-    judge(
-        "E18 a fork bomb",
-        super::boxes::processes_with("f() { f | f & }; f; sleep 0.2; echo ended") == 0,
-        &ran.stderr,
-    );
-    (tried, wrong)
+    assert!(tried > 0, "{id} has no recipe");
 }
 
 #[test]
@@ -336,34 +272,25 @@ fn r20_what_is_inside_sees_and_changes_nothing_outside() {
     let bar = Bar::begin("R20");
     let outside = Outside::new();
     let (mut wrong, mut recipes, mut facts) = (Vec::new(), 0, 0);
-    let pid = std::process::id().to_string();
     for player in Player::all() {
         for way in [Way::Run, Way::Build] {
             wrong.extend(wrong_facts(&player, way));
             facts += 1;
-            // All in one process each time, or each in a sandbox of its own.
-            let script = |(id, script): &(&str, &str)| {
-                let script = script.replace("OUT", outside.text()).replace("PID", &pid);
-                format!("echo \"## {id}\"; ( {script} ) 2>&1\n")
+            // Each in a sandbox of its own; in the test suite all in one process, and each again in the test of its id.
+            let scripts: Vec<Vec<&(&str, &str)>> = match bar.is_whole() {
+                true => SCRIPTS.iter().map(|one| vec![one]).collect(),
+                false => vec![SCRIPTS.iter().collect()],
             };
-            let scripts: Vec<String> = match bar.is_whole() {
-                true => SCRIPTS.iter().map(script).collect(),
-                false => vec![SCRIPTS.iter().map(script).collect()],
-            };
-            for script in scripts {
-                let said = way.said(&player, &format!("{script}\necho done"));
-                recipes += said.matches("## ").count();
-                if said.contains("ESCAPED") || said.contains(CANARY) || !said.ends_with("done\n") {
-                    wrong.push(format!("{} {way:?}: {said}", player.name));
-                }
-                wrong.extend(outside.changes());
+            for scripts in scripts {
+                recipes += scripts.len();
+                wrong.extend(wrong_scripts(&player, way, &outside, &scripts));
             }
         }
-        // In the test suite for one user: the sandbox's own tests have each recipe for both.
-        if bar.is_whole() || player.name != "root" {
-            let (tried, more) = hostile_images(&player, &outside, bar.is_whole());
-            recipes += tried;
-            wrong.extend(more);
+        if bar.is_whole() {
+            let mut trial = Trial::new(&player, &outside, true);
+            trial.all("");
+            recipes += trial.tried;
+            wrong.append(&mut trial.wrong);
         }
         // A lower layer is as it was: what is not a link or an upper's is verified.
         if player.run(&["store", "verify"]).status != 0 {
@@ -377,4 +304,104 @@ fn r20_what_is_inside_sees_and_changes_nothing_outside() {
     wrong.iter().for_each(|what| println!("{what}"));
     let figure = format!("{} wrong in {facts} sets of facts and {recipes} tries of recipes", wrong.len());
     bar.finish(figure, wrong.is_empty());
+}
+
+#[test]
+fn e1_descriptors_and_folders_lead_nowhere() {
+    recipe("E1");
+}
+
+#[test]
+fn e2_our_own_program_is_neither_written_nor_read() {
+    recipe("E2");
+}
+
+#[test]
+fn e3_null_devices_of_images_mask_nothing() {
+    recipe("E3");
+}
+
+#[test]
+fn e4_links_in_place_of_terminals_lead_nowhere() {
+    recipe("E4");
+}
+
+#[test]
+fn e5_settings_of_the_kernel_stay() {
+    recipe("E5");
+}
+
+#[test]
+fn e6_devices_are_not_made_and_dev_is_no_link() {
+    recipe("E6");
+}
+
+#[test]
+fn e7_targets_of_volumes_stay_inside() {
+    recipe("E7");
+}
+
+#[test]
+fn e8_a_source_of_64_kib_is_an_error() {
+    recipe("E8");
+}
+
+#[test]
+fn e9_nothing_of_an_image_is_loaded() {
+    recipe("E9");
+}
+
+#[test]
+fn e10_accounts_that_are_traps_are_errors() {
+    recipe("E10");
+}
+
+#[test]
+fn e11_groups_are_those_of_the_files() {
+    recipe("E11");
+}
+
+#[test]
+fn e12_children_get_no_capabilities() {
+    recipe("E12");
+}
+
+#[test]
+fn e13_calls_that_are_not_for_containers_fail() {
+    recipe("E13");
+}
+
+#[test]
+fn e14_no_hook_listens_to_an_image() {
+    recipe("E14");
+}
+
+#[test]
+fn e15_cgroups_are_out_of_reach() {
+    recipe("E15");
+}
+
+#[test]
+fn e16_the_engines_socket_is_out_of_reach() {
+    recipe("E16");
+}
+
+#[test]
+fn e17_lower_layers_stay() {
+    recipe("E17");
+}
+
+#[test]
+fn e18_bombs_end_and_nobody_is_spared() {
+    recipe("E18");
+}
+
+#[test]
+fn e19_names_are_letters_and_digits() {
+    recipe("E19");
+}
+
+#[test]
+fn e20_interfaces_stay_and_ports_are_the_loopbacks() {
+    recipe("E20");
 }

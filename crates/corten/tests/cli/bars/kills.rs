@@ -14,7 +14,7 @@ use crate::service::digest;
 const SHIP: &str = "ship --push --format json";
 
 /// What changes names, contents or their durability.
-const MUTATING: [&str; 18] = [
+pub const MUTATING: [&str; 18] = [
     "rename",
     "renameat2",
     "mkdir",
@@ -72,7 +72,7 @@ impl Judge {
 
 /// A child that was being started (git) has the locks of its parent, also of one that was killed, until it is another
 /// program: what they guard counts as somebody's until then.
-fn wait_for_orphans(home: &Path) {
+pub fn wait_for_orphans(home: &Path) {
     let begun = Instant::now();
     let locks = ["tmp", "leases"].map(|folder| home.join(folder));
     let files = locks.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();

@@ -2,11 +2,13 @@
 
 mod archives;
 pub mod boxes;
+mod builder;
 mod crowd;
 mod cuts;
 mod damage;
 mod durability;
 mod escapes;
+mod evil;
 mod faults;
 mod full;
 mod kills;
@@ -14,6 +16,7 @@ mod moments;
 mod races;
 mod secrets;
 mod served;
+mod steps;
 mod syncs;
 
 use corten_testkit::registry::{FakeRegistry, Habits};

@@ -52,26 +52,44 @@ const CALLS: [&str; 34] = [
 /// So long may what was started be there after the program has ended.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// A build of two commands, the first of which starts others that would never end.
-struct Build<'a> {
+/// A build that is disturbed.
+pub struct Build<'a> {
     player: &'a Player,
     mark: String,
     /// The image that an undisturbed build makes.
-    id: String,
+    pub id: String,
 }
 
 impl<'a> Build<'a> {
+    /// Of two commands, the first of which starts others that would never end.
     fn new(player: &'a Player) -> Self {
         let mark = format!("8{:07}", std::process::id());
         let text = format!(
             "FROM box:1\nCOPY some /some\nRUN (sleep {mark} &) ; for n in 1 2 3 4 5 6 7 8; do head -c 40000 /bin/busybox > /f$n; mkdir /d$n; mv /f$n /d$n/f; ln /d$n/f /d$n/g; echo $n; done; chmod 700 /data; rm /data/seed\n\
              RUN --mount=type=cache,target=/cache echo x > /cache/x; ls / > /list\n"
         );
+        Self::of(player, &text, mark)
+    }
+
+    /// Of a Dockerfile whose commands have `mark` on their command lines.
+    pub fn of(player: &'a Player, text: &str, mark: String) -> Self {
         player.write("moments/Dockerfile", text);
         player.write("moments/some", "some");
         let mut build = Self { player, mark, id: String::new() };
         build.id = build.again().expect("an undisturbed build");
         build
+    }
+
+    /// The same again, with a store that has not seen it.
+    pub fn known(player: &'a Player) -> Self {
+        Self { player, mark: format!("6{:07}", std::process::id()), id: String::new() }
+    }
+
+    /// What is run: the program, its words and variables.
+    pub fn command(&self) -> Command {
+        let mut command = self.player.command(&self.line());
+        self.environment(&mut command);
+        command
     }
 
     fn line(&self) -> Vec<&'static str> {
@@ -83,19 +101,22 @@ impl<'a> Build<'a> {
     }
 
     /// Builds; the image's id.
-    fn again(&self) -> Result<String, Ran> {
-        let mut command = self.player.command(&self.line());
-        self.environment(&mut command);
-        let ran = Ran::from(command.output().unwrap());
+    pub fn again(&self) -> Result<String, Ran> {
+        let ran = Ran::from(self.command().output().unwrap());
         if ran.status == 0 { Ok(ran.json()["id"].as_str().unwrap().to_owned()) } else { Err(ran) }
     }
 
     /// From nothing but the base, under strace, which does something at one call; none without strace.
     fn traced(&self, inject: Option<&str>) -> Option<(Ran, Vec<(String, usize)>)> {
+        self.followed(&CALLS, inject)
+    }
+
+    /// The same, with the calls that strace follows.
+    pub fn followed(&self, calls: &[&str], inject: Option<&str>) -> Option<(Ran, Vec<(String, usize)>)> {
         self.reset();
         let log = tempfile::NamedTempFile::new().unwrap();
         fs::set_permissions(log.path(), fs::Permissions::from_mode(0o666)).unwrap();
-        let mut command = self.player.traced(log.path(), &CALLS, inject, &self.line());
+        let mut command = self.player.traced(log.path(), calls, inject, &self.line());
         self.environment(&mut command);
         let output = command.output().ok()?;
         let said = fs::read_to_string(log.path()).unwrap_or_default();
@@ -103,7 +124,7 @@ impl<'a> Build<'a> {
     }
 
     /// Steps are forgotten, so that they are made again.
-    fn reset(&self) {
+    pub fn reset(&self) {
         for folder in ["cache", "layers", "images"] {
             let path = self.player.store().join(folder);
             let _ = fs::remove_dir_all(path);
@@ -112,7 +133,7 @@ impl<'a> Build<'a> {
     }
 
     /// What must hold after a disturbance; what does not.
-    fn judge(&self, what: &str) -> Vec<String> {
+    pub fn judge(&self, what: &str) -> Vec<String> {
         let begun = Instant::now();
         while processes_with(&self.mark) > 0 && begun.elapsed() < LONGEST {
             std::thread::yield_now();

@@ -184,6 +184,37 @@ fn a15_a16_deep_paths_and_loops_are_refused() {
     });
 }
 
+/// Archives that readers disagree about (CVE-2025-62518 and others), that are malformed, or whose files are holes: what is unpacked is
+/// what the index lists, which is what Python's reader lists, or nothing at all.
+#[test]
+fn a11_a12_a13_archives_that_readers_disagree_about_are_one_thing_or_refused() {
+    as_root_and_nobody("attacks::a11_a12_a13_archives_that_readers_disagree_about_are_one_thing_or_refused", || {
+        let escape = Escape::new();
+        let (mut read, mut sparse) = (0, 0);
+        for folder in ["tokio-tar-archives", "go-archive-testdata/tar"] {
+            let Some(folder) = data(folder) else { return };
+            let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+            for path in files.filter(|path| path.extension().is_some_and(|ending| ending == "tar")) {
+                let bytes = std::fs::read(&path).unwrap();
+                match corten_layer::tar::index(bytes.as_slice()) {
+                    Ok(_) => {
+                        agree(&escape.store, std::slice::from_ref(&bytes));
+                        read += 1;
+                    }
+                    Err(error) => {
+                        refused(&escape.store, std::slice::from_ref(&bytes));
+                        sparse += usize::from(error.to_string().contains("sparse"));
+                    }
+                }
+            }
+        }
+        assert!(read > 20 && sparse > 8, "{read} read, {sparse} refused for their holes");
+        let used = Command::new("du").args(["-sk"]).arg(escape.store.root()).output().unwrap();
+        let used = String::from_utf8_lossy(&used.stdout).split_whitespace().next().and_then(|size| size.parse().ok());
+        assert!(used.is_some_and(|kilobytes: u64| kilobytes < 64 << 10), "{used:?} kB for archives of holes");
+    });
+}
+
 #[test]
 fn a18_a_layer_with_another_byte_at_its_very_end_gets_no_name() {
     as_root_and_nobody("attacks::a18_a_layer_with_another_byte_at_its_very_end_gets_no_name", || {

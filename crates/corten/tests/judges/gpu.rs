@@ -9,8 +9,9 @@ use corten_elf::{CodeKind, FatbinScan};
 
 use crate::place::new_folder;
 
-/// Of PyPI: cubins that are linked once more, LZ4 and zstd, PTX, architectures of all three kinds; 53 MB together.
-const WHEELS: [(&str, &str, usize); 2] = [("bitsandbytes==0.50.2", "py3", 7), ("jax-cuda13-plugin==0.9.2", "cp311", 4)];
+/// Of PyPI, with the number of libraries that both read; cuobjdump refuses the seventh of bitsandbytes, made with CUDA 12.1, with a
+/// fatal "Invalid ELF": cubins that are linked once more, LZ4 and zstd, PTX, architectures of all three kinds; 53 MB together.
+const WHEELS: [(&str, &str, usize); 2] = [("bitsandbytes==0.50.2", "py3", 6), ("jax-cuda13-plugin==0.9.2", "cp311", 4)];
 
 /// `1 sm_75`, as cuobjdump's `--all-fatbin` lists each entry. It writes `sm_100f` as `sm_100`.
 type Counts = BTreeMap<(&'static str, String), u32>;
@@ -22,7 +23,8 @@ fn cuobjdump_lists_the_same_code_of_real_wheels() {
         let folder = new_folder(&format!("gpu-{}", wheel.split('=').next().unwrap()));
         let mut judged = 0;
         for library in libraries(wheel, python, &folder) {
-            let (ours, theirs) = (ours(&library), theirs(&cuobjdump, &library));
+            let ours = ours(&library);
+            let Some(theirs) = theirs(&cuobjdump, &library) else { continue };
             assert_eq!(ours, theirs, "{}", library.display());
             judged += usize::from(!ours.is_empty());
         }
@@ -82,10 +84,13 @@ fn ours(library: &Path) -> Counts {
     counts
 }
 
-fn theirs(cuobjdump: &Path, library: &Path) -> Counts {
+fn theirs(cuobjdump: &Path, library: &Path) -> Option<Counts> {
     let mut counts = Counts::new();
     for (list, kind) in [("--list-elf", "cubin"), ("--list-ptx", "ptx")] {
         let output = Command::new(cuobjdump).args(["--all-fatbin", list]).arg(library).output().unwrap();
+        if String::from_utf8_lossy(&output.stderr).contains("fatal") {
+            return None;
+        }
         let text = String::from_utf8(output.stdout).unwrap();
         // ELF file    3: libbitsandbytes_cuda128.3.sm_80.cubin
         for line in text.lines() {
@@ -96,5 +101,5 @@ fn theirs(cuobjdump: &Path, library: &Path) -> Counts {
             *counts.entry((kind, architecture.1.to_owned())).or_default() += 1;
         }
     }
-    counts
+    Some(counts)
 }

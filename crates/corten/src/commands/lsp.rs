@@ -10,6 +10,9 @@ use corten_flow::lint::{LintOptions, Linter};
 use crate::lsp::{Looked, serve};
 use crate::surroundings::{Linting, linting};
 
+/// Bytes of a text: as of a file of `corten lint`.
+const LARGEST: usize = 4 << 20;
+
 /// Answers an editor until it is done. Settings are read anew at each look: they may have been changed meanwhile.
 pub fn run() -> Result<u8, Report> {
     let Linting { folder, today, user_config, check, .. } = linting()?;
@@ -18,6 +21,9 @@ pub fn run() -> Result<u8, Report> {
     let look = |path: &Path, text: &str| {
         if !is_ours(path) {
             return Ok(None);
+        }
+        if text.len() > LARGEST {
+            return Err(format!("{} is larger than {} MB", path.display(), LARGEST >> 20));
         }
         let looked = Linter::new(&options).and_then(|linter| linter.text(path, text));
         let looked = looked.map_err(|report| report.to_string())?;

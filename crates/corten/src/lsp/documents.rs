@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Looked;
 
 /// Bytes of all open texts together.
-const BYTES: usize = 256 << 20;
+const BYTES: usize = 64 << 20;
 
 /// A text.
 pub struct Document {
@@ -150,14 +150,14 @@ impl Documents {
         self.all.values_mut()
     }
 
-    /// Opens one; not where all together would be too much.
-    pub fn open(&mut self, document: Document) -> bool {
-        let bytes: usize = self.all.values().map(|document| document.text.len()).sum();
-        let fits = bytes.saturating_add(document.text.len()) <= BYTES;
-        if fits {
-            self.all.insert(document.uri.clone(), document);
-        }
-        fits
+    /// Opens one.
+    pub fn open(&mut self, document: Document) {
+        self.all.insert(document.uri.clone(), document);
+    }
+
+    /// Is it not too much, all together?
+    pub fn fit(&self) -> bool {
+        self.all.values().map(|document| document.text.len()).sum::<usize>() <= BYTES
     }
 
     /// Closes one.

@@ -117,14 +117,12 @@ impl<'a, W: Write> Server<'a, W> {
         match method {
             "textDocument/didOpen" => {
                 let text = document["text"].as_str().unwrap_or_default().to_owned();
-                if !self.documents.open(Document::new(&uri, document["version"].as_i64(), text)) {
-                    return self.say("corten: too much text is open; this file is not looked at");
-                }
-                self.look_at(&uri)
+                self.documents.open(Document::new(&uri, document["version"].as_i64(), text));
+                self.kept(&uri)
             }
             "textDocument/didChange" => {
                 self.change(&uri, document["version"].as_i64(), &params["contentChanges"]);
-                self.look_at(&uri)
+                self.kept(&uri)
             }
             "textDocument/didClose" => match self.documents.close(&uri) {
                 Some(_) => self.write(&answers::no_diagnostics(&uri)),
@@ -141,7 +139,9 @@ impl<'a, W: Write> Server<'a, W> {
 
     fn change(&mut self, uri: &str, version: Option<i64>, changes: &Value) {
         let Some(document) = self.documents.get_mut(uri) else { return };
-        for change in changes.as_array().into_iter().flatten() {
+        // No editor sends so many; each costs as much as the text is long.
+        const MOST: usize = 10_000;
+        for change in changes.as_array().into_iter().flatten().take(MOST) {
             let Some(text) = change["text"].as_str() else { continue };
             match change.get("range").filter(|range| !range.is_null()) {
                 None => document.set(text.to_owned()),
@@ -153,6 +153,16 @@ impl<'a, W: Write> Server<'a, W> {
             }
         }
         document.version = version;
+    }
+
+    /// Looks at a document that is new or has changed, and forgets it where that is too much.
+    fn kept(&mut self, uri: &str) -> bool {
+        if self.documents.fit() {
+            return self.look_at(uri);
+        }
+        self.documents.close(uri);
+        self.write(&answers::no_diagnostics(uri))
+            && self.say("corten: too much text is open; this file is not looked at until it is opened again")
     }
 
     fn look_at(&mut self, uri: &str) -> bool {

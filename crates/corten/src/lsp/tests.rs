@@ -261,3 +261,35 @@ fn a_mistake_of_the_settings_is_told_once() {
     assert_eq!(methods, [said, published, published, published, said]);
     assert_eq!(answers[0]["params"]["message"], "corten: corten.toml: no");
 }
+
+/// Sessions with bytes exchanged at random: each ends, and answers what can be answered.
+#[test]
+fn no_bytes_end_it_in_a_panic() {
+    let mut messages = begin().to_vec();
+    messages.push(open("FROM a:latest\nrun é😀\n"));
+    for method in ["codeAction", "hover", "didChange", "didClose"] {
+        let range = json!({"start": place(1, 3), "end": place(0, 99)});
+        let params = json!({"textDocument": {"uri": URI, "version": 2}, "position": place(1, 6), "range": range,
+            "context": {"only": ["quickfix"]}, "contentChanges": [{"range": range, "text": "é"}]});
+        let method = format!("textDocument/{method}");
+        messages.push(if method.contains("did") { notice(&method, params) } else { request(1, &method, params) });
+    }
+    let frame = |message: &Value| {
+        let text = message.to_string();
+        format!("Content-Length: {}\r\n\r\n{text}", text.len())
+    };
+    let whole: Vec<u8> = messages.iter().map(frame).collect::<String>().into_bytes();
+    let mut state: u64 = 1;
+    let mut dice = |most: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % most
+    };
+    for _ in 0..500 {
+        let mut bytes = whole.clone();
+        for _ in 0..=dice(4) {
+            let at = dice(bytes.len());
+            bytes[at] = b"\"\\{}[]:,019-\xff\x00eu\n"[dice(17)];
+        }
+        answered(&bytes);
+    }
+}

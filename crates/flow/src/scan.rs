@@ -42,6 +42,8 @@ pub fn packages(layers: &[TreeLayer], options: &RegistryOptions, world: &World<'
 pub(crate) struct Inside {
     /// What wheels would run on.
     pub(crate) python: PythonTarget,
+    /// The program, by its absolute path.
+    pub(crate) interpreter: String,
     /// Versions of Python's packages by their normalised names.
     pub(crate) installed: BTreeMap<String, String>,
     /// Is the folder of our virtual environments one of its own?
@@ -66,6 +68,7 @@ pub(crate) fn inside(
     let python = facts.packages.iter().filter(|(_, one)| one.purl.starts_with("pkg:pypi/"));
     let installed = python.map(|(_, one)| (one.name.clone(), one.version.clone()));
     Ok(Inside {
+        interpreter: facts.python.path,
         python: PythonTarget {
             version: facts.python.version,
             full_version: facts.python.full_version,

@@ -251,6 +251,10 @@ fn a_dockerfiles_image_is_tested_with_packages_of_the_lock_over_it() {
     let ran = service.run("test --frontend dockerfile").expect(1);
     assert_eq!(lines(&ran)[..2], ["arguments tests", "user 0 /app"], "{}", ran.stderr);
     assert!(ran.stderr.contains("No module named 'tensor_is_of_the_image'"), "{}", ran.stderr);
+    // What is installed as a program names a Python that is there.
+    let path = "/opt/venv/bin/python -c print(__import__('os').path.realpath('/opt/venv/bin/python'))";
+    let ran = service.run(&format!("test --frontend dockerfile . -- {path}")).expect(0);
+    assert!(ran.stdout.starts_with("/usr/bin/python3."), "{}", ran.stdout);
     for left in ["containers", "tmp", "volumes"] {
         let left = service.corten.store().join(left);
         assert!(!left.exists() || contents(&left).is_empty(), "{}", left.display());

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use corten_diagnostic::{Event, Failure, Report};
 use corten_frontend::python::{Asked, LockKind};
 use corten_oci::{Descriptor, DiffId};
-use corten_plan::{LockedWheel, PythonTarget};
+use corten_plan::{GeneratedFile, GeneratedKind, LockedWheel, Op, PythonTarget, Step, StepId};
 
 use crate::build::{Making, with_engine};
 use crate::builds;
@@ -19,6 +19,7 @@ use crate::plan::{Planned, asked};
 use crate::project::{Project, ProjectOptions};
 use crate::registry::RegistryOptions;
 use crate::scan::Inside;
+use crate::start::VENV;
 use crate::unlocked;
 use crate::world::World;
 
@@ -91,11 +92,22 @@ pub(super) fn over(
         );
     }
     choice.told(&new, world);
-    let (plan, wanted) = lower_packages(&new.wheels, None, &project.settings.layers, &inside.python);
+    let (mut plan, mut wanted) = lower_packages(&new.wheels, None, &project.settings.layers, &inside.python);
+    if !inside.has_venv && !new.wheels.is_empty() {
+        wanted.push(StepId(plan.steps.len()));
+        plan.steps.push(program_step(inside));
+    }
     let making = Making { project, registry, package_of: &|_| None };
     let layers = making.with_engine(false, None, world, |engine| engine.layers(&plan, &wanted))?;
     let layers = layers.into_iter().map(|built| (built.layer.diff_id, built.layer.blob)).collect();
     Ok(Beside { layers, choices, names: names(&new) })
+}
+
+/// What the wheels' own programs name as theirs.
+fn program_step(inside: &Inside) -> Step {
+    let kind = GeneratedKind::Symlink(inside.interpreter.clone());
+    let link = GeneratedFile { path: format!("{VENV}/bin/python"), kind, mode: 0o777, uid: 0, gid: 0 };
+    Step { op: Op::Files { files: vec![link] }, inputs: Vec::new(), name: "for tests: their Python".to_owned() }
 }
 
 fn names(packages: &Packages) -> Vec<String> {

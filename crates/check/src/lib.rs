@@ -18,6 +18,7 @@ pub use input::{
     PackageFacts, StepFacts, StepLayer,
 };
 pub use policy::{Policy, Verdict, judge};
+pub use rules::{CheckOptions, Warning, warnings};
 pub use rules::{Initially, OF_IMAGES, RULES, Rule, Subject, rule, rules};
 
 use corten_diagnostic::Finding;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use corten_frontend::dockerfile::{Named, Options};
 use corten_frontend::ignore::Matcher;
+use corten_oci::{ImageConfig, Platform};
 
 /// What rules are told.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +20,12 @@ pub struct Config {
     pub target: Option<String>,
     /// `--build-arg`: they go before defaults.
     pub build_args: BTreeMap<String, String>,
+    /// What is built for, and on; amd64 where nobody says.
+    pub platforms: Option<(Platform, Platform)>,
+    /// `--build-context`: what names stand for.
+    pub contexts: BTreeMap<String, Named>,
+    /// Configs of images, by the names that FROM gives them, as far as somebody knows them.
+    pub images: BTreeMap<String, ImageConfig>,
     /// Today, for what has an end; none in tests of what does not depend on it.
     pub today: Option<Date>,
     /// Version of the driver that containers will find.
@@ -28,6 +36,19 @@ pub struct Config {
     pub ignore: Option<IgnoreFile>,
     /// Is the context known, so that an absent ignore file says something?
     pub context_known: bool,
+}
+
+impl Config {
+    /// As the frontend takes them.
+    pub fn options(&self) -> Options {
+        let linux = || Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None };
+        let (platform, build) = self.platforms.clone().unwrap_or_else(|| (linux(), linux()));
+        let mut options = Options::new(platform, build);
+        options.target.clone_from(&self.target);
+        options.build_args.clone_from(&self.build_args);
+        options.contexts.clone_from(&self.contexts);
+        options
+    }
 }
 
 /// A day.

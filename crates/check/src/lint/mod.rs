@@ -26,6 +26,7 @@ use corten_diagnostic::{Edit, Failure, Place, Span};
 use corten_frontend::dockerfile::{Command, Dockerfile, Instruction, Joined, Line, Word};
 
 use crate::rules::dl::ran::{self, Ran};
+use crate::rules::{Walk, walk};
 use crate::shell::{Call, Dialect, Script};
 
 pub use compose::Compose;
@@ -53,6 +54,7 @@ pub struct Lint<'a> {
     pub config: &'a Config,
     definitions: Definitions,
     ran: OnceLock<Vec<Ran>>,
+    walk: OnceLock<Walk>,
 }
 
 /// An instruction and what is in force there.
@@ -96,6 +98,7 @@ impl<'a> Lint<'a> {
             config,
             definitions: Definitions::default(),
             ran: OnceLock::new(),
+            walk: OnceLock::new(),
         };
         lint.look();
         lint
@@ -143,6 +146,17 @@ impl<'a> Lint<'a> {
     /// The steps of a stage behind its FROM.
     pub fn steps_of(&self, stage: &Stage) -> &[Step<'a>] {
         self.steps.get(stage.steps.clone()).unwrap_or_default()
+    }
+
+    /// The file as BuildKit goes through it.
+    pub(crate) fn buildkit(&self) -> &Walk {
+        self.walk.get_or_init(|| walk(self))
+    }
+
+    /// Gone through with what a test knows.
+    #[cfg(test)]
+    pub(crate) fn walked(&self, walk: Walk) {
+        drop(self.walk.set(walk));
     }
 
     /// Bytes of the Dockerfile.

@@ -25,6 +25,8 @@ struct Besides {
     driver: Option<String>,
     gpus: Vec<String>,
     context_known: bool,
+    /// Platforms of images that are known, by name.
+    images: std::collections::BTreeMap<String, String>,
 }
 
 pub(crate) fn config(example: &str) -> Config {
@@ -42,6 +44,7 @@ pub(crate) fn config(example: &str) -> Config {
         today: besides.today.map(|(year, month, day)| Date { year, month, day }),
         driver: besides.driver,
         gpus: besides.gpus,
+        images: besides.images.into_iter().map(|(name, platform)| (name, image(&platform))).collect(),
         context_known: besides.context_known || !patterns.is_empty(),
         ignore: (!patterns.is_empty()).then(|| IgnoreFile {
             path: ".dockerignore".into(),
@@ -50,6 +53,15 @@ pub(crate) fn config(example: &str) -> Config {
         }),
         ..Config::default()
     }
+}
+
+/// A config of which the platform is known.
+fn image(platform: &str) -> corten_oci::ImageConfig {
+    let (os, architecture) = platform.split_once('/').unwrap();
+    serde_json::from_value(serde_json::json!({
+        "os": os, "architecture": architecture, "config": {}, "rootfs": {"type": "layers", "diff_ids": []},
+    }))
+    .unwrap()
 }
 
 /// What one rule says of an example, though it may be off.

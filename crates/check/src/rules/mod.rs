@@ -12,7 +12,7 @@ mod lock_step;
 mod lock_unhashed;
 mod machine;
 mod metadata_only;
-mod ml;
+pub(crate) mod ml;
 mod native_path;
 mod pickle;
 mod port;
@@ -27,6 +27,9 @@ mod weights;
 mod yanked;
 
 use corten_diagnostic::{Edit, Finding, Fix, Place, RuleId, Severity, Span};
+
+pub use buildkit::{CheckOptions, Warning, warnings};
+pub(crate) use buildkit::{Walk, walk};
 
 use crate::CheckInput;
 use crate::lint::{Compose, Lint};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use corten_diagnostic::{Failure, Finding, Report};
 use corten_flow::World;
+use corten_flow::dockerfile::Warning;
 use corten_flow::dockerfile::{
     Allowed, Attestations, Built, LARGEST_SECRET, Outcome, Request, Secrets, Way, build, verdict,
 };
@@ -88,6 +89,9 @@ pub fn run(
     let verdict = verdict(&outcome, world)?;
     verdict.findings().iter().for_each(|finding| say(&error::finding(finding)));
     verdict.require()?;
+    if let Some(warned) = docker_call::warned(&outcome.checked.warnings).filter(|_| !global.quiet) {
+        say(&warned);
+    }
     outcome.name(&names, &outcome.id, world)?;
     let ended = world.now.saturating_add(i64::try_from(start.elapsed().as_secs()).unwrap_or_default());
     let built = Built { request, way: &way, outcome: &outcome, names: &names, times: (world.now, ended) };
@@ -107,7 +111,8 @@ pub fn run(
     if wanted.iter().any(Export::is_standard) {
         return Ok(0);
     }
-    let findings = verdict.findings().to_vec();
+    let warned = outcome.checked.warnings.iter().map(Warning::finding);
+    let findings = verdict.findings().iter().cloned().chain(warned).collect();
     let shape = Shape { findings, ..shape(&outcome, digest, &names, start.elapsed().as_secs_f64()) };
     let quiet = global.quiet.then_some(id);
     result(format, &shape, || text(&shape, quiet))?;

@@ -3,9 +3,10 @@
 use std::io::Read;
 use std::ops::Range;
 
-use corten_diagnostic::{Failure, Fault, Report};
+use corten_diagnostic::{Diagnose, Failure, Fault, Report, Span};
 use corten_flow::World;
-use corten_flow::dockerfile::{Argument, Called, Given, Outline, Request, Target, call};
+use corten_flow::dockerfile::Warning;
+use corten_flow::dockerfile::{Argument, Called, Checked, Given, Outline, Request, Source, Target, call, of_source};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -78,49 +79,133 @@ pub fn run(request: &Request, asked: Asked, standard: &mut dyn Read, world: &Wor
     Ok(0)
 }
 
+/// Warnings first, then mistakes: both are told, however many there are. Status 1 for either, unless that is not wanted.
 fn check(called: Called, request: &Request, asked: Asked) -> Result<u8, Report> {
     let source = source(&called);
-    if let Err(report) = called.readable.and_then(|readable| readable.check(request)) {
-        return refused(&asked, report, &source);
-    }
-    match asked.is_json {
-        true => json(&json!({"warnings": [], "sources": [source]}))?,
-        false => print("Check complete, no warnings found.")?,
-    }
-    Ok(0)
-}
-
-/// A file with mistakes: status 1, unless that is not wanted. What is wrong with anything else is no answer.
-fn refused(asked: &Asked, report: Report, source: &Value) -> Result<u8, Report> {
-    let error = report.error();
-    if error.fault() != Fault::Input {
-        return Err(report);
-    }
-    let status = u8::from(!asked.ignores_status);
+    let checked = of_source(&called.source, request)?;
+    let refused = called.readable.and_then(|readable| readable.check(request)).err();
+    let refused = match refused {
+        // What is wrong with anything else is no answer.
+        Some(report) if report.error().fault() != Fault::Input => return Err(report),
+        Some(report) => Some(report),
+        None => checked.violation().map(|violation| Report::from(Failure::input(violation))),
+    };
+    let is_clean = checked.warnings.is_empty() && refused.is_none();
+    let status = u8::from(!is_clean && !asked.ignores_status);
     if asked.is_json {
-        let line = error.span().map(|span| span.position().0);
-        let lines = line.map(|line| location(&(line..line + 1)));
-        let message = error.to_string();
-        json(&json!({
-            "warnings": [],
-            "sources": [source],
-            "buildError": {"message": message, "location": lines},
-        }))?;
+        json(&check_shape(&checked, refused.as_ref(), &source))?;
         return Ok(status);
     }
-    match asked.ignores_status {
-        false => Err(report),
-        true => {
+    if !checked.warnings.is_empty() || is_clean {
+        print(warnings_text(&called.source, &checked).trim_end())?;
+    }
+    match refused {
+        Some(report) if !asked.ignores_status => Err(report),
+        Some(report) => {
             say(&crate::render::error::error(&report));
             Ok(0)
         }
+        None => Ok(status),
     }
 }
 
+/// As BuildKit's `frontend.lint` writes it; `mistakes` is ours: all of them, the first one with them.
+fn check_shape(checked: &Checked, refused: Option<&Report>, source: &Value) -> Value {
+    let warnings: Vec<Value> = checked.warnings.iter().map(warning_shape).collect();
+    let mut shape = json!({"warnings": warnings, "sources": [source]});
+    if let (Some(report), Some(map)) = (refused, shape.as_object_mut()) {
+        let error = report.error();
+        map.insert("buildError".to_owned(), mistake(&error.to_string(), error.span()));
+        let also = error.also().iter().map(|other| mistake(&other.to_string(), other.span()));
+        let all: Vec<Value> = std::iter::once(mistake(&error.to_string(), error.span())).chain(also).collect();
+        map.insert("mistakes".to_owned(), Value::Array(all));
+    }
+    shape
+}
+
+fn warning_shape(warning: &Warning) -> Value {
+    let mut shape = json!({
+        "ruleName": warning.rule.id,
+        "description": warning.description(),
+        "detail": warning.detail,
+        "location": location(&warning.lines),
+    });
+    if let (Some(url), Some(map)) = (warning.url(), shape.as_object_mut()) {
+        map.insert("url".to_owned(), Value::String(url));
+    }
+    shape
+}
+
+fn mistake(message: &str, span: Option<&Span>) -> Value {
+    let line = span.map(|span| span.position().0);
+    json!({"message": message, "location": line.map_or_else(|| json!({}), |line| location(&(line..line + 1)))})
+}
+
+/// As buildx prints it: sorted by line, each with the lines around it.
+fn warnings_text(source: &Source, checked: &Checked) -> String {
+    let mut warnings: Vec<&Warning> = checked.warnings.iter().collect();
+    let mut text = match warnings.len() {
+        0 => return "Check complete, no warnings found.".to_owned(),
+        1 => "Check complete, 1 warning has been found!\n".to_owned(),
+        many => format!("Check complete, {many} warnings have been found!\n"),
+    };
+    warnings.sort_by_key(|warning| warning.lines.start);
+    let name = file_name(source);
+    let lines: Vec<&str> = source.file.text.split('\n').collect();
+    for warning in warnings {
+        let url = warning.url().map(|url| format!(" - {url}")).unwrap_or_default();
+        text.push_str(&format!("\nWARNING: {}{url}\n{}\n", warning.rule.id, warning.detail));
+        text.push_str(&excerpt(&name, &lines, &warning.lines));
+    }
+    text
+}
+
+/// Some lines of a file with a mark at those that are meant, as BuildKit's `errdefs.Source` prints them.
+fn excerpt(name: &str, lines: &[&str], meant: &Range<usize>) -> String {
+    let (mut start, mut end) = (meant.start, meant.end.saturating_sub(1).min(lines.len()));
+    let wanted = if end == start { 4 } else { 2 };
+    let mut around = 0;
+    while around < wanted {
+        if start > 1 {
+            start -= 1;
+            around += 1;
+        }
+        if end != lines.len() {
+            end += 1;
+            around += 1;
+        }
+        around += 1;
+    }
+    let rule = "--------------------\n";
+    let mut text = format!("{name}:{}\n{rule}", meant.start);
+    for (index, line) in lines.iter().enumerate().take(end).skip(start.saturating_sub(1)) {
+        let mark = if meant.contains(&(index + 1)) { ">>>" } else { "   " };
+        text.push_str(&format!(" {:3} | {mark} {}\n", index + 1, line.trim_end_matches('\r')));
+    }
+    text.push_str(rule);
+    text
+}
+
+/// What a build warns of, as buildx prints it at the end; none where there is nothing.
+pub fn warned(warnings: &[Warning]) -> Option<String> {
+    let count = match warnings.len() {
+        0 => return None,
+        1 => "1 warning found".to_owned(),
+        many => format!("{many} warnings found"),
+    };
+    let mut text = format!("\n {count} (corten build --check shows where):");
+    for warning in warnings {
+        text.push_str(&format!("\n - {}: {} (line {})", warning.rule.id, warning.detail, warning.lines.start));
+    }
+    Some(text)
+}
+
+fn file_name(source: &Source) -> String {
+    source.file.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
 fn source(called: &Called) -> Value {
-    let file = &called.source.file;
-    let name = file.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    json!({"filename": name, "data": called.encoded(), "language": "Dockerfile"})
+    json!({"filename": file_name(&called.source), "data": called.encoded(), "language": "Dockerfile"})
 }
 
 fn json<T: Serialize>(shape: &T) -> Result<(), Report> {

@@ -119,6 +119,133 @@ fn check_finds_every_mistake_and_builds_nothing() {
     }
 }
 
+/// The text is that of buildx (`commands/build.go`, `solver/errdefs/source.go`), the JSON that of `frontend.lint`.
+#[test]
+fn check_warns_as_buildx_does() {
+    let place = Place::with("FROM scratch as base\ncopy Dockerfile \\\n  .\nENV A 1\nLABEL a=b\n");
+    let ran = place.run("build --check").expect(1);
+    let url = "https://docs.docker.com/go/dockerfile/rule";
+    assert_eq!(
+        ran.stdout,
+        format!(
+            "\
+Check complete, 3 warnings have been found!
+
+WARNING: FromAsCasing - {url}/from-as-casing/
+'as' and 'FROM' keywords' casing do not match
+Dockerfile:1
+--------------------
+   1 | >>> FROM scratch as base
+   2 |     copy Dockerfile \\
+   3 |       .
+--------------------
+
+WARNING: ConsistentInstructionCasing - {url}/consistent-instruction-casing/
+Command 'copy' should match the case of the command majority (uppercase)
+Dockerfile:2
+--------------------
+   1 |     FROM scratch as base
+   2 | >>> copy Dockerfile \\
+   3 | >>>   .
+   4 |     ENV A 1
+--------------------
+
+WARNING: LegacyKeyValueFormat - {url}/legacy-key-value-format/
+\"ENV key=value\" should be used instead of legacy \"ENV key value\" format
+Dockerfile:4
+--------------------
+   2 |     copy Dockerfile \\
+   3 |       .
+   4 | >>> ENV A 1
+   5 |     LABEL a=b
+   6 |     
+--------------------
+"
+        )
+    );
+    place.run("build --call check,ignorestatus=true").expect(0);
+    let told = place.run("build --call check,format=json").expect(1).json();
+    assert_eq!(
+        told["warnings"][0],
+        serde_json::json!({
+            "ruleName": "FromAsCasing",
+            "description": "The 'as' keyword should match the case of the 'from' keyword",
+            "url": format!("{url}/from-as-casing/"),
+            "detail": "'as' and 'FROM' keywords' casing do not match",
+            "location": {"ranges": [{"start": {"line": 1}, "end": {"line": 1}}]},
+        })
+    );
+    assert_eq!(told["warnings"].as_array().unwrap().len(), 3);
+    let ran = place.run("build --call check --build-arg BUILDKIT_DOCKERFILE_CHECK=skip=all").expect(0);
+    assert_eq!(ran.stdout, "Check complete, no warnings found.\n");
+    let ran = place.run("build --call check --build-arg BUILDKIT_DOCKERFILE_CHECK=what").expect(2);
+    assert_eq!(ran.stderr, "error: --build-arg BUILDKIT_DOCKERFILE_CHECK=what: invalid check option \"what\"\n");
+}
+
+/// Warnings and mistakes, all of them.
+#[test]
+fn check_tells_warnings_beside_all_mistakes() {
+    let place = Place::with("FROM scratch AS Base\nMAINTAINER me\nBADCMD\nRUM x\n");
+    let told = place.run("build --call check,format=json").expect(1).json();
+    let rules: Vec<&str> =
+        told["warnings"].as_array().unwrap().iter().map(|one| one["ruleName"].as_str().unwrap()).collect();
+    assert_eq!(rules, ["StageNameCasing", "MaintainerDeprecated"]);
+    let lines: Vec<u64> = told["mistakes"].as_array().unwrap().iter().map(line_of).collect();
+    assert_eq!(lines, [3, 4]);
+    assert_eq!(told["buildError"]["message"], "there is no instruction BADCMD");
+    let ran = place.run("build --check").expect(1);
+    assert!(ran.stdout.starts_with("Check complete, 2 warnings have been found!\n"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("Dockerfile:3:1") && ran.stderr.contains("Dockerfile:4:1"), "{}", ran.stderr);
+}
+
+fn line_of(one: &serde_json::Value) -> u64 {
+    one["location"]["ranges"][0]["start"]["line"].as_u64().unwrap()
+}
+
+#[test]
+fn a_build_warns_at_its_end_and_fails_where_the_file_says_so() {
+    let place = Place::with("FROM scratch as base\nCOPY Dockerfile /\nFROM base\nCMD run it\n");
+    let warned = "
+ 2 warnings found (corten build --check shows where):
+ - FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 1)
+ - JSONArgsRecommended: JSON arguments recommended for CMD to prevent unintended behavior related to OS signals (line 4)
+";
+    let ran = place.run("build").expect(0);
+    assert!(ran.stderr.contains(warned), "{}", ran.stderr);
+    assert!(!place.run("build --quiet").expect(0).stderr.contains("warning"));
+    let told = place.run("build --format json").expect(0).json();
+    assert_eq!(told["findings"][0]["rule"], "FromAsCasing");
+    // What the target does not need is not looked at, but for its words.
+    let ran = place.run("build --target base").expect(0);
+    assert!(ran.stderr.contains("\n 1 warning found") && !ran.stderr.contains("JSONArgs"), "{}", ran.stderr);
+    place.write("Dockerfile", "# check=error=true\nFROM scratch as base\nCOPY nowhere /\n");
+    let ran = place.run("build").expect(1);
+    let error = "\
+error: lint violation found for rules: FromAsCasing
+hint: the Dockerfile says so: # check=error=true
+error: FromAsCasing: 'as' and 'FROM' keywords' casing do not match
+ --> Dockerfile:2:14
+  |
+2 | FROM scratch as base
+  |              ^^
+hint: https://docs.docker.com/go/dockerfile/rule/from-as-casing/
+";
+    assert!(ran.stderr.ends_with(error), "{}", ran.stderr);
+    place.write("Dockerfile", "# check=skip=all;error=true\nFROM scratch as base\nCOPY Dockerfile /\n");
+    place.run("build").expect(0);
+    place.write("Dockerfile", "# check=what=1\nFROM scratch\nCOPY Dockerfile /\n");
+    let ran = place.run("build").expect(1);
+    let error = "\
+error: failed to parse check options: invalid check option \"what\"
+ --> Dockerfile:1:1
+  |
+1 | # check=what=1
+  | ^^^^^^^^^^^^^^
+hint: write # check=skip=RULE,RULE;error=true
+";
+    assert!(ran.stderr.ends_with(error), "{}", ran.stderr);
+}
+
 #[test]
 fn ulimits_are_those_of_run() {
     let place = Place::with("FROM scratch\nCOPY root /\nRUN echo $(ulimit -Sn):$(ulimit -Hn) >/limits\n");

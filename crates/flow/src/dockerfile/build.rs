@@ -11,6 +11,7 @@ use corten_frontend::ignore::{Matcher, read_ignore_file};
 use corten_oci::{Descriptor, Digest, ImageConfig, Reference};
 use corten_store::{Key, TreeLayer};
 
+use super::checks::{self, Checked};
 use super::plan::{Planned, plan};
 use super::remote::Remote;
 use super::request::Request;
@@ -54,6 +55,8 @@ pub struct Outcome {
     pub id: Digest,
     /// What ADD took from elsewhere: addresses, and the digests or commits that they had.
     pub fetched: Vec<(String, String)>,
+    /// What BuildKit's checks say of the Dockerfile.
+    pub checked: Checked,
 }
 
 /// Builds into the store.
@@ -68,11 +71,13 @@ pub fn build(
     world: &World<'_>,
 ) -> Result<Outcome, Report> {
     let planned = plan(request, standard, world)?;
+    let checked = checks::of_planned(&planned, request)?;
+    checked.require()?;
     let (finished, fetched) = solve(&planned, request, way, progress, world)?;
     let config = same_as_before(&finished, planned.pinned.recipe.epoch, world)?;
     let layers = finished.layers.iter().map(|layer| TreeLayer { diff_id: layer.diff_id, blob: layer.blob.clone() });
     let id = world.store.keep_local(&config, &layers.collect::<Vec<_>>())?;
-    Ok(Outcome { planned, finished, id, fetched })
+    Ok(Outcome { planned, finished, id, fetched, checked })
 }
 
 /// The config; where nothing was made, with the times of the build that made it, so that the same image keeps its id.

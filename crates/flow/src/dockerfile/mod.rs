@@ -17,13 +17,14 @@
 //! | `plan` | all of it before anything is built |
 //! | `build`, `secrets`, `remote` | what the engine gets |
 //! | `attest` | what is said about the image: bill of materials, provenance |
-//! | `call` | what a file says of itself, without building it |
+//! | `call`, `checks` | what a file says of itself, without building it; what BuildKit's checks say of it |
 //! | `findings`, `pip` | what the rules say about steps, from what the build has measured |
 //! | `shell` | a look at what a failing step left |
 
 mod attest;
 mod build;
 mod call;
+mod checks;
 mod findings;
 mod git;
 mod images;
@@ -41,6 +42,7 @@ pub use attest::{Attestations, Built, Mode};
 pub use build::{Outcome, Way, build};
 pub(crate) use call::without_images;
 pub use call::{Called, Readable, call};
+pub use checks::{Checked, of_source};
 pub use findings::verdict;
 pub use path::{Path, path};
 pub(crate) use pip::installs;
@@ -50,6 +52,7 @@ pub use request::{ContextPlace, Request};
 pub use secrets::{LARGEST_SECRET, Secrets};
 pub use source::Source;
 
+pub use corten_check::Warning;
 pub use corten_frontend::dockerfile::{Argument, Given, Outline, Target};
 
 pub use corten_engine::stages::{Allowed, Miss, Progress, StepId, StepResult, plain};

@@ -40,6 +40,7 @@ pub use directives::{Directive, DirectiveName};
 pub use expand::{ExpandError, Expanded, Lexer, Variables};
 pub use heredoc::Heredoc;
 pub use lower::{Answers, Lowered};
+pub use mount::{parse as read_mount, values as mount_values};
 pub use outline::{Argument, Given, Outline, Target};
 pub use source::Joined;
 pub use stages::{Named, Options};

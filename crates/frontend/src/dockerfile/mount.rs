@@ -47,8 +47,18 @@ const KEYS: [&str; 19] = [
     "env",
 ];
 
+/// The values in the flag that variables may stand in, in their order; none of what cannot be read.
+pub fn values(text: &str) -> Vec<String> {
+    let fields = fields(text).unwrap_or_default();
+    let value = |field: &String| field.split_once('=').map(|(_, value)| value.to_owned());
+    fields.iter().filter_map(value).collect()
+}
+
 /// Reads the value of the flag; `expand` is asked for each value but that of `from`.
-pub(super) fn parse(text: &str, expand: &dyn Fn(&str) -> Result<String, String>) -> Result<Mount, String> {
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
+pub fn parse(text: &str, expand: &dyn Fn(&str) -> Result<String, String>) -> Result<Mount, String> {
     let mut mount = Mount::default();
     let fields = fields(text)?;
     // The type decides what the others mean.

@@ -52,6 +52,11 @@ impl Options {
         }
     }
 
+    /// Arguments that every build has: those of the platforms, the target, what is given of them.
+    pub fn platform_arguments(&self) -> BTreeMap<String, String> {
+        platform_arguments(self)
+    }
+
     /// The context of a name, as it was given, however the Dockerfile writes the name: `python`, `python:latest` and
     /// `docker.io/library/python` are one.
     pub fn context(&self, name: &str) -> Option<(&str, Named)> {
@@ -338,6 +343,18 @@ pub(super) fn platform_arguments(options: &Options) -> BTreeMap<String, String> 
 }
 
 impl Dockerfile {
+    /// How many stages it has.
+    pub fn stages(&self) -> usize {
+        self.instructions.iter().filter(|line| line.keyword == super::Keyword::From).count()
+    }
+
+    /// The stages that the target needs, by their numbers; none where the file has mistakes, or no such target.
+    pub fn needed(&self, options: &Options) -> Option<BTreeSet<usize>> {
+        let stages = Stages::of(self, options).ok()?;
+        let target = stages.target(options).ok()?;
+        Some(stages.needed(target, &|_| Vec::new()))
+    }
+
     /// Expands one word of an instruction.
     pub(super) fn expand(
         &self,

@@ -1,6 +1,28 @@
-//! Rules about compose files.
+//! Rules about compose files: what a stack for machine learning needs, and what nobody should deploy.
 
-use super::Rule;
+mod depends_on;
+mod docker_socket;
+mod gpu;
+mod gpu_missing;
+mod password;
+mod privileged;
+mod services;
+mod shm;
+mod version;
 
-/// By number or name.
-pub(super) const RULES: [Rule; 0] = [];
+#[cfg(test)]
+mod tests;
+
+use crate::rules::Rule;
+
+/// By number.
+pub(super) const RULES: [Rule; 8] = [
+    shm::RULE,
+    gpu::RULE,
+    version::RULE,
+    password::RULE,
+    privileged::RULE,
+    docker_socket::RULE,
+    depends_on::RULE,
+    gpu_missing::RULE,
+];

@@ -171,7 +171,10 @@ fn every_check_has_a_page_of_docker_and_its_words() {
     }
     let ids: std::collections::BTreeSet<&str> = CHECKS.iter().map(|rule| rule.id.0).collect();
     assert_eq!(ids.len(), 22);
-    assert_eq!(RULES.iter().filter(|rule| CHECKS.iter().any(|check| check.id == rule.id)).count(), RULES.len());
+    // The linter asks each of them, or hadolint's rule for the same.
+    for rule in &CHECKS {
+        assert!(crate::rules::rule(rule.id.0).is_some(), "{} is asked by nobody", rule.id);
+    }
 }
 
 /// The checks that the linter leaves to hadolint's rules, too: bad examples warn, good ones do not, fixes take warnings away.

@@ -15,7 +15,7 @@ pub(super) const RULE: Rule = Rule {
     why: "A process that hangs still runs: without a check it keeps getting requests, and compose cannot wait until it is there. Jobs need none; Kubernetes has its own. The OCI format has no place for it: an image pushed as OCI loses it.",
     bad: "FROM python:3.12-slim\nEXPOSE 8000\nUSER 1000\nCMD [\"uvicorn\", \"app:app\", \"--host\", \"0.0.0.0\", \"--port\", \"8000\"]\n",
     good: "FROM python:3.12-slim\nEXPOSE 8000\nUSER 1000\nHEALTHCHECK CMD [\"python\", \"-c\", \"import urllib.request as r; r.urlopen('http://127.0.0.1:8000/health')\"]\nCMD [\"uvicorn\", \"app:app\", \"--host\", \"0.0.0.0\", \"--port\", \"8000\"]\n",
-    aliases: &["DL3057"],
+    aliases: &[],
     initially: Initially::On,
     run: Run::Dockerfile(run),
 };

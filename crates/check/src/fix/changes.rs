@@ -2,7 +2,7 @@
 //! they are made.
 
 /// By rule; a sentence for its page.
-const CHANGES: [(&str, &str); 25] = [
+const CHANGES: [(&str, &str); 29] = [
     ("DL3004", "The word sudo goes: the command runs as root with and without it"),
     ("DL3009", "The RUN deletes the lists of packages at its end, so they are not in its layer"),
     ("DL3014", "apt-get is given -y"),
@@ -25,6 +25,10 @@ const CHANGES: [(&str, &str); 25] = [
     ("DL4003", "The earlier CMD, which had no effect, goes from the history, too"),
     ("DL4004", "The earlier ENTRYPOINT, which had no effect, goes from the history, too"),
     ("DL4006", "A SHELL with pipefail stands before the RUN, and what is one text runs in it from there on"),
+    ("ExposeInvalidFormat", "EXPOSE has the container's ports alone; the history names them in that order"),
+    ("ML111", "The RUN ends with conda clean -afy, so its downloads are not in the layer"),
+    ("ML130", "Wheels are mounted for the RUN that installs them, so no layer holds them"),
+    ("ML199", "pip is not given --no-cache-dir: it uses the cache mount, which is in no layer"),
     ("SC2006", "`…` becomes $(…), which means the same here"),
     ("SC2102", "The word is quoted: it is no pattern of file names"),
     ("SC3014", "== becomes =, which every sh knows"),

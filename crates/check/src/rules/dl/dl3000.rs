@@ -17,7 +17,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
           WORKDIR app\n",
     good: "FROM debian:12\n\
           WORKDIR /app\n",
-    aliases: &[],
+    aliases: &["WorkdirRelativePath"],
     initially: Initially::On,
     run: Run::Dockerfile(run),
 };

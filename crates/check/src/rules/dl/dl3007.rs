@@ -14,7 +14,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
     why: "It is another image tomorrow, and nobody can say which one was built on.",
     bad: "FROM python:latest\n",
     good: "FROM python:3.13-slim\n",
-    aliases: &[],
+    aliases: &["ML101"],
     initially: Initially::On,
     run: Run::Dockerfile(run),
 };

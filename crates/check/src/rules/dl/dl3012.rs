@@ -18,7 +18,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
           HEALTHCHECK CMD [\"true\"]\n",
     good: "FROM debian:12\n\
           HEALTHCHECK CMD [\"curl\", \"-f\", \"http://localhost/\"]\n",
-    aliases: &[],
+    aliases: &["MultipleInstructionsDisallowed"],
     initially: Initially::On,
     run: Run::Dockerfile(run),
 };

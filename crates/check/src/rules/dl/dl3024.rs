@@ -18,7 +18,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
           FROM debian:13 AS build\n",
     good: "FROM debian:12 AS build\n\
           FROM debian:13 AS final\n",
-    aliases: &[],
+    aliases: &["DuplicateStageName"],
     initially: Initially::On,
     run: Run::Dockerfile(run),
 };

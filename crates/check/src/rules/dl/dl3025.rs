@@ -17,7 +17,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
           CMD python app.py\n",
     good: "FROM debian:12\n\
           CMD [\"python\", \"app.py\"]\n",
-    aliases: &["ML156"],
+    aliases: &["JSONArgsRecommended", "ML156"],
     initially: Initially::On,
     run: Run::Dockerfile(run),
 };

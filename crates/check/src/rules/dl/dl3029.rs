@@ -14,7 +14,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
     why: "The image is for that platform whatever is asked for: on others it is emulated, or does not start.",
     bad: "FROM --platform=linux/amd64 debian:12\n",
     good: "FROM debian:12\n",
-    aliases: &[],
+    aliases: &["FromPlatformFlagConstDisallowed"],
     initially: Initially::On,
     run: Run::Dockerfile(run),
 };

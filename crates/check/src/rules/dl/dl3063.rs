@@ -14,7 +14,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
     why: "To FROM and COPY, `scratch` is nothing, and `context` the folder that is sent: who names the stage does not get it.",
     bad: "FROM debian:12 AS context\n",
     good: "FROM debian:12 AS build\n",
-    aliases: &[],
+    aliases: &["ReservedStageName"],
     initially: Initially::On,
     run: Run::Dockerfile(run),
 };

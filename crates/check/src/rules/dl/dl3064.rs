@@ -17,7 +17,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
           ARG GITHUB_TOKEN\n",
     good: "FROM debian:12\n\
           RUN --mount=type=secret,id=github_token cat /run/secrets/github_token > /dev/null\n",
-    aliases: &["ML141"],
+    aliases: &["SecretsUsedInArgOrEnv", "ML141"],
     initially: Initially::On,
     run: Run::Dockerfile(run),
 };

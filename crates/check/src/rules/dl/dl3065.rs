@@ -14,7 +14,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
     why: "What FROM does without the flag is `--platform=$TARGETPLATFORM`.",
     bad: "FROM --platform=$TARGETPLATFORM debian:12\n",
     good: "FROM debian:12\n",
-    aliases: &[],
+    aliases: &["RedundantTargetPlatform"],
     initially: Initially::On,
     run: Run::Dockerfile(run),
 };

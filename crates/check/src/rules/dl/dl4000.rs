@@ -17,7 +17,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
           MAINTAINER me@example.com\n",
     good: "FROM debian:12\n\
           LABEL org.opencontainers.image.authors=\"me@example.com\"\n",
-    aliases: &[],
+    aliases: &["MaintainerDeprecated"],
     initially: Initially::On,
     run: Run::Dockerfile(run),
 };

@@ -18,7 +18,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
           ENTRYPOINT [\"python\", \"app.py\"]\n",
     good: "FROM debian:12\n\
           ENTRYPOINT [\"python\", \"app.py\"]\n",
-    aliases: &[],
+    aliases: &["MultipleInstructionsDisallowed"],
     initially: Initially::On,
     run: Run::Dockerfile(run),
 };

@@ -7,6 +7,7 @@ mod ml103;
 mod ml104;
 mod ml105;
 mod ml106;
+mod ml107;
 mod ml108;
 mod ml109;
 mod ml110;
@@ -56,12 +57,13 @@ mod tests;
 use crate::rules::Rule;
 
 /// By number.
-pub(super) const RULES: [Rule; 42] = [
+pub(super) const RULES: [Rule; 43] = [
     ml102::RULE,
     ml103::RULE,
     ml104::RULE,
     ml105::RULE,
     ml106::RULE,
+    ml107::RULE,
     ml108::RULE,
     ml109::RULE,
     ml110::RULE,

@@ -226,6 +226,21 @@ fn traps_of_cuda() {
     told("ML197", &[("FROM python:3.12\nENV LD_LIBRARY_PATH=/opt/lib:$LD_LIBRARY_PATH\n", &[2])]);
 }
 
+/// Minor versions do not matter, and without a driver nothing is said.
+#[test]
+fn a_driver_is_held_against_majors_alone() {
+    let count = |driver: Option<&str>, text: &str| {
+        let choice = Choice { select: vec!["ML107".to_owned()], ..Choice::default() };
+        let config = Config { driver: driver.map(str::to_owned), ..Config::default() };
+        lint_dockerfile(Path::new("Dockerfile"), text, &config, &choice).findings.len()
+    };
+    let (old, new) = ("FROM nvidia/cuda:12.9.1-base-ubuntu24.04\n", "FROM nvidia/cuda:13.0.1-base-ubuntu24.04\n");
+    let wheels = "FROM python:3.12\nRUN pip install torch --index-url https://download.pytorch.org/whl/cu130\n";
+    assert_eq!([None, Some("525.60.13"), Some("580.65"), Some("what")].map(|driver| count(driver, old)), [0, 0, 0, 0]);
+    assert_eq!([Some("470"), Some("579.1")].map(|driver| (count(driver, old), count(driver, new))), [(1, 1), (0, 1)]);
+    assert_eq!((count(Some("550"), wheels), count(Some("580"), wheels)), (1, 0));
+}
+
 #[test]
 fn traps_of_conda() {
     silent(

@@ -3,6 +3,7 @@
 
 mod base;
 mod cases;
+mod checks;
 mod differences;
 mod elsewhere;
 mod image;

@@ -156,10 +156,20 @@ impl Line<'_> {
         self.lint.span(range.start..range.start + text.trim_end_matches(['\r', '\n']).len())
     }
 
-    /// A whole line goes, with its end.
-    fn without_line(&self, number: usize) -> Option<Edit> {
-        let range = self.range_of(number);
-        (!range.is_empty()).then(|| self.lint.edit(range, ""))
+    /// Whole lines go, with their ends; those that follow each other at once.
+    fn without_lines(&self, numbers: &[usize]) -> Vec<Edit> {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        let (mut at, mut wanted) = (0, numbers.iter().peekable());
+        for (index, line) in self.lint.file.text().split_inclusive('\n').enumerate() {
+            if wanted.next_if(|number| **number == index + 1).is_some() {
+                match ranges.last_mut() {
+                    Some(last) if last.end == at => last.end = at + line.len(),
+                    _ => ranges.push(at..at + line.len()),
+                }
+            }
+            at += line.len();
+        }
+        ranges.into_iter().map(|range| self.lint.edit(range, "")).collect()
     }
 
     fn range_of(&self, number: usize) -> Range<usize> {

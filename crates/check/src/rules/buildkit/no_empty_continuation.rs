@@ -23,7 +23,7 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
     for line in lines(lint) {
         let empty = &line.instruction.line.empty;
         let Some(first) = empty.first() else { continue };
-        let edits = empty.iter().filter_map(|number| line.without_line(*number)).collect();
+        let edits = line.without_lines(empty);
         let at = Place::Text(line.whole_line(*first));
         let fix = safe("take out the empty lines", edits);
         found.fixed(at, "Empty continuation line", "take the line out, or put a comment there", fix);

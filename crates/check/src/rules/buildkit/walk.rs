@@ -4,8 +4,8 @@
 //! Its order is that of `dockerfile2llb/convert.go`: arguments before the first FROM, then FROM by FROM, then stage by stage, each
 //! instruction with the variables before it. A stage that stands on another has its variables, its SHELL and its WORKDIR.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use corten_frontend::dockerfile::{Command, Dockerfile, Expanded, From, Lexer, Options, Source, Word};
 use corten_oci::{ContainerConfig, Reference};
@@ -13,10 +13,26 @@ use corten_oci::{ContainerConfig, Reference};
 /// Arguments for the builder alone, of which the environment knows nothing.
 const SILENT: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
 
+/// Variables that are copied from stage to stage, and triggers that are done, in all; of what comes beyond nothing is known. Files of
+/// people need some hundred.
+const MOST: usize = 500_000;
+
+/// Among more names nobody looks for the one that was meant.
+const MOST_NAMES: usize = 1000;
+
+/// Bytes of a name that others are held against.
+const LONGEST_NAME: usize = 100;
+
+/// Bytes that the variables of one word may come to: `ENV B=$A$A`, again and again, is no use to anybody.
+const LONGEST: usize = 64 << 10;
+
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The config of an image that FROM names; none where it is not known.
 pub type ConfigOf<'a> = &'a dyn Fn(&str) -> Option<ContainerConfig>;
+
+/// Arguments before the first FROM.
+type Globals = BTreeMap<String, String>;
 
 /// All instructions, in the order of the file.
 #[derive(Debug, Default)]
@@ -116,8 +132,10 @@ pub struct Platform {
 /// What the next instruction of a stage finds.
 #[derive(Debug, Clone)]
 struct State {
-    /// The one set last stands last.
-    environment: Vec<(String, String)>,
+    /// Values, each with its place in the order in which they were set.
+    environment: HashMap<String, (usize, String)>,
+    /// How often something was set.
+    sets: usize,
     /// ARG, with a value or without.
     declared: BTreeSet<String>,
     has_folder: bool,
@@ -129,7 +147,8 @@ struct State {
 impl State {
     fn of(config: Option<&ContainerConfig>) -> Self {
         let mut state = Self {
-            environment: Vec::new(),
+            environment: HashMap::new(),
+            sets: 0,
             declared: BTreeSet::new(),
             has_folder: false,
             has_shell: config.is_some_and(|config| config.shell.as_ref().is_some_and(|shell| !shell.is_empty())),
@@ -146,12 +165,23 @@ impl State {
     }
 
     fn get(&self, name: &str) -> Option<String> {
-        self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        self.environment.get(name).map(|(_, value)| value.clone())
+    }
+
+    /// Names in the order in which they were set; none where there are too many.
+    fn names(&self) -> Vec<&str> {
+        if self.environment.len() > MOST_NAMES {
+            return Vec::new();
+        }
+        let mut names: Vec<(usize, &str)> =
+            self.environment.iter().map(|(name, (at, _))| (*at, name.as_str())).collect();
+        names.sort_unstable();
+        names.into_iter().map(|(_, name)| name).collect()
     }
 
     fn set(&mut self, name: &str, value: &str) {
-        self.environment.retain(|(known, _)| known != name);
-        self.environment.push((name.to_owned(), value.to_owned()));
+        self.sets += 1;
+        self.environment.insert(name.to_owned(), (self.sets, value.to_owned()));
     }
 }
 
@@ -162,17 +192,20 @@ pub struct Walker<'w> {
     config_of: ConfigOf<'w>,
     walk: Walk,
     /// Arguments before the first FROM, and those that every build has.
-    globals: Vec<(String, String)>,
+    globals: Globals,
     /// Those that are declared, with a value or without.
     declared: BTreeSet<String>,
     /// With defaults alone.
-    defaults: Vec<(String, String)>,
+    defaults: Globals,
     /// Of each stage: its name, where its FROM is, its state at the end, and what it wants done in those above.
     stages: Vec<Stage>,
+    /// Stages by their names; of equal ones the last.
+    names: HashMap<String, usize>,
+    /// What may still be copied.
+    left: usize,
 }
 
 struct Stage {
-    name: Option<String>,
     state: State,
     triggers: Vec<Command>,
 }
@@ -180,16 +213,18 @@ struct Stage {
 impl<'w> Walker<'w> {
     /// `config_of` is asked for images alone, never for stages or `scratch`.
     pub fn walk(file: &'w Dockerfile, options: &'w Options, config_of: ConfigOf<'w>) -> Walk {
-        let given: Vec<(String, String)> = options.platform_arguments().into_iter().collect();
+        let given = options.platform_arguments();
         let mut walker = Self {
             file,
             options,
             config_of,
             walk: Walk::default(),
             globals: given.clone(),
-            declared: given.iter().map(|(name, _)| name.clone()).collect(),
+            declared: given.keys().cloned().collect(),
             defaults: given,
             stages: Vec::new(),
+            names: HashMap::new(),
+            left: MOST,
         };
         for instruction in &file.instructions {
             walker.walk.seen.push(Seen { command: Command::of(instruction).ok(), ..Seen::default() });
@@ -217,11 +252,10 @@ impl<'w> Walker<'w> {
     fn global(&mut self, name: &str, value: Option<&Word>) {
         self.declared.insert(name.to_owned());
         let given = self.options.build_args.get(name).cloned();
-        let of =
-            |all: &[(String, String)]| value.and_then(|value| Some(expanded(self.file.escape, &value.text, all)?.text));
+        let of = |all: &Globals| value.and_then(|value| Some(expanded(self.file.escape, &value.text, all)?.text));
         let (with, without) = (given.or_else(|| of(&self.globals)), of(&self.defaults));
-        set(&mut self.globals, name, with);
-        set(&mut self.defaults, name, without);
+        self.globals.extend(with.map(|value| (name.to_owned(), value)));
+        self.defaults.extend(without.map(|value| (name.to_owned(), value)));
     }
 
     /// FROM by FROM, then what follows it: nothing that a FROM means depends on what is between two of them.
@@ -275,16 +309,27 @@ impl<'w> Walker<'w> {
         let below = self.stage(&name);
         let config = if below.is_none() { self.config(&name, from) } else { None };
         let mut state = match below {
-            Some(below) => self.stages[below].state.clone(),
+            Some(below) => self.inherited(below),
             None if name == "scratch" => State::of(Some(&ContainerConfig::default())),
             None => State::of(config.as_ref()),
         };
-        let triggers = below.map(|below| self.stages[below].triggers.clone()).unwrap_or_default();
-        triggers.iter().for_each(|trigger| self.effect(trigger, &mut state));
         let image = (below.is_none() && name != "scratch" && !name.is_empty()).then(|| name.clone());
         self.walk.seen[at].from = Some(SeenFrom { image, by_default, undeclared, platform, other_platform: None });
-        let name = from.name.as_ref().map(|name| name.text.clone());
-        self.stages.push(Stage { name, state: state.clone(), triggers: Vec::new() });
+        if let Some(name) = &from.name {
+            self.names.insert(name.text.to_lowercase(), self.stages.len());
+        }
+        self.stages.push(Stage { state: State::of(None), triggers: Vec::new() });
+        state
+    }
+
+    /// What a stage leaves for one that stands on it, its triggers done.
+    fn inherited(&mut self, below: usize) -> State {
+        let Some(stage) = self.stages.get(below) else { return State::of(None) };
+        let cost = 1 + stage.state.environment.len() + stage.state.declared.len() + stage.triggers.len();
+        let Some(left) = self.left.checked_sub(cost) else { return State::of(None) };
+        let mut state = stage.state.clone();
+        stage.triggers.iter().for_each(|trigger| self.effect(trigger, &mut state));
+        self.left = left;
         state
     }
 
@@ -297,19 +342,18 @@ impl<'w> Walker<'w> {
     }
 
     fn stage(&self, name: &str) -> Option<usize> {
-        let is_it = |stage: &Stage| stage.name.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(name));
-        self.stages.iter().rposition(is_it)
+        self.names.get(&name.to_lowercase()).copied()
     }
 
     fn undeclared(&self, all: &mut Vec<Unset>, value: &Expanded, word: &Word) {
-        let names: Vec<&str> = self.declared.iter().map(String::as_str).collect();
+        let names: Vec<&str> = self.declared.iter().map(String::as_str).take(MOST_NAMES).collect();
         for name in value.unset.iter().filter(|name| !self.declared.contains(*name)) {
             all.push(Unset { name: name.clone(), near: near(name, &names), word: word.clone() });
         }
     }
 
     fn platform(&self, word: &Word, value: Expanded, asked: &BTreeSet<String>) -> Platform {
-        let target = self.globals.iter().find(|(name, _)| name == "TARGETPLATFORM").map(|(_, value)| value.as_str());
+        let target = self.globals.get("TARGETPLATFORM").map(String::as_str);
         let is_alone = asked.len() == 1 && asked.contains("TARGETPLATFORM");
         Platform {
             is_constant: asked.is_empty(),
@@ -377,7 +421,8 @@ impl<'w> Walker<'w> {
                 let mut words: Vec<&Word> = words.iter().collect();
                 words.sort_by(|a, b| a.text.cmp(&b.text));
                 for word in words {
-                    let ports = expanded_words(self.file.escape, &word.text, &state.environment);
+                    let value = expanded_of(self.file.escape, &word.text, state);
+                    let ports = value.map(|value| value.words).unwrap_or_default();
                     self.walk.seen[at].ports.extend(ports.into_iter().map(|port| (port, word.clone())));
                 }
             }
@@ -404,13 +449,10 @@ impl<'w> Walker<'w> {
     fn effect(&self, command: &Command, state: &mut State) {
         match command {
             Command::Env(pairs) => {
-                let before = state.environment.clone();
-                for pair in pairs {
-                    let of = |word: &Word| expanded(self.file.escape, &word.text, &before).map(|value| value.text);
-                    if let (Some(name), Some(value)) = (of(&pair.name), of(&pair.value)) {
-                        state.set(&name, &value);
-                    }
-                }
+                // `ENV a=1 b=$a` takes the old a.
+                let of = |word: &Word| expanded_of(self.file.escape, &word.text, state).map(|value| value.text);
+                let set: Vec<_> = pairs.iter().filter_map(|pair| Some((of(&pair.name)?, of(&pair.value)?))).collect();
+                set.iter().for_each(|(name, value)| state.set(name, value));
             }
             Command::Workdir(_) => state.has_folder = true,
             Command::Shell(_) => state.has_shell = true,
@@ -420,9 +462,9 @@ impl<'w> Walker<'w> {
 
     fn argument(&self, name: &Word, value: Option<&Word>, state: &mut State) {
         state.declared.insert(name.text.clone());
-        let written = || Some(expanded(self.file.escape, &value?.text, &state.environment)?.text);
+        let written = || Some(expanded_of(self.file.escape, &value?.text, state)?.text);
         let given = self.options.build_args.get(&name.text).cloned().or_else(written);
-        let of_all = || self.globals.iter().find(|(known, _)| *known == name.text).map(|(_, value)| value.clone());
+        let of_all = || self.globals.get(&name.text).cloned();
         if let Some(value) = given.or_else(of_all).filter(|_| !SILENT.contains(&name.text.as_str())) {
             state.set(&name.text, &value);
         }
@@ -430,13 +472,16 @@ impl<'w> Walker<'w> {
 
     /// A word's value; its variables without one are noted.
     fn word(&mut self, at: usize, word: &Word, state: &State) -> Option<String> {
-        let value = expanded(self.file.escape, &word.text, &state.environment)?;
+        let value = expanded_of(self.file.escape, &word.text, state)?;
         self.unset(at, value.unset, word, state);
         Some(value.text)
     }
 
     fn unset(&mut self, at: usize, names: BTreeSet<String>, word: &Word, state: &State) {
-        let known: Vec<&str> = state.environment.iter().map(|(name, _)| name.as_str()).collect();
+        if names.is_empty() {
+            return;
+        }
+        let known = state.names();
         for name in names.into_iter().filter(|name| !state.declared.contains(name)) {
             if SILENT.contains(&name.as_str()) {
                 continue;
@@ -471,40 +516,49 @@ fn once(command: &Command) -> Option<&'static str> {
     }
 }
 
-fn set(all: &mut Vec<(String, String)>, name: &str, value: Option<String>) {
-    if let Some(value) = value {
-        all.retain(|(known, _)| known != name);
-        all.push((name.to_owned(), value));
-    }
-}
-
-fn expanded(escape: char, text: &str, values: &[(String, String)]) -> Option<Expanded> {
-    let look = |name: &str| values.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-    Lexer::new(escape).expand(text, &look).ok()
+fn expanded(escape: char, text: &str, values: &Globals) -> Option<Expanded> {
+    Some(expanded_with_names(escape, text, values)?.0)
 }
 
 /// The value, and all variables that were asked for.
-fn expanded_with_names(escape: char, text: &str, values: &[(String, String)]) -> Option<(Expanded, BTreeSet<String>)> {
+fn expanded_with_names(escape: char, text: &str, values: &Globals) -> Option<(Expanded, BTreeSet<String>)> {
+    let left = Cell::new(LONGEST);
     let asked = RefCell::new(BTreeSet::new());
     let look = |name: &str| {
         asked.borrow_mut().insert(name.to_owned());
-        values.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        let value = values.get(name)?;
+        left.set(left.get().saturating_sub(value.len() + 1));
+        Some(if left.get() == 0 { String::new() } else { value.clone() })
     };
-    let value = Lexer::new(escape).expand(text, &look).ok()?;
+    let value = Lexer::new(escape).expand(text, &look).ok().filter(|_| left.get() > 0)?;
     Some((value, asked.into_inner()))
 }
 
-fn expanded_words(escape: char, text: &str, values: &[(String, String)]) -> Vec<String> {
-    expanded(escape, text, values).map(|expanded| expanded.words).unwrap_or_default()
+/// With the variables of a stage; none where it cannot be read, or grows too long.
+fn expanded_of(escape: char, text: &str, state: &State) -> Option<Expanded> {
+    let left = Cell::new(LONGEST);
+    let look = |name: &str| {
+        let value = state.get(name)?;
+        left.set(left.get().saturating_sub(value.len() + 1));
+        // Beyond the bound a value is as good as empty.
+        Some(if left.get() == 0 { String::new() } else { value })
+    };
+    Lexer::new(escape).expand(text, &look).ok().filter(|_| left.get() > 0)
 }
 
 /// The name that was probably meant: of those at most two letters away, the first that is nearest (Levenshtein; BuildKit's
 /// `util/suggest`). A name that is there is none.
 fn near(name: &str, names: &[&str]) -> Option<String> {
+    if name.len() > LONGEST_NAME {
+        return None;
+    }
     let mut found: Option<(usize, &str)> = None;
     for known in names {
         if *known == name {
             return None;
+        }
+        if known.len() > LONGEST_NAME {
+            continue;
         }
         let distance = strsim::levenshtein(name, known);
         if distance < found.map_or(3, |(least, _)| least) {

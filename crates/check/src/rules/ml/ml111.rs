@@ -24,6 +24,9 @@ const PROGRAMS: [&str; 3] = ["conda", "mamba", "micromamba"];
 
 /// What stays in a stage that is thrown away costs nothing; a cache mount keeps it out, too.
 fn run(lint: &Lint<'_>, found: &mut Found) {
+    if !super::is_ordinary(lint) {
+        return;
+    }
     for (step, script) in lint.runs() {
         let calls = script.calls();
         let is_kept = lint.stage_of(step).is_some_and(|stage| lint.is_in_image(stage));

@@ -24,6 +24,9 @@ pub(super) const RULE: Rule = Rule {
 
 /// What installs the project itself needs its source.
 fn run(lint: &Lint<'_>, found: &mut Found) {
+    if !super::is_ordinary(lint) {
+        return;
+    }
     let mut told = std::collections::BTreeSet::new();
     for (step, at) in installs(lint) {
         let Some(stage) = lint.stage_of(step) else { continue };

@@ -24,6 +24,9 @@ pub(super) const RULE: Rule = Rule {
 
 /// What the same RUN made is no earlier layer.
 fn run(lint: &Lint<'_>, found: &mut Found) {
+    if !super::is_ordinary(lint) {
+        return;
+    }
     for (step, script) in lint.runs() {
         let Some(stage) = lint.stage_of(step).filter(|stage| lint.is_in_image(stage)) else { continue };
         let before: Vec<&Step<'_>> = lint.steps_of(stage).iter().filter(|one| one.number < step.number).collect();

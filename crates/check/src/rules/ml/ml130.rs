@@ -25,6 +25,9 @@ pub(super) const RULE: Rule = Rule {
 
 /// Wheels that nobody removes may be wanted.
 fn run(lint: &Lint<'_>, found: &mut Found) {
+    if !super::is_ordinary(lint) {
+        return;
+    }
     for told in all(lint) {
         let message = format!("the wheels of {} stay in the image, though they are removed later", told.folder);
         let help = "mount them for the RUN that installs: RUN --mount=type=bind,from=STAGE,source=…,target=…";

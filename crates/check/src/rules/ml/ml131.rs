@@ -42,6 +42,9 @@ const TOOLS: [&str; 16] = [
 const COMPILERS: [&str; 6] = ["triton", "deepspeed", "vllm", "sglang", "numba", "flash-attn"];
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
+    if !super::is_ordinary(lint) {
+        return;
+    }
     let compiles =
         |install: &pip::Install<'_>| install.packages.iter().any(|one| COMPILERS.contains(&one.name.as_str()));
     if lint.file.text().contains("torch.compile") || pip::installs(lint).iter().any(compiles) {

@@ -22,6 +22,9 @@ pub(super) const RULE: Rule = Rule {
 
 /// With a cache mount on the lists, they are no layer; scripts may install what is not seen.
 fn run(lint: &Lint<'_>, found: &mut Found) {
+    if !super::is_ordinary(lint) {
+        return;
+    }
     for (step, script) in lint.runs() {
         let calls = script.calls();
         let is_apt = |call: &&Call<'_>| call.is_any(&["apt-get", "apt", "aptitude"]);

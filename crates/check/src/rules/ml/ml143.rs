@@ -33,7 +33,9 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
         }
         let calls = step.script.as_ref().map(|script| script.calls()).unwrap_or_default();
         for (word, what) in calls.iter().filter_map(secrets::given) {
-            let is_new = told.iter().all(|(range, _)| range.end <= word.at.start || word.at.end <= range.start);
+            // A file of nothing else has been told of often enough.
+            let is_new = told.len() < 100
+                && told.iter().all(|(range, _)| range.end <= word.at.start || word.at.end <= range.start);
             if is_new {
                 told.push((word.at.clone(), what));
             }

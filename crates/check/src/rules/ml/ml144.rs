@@ -24,6 +24,9 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
+    if !super::is_ordinary(lint) {
+        return;
+    }
     for (step, script) in lint.runs() {
         let mounts = pip::mounts(step);
         let secrets: Vec<Secret> = mounts.iter().filter_map(Secret::of).collect();

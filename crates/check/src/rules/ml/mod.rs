@@ -54,7 +54,16 @@ mod users;
 #[cfg(test)]
 mod tests;
 
+use crate::lint::Lint;
 use crate::rules::Rule;
+
+/// Bytes and steps of a file beyond which rules that hold steps against each other say nothing: nobody writes so many.
+const ORDINARY: (usize, usize) = (128 << 10, 2000);
+
+/// Is the file one that people write?
+fn is_ordinary(lint: &Lint<'_>) -> bool {
+    lint.file.text().len() <= ORDINARY.0 && lint.steps.len() <= ORDINARY.1
+}
 
 /// By number.
 pub(super) const RULES: [Rule; 43] = [

@@ -82,6 +82,8 @@ fn hadolint_tells_the_same_at_the_same_lines() {
     let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (mut files, mut ours): (Vec<PathBuf>, Vec<Told>) = (Vec::new(), Vec::new());
     for (name, text) in &texts {
+        // hadolint knows nothing of BuildKit's comments: what they silence here, it tells.
+        let text = &text.replace("check=", "checks=");
         fs::write(path(name), text).unwrap();
         files.push(path(name).into());
         ours.extend(findings(text).iter().map(|one| (path(name), line(one), one.rule.0.to_owned())));

@@ -308,7 +308,7 @@ impl<'w> Walker<'w> {
         let name = image.map(|image| image.text).unwrap_or_default();
         let below = self.stage(&name);
         let config = if below.is_none() { self.config(&name, from) } else { None };
-        let mut state = match below {
+        let state = match below {
             Some(below) => self.inherited(below),
             None if name == "scratch" => State::of(Some(&ContainerConfig::default())),
             None => State::of(config.as_ref()),

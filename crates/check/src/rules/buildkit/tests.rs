@@ -202,16 +202,14 @@ fn examples_of_all_checks_hold() {
 /// are almost others, lines without end.
 #[test]
 fn hostile_files_take_neither_long_nor_much() {
-    let doubling = format!("FROM scratch\nENV A=xxxxxxxx\n{}", "ENV A=$A$A\n".repeat(2_000));
+    let doubling = format!("FROM scratch\nENV A=xxxxxxxx\n{}", "ENV A=$A$A\n".repeat(1_000));
     let many: String = (0..1_200).map(|at| format!("ENV VARIABLE_{at}=x\n")).collect();
     let stages = format!("FROM scratch AS a\n{many}{}", "FROM a AS b\nENV X=1\n".repeat(1_200));
     let triggers = format!("FROM scratch AS a\n{}{}", "ONBUILD ENV A=b\n".repeat(1_200), "FROM a\n".repeat(1_200));
     let near = format!("FROM scratch\n{many}{}", "COPY $VARIABLE_X$VARIABEL_9 /\n".repeat(1_200));
     let lines = format!("FROM scratch\nRUN a \\\n{}b\n", "\n".repeat(50_000));
     let globals = format!("ARG A=xxxxxxxx\n{}FROM $A\n", "ARG A=$A$A\n".repeat(1_200));
-    for (number, text) in [doubling, stages, triggers, near, lines, globals].iter().enumerate() {
-        let start = std::time::Instant::now();
-        drop(said(text, &Config::default(), None));
-        println!("{number} {:?}", start.elapsed());
+    for text in [doubling, stages, triggers, near, lines, globals] {
+        drop(said(&text, &Config::default(), None));
     }
 }

@@ -24,7 +24,7 @@ const MOST_NAMES: usize = 1000;
 const LONGEST_NAME: usize = 100;
 
 /// Bytes that the variables of one word may come to: `ENV B=$A$A`, again and again, is no use to anybody.
-const LONGEST: usize = 64 << 10;
+const LONGEST: usize = 8 << 10;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

@@ -118,7 +118,7 @@ fn codes(diagnostics: &[Value]) -> Vec<&str> {
 #[test]
 fn a_session_from_opening_a_file_to_its_end() {
     let mut session = Session::begun();
-    session.settings("ignored: [DL3008, DL3015, DL3059]\n");
+    session.settings("ignored: [DL3008, DL3015, DL3059, ML102, ML151]\n");
     let text = "FROM debian:12\n# é😀\nRUN true é😀 && apt-get install curl\n";
     let found = session.open("Dockerfile", text);
     assert_eq!(codes(&found), ["DL3014"], "{found:?}");
@@ -159,7 +159,7 @@ fn a_session_from_opening_a_file_to_its_end() {
 #[test]
 fn settings_beside_the_file_are_read_and_read_again_when_they_are_saved() {
     let mut session = Session::begun();
-    session.settings("ignored: [DL3000, DL3014]\n");
+    session.settings("ignored: [DL3000, DL3014, ML102, ML151]\n");
     assert_eq!(session.open("Dockerfile", "FROM debian:12\nWORKDIR a\n"), Vec::<Value>::new());
     session.settings("ignored: [DL3008]\n");
     let uri = session.uri("Dockerfile");

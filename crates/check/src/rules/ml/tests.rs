@@ -610,3 +610,22 @@ fn traps_of_what_is_fetched() {
     );
     told("ML183", &[("FROM a:1\nRUN apt-get update && apt-get -y dist-upgrade\nRUN date > /built\n", &[2, 3])]);
 }
+
+/// The files of practitioners' guides: what is right in them is not told, and the wheels that stay are.
+#[test]
+fn the_guides_files_get_what_is_right() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/guides"));
+    if !folder.is_dir() {
+        assert!(std::env::var_os("CI").is_none(), "{} is absent", folder.display());
+        return;
+    }
+    let told = |name: &str| -> Vec<String> {
+        let text = std::fs::read_to_string(folder.join(name).join("Dockerfile")).unwrap();
+        let all = findings(&text, "ML").into_iter().zip(lines(&text, "ML"));
+        all.map(|(finding, line)| format!("{} {line}", finding.rule)).collect()
+    };
+    assert_eq!(told("fastapi-service"), ["ML102 2", "ML130 12"]);
+    assert_eq!(told("api"), ["ML151 1", "ML102 1", "ML131 4", "ML154 12"]);
+    assert_eq!(told("train-job"), ["ML151 1", "ML102 1"]);
+    assert_eq!(told("gpu-train"), ["ML102 2", "ML151 7", "ML102 7"]);
+}

@@ -124,6 +124,38 @@ fn indented(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::rules;
+
+    const HEAD: &str = "# Rules\n\n\
+        Printed from the rules themselves, as `corten rule` prints each. The bad example of a rule is a test that it speaks, the good\n\
+        one that it does not. `corten rule` lists them; docs/lint.md says how they are selected and silenced.\n";
+
+    /// All pages, in the order of `corten rule`: a table of contents, then each.
+    fn document() -> String {
+        let mut text = format!("{HEAD}\n| rule | | says |\n|---|---|---|\n");
+        for rule in rules() {
+            let anchor = rule.id.0.to_ascii_lowercase();
+            text.push_str(&format!("| [{}](#{anchor}) | {} | {} |\n", rule.id, rule.severity, cell(rule.what)));
+        }
+        rules().for_each(|rule| text.push_str(&format!("\n{}\n", markdown(rule))));
+        text
+    }
+
+    fn cell(text: &str) -> String {
+        text.replace('|', "\\|").replace('\n', " ")
+    }
+
+    #[test]
+    fn the_document_of_rules_is_printed_from_them() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rules.md");
+        let text = document();
+        if std::env::var_os("CORTEN_WRITE_DOCS").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        let stale = "docs/rules.md is stale: CORTEN_WRITE_DOCS=1 cargo test -p corten-check document";
+        assert!(committed == text, "{stale}");
+    }
 
     #[test]
     fn names_have_dashes_between_their_words() {

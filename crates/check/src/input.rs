@@ -28,6 +28,58 @@ pub struct CheckInput<'a> {
     pub steps: &'a [StepFacts],
     /// How its CUDA fits a driver and GPUs.
     pub gpu: &'a [crate::cuda::Reason],
+    /// What the project asks for, and what it got.
+    pub project: ProjectFacts,
+}
+
+/// What a project asks for, and what it got.
+#[derive(Debug, Clone, Default)]
+pub struct ProjectFacts {
+    /// Requirements without a version: `numpy>=2`.
+    pub unpinned: Vec<PackageFacts>,
+    /// Packages that are built from source; `why` says why.
+    pub sdists: Vec<PackageFacts>,
+    /// The image's Python, where nobody mends it any more.
+    pub python_ended: Option<PythonFacts>,
+    /// Licences of the packages, where their wheels were read.
+    pub licences: Vec<LicenceFacts>,
+    /// Which of them are allowed; none: any.
+    pub licence_policy: Option<LicencePolicy>,
+}
+
+/// A Python past its end of life.
+#[derive(Debug, Clone)]
+pub struct PythonFacts {
+    /// `3.9`.
+    pub version: String,
+    /// The day: `2025-10-31`.
+    pub ended: String,
+    /// Where it is asked for.
+    pub at: Option<Span>,
+}
+
+/// Under which licence a package is.
+#[derive(Debug, Clone)]
+pub struct LicenceFacts {
+    /// Normalised (PEP 503).
+    pub name: String,
+    /// `numpy 2.4.6`.
+    pub package: String,
+    /// SPDX expression; none where it states none that can be told.
+    pub licence: Option<String>,
+}
+
+/// `[check.licences]`.
+#[derive(Debug, Clone, Default)]
+pub struct LicencePolicy {
+    /// SPDX identifiers; empty: any.
+    pub allow: Vec<String>,
+    /// SPDX identifiers.
+    pub deny: Vec<String>,
+    /// Normalised names of packages that are not judged.
+    pub except: Vec<String>,
+    /// Where it is written.
+    pub at: Option<Span>,
 }
 
 /// A step that ran a command, and what it left.

@@ -14,8 +14,8 @@ mod rules;
 pub mod shell;
 
 pub use input::{
-    BaseFacts, Budget, CheckInput, FileFacts, ForeignFile, LayerFacts, LibrariesFacts, LibraryFacts, LockFacts,
-    PackageFacts, StepFacts, StepLayer,
+    BaseFacts, Budget, CheckInput, FileFacts, ForeignFile, LayerFacts, LibrariesFacts, LibraryFacts, LicenceFacts,
+    LicencePolicy, LockFacts, PackageFacts, ProjectFacts, PythonFacts, StepFacts, StepLayer,
 };
 pub use policy::{Policy, Verdict, judge};
 pub use rules::{CheckOptions, Warning, warnings};
@@ -50,6 +50,7 @@ fn nothing(config: &corten_oci::ContainerConfig) -> CheckInput<'_> {
         budget: None,
         steps: &[],
         gpu: &[],
+        project: ProjectFacts::default(),
     }
 }
 

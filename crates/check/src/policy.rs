@@ -113,7 +113,7 @@ mod tests {
 
     fn settings(deny: &[&str], allow: &[&str]) -> CheckSettings {
         let list = |texts: &[&str]| texts.iter().map(|text| Setting::default_of((*text).to_owned())).collect();
-        CheckSettings { deny: list(deny), allow: list(allow), size: None }
+        CheckSettings { deny: list(deny), allow: list(allow), ..CheckSettings::default() }
     }
 
     fn finding(rule: &'static str, severity: Severity) -> Finding {

@@ -1,11 +1,13 @@
 //! Checking a built image: facts from plan, lock and layers, handed to the rules; then the settings' policy.
 
 use corten_check::{
-    BaseFacts, Budget, CheckInput, FileFacts, ForeignFile, LayerFacts, LibrariesFacts, LibraryFacts, LockFacts,
-    PackageFacts, Policy, Verdict, check, judge,
+    BaseFacts, Budget, CheckInput, FileFacts, ForeignFile, LayerFacts, LibrariesFacts, LibraryFacts, LicenceFacts,
+    LicencePolicy, LockFacts, PackageFacts, Policy, ProjectFacts, Verdict, check, judge,
 };
 use corten_diagnostic::{Finding, Report, Span};
+use corten_frontend::settings::Setting;
 use corten_install::python::{Metadata, Unmet, requirements_met};
+use corten_package::PackageName;
 use corten_package::marker::Environment;
 use corten_plan::{Built, BuiltLayer, Installed, OwnWheel, SourceFile};
 
@@ -15,6 +17,7 @@ use crate::libraries::{self, MissingLibrary, Programs};
 use crate::machines::ForeignProgram;
 use crate::packages::lock_line;
 use crate::plan::Planned;
+use crate::readiness;
 use crate::weights;
 use crate::world::World;
 
@@ -65,15 +68,71 @@ fn findings(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Vec<F
         listens: planned.start.web,
         settings: settings.native.clone(),
         base: BaseFacts { name: planned.base.reference.clone(), pinned: true, at: settings.base.at.clone() },
-        lock: Some(lock_facts(planned, built)),
+        lock: Some(lock_facts(planned, Some(built))),
         files: &files,
         layers: &layers,
         libraries: library_facts(planned, programs.missing),
         budget: settings.check.size.as_ref().map(|size| Budget { bytes: size.value, at: size.at.clone() }),
         steps: &[],
         gpu: &gpu,
+        project: project_facts(planned, Some(built)),
     };
     Ok(check(&input))
+}
+
+/// What the rules find before anything is built: nothing is said of layers, libraries and installed packages.
+pub(crate) fn of_plan(planned: &Planned) -> Vec<Finding> {
+    let config = readiness::config(planned).cloned().unwrap_or_default();
+    let files = file_facts(planned);
+    let settings = &planned.project.settings;
+    check(&CheckInput {
+        config: &config,
+        listens: planned.start.web,
+        settings: settings.native.clone(),
+        base: BaseFacts { name: planned.base.reference.clone(), pinned: true, at: settings.base.at.clone() },
+        lock: Some(lock_facts(planned, None)),
+        files: &files,
+        layers: &[],
+        libraries: LibrariesFacts::default(),
+        budget: None,
+        steps: &[],
+        gpu: &[],
+        project: project_facts(planned, None),
+    })
+}
+
+fn normalised(name: &str) -> String {
+    PackageName::new(name).map_or_else(|_| name.to_lowercase(), |name| name.to_string())
+}
+
+fn project_facts(planned: &Planned, built: Option<&Built>) -> ProjectFacts {
+    let built_here = planned.packages.builds.iter().map(|build| PackageFacts {
+        package: format!("{} {}", build.sdist.name, build.sdist.version),
+        why: build.why.clone(),
+        at: (build.line > 0).then(|| lock_line(&planned.project, build.line)),
+    });
+    let installed = built.iter().flat_map(|built| &built.layers).flat_map(|layer| &layer.installed);
+    let wheels = installed.filter(|one| one.purl.starts_with("pkg:pypi/"));
+    let licences = wheels.map(|one| LicenceFacts {
+        name: normalised(&one.name),
+        package: format!("{} {}", one.name, one.version),
+        licence: one.licence.clone(),
+    });
+    let policy = planned.project.settings.check.licences.as_ref().map(|licences| {
+        let list = |list: &[Setting<String>]| list.iter().map(|one| one.value.clone()).collect::<Vec<_>>();
+        LicencePolicy {
+            allow: list(&licences.allow),
+            deny: list(&licences.deny),
+            except: licences.except.iter().map(|one| normalised(&one.value)).collect(),
+            at: licences.allow.first().or(licences.deny.first()).and_then(|one| one.at.clone()),
+        }
+    });
+    ProjectFacts {
+        sdists: built_here.collect(),
+        licences: licences.collect(),
+        licence_policy: policy,
+        ..ProjectFacts::default()
+    }
 }
 
 /// A layer's programs and libraries for another processor.
@@ -118,7 +177,7 @@ fn file_facts(planned: &Planned) -> Vec<FileFacts<'_>> {
     app.chain(planned.weights.iter().map(|file| facts(file, true))).collect()
 }
 
-fn lock_facts(planned: &Planned, built: &Built) -> LockFacts {
+fn lock_facts(planned: &Planned, built: Option<&Built>) -> LockFacts {
     let (project, packages) = (&planned.project, &planned.packages);
     let at = |line: usize| -> Option<Span> { (line > 0).then(|| lock_line(project, line)) };
     let yanked = packages.yanked.iter().map(|yanked| PackageFacts {
@@ -137,7 +196,7 @@ fn lock_facts(planned: &Planned, built: &Built) -> LockFacts {
         out_of_step: planned.out_of_step.clone(),
         unhashed: unhashed.collect(),
         yanked: yanked.collect(),
-        unmet: unmet(planned, built),
+        unmet: built.map(|built| unmet(planned, built)).unwrap_or_default(),
     }
 }
 

@@ -48,6 +48,7 @@ mod program;
 mod project;
 pub mod prune;
 mod publish;
+pub mod readiness;
 pub mod registry;
 mod registry_base;
 mod remote;

@@ -7,6 +7,7 @@ pub(crate) mod dl;
 mod gpu;
 mod health;
 mod library_missing;
+mod licence;
 mod lock_missing;
 mod lock_step;
 mod lock_unhashed;
@@ -16,7 +17,10 @@ pub(crate) mod ml;
 mod native_path;
 mod pickle;
 mod port;
+mod python_end;
+mod requirement_unpinned;
 mod root_user;
+mod sdist_locked;
 mod secret_files;
 mod setuid;
 mod shell;
@@ -93,7 +97,7 @@ pub enum Subject {
 }
 
 /// Those about images and plans, by number.
-pub const OF_IMAGES: [Rule; 27] = [
+pub const OF_IMAGES: [Rule; 31] = [
     unpinned_base::RULE,
     gpu::DOUBLE_CUDA,
     gpu::CUDA_MIX,
@@ -121,6 +125,10 @@ pub const OF_IMAGES: [Rule; 27] = [
     library_missing::OTHER,
     machine::RULE,
     native_path::RULE,
+    requirement_unpinned::RULE,
+    python_end::RULE,
+    licence::RULE,
+    sdist_locked::RULE,
 ];
 
 /// All rules, group by group, each group by number.

@@ -5,8 +5,8 @@ use serde::Deserialize;
 
 use super::*;
 use crate::{
-    BaseFacts, Budget, FileFacts, ForeignFile, LayerFacts, LibrariesFacts, LibraryFacts, LockFacts, PackageFacts,
-    StepFacts, StepLayer,
+    BaseFacts, Budget, FileFacts, ForeignFile, LayerFacts, LibrariesFacts, LibraryFacts, LicenceFacts, LicencePolicy,
+    LockFacts, PackageFacts, ProjectFacts, PythonFacts, StepFacts, StepLayer,
 };
 
 /// Facts as an example writes them; what it leaves out is fine.
@@ -29,6 +29,10 @@ struct Example {
     size: Option<u64>,
     steps: Vec<StepExample>,
     gpu: Option<GpuExample>,
+    unpinned: Vec<String>,
+    sdists: Vec<String>,
+    python: String,
+    licences: Vec<String>,
 }
 
 impl Default for Example {
@@ -50,7 +54,40 @@ impl Default for Example {
             size: None,
             steps: vec![],
             gpu: None,
+            unpinned: vec![],
+            sdists: vec![],
+            python: String::new(),
+            licences: vec![],
         }
+    }
+}
+
+/// Each licence as `package expression`; allowed are a few.
+fn project(example: &Example) -> ProjectFacts {
+    let packages = |names: &[String]| {
+        names.iter().map(|name| PackageFacts { package: name.clone(), why: String::new(), at: None }).collect()
+    };
+    let licence = |text: &String| {
+        let (name, licence) = text.split_once(' ').unwrap();
+        let licence = (!licence.is_empty()).then(|| licence.to_owned());
+        LicenceFacts { name: name.to_owned(), package: format!("{name} 1"), licence }
+    };
+    let ended = example.python.split_once(" until ");
+    ProjectFacts {
+        unpinned: packages(&example.unpinned),
+        sdists: packages(&example.sdists),
+        python_ended: ended.map(|(version, ended)| PythonFacts {
+            version: version.into(),
+            ended: ended.into(),
+            at: None,
+        }),
+        licences: example.licences.iter().map(licence).collect(),
+        licence_policy: Some(LicencePolicy {
+            allow: ["MIT", "BSD-3-Clause", "Apache-2.0", "LicenseRef-Ours"].map(str::to_owned).to_vec(),
+            deny: vec!["Apache-2.0".to_owned()],
+            except: vec!["ours".to_owned()],
+            at: None,
+        }),
     }
 }
 
@@ -132,6 +169,7 @@ struct LayerExample {
 
 fn findings(text: &str) -> Vec<Finding> {
     let example: Example = toml::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let project = project(&example);
     let config = ContainerConfig {
         user: example.user,
         exposed_ports: example.port.then(|| vec!["8000/tcp".into()]),
@@ -218,7 +256,23 @@ fn findings(text: &str) -> Vec<Finding> {
             })
             .collect::<Vec<_>>(),
         gpu: &example.gpu.map(GpuExample::reasons).unwrap_or_default(),
+        project,
     })
+}
+
+#[test]
+fn expressions_of_licences_are_judged_as_they_are_meant() {
+    let told = |licence: &str| {
+        let found = findings(&format!("licences = ['a {licence}']"));
+        found.into_iter().map(|finding| finding.message).collect::<Vec<_>>()
+    };
+    for allowed in ["MIT", "mit", "MIT OR GPL-3.0-only", "(MIT AND BSD-3-Clause) OR GPL-2.0-only", "LicenseRef-Ours"] {
+        assert_eq!(told(allowed), [""; 0], "{allowed}");
+    }
+    for refused in ["GPL-3.0-only", "MIT AND GPL-3.0-only", "Apache-2.0", "GPL-2.0", "LicenseRef-Theirs", "own words"] {
+        assert_eq!(told(refused), [format!("a 1 is under {refused}")]);
+    }
+    assert_eq!(told(""), ["a 1 does not say under which licence it is"]);
 }
 
 #[test]

@@ -137,7 +137,7 @@ pub enum Command {
     Base(Base),
     /// Renew the pins of corten.lock; make pylock.toml where the project has no lock.
     Lock(Lock),
-    /// Build, and say what the checks find.
+    /// Answer the checklist of a production image, with evidence and what mends it; builds nothing unless told to.
     Check(Check),
     /// Say what a Dockerfile or compose file does badly, why, and what to write instead.
     Lint(Lint),
@@ -420,12 +420,21 @@ pub struct Init {
     /// Take the settings from a Dockerfile, and list what they cannot say [default of FILE: the folder's Dockerfile].
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub from_dockerfile: Option<Option<PathBuf>>,
+    /// Write a Dockerfile, too, whose image is that of the settings, and the .dockerignore that it needs; settings that stand
+    /// there stay.
+    #[arg(long, conflicts_with = "from_dockerfile")]
+    pub dockerfile: bool,
+    /// Write compose.yaml, too: ports, GPU, shared memory, redis and postgres where they are used.
+    #[arg(long, conflicts_with = "from_dockerfile")]
+    pub compose: bool,
     /// Write nothing; show what would change.
     #[arg(long, visible_alias = "diff")]
     pub dry_run: bool,
-    /// Replace settings that stand there already.
+    /// Replace what stands there already: settings, or the files that are asked for.
     #[arg(long, short, conflicts_with = "dry_run")]
     pub yes: bool,
+    #[command(flatten)]
+    pub registry: RegistryArguments,
 }
 
 /// `corten lock`.
@@ -440,9 +449,18 @@ pub struct Lock {
 
 /// `corten check`.
 #[derive(Debug, Args)]
+#[command(mut_arg("folder", |folder| folder
+    .value_name("FOLDER|IMAGE")
+    .help("The project's folder; or name or digest of an image of the store, or HOST/REPOSITORY[:TAG][@DIGEST]")))]
 pub struct Check {
     #[command(flatten)]
     pub project: ProjectArguments,
+    /// Build the image first, and say what the rules find in it, too.
+    #[arg(long)]
+    pub build: bool,
+    /// Status 1 for each point that is not so, whatever the settings deny.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// `corten sbom`.

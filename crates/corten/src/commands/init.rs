@@ -4,10 +4,10 @@ use std::io::{self, BufRead, IsTerminal};
 
 use corten_diagnostic::{Event, Failure, Report};
 use corten_flow::World;
-use corten_flow::init::{Init, init, init_from_dockerfile};
+use corten_flow::init::{Init, InitOptions, Wanted, init, init_from_dockerfile};
 use serde::Serialize;
 
-use super::result;
+use super::{registry_options, result};
 use crate::args::{self, Format};
 use crate::render::say;
 use crate::render::text::safe;
@@ -42,7 +42,11 @@ struct FileShape<'a> {
 pub fn run(arguments: &args::Init, format: Format, world: &World<'_>) -> Result<u8, Report> {
     let init = match &arguments.from_dockerfile {
         Some(file) => init_from_dockerfile(&arguments.folder, file.as_deref())?,
-        None => init(&arguments.folder, world)?,
+        None => {
+            let files = Wanted { dockerfile: arguments.dockerfile, compose: arguments.compose };
+            let registry = registry_options(&arguments.registry)?;
+            init(&arguments.folder, &InitOptions { files, registry }, world)?
+        }
     };
     for found in &init.found {
         let why = format!("{}: {}", found.certainty.name(), found.because);
@@ -57,10 +61,18 @@ pub fn run(arguments: &args::Init, format: Format, world: &World<'_>) -> Result<
     }
     result(format, &shape(&init, written), || text(&init, written && replaces.is_none()))?;
     match replaces {
-        Some(place) if !may => Err(Failure::input(format!("settings stand already in {place}; nothing was written"))
+        Some(place) if !may => Err(Failure::input(refusal(place, arguments.dockerfile || arguments.compose))
             .hint("--yes writes what the difference shows; --dry-run only shows it")
             .into()),
         _ => Ok(0),
+    }
+}
+
+/// Files are replaced only where they are asked for, and settings then never.
+fn refusal(place: &str, files: bool) -> String {
+    match files {
+        true => format!("there already: {place}; nothing was written"),
+        false => format!("settings stand already in {place}; nothing was written"),
     }
 }
 
@@ -70,7 +82,7 @@ fn asked(init: &Init) -> bool {
         return false;
     }
     say(&differences(init));
-    say("Replace these settings? [y/N]");
+    say("Replace what stands there? [y/N]");
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")

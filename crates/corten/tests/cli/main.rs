@@ -43,6 +43,7 @@ mod prune;
 mod publishing;
 mod ranges;
 mod reached;
+mod ready;
 mod real;
 mod registries;
 mod registry_bases;

@@ -274,7 +274,7 @@ fn programs_for_another_processor_fail_the_build() {
 fn a_finding_of_one_platform_names_it() {
     let service = both();
     service.write("service/fast.so", elf(62));
-    let ran = service.run(&format!("check {BOTH}"));
+    let ran = service.run(&format!("check --build {BOTH}"));
     assert_eq!(ran.status, 1, "{}", ran.stderr);
     let told: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("ML194")).collect();
     let expected =

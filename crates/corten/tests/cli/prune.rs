@@ -60,7 +60,7 @@ fn r10_prune_all_leaves_nothing() {
             "pull PLACE/a/service:1",
             "base build --name stones",
         ],
-        &["build --platform linux/amd64", "images rm service:1.3.0 service:sha-local", "check", "lock"],
+        &["build --platform linux/amd64", "images rm service:1.3.0 service:sha-local", "check --build", "lock"],
     ] {
         let service = Service::filled();
         for line in lines {

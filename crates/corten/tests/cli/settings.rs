@@ -63,7 +63,7 @@ error: unknown setting 'flavour'
   |
 1 | flavour = "mild"
   | ^^^^^^^
-hint: known here: name, version, base, variant, frontend, python, interpreter, lock, package, groups, extras, packages, allow-unconfigured, build-packages, run, entrypoint, workdir, user, port, healthcheck, env, labels, compression, estargz, weights-compression, bytecode, weights, extra-files, ignore, check, archive, index, publish, test
+hint: known here: name, version, base, variant, frontend, python, interpreter, lock, package, groups, extras, packages, allow-unconfigured, build-packages, run, entrypoint, workdir, user, port, healthcheck, env, labels, compression, estargz, weights-compression, bytecode, weights, extra-files, ignore, check, lint, archive, index, publish, test
 "#,
     );
     refuses(
@@ -287,7 +287,7 @@ error: there is no rule 'ML999'
    |
 13 | deny = ["ML999"]
    |         ^^^^^^^
-hint: there are ML102, ML125, ML129, ML142, ML151, ML152, ML154, ML161, ML184, ML185, ML186, ML187, ML188, ML189, ML190, ML191, ML192, ML193, ML194, ML195, and the severities error, warning and info
+hint: there are ML102, ML105, ML106, ML107, ML108, ML113, ML125, ML127, ML128, ML129, ML142, ML151, ML152, ML154, ML161, ML184, ML185, ML186, ML187, ML188, ML189, ML190, ML191, ML192, ML193, ML194, ML195, ML201, ML202, ML203, ML204, and the severities error, warning and info
 "#,
     );
 }

@@ -9,6 +9,7 @@
 //! | `crane`, `regctl`, `skopeo`, `podman`, `docker`, `containerd`, BuildKit | `corten registry serve` is a registry to them; `distribution` 3.1 does what its table of endpoints says |
 //! | BuildKit, `crane`, `regctl`, `skopeo`, `docker` | an image of a Dockerfile goes to distribution 3.1 in every compression as BuildKit's does; into docker by `--load`, where it runs |
 //! | BuildKit | what a Dockerfile becomes: config, history, layers, files ([`buildkit`]); those of practitioners' guides, which then run ([`guides`]) |
+//! | hadolint, compose, BuildKit | what `corten init` writes: read, built and started ([`init`]) |
 //! | `bash` | the page of exercises does what it says ([`exercises`]) |
 //! | `skopeo`, `podman`, `docker`, `crane`, `regctl` | what `save` writes is read by others, `load` reads what they write; by file to a place without a network |
 //! | `crane`, `regctl`, `skopeo` | layers in zstd and eStargz and Docker's manifests go to distribution 3.1 and come back |
@@ -40,6 +41,7 @@ mod given;
 mod gpu;
 mod guides;
 mod image;
+mod init;
 mod inside;
 mod install;
 mod jobs;

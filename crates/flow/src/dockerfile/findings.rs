@@ -70,7 +70,7 @@ fn sum(index: &LayerIndex, is: fn(&str) -> bool) -> u64 {
     files.filter(|entry| is(&entry.path.to_string())).fold(0, |sum, entry| sum.saturating_add(entry.size))
 }
 
-fn is_cache(path: &str) -> bool {
+pub(crate) fn is_cache(path: &str) -> bool {
     let homes = [".cache/pip/", ".cache/uv/", ".cache/pypoetry/", ".conda/pkgs/", "opt/conda/pkgs/"];
     homes.iter().any(|home| path.contains(home))
         || (path.starts_with("var/cache/apt/") && path.ends_with(".deb"))
@@ -81,7 +81,7 @@ fn is_bytecode(path: &str) -> bool {
     path.ends_with(".pyc") && path.contains("/__pycache__/")
 }
 
-fn is_compiler(path: &str) -> bool {
+pub(crate) fn is_compiler(path: &str) -> bool {
     let folders = ["usr/lib/gcc/", "usr/libexec/gcc/", "usr/lib/llvm-"];
     folders.iter().any(|folder| path.starts_with(folder))
 }

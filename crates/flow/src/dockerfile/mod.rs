@@ -44,6 +44,7 @@ pub(crate) use call::without_images;
 pub use call::{Called, Readable, call};
 pub use checks::{Checked, of_source};
 pub use findings::verdict;
+pub(crate) use findings::{is_cache, is_compiler};
 pub use path::{Path, path};
 pub(crate) use pip::installs;
 pub(crate) use plan::Mistakes;

@@ -24,7 +24,7 @@ pub fn installs(arguments: &[String]) -> Option<String> {
 fn of_command(words: &[&str]) -> Option<String> {
     let at = words.iter().position(|word| is_tool(word))?;
     let tool = words.get(at).copied().map(name_of)?;
-    let rest: Vec<&str> = words.iter().skip(at + 1).copied().collect();
+    let rest = without_interpreter(words.get(at + 1..).unwrap_or_default());
     let verbs: Vec<&str> = rest.iter().copied().filter(|word| !word.starts_with('-')).take(2).collect();
     match (tool, verbs.as_slice()) {
         ("uv", ["pip", "install" | "sync"]) => requirements(&rest).or_else(|| last_file(&rest)),
@@ -34,6 +34,14 @@ fn of_command(words: &[&str]) -> Option<String> {
         ("pipenv", ["install" | "sync", ..]) => Some("Pipfile.lock".to_owned()),
         (_, ["install", ..]) if tool.starts_with("pip") => requirements(&rest),
         _ => None,
+    }
+}
+
+/// `pip --python PATH install` installs for another Python.
+fn without_interpreter<'w>(words: &[&'w str]) -> Vec<&'w str> {
+    match words {
+        ["--python", _, rest @ ..] => rest.to_vec(),
+        all => all.to_vec(),
     }
 }
 

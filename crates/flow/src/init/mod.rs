@@ -5,12 +5,15 @@
 //! ```
 //!
 //! What is found is found by the same code as for a plan, and nothing is fetched. A setting is written only where the plan
-//! with it is the plan without it; what is a guess, or cannot be known from the folder, stands there as a comment. Whoever
-//! later knows more about a project (which workload it is, say) adds to [`shown::Shown`] and to [`propose`].
+//! with it is the plan without it; what is a guess, or cannot be known from the folder, stands there as a comment. On request
+//! there are files for other tools, too ([`files`]); then a registry is asked for the digests of their bases.
 
 mod dockerfile;
+mod files;
+mod imports;
 mod propose;
 mod shown;
+mod workload;
 mod write;
 
 use std::io::Read;
@@ -20,12 +23,17 @@ use corten_diagnostic::{Failure, Report};
 use corten_frontend::dockerfile::{Dockerfile, Options};
 use corten_frontend::entry::Certainty;
 use corten_frontend::settings::{Text, Texts, has_settings, settings_text, with_section, without_section};
-use corten_oci::Platform;
+use corten_oci::{Digest, Platform, Reference};
+
+use files::Source;
+pub use files::Wanted;
+pub use workload::table as workloads;
 
 use crate::base::HOST;
 use crate::diff;
 use crate::dockerfile::{Mistakes, without_images};
 use crate::project;
+use crate::registry::{self, RegistryOptions};
 use crate::world::World;
 
 /// One thing that was found.
@@ -68,7 +76,7 @@ pub struct Init {
     pub problems: Vec<String>,
     /// What would be written.
     pub changes: Vec<Change>,
-    /// Where settings stand already: they would be replaced.
+    /// What stands there already and would be replaced: the place of settings, names of files.
     pub replaces: Option<String>,
     /// Commands to go on with.
     pub next: Vec<String>,
@@ -84,19 +92,98 @@ impl Init {
     }
 }
 
-/// Looks at a folder and says what would be written; writes nothing.
+/// What is wanted beside the settings, and how registries are asked.
+#[derive(Debug, Default)]
+pub struct InitOptions {
+    /// Which files.
+    pub files: Wanted,
+    /// For digests of bases.
+    pub registry: RegistryOptions,
+}
+
+/// Looks at a folder and says what would be written; writes nothing. Where other files are wanted, settings that stand there
+/// are kept, and the files are made of them.
 ///
 /// # Errors
 /// Usage where there is no such folder; input where pyproject.toml cannot be read.
-pub fn init(folder: &Path, world: &World<'_>) -> Result<Init, Report> {
+pub fn init(folder: &Path, options: &InitOptions, world: &World<'_>) -> Result<Init, Report> {
     let (texts, plain) = texts(folder)?;
-    let shown = shown::look(folder, &plain, world)?;
+    let wanted = options.files;
+    let keep = (wanted.dockerfile || wanted.compose) && stands(&texts).is_some();
+    let shown = shown::look(folder, if keep { &texts } else { &plain }, world)?;
     if shown.is_nothing() {
         return Err(Failure::input(format!("there is no Python project in {}", folder.display()))
             .hint("a project has pyproject.toml or requirements.txt, or at least a Python file")
             .into());
     }
-    finish(&texts, &plain, propose::propose(&shown))
+    let imports = imports::imports(&shown.sources, &shown.notebooks);
+    let facts = workload::Facts {
+        installed: &shown.installed,
+        locked: shown.lock_file.is_some(),
+        start: shown.start.as_ref().ok(),
+        sources: &shown.sources,
+    };
+    let guess = workload::guess(&facts);
+    let proposal = propose::propose(&shown, &guess, &imports, wanted.dockerfile && !shown.has.ignore_file);
+    let mut init = finish(&texts, &plain, proposal)?;
+    if keep {
+        init.changes.clear();
+        init.replaces = None;
+    }
+    let pins = |name: &str| pinned(name, options, world);
+    let has_dockerfile = wanted.dockerfile || shown.has.dockerfile;
+    let source = Source { shown: &shown, guess: &guess, imports: &imports, pins: &pins, has_dockerfile };
+    add(&mut init, folder, files::files(wanted, &source)?)?;
+    Ok(init)
+}
+
+/// The digest that a name has at its registry now, where that can be asked.
+fn pinned(name: &str, options: &InitOptions, world: &World<'_>) -> Option<Digest> {
+    if world.client.settings().offline {
+        return None;
+    }
+    let reference: Reference = name.parse().ok()?;
+    match registry::resolve(&reference, &options.registry, world) {
+        Ok(digest) => Some(digest),
+        Err(report) => {
+            world.events.warning(&format!("{name} is not pinned by digest: {report}"));
+            None
+        }
+    }
+}
+
+/// Files that are there are replaced only when somebody says so.
+fn add(init: &mut Init, folder: &Path, files: Vec<files::Written>) -> Result<(), Failure> {
+    for (name, after) in files {
+        let name = match name {
+            "compose.yaml" => COMPOSE.into_iter().find(|name| folder.join(name).is_file()).unwrap_or(name),
+            name => name,
+        };
+        let before = project::text(folder, name)?.map(|text| text.text.to_string());
+        if before.as_ref() == Some(&after) {
+            continue;
+        }
+        if before.is_some() {
+            init.replaces = Some(init.replaces.take().map_or(name.to_owned(), |others| format!("{others}, {name}")));
+        }
+        if name == "Dockerfile" {
+            init.next.push("corten build -f Dockerfile .".to_owned());
+        }
+        init.changes.push(Change { name: name.to_owned(), before, after });
+    }
+    Ok(())
+}
+
+/// Under any of these names compose finds it, the first first.
+const COMPOSE: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+
+/// Where settings stand already.
+fn stands(texts: &Texts) -> Option<String> {
+    let has_section = texts.pyproject.as_ref().is_some_and(|text| without_section(&text.text).is_some());
+    match &texts.corten {
+        Some(_) => Some("corten.toml".to_owned()),
+        None => has_section.then(|| "[tool.corten] of pyproject.toml".to_owned()),
+    }
 }
 
 /// The same from a Dockerfile: the settings with which its image comes from the lock. `file` is `Dockerfile` of the folder where
@@ -155,15 +242,14 @@ fn texts(folder: &Path) -> Result<(Texts, Texts), Failure> {
 }
 
 fn finish(texts: &Texts, plain: &Texts, mut proposal: propose::Proposal) -> Result<Init, Report> {
-    let has_section = texts.pyproject.as_ref().is_some_and(|text| without_section(&text.text).is_some());
-    let replaces = match &texts.corten {
-        Some(_) => Some("corten.toml".to_owned()),
-        None => has_section.then(|| "[tool.corten] of pyproject.toml".to_owned()),
-    };
+    let replaces = stands(texts);
     let settings = settings_change(texts, plain, &proposal)?;
     let mut changes = vec![settings];
     if let Some(after) = proposal.ignore_file.take() {
         changes.push(Change { name: ".dockerignore".to_owned(), before: None, after });
+    }
+    if let Some(after) = proposal.requirements.take() {
+        changes.push(Change { name: "requirements.in".to_owned(), before: None, after });
     }
     changes.retain(|change| change.before.as_ref() != Some(&change.after));
     Ok(Init { found: proposal.found, problems: proposal.problems, changes, replaces, next: proposal.next })

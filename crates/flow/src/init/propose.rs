@@ -8,7 +8,9 @@ use corten_frontend::settings::{Health, HealthSetting, Line, Port, Probe, Settin
 use serde_json::{Value, json};
 
 use super::Found;
+use super::imports::Imports;
 use super::shown::{Lock, Shown, sentence};
+use super::workload::{Guess, Workload};
 use crate::bases::BASES;
 use crate::start;
 use crate::weights::is_named_as_model;
@@ -20,13 +22,15 @@ pub struct Proposal {
     pub lines: Vec<Line>,
     /// .dockerignore, where one is needed and there is none.
     pub ignore_file: Option<String>,
+    /// requirements.in, where nothing else says what is needed.
+    pub requirements: Option<String>,
     pub found: Vec<Found>,
     pub problems: Vec<String>,
     pub next: Vec<String>,
 }
 
-/// Says what a folder shows.
-pub fn propose(shown: &Shown) -> Proposal {
+/// Says what a folder shows. `is_ignored`: another hand writes .dockerignore.
+pub fn propose(shown: &Shown, guess: &Guess, imports: &Imports, is_ignored: bool) -> Proposal {
     let mut proposal = Proposal {
         head: vec![
             "Written by `corten init`. Lines behind a # are comments: guesses, or what is found anew each time.".into(),
@@ -34,16 +38,20 @@ pub fn propose(shown: &Shown) -> Proposal {
         ],
         lines: Vec::new(),
         ignore_file: None,
+        requirements: None,
         found: Vec::new(),
         problems: Vec::new(),
         next: Vec::new(),
     };
     version(shown, &mut proposal);
-    lock(shown, &mut proposal);
+    lock(shown, imports, &mut proposal);
+    workload(shown, guess, &mut proposal);
     base(shown, &mut proposal);
     start(shown, &mut proposal);
     weights(shown, &mut proposal);
-    ignore(shown, &mut proposal);
+    if !is_ignored {
+        ignore(shown, &mut proposal);
+    }
     proposal.next.push("corten plan".to_owned());
     proposal
 }
@@ -77,7 +85,40 @@ fn version(shown: &Shown, proposal: &mut Proposal) {
     }
 }
 
-fn lock(shown: &Shown, proposal: &mut Proposal) {
+/// What it is for; what its image may need because of that, as comments.
+fn workload(shown: &Shown, guess: &Guess, proposal: &mut Proposal) {
+    proposal.found("workload", guess.workload.row().name, guess.certainty, &guess.because);
+    if guess.workload != Workload::GpuTraining {
+        return;
+    }
+    let compiles = shown.sources.iter().any(|(_, text)| text.contains("torch.compile("));
+    if compiles {
+        let why = "torch.compile starts a C compiler: with these it finds one in the image.";
+        proposal.suggest("variant", json!("slim"), why);
+        proposal.suggest("packages", json!(["gcc", "libc6-dev"]), why);
+    }
+}
+
+/// The packages that sources and notebooks import, where nothing else names any.
+fn requirements(imports: &Imports, proposal: &mut Proposal) {
+    let mut text = String::from(
+        "# Written by `corten init`: what sources and notebooks import, by the names that the packages usually have.\n",
+    );
+    for (package, path) in imports {
+        let path: String = path.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        text.push_str(&format!("{package}  # {path}\n"));
+    }
+    let names: Vec<&str> = imports.keys().map(String::as_str).collect();
+    let because = "imported; a module's name is not always its package's";
+    proposal.found("imports", names.join(" "), Certainty::Low, because);
+    proposal
+        .problems
+        .push("there is no lock: `corten lock` makes pylock.toml of requirements.in, once that is right".to_owned());
+    proposal.next.push("corten lock".to_owned());
+    proposal.requirements = Some(text);
+}
+
+fn lock(shown: &Shown, imports: &Imports, proposal: &mut Proposal) {
     match &shown.lock {
         Lock::Is { name, packages } => {
             let because = packages
@@ -93,6 +134,7 @@ fn lock(shown: &Shown, proposal: &mut Proposal) {
             let sentence = "there is no lock under a usual name: `lock` in the settings says which file it is";
             proposal.problems.push(sentence.to_owned());
         }
+        Lock::Missing { from: None } if !imports.is_empty() => requirements(imports, proposal),
         Lock::Missing { from: None } => {
             proposal.problems.push("there is nothing to lock: neither pyproject.toml nor requirements.txt".to_owned());
         }
@@ -188,8 +230,8 @@ fn means_the_same(shown: &Shown, start: &Entry) -> bool {
     again.is_ok_and(|again| start::config(&settings, &again) == start::config(&shown.settings, start))
 }
 
-/// Models that are in the image anyway get a layer of their own; others may be named.
-fn weights(shown: &Shown, proposal: &mut Proposal) {
+/// Patterns of models that are in the image anyway, with files and bytes.
+fn model_patterns(shown: &Shown) -> BTreeMap<String, (u64, u64)> {
     let mut patterns: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     let models = shown.context.app.iter().filter(|found| is_named_as_model(&found.path, found.metadata.len()));
     for found in models.filter(|found| !in_package(shown, &found.path)) {
@@ -198,6 +240,17 @@ fn weights(shown: &Shown, proposal: &mut Proposal) {
         let (files, bytes) = patterns.entry(format!("{}*.{extension}", quoted(&folder))).or_default();
         (*files, *bytes) = (*files + 1, bytes.saturating_add(found.metadata.len()));
     }
+    patterns
+}
+
+/// The same, alone.
+pub fn models(shown: &Shown) -> Vec<String> {
+    model_patterns(shown).into_keys().collect()
+}
+
+/// Models get a layer of their own; others may be named.
+fn weights(shown: &Shown, proposal: &mut Proposal) {
+    let patterns = model_patterns(shown);
     if !patterns.is_empty() {
         let (files, bytes) = patterns.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         let names: Vec<&String> = patterns.keys().collect();
@@ -260,8 +313,8 @@ const DATA: [&str; 10] = ["csv", "tsv", "parquet", "jsonl", "arrow", "feather", 
 /// Bytes; less does not weigh.
 const HEAVY: u64 = 1_000_000;
 
-/// Patterns with the reason for each; those that are a guess are comments.
-fn ignore(shown: &Shown, proposal: &mut Proposal) {
+/// Patterns of what no service reads, with the reason for each, and whether that is sure.
+pub fn unread(shown: &Shown) -> Vec<(String, String, bool)> {
     let mut lines: Vec<(String, String, bool)> = Vec::new();
     for (folder, what) in UNREAD {
         let (files, bytes) = below(shown, folder);
@@ -295,6 +348,12 @@ fn ignore(shown: &Shown, proposal: &mut Proposal) {
     }
     // A name that a line cannot hold is left to its owner.
     lines.retain(|(pattern, ..)| !pattern.chars().any(char::is_control) && pattern.trim() == pattern);
+    lines
+}
+
+/// Those that are a guess are comments.
+fn ignore(shown: &Shown, proposal: &mut Proposal) {
+    let lines = unread(shown);
     if lines.is_empty() {
         return;
     }

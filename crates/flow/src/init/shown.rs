@@ -7,7 +7,7 @@ use std::path::Path;
 use corten_diagnostic::{Diagnose, Failure, Nobody, Report};
 use corten_frontend::entry::{self, Entry, Facts};
 use corten_frontend::ignore::Ignore;
-use corten_frontend::python::{Asked, Manifest, read, refuse_conda};
+use corten_frontend::python::{Asked, LockKind, Manifest, read, refuse_conda};
 use corten_frontend::settings::{Frontend, Settings, Texts};
 use corten_oci::Architecture;
 use corten_package::Requirement;
@@ -44,6 +44,28 @@ pub struct Shown {
     pub perhaps_locks: Vec<String>,
     /// pyproject.toml.
     pub pyproject: String,
+    /// `.python-version`.
+    pub python_version: Option<String>,
+    /// Normalised names of what is installed; of what is asked for, where there is no lock.
+    pub installed: Vec<String>,
+    /// The lock's file, where it can be read.
+    pub lock_file: Option<LockFile>,
+    /// Paths and texts of its notebooks.
+    pub notebooks: Vec<(String, String)>,
+}
+
+/// The file of a lock.
+#[derive(Debug, Clone)]
+pub struct LockFile {
+    pub kind: LockKind,
+    /// Below the project.
+    pub name: String,
+    /// Files that it includes, below the project.
+    pub included: Vec<String>,
+    /// Has it hashes of what it names?
+    pub hashed: bool,
+    /// Are other projects of the folder installed with it?
+    pub members: bool,
 }
 
 /// Files that decide what is written.
@@ -67,7 +89,7 @@ impl Shown {
     /// Is there nothing to build from?
     pub fn is_nothing(&self) -> bool {
         let no_lock = matches!(self.lock, Lock::Missing { from: None });
-        no_lock && self.sources.is_empty() && self.perhaps_locks.is_empty()
+        no_lock && self.sources.is_empty() && self.perhaps_locks.is_empty() && self.notebooks.is_empty()
     }
 }
 
@@ -79,16 +101,48 @@ pub fn look(folder: &Path, plain: &Texts, world: &World<'_>) -> Result<Shown, Re
     let sources = sources(folder, &context)?;
     let has = Has { ignore_file: ignore_text.is_some(), dockerfile: folder.join("Dockerfile").is_file() };
     let locked = locked(folder, plain, world)?;
-    let (lock, base, installed, left_out) = match locked {
-        Locked::Read(read) => (read.lock, Some(Ok(read.base)), read.installed, read.left_out),
-        Locked::NoBase(lock, why) => (lock, Some(Err(why)), asked_for(folder, plain)?, Vec::new()),
-        Locked::No(lock) => (lock, None, asked_for(folder, plain)?, Vec::new()),
+    let (lock, base, installed, left_out, lock_file) = match locked {
+        Locked::Read(read) => (read.lock, Some(Ok(read.base)), read.installed, read.left_out, Some(read.file)),
+        Locked::NoBase(lock, why, file) => (lock, Some(Err(why)), asked_for(folder, plain)?, Vec::new(), Some(file)),
+        Locked::No(lock) => (lock, None, asked_for(folder, plain)?, Vec::new(), None),
     };
     let start = entry::find(&Facts { sources: &sources, settings: &settings, installed: &installed });
-    let set_aside = set_aside(folder, &context)?;
-    let pyproject = plain.pyproject.as_ref().map(|text| text.text.to_string()).unwrap_or_default();
-    let perhaps_locks = perhaps_locks(folder, &lock, &context);
-    Ok(Shown { settings, lock, base, left_out, start, context, sources, set_aside, has, perhaps_locks, pyproject })
+    Ok(Shown {
+        set_aside: set_aside(folder, &context)?,
+        pyproject: plain.pyproject.as_ref().map(|text| text.text.to_string()).unwrap_or_default(),
+        perhaps_locks: perhaps_locks(folder, &lock, &context),
+        python_version: project::text(folder, ".python-version")?.map(|text| text.text.to_string()),
+        notebooks: notebooks(folder, &context),
+        settings,
+        lock,
+        base,
+        left_out,
+        start,
+        context,
+        sources,
+        has,
+        installed,
+        lock_file,
+    })
+}
+
+/// A notebook of more bytes holds pictures, not imports that no other has.
+const LARGEST_NOTEBOOK: u64 = 8 << 20;
+/// Notebooks that are read, at most.
+const NOTEBOOKS: usize = 200;
+
+/// One that cannot be read says nothing.
+fn notebooks(folder: &Path, context: &Context) -> Vec<(String, String)> {
+    let is_notebook = |found: &&crate::context::Found| {
+        found.path.ends_with(".ipynb") && found.metadata.is_file() && found.metadata.len() <= LARGEST_NOTEBOOK
+    };
+    let read = |found: &crate::context::Found| {
+        let mut text = String::new();
+        let file = File::open(folder.join(&found.path)).ok()?;
+        file.take(LARGEST_NOTEBOOK).read_to_string(&mut text).ok()?;
+        Some((found.path.clone(), text))
+    };
+    context.app.iter().filter(is_notebook).take(NOTEBOOKS).filter_map(read).collect()
 }
 
 /// How much of a file is looked at.
@@ -118,12 +172,13 @@ fn perhaps_locks(folder: &Path, lock: &Lock, context: &Context) -> Vec<String> {
 enum Locked {
     Read(Read),
     /// There is a lock, but no base has the Python that is needed.
-    NoBase(Lock, String),
+    NoBase(Lock, String, LockFile),
     No(Lock),
 }
 
 struct Read {
     lock: Lock,
+    file: LockFile,
     base: Choice,
     installed: Vec<String>,
     left_out: Vec<String>,
@@ -148,7 +203,10 @@ fn locked(folder: &Path, plain: &Texts, world: &World<'_>) -> Result<Locked, Fai
     let base = match bases::choose(&project, &wanted, &quiet) {
         Ok(base) => base,
         Err(report) if is_unpinned(&report.to_string()) => return Ok(Locked::No(wish())),
-        Err(report) => return Ok(Locked::NoBase(Lock::Is { name, packages: None }, report.to_string())),
+        Err(report) => {
+            let file = lock_file(&project);
+            return Ok(Locked::NoBase(Lock::Is { name, packages: None }, report.to_string(), file));
+        }
     };
     let reference = base.base.value.to_string();
     let known = BASES.iter().find(|known| known.reference == reference).unwrap_or(&BASES[0]);
@@ -164,7 +222,22 @@ fn locked(folder: &Path, plain: &Texts, world: &World<'_>) -> Result<Locked, Fai
     let lock = Lock::Is { name, packages: Some(resolved.wanted.len()) };
     let local = resolved.local.iter().filter(|local| local.package).map(|local| local.name.to_string());
     let installed = resolved.wanted.iter().map(|wanted| wanted.name.to_string()).chain(local).collect();
-    Ok(Locked::Read(Read { lock, base, installed, left_out: resolved.groups_left_out }))
+    let file = lock_file(&project);
+    Ok(Locked::Read(Read { lock, file, base, installed, left_out: resolved.groups_left_out }))
+}
+
+fn lock_file(project: &Project) -> LockFile {
+    let lock = &project.lock;
+    let path = lock.path.strip_prefix(&project.folder).unwrap_or(&lock.path);
+    let name = path.to_string_lossy().into_owned();
+    let folder = name.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
+    LockFile {
+        kind: lock.kind,
+        included: lock.included.iter().map(|(name, _)| format!("{folder}{name}")).collect(),
+        hashed: lock.text.contains("--hash=sha256:"),
+        members: !project.members.is_empty(),
+        name,
+    }
 }
 
 fn wish() -> Lock {

@@ -66,14 +66,15 @@ fn real_projects_get_settings_that_are_taken() {
             serde_json::from_slice(&fs::read(folder.join("expected.json")).unwrap()).unwrap();
         let root = folder.join(expected["root"].as_str().unwrap());
         if !project::has_lock(&root).unwrap() {
-            let init = init(&root, &world).unwrap();
+            let init = init(&root, &InitOptions::default(), &world).unwrap();
             assert!(init.problems.iter().any(|problem| problem.contains("no lock")), "{}", root.display());
             continue;
         }
         seen.0 += 1;
         let texts = project::texts(&root).unwrap();
         let before = base(&root, &texts, &world);
-        let init = init(&root, &world).unwrap_or_else(|report| panic!("{}: {report}", root.display()));
+        let init = init(&root, &InitOptions::default(), &world)
+            .unwrap_or_else(|report| panic!("{}: {report}", root.display()));
         init.write(&root).unwrap();
         let texts = project::texts(&root).unwrap();
         let settings = Settings::read(&texts).unwrap_or_else(|failure| panic!("{}: {failure}", root.display()));
@@ -94,7 +95,7 @@ fn real_projects_get_settings_that_are_taken() {
         }
         // Long locks take a debug build seconds.
         if fs::metadata(root.join(expected["lock"].as_str().unwrap())).is_ok_and(|lock| lock.len() < 200_000) {
-            let again = super::init(&root, &world).unwrap();
+            let again = super::init(&root, &InitOptions::default(), &world).unwrap();
             assert_eq!((again.changes.len(), again.replaces.is_some()), (0, true), "{}", root.display());
         }
     }

@@ -117,6 +117,11 @@ pub enum Fate<'i> {
     Ignored(&'i Group),
 }
 
+/// The groups that every project gets: names and patterns, in their order.
+pub fn default_groups() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    DEFAULT_GROUPS.iter().map(|group| (group.name, group.patterns))
+}
+
 /// The rules of one project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ignore {

@@ -262,7 +262,7 @@ static BASE: [Key; 2] = [
     ),
 ];
 
-static CHECK: [Key; 3] = [
+static CHECK: [Key; 5] = [
     key(
         "deny",
         List(&Form("^(error|warning|info|ML[0-9]{3})$")),
@@ -276,6 +276,16 @@ static CHECK: [Key; 3] = [
         Nothing,
         "Most bytes that the compressed layers may have together",
     ),
+    key("require", List(&OneOf(&super::POINTS)), Value("[]"), "Points of `corten check` that have to be yes"),
+    key("licences", Table(&LICENCES, &[]), Nothing, "Which licences packages may have"),
+];
+
+const IDENTIFIER: &str = "^[A-Za-z0-9._+:-]+$";
+
+static LICENCES: [Key; 3] = [
+    key("allow", List(&Form(IDENTIFIER)), Value("[]"), "SPDX identifiers; where there are any, no other is allowed"),
+    key("deny", List(&Form(IDENTIFIER)), Value("[]"), "SPDX identifiers that are not allowed"),
+    key("except", List(&Form(IDENTIFIER)), Value("[]"), "Packages that are not judged"),
 ];
 
 static ARCHIVE: [Key; 4] = [

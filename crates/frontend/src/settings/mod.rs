@@ -52,6 +52,8 @@
 //! deny = ["error", "ML125"]          # severities and rules that fail the build; default: errors
 //! allow = ["ML161"]                  # rules that say nothing
 //! size = "500MB"                     # compressed, at most
+//! require = ["sbom", "tags"]         # points of `corten check` that have to be yes; "all" of them
+//! licences = { allow = ["MIT", "Apache-2.0"], deny = ["AGPL-3.0-only"], except = ["our-own-package"] }
 //!
 //! [lint]                             # `corten lint`
 //! select = ["DL", "SC", "ML101"]     # these rules alone, by number or its beginning; default: all that speak usually
@@ -337,7 +339,7 @@ pub struct IgnoreSettings {
 }
 
 /// `[check]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckSettings {
     /// Rules and severities that fail the build.
     pub deny: Vec<Setting<String>>,
@@ -345,6 +347,27 @@ pub struct CheckSettings {
     pub allow: Vec<Setting<String>>,
     /// Bytes that the compressed layers may have together.
     pub size: Option<Setting<u64>>,
+    /// Points of the checklist that have to be yes: [`POINTS`].
+    pub require: Vec<Setting<String>>,
+    /// Which licences packages may have; none: any.
+    pub licences: Option<LicenceSettings>,
+}
+
+/// Points that `check.require` may name.
+pub const POINTS: [&str; 15] = [
+    "all", "stages", "user", "health", "size", "tags", "base", "digest", "sbom", "cache", "secrets", "data", "lock",
+    "python", "licences",
+];
+
+/// `[check.licences]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LicenceSettings {
+    /// SPDX identifiers; where there are any, no other is allowed.
+    pub allow: Vec<Setting<String>>,
+    /// SPDX identifiers that are not.
+    pub deny: Vec<Setting<String>>,
+    /// Packages that are not judged.
+    pub except: Vec<Setting<String>>,
 }
 
 /// `[archive]`: addresses without trailing slash.

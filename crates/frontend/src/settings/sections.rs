@@ -9,8 +9,8 @@ use toml::de::DeTable;
 
 use super::{
     ArchiveSettings, Base, BytecodeSetting, CheckSettings, ExtraFile, Frontend, Health, HealthSetting, IgnoreSettings,
-    IndexSettings, InterpreterSource, LayerSettings, Port, Probe, Project, PublishSettings, RemoteWeight, Setting,
-    Settings, Source, Table, Value, value,
+    IndexSettings, InterpreterSource, LayerSettings, LicenceSettings, POINTS, Port, Probe, Project, PublishSettings,
+    RemoteWeight, Setting, Settings, Source, Table, Value, value,
 };
 
 /// Settings that a build from a Dockerfile has a use for, too.
@@ -64,7 +64,7 @@ pub(super) fn none() -> Settings {
         weights: Vec::new(),
         remote_weights: Vec::new(),
         ignore: IgnoreSettings { defaults: Setting::default_of(true), patterns: Vec::new() },
-        check: CheckSettings { deny: vec![Setting::default_of("error".into())], allow: Vec::new(), size: None },
+        check: CheckSettings { deny: vec![Setting::default_of("error".into())], ..CheckSettings::default() },
         lint: super::LintSettings::default(),
         archive: ArchiveSettings::default(),
         index: IndexSettings::default(),
@@ -244,7 +244,34 @@ fn check(table: &mut Table<'_>) -> Result<CheckSettings, Failure> {
         Some(found) => found.array()?.iter().map(|item| item.parsed(rule)).collect::<Result<_, _>>()?,
         None => Vec::new(),
     };
-    Ok(CheckSettings { deny, allow, size: table.take("size").map(|found| size(&found)).transpose()? })
+    let require = match table.take("require") {
+        Some(found) => found.array()?.iter().map(|item| item.parsed(point)).collect::<Result<_, _>>()?,
+        None => Vec::new(),
+    };
+    let licences = table.take("licences").map(|found| found.table(licences)).transpose()?;
+    let size = table.take("size").map(|found| size(&found)).transpose()?;
+    Ok(CheckSettings { deny, allow, size, require, licences })
+}
+
+fn point(text: &str) -> Result<String, String> {
+    match POINTS.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("is '{text}', expected one of {}", POINTS.join(", "))),
+    }
+}
+
+fn licences(table: &mut Table<'_>) -> Result<LicenceSettings, Failure> {
+    let mut list = |key| match table.take(key) {
+        Some(found) => found.array()?.iter().map(|item| item.parsed(identifier)).collect::<Result<_, _>>(),
+        None => Ok(Vec::new()),
+    };
+    Ok(LicenceSettings { allow: list("allow")?, deny: list("deny")?, except: list("except")? })
+}
+
+/// Of a licence or a package.
+fn identifier(text: &str) -> Result<String, String> {
+    let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_+:".contains(&byte));
+    if good { Ok(text.to_owned()) } else { Err(format!("is '{text}', expected an identifier such as \"Apache-2.0\"")) }
 }
 
 fn archive(table: &mut Table<'_>) -> Result<ArchiveSettings, Failure> {

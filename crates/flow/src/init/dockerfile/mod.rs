@@ -562,6 +562,7 @@ impl<'a> Carry<'a> {
             head,
             lines: lines.collect(),
             ignore_file: None,
+            requirements: None,
             found: found.collect(),
             problems: left.into_iter().map(|one| format!("not carried over: {one}")).collect(),
             next: vec!["corten plan".to_owned()],

@@ -1,0 +1,204 @@
+//! `corten check`: the checklist of a production image, of a lock, a Dockerfile and an image.
+
+use std::fs;
+
+use corten_testkit::command::Ran;
+use serde_json::Value;
+
+use crate::service::Service;
+use crate::told::refuses;
+
+/// The answers by point: `user=yes` …
+fn answers(ran: &Ran) -> Vec<String> {
+    let json = ran.json();
+    let points = json["points"].as_array().unwrap().iter();
+    points.map(|one| format!("{}={}", one["point"].as_str().unwrap(), one["answer"].as_str().unwrap())).collect()
+}
+
+fn point(ran: &Ran, name: &str) -> Value {
+    let json = ran.json();
+    json["points"].as_array().unwrap().iter().find(|one| one["point"] == name).unwrap().clone()
+}
+
+fn commit(service: &Service) {
+    ["init -q", "add .", "commit -qm first"].into_iter().for_each(|line| service.git(line));
+}
+
+#[test]
+fn a_lock_is_judged_before_anything_is_built() {
+    let service = Service::filled();
+    let ran = service.run("check --offline --format json").expect(0);
+    assert_eq!(
+        answers(&ran),
+        [
+            "stages=yes",
+            "user=yes",
+            "health=yes",
+            "size=yes",
+            "tags=no",
+            "base=yes",
+            "digest=yes",
+            "sbom=unknown",
+            "cache=yes",
+            "secrets=yes",
+            "data=yes",
+            "lock=yes",
+            "python=yes",
+            "licences=unknown"
+        ],
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(point(&ran, "user")["evidence"], "the config says 10001:10001");
+    let tags = point(&ran, "tags");
+    assert_eq!(
+        (tags["evidence"].as_str().unwrap(), tags["mend"].as_str().unwrap()),
+        ("no commit: the tags would be 1.3.0 and sha-local", "git init && git commit")
+    );
+    assert!(service.run("check --offline").expect(0).stdout.contains("yes            the config says 10001:10001\n"));
+
+    // Not built yet, and nothing pinned.
+    let service = Service::new();
+    let ran = service.run("check --format json").expect(0);
+    let all = answers(&ran);
+    for answer in ["digest=unknown", "base=no", "sbom=unknown"] {
+        assert!(all.iter().any(|one| one == answer), "{all:?}");
+    }
+    assert_eq!(service.run("images --format json").expect(0).json(), serde_json::json!([]), "nothing was built");
+
+    // What is committed has its tags, what was shipped its bill of materials.
+    let service = Service::filled();
+    commit(&service);
+    service.run("ship").expect(0);
+    let all = answers(&service.run("check --offline --format json").expect(0));
+    for answer in ["tags=yes", "sbom=yes", "digest=yes"] {
+        assert!(all.iter().any(|one| one == answer), "{all:?}");
+    }
+}
+
+#[test]
+fn the_policy_decides_which_answers_cost() {
+    let service = Service::filled();
+    assert!(service.run("check --offline --strict").expect(1).stdout.contains("tags  no "));
+    let require = |points: &str| {
+        service.write("corten.toml", service.settings(&format!("check = {{ require = [{points}] }}\n")));
+        service.run("check --offline --format json")
+    };
+    require("'user', 'base'").expect(0);
+    let ran = require("'sbom'").expect(1);
+    assert_eq!((&point(&ran, "sbom")["denied"], &ran.json()["passed"]), (&Value::from(true), &Value::from(false)));
+    let told = require("'speed'").expect(2).stderr;
+    assert!(told.contains("expected one of all, stages, user"), "{told}");
+    service.write("id_rsa", "x\n");
+    service.write("corten.toml", service.settings(""));
+    let ran = service.run("check --offline --format json").expect(1);
+    let secrets = point(&ran, "secrets");
+    assert_eq!((&secrets["answer"], &secrets["denied"]), (&Value::from("no"), &Value::from(true)));
+    assert!(secrets["evidence"].as_str().unwrap().starts_with("ML142: 'id_rsa' is called like"), "{secrets}");
+}
+
+#[test]
+fn licences_are_judged_where_wheels_were_read() {
+    let service = Service::filled();
+    let with = |licences: &str| {
+        service.write("corten.toml", service.settings(&format!("check = {{ licences = {{ {licences} }} }}\n")));
+    };
+    with("allow = ['MIT'], except = ['Tensor', 'uvicorn']");
+    let ran = service.run("check --build --offline --format json").expect(0);
+    assert_eq!(point(&ran, "licences")["answer"], "yes");
+    with("deny = ['MIT']");
+    let ran = service.run("check --build --offline").expect(1);
+    assert!(ran.stderr.contains("error: ML203 fastapi 0.115.0 is under MIT\n"), "{}", ran.stderr);
+    assert!(service.run("build --offline").expect(1).stderr.contains("the image does not pass its checks: ML203"));
+    with("allow = ['MIT']");
+    let told = service.run("check --build --offline").expect(1).stderr;
+    assert!(told.contains("error: ML203 uvicorn 0.34.0 does not say under which licence it is\n"), "{told}");
+}
+
+const SINGLE: &str = "FROM python:3.11-slim
+WORKDIR /app
+COPY . .
+RUN apt-get update && apt-get install -y gcc && pip install -r requirements.txt
+EXPOSE 8000
+CMD [\"python\", \"main.py\"]
+";
+
+#[test]
+fn a_dockerfile_is_judged_by_what_it_says_and_what_it_is_sent() {
+    let service = Service::filled();
+    ["corten.toml", "corten.lock", "pyproject.toml", "uv.lock", "app.py"]
+        .into_iter()
+        .for_each(|name| service.remove(name));
+    service.write("Dockerfile", SINGLE);
+    service.write("requirements.txt", "numpy>=2\npandas==2.3.0\n");
+    service.write("id_rsa", "x");
+    let ran = service.run("check --format json").expect(1);
+    let all = answers(&ran);
+    for answer in
+        ["stages=no", "user=no", "health=no", "base=no", "secrets=no", "lock=no", "digest=unknown", "sbom=unknown"]
+    {
+        assert!(all.iter().any(|one| one == answer), "{answer}: {all:?}");
+    }
+    assert_eq!(point(&ran, "lock")["evidence"], "ML201: 'numpy' names no version (./requirements.txt:1:1)");
+    assert!(point(&ran, "secrets")["evidence"].as_str().unwrap().starts_with("ML142: 'id_rsa' is called"), "{all:?}");
+
+    // What `init` writes has none of that.
+    service.remove("id_rsa");
+    service.remove("Dockerfile");
+    service.write("requirements.txt", "pandas==2.3.0\n");
+    service.write("main.py", "if __name__ == '__main__':\n    pass\n");
+    service.run("init --dockerfile --offline").expect(0);
+    service.remove("corten.toml");
+    let ran = service.run("check --frontend dockerfile --format json").expect(0);
+    let all = answers(&ran);
+    for answer in ["stages=yes", "user=yes", "health=yes", "cache=yes", "secrets=yes", "lock=yes", "tags=unknown"] {
+        assert!(all.iter().any(|one| one == answer), "{answer}: {}", ran.stdout);
+    }
+    assert_eq!(
+        service.run("check --build --frontend dockerfile").expect(2).stderr.lines().last(),
+        Some("hint: corten build -t NAME:VERSION . && corten check NAME:VERSION")
+    );
+}
+
+#[test]
+fn an_image_of_the_store_is_judged_by_its_documents_and_files() {
+    let service = Service::filled();
+    commit(&service);
+    service.run("ship").expect(0);
+    let ran = service.run("check service:1.3.0 --format json").expect(0);
+    assert_eq!(
+        answers(&ran),
+        [
+            "stages=yes",
+            "user=yes",
+            "health=yes",
+            "size=yes",
+            "tags=yes",
+            "base=yes",
+            "digest=yes",
+            "sbom=yes",
+            "cache=yes",
+            "secrets=yes",
+            "data=yes",
+            "lock=unknown",
+            "python=yes",
+            "licences=unknown"
+        ],
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(point(&ran, "python")["evidence"], "Python 3.11.2 of Debian, which mends it");
+    refuses(
+        &service,
+        "check ./nowhere",
+        2,
+        "
+error: there is no folder ./nowhere
+hint: give the folder of a project, or the name of an image: corten check NAME:VERSION
+",
+    );
+    let told = service.run("check nothing:1 --offline").expect(1).stderr;
+    assert!(told.contains("there is no image 'nothing:1' in the store"), "{told}");
+    fs::create_dir(service.folder().join("empty")).unwrap();
+    assert!(service.run("check empty").expect(1).stderr.contains("there is nothing to build"));
+}

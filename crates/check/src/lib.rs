@@ -18,7 +18,7 @@ pub use input::{
     LicencePolicy, LockFacts, PackageFacts, ProjectFacts, PythonFacts, StepFacts, StepLayer,
 };
 pub use policy::{Policy, Verdict, judge};
-pub use rules::{CheckOptions, Warning, warnings};
+pub use rules::{CheckOptions, Warning, end_of_python, warnings};
 pub use rules::{Initially, OF_IMAGES, RULES, Rule, Subject, rule, rules};
 
 use corten_diagnostic::Finding;

@@ -2,7 +2,7 @@
 
 use corten_check::{
     BaseFacts, Budget, CheckInput, FileFacts, ForeignFile, LayerFacts, LibrariesFacts, LibraryFacts, LicenceFacts,
-    LicencePolicy, LockFacts, PackageFacts, Policy, ProjectFacts, Verdict, check, judge,
+    LicencePolicy, LockFacts, PackageFacts, Policy, ProjectFacts, PythonFacts, Verdict, check, judge,
 };
 use corten_diagnostic::{Finding, Report, Span};
 use corten_frontend::settings::Setting;
@@ -75,13 +75,13 @@ fn findings(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Vec<F
         budget: settings.check.size.as_ref().map(|size| Budget { bytes: size.value, at: size.at.clone() }),
         steps: &[],
         gpu: &gpu,
-        project: project_facts(planned, Some(built)),
+        project: project_facts(planned, Some(built), world),
     };
     Ok(check(&input))
 }
 
 /// What the rules find before anything is built: nothing is said of layers, libraries and installed packages.
-pub(crate) fn of_plan(planned: &Planned) -> Vec<Finding> {
+pub(crate) fn of_plan(planned: &Planned, world: &World<'_>) -> Vec<Finding> {
     let config = readiness::config(planned).cloned().unwrap_or_default();
     let files = file_facts(planned);
     let settings = &planned.project.settings;
@@ -97,7 +97,7 @@ pub(crate) fn of_plan(planned: &Planned) -> Vec<Finding> {
         budget: None,
         steps: &[],
         gpu: &[],
-        project: project_facts(planned, None),
+        project: project_facts(planned, None, world),
     })
 }
 
@@ -105,7 +105,7 @@ fn normalised(name: &str) -> String {
     PackageName::new(name).map_or_else(|_| name.to_lowercase(), |name| name.to_string())
 }
 
-fn project_facts(planned: &Planned, built: Option<&Built>) -> ProjectFacts {
+fn project_facts(planned: &Planned, built: Option<&Built>, world: &World<'_>) -> ProjectFacts {
     let built_here = planned.packages.builds.iter().map(|build| PackageFacts {
         package: format!("{} {}", build.sdist.name, build.sdist.version),
         why: build.why.clone(),
@@ -129,10 +129,24 @@ fn project_facts(planned: &Planned, built: Option<&Built>) -> ProjectFacts {
     });
     ProjectFacts {
         sdists: built_here.collect(),
+        python_ended: python_ended(planned, world),
         licences: licences.collect(),
         licence_policy: policy,
         ..ProjectFacts::default()
     }
+}
+
+/// The image's Python past its end of life, unless a distribution looks after it: its packages are below `/usr/bin`.
+fn python_ended(planned: &Planned, world: &World<'_>) -> Option<PythonFacts> {
+    let (base, settings) = (&planned.base, &planned.project.settings);
+    let (path, at) = match (&base.interpreter, &base.image) {
+        (Some(interpreter), _) => (&interpreter.path, settings.interpreter.as_ref().and_then(|named| named.at.clone())),
+        (None, Some(image)) => (&image.interpreter, settings.base.at.clone()),
+        (None, None) => return None,
+    };
+    let by_distribution = ["/usr/bin/", "/usr/libexec/"].iter().any(|folder| path.starts_with(folder));
+    let ended = PythonFacts::of(&planned.python.full_version, world.today()).filter(|_| !by_distribution)?;
+    Some(PythonFacts { at, ..ended })
 }
 
 /// A layer's programs and libraries for another processor.

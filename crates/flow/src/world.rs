@@ -1,6 +1,7 @@
 //! What the verbs work with. Everything outside comes in here: nothing below reads the environment, the clock or the
 //! home folder by itself.
 
+use corten_check::lint::Date;
 use corten_diagnostic::Events;
 use corten_net::Client;
 use corten_store::Store;
@@ -28,7 +29,7 @@ pub struct World<'a> {
     pub events: &'a dyn Events,
     /// How many threads may work.
     pub jobs: usize,
-    /// Seconds since 1970: for the age of archives, never for an image.
+    /// Seconds since 1970: for the age of archives and what has an end, never for an image.
     pub now: i64,
     /// `SOURCE_DATE_EPOCH`: overrides the commit's time.
     pub source_date_epoch: Option<i64>,
@@ -36,4 +37,11 @@ pub struct World<'a> {
     pub store_cap: Option<u64>,
     /// Version of this program, as the release names it.
     pub tool: &'a str,
+}
+
+impl World<'_> {
+    /// Today, or the day of `SOURCE_DATE_EPOCH`: what rules judge ends of life by.
+    pub fn today(&self) -> Date {
+        Date::of(self.source_date_epoch.unwrap_or(self.now))
+    }
 }

@@ -80,6 +80,13 @@ impl Date {
     }
 }
 
+impl std::fmt::Display for Date {
+    /// `2026-10-31`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+}
+
 /// `.dockerignore`, or `<Dockerfile>.dockerignore`.
 #[derive(Debug, Clone)]
 pub struct IgnoreFile {

@@ -34,6 +34,7 @@ use corten_diagnostic::{Edit, Finding, Fix, Place, RuleId, Severity, Span};
 
 pub use buildkit::{CheckOptions, Warning, warnings};
 pub(crate) use buildkit::{Walk, walk};
+pub use python_end::end_of_python;
 
 use crate::CheckInput;
 use crate::lint::{Compose, Lint};

@@ -3,8 +3,11 @@
 use std::fs;
 
 use corten_testkit::command::Ran;
+use corten_testkit::registry::FakeRegistry;
 use serde_json::Value;
 
+use crate::oci::Image;
+use crate::registry_bases::{based, habits, put};
 use crate::service::Service;
 use crate::told::refuses;
 
@@ -115,6 +118,33 @@ fn licences_are_judged_where_wheels_were_read() {
     assert!(told.contains("error: ML203 uvicorn 0.34.0 does not say under which licence it is\n"), "{told}");
 }
 
+/// Python 3.11 ends 2027-10-31 (PEP 664). Debian goes on mending its own.
+#[test]
+fn a_python_past_its_end_is_told() {
+    const LAST_DAY: &str = "1825027199";
+    const DAY_AFTER: &str = "1825027200";
+    let on = |service: &Service, day: &str, line: &str| {
+        let mut command = service.corten.command(&service.folder());
+        Ran::from(command.args(line.split(' ')).env("SOURCE_DATE_EPOCH", day).output().unwrap())
+    };
+    let registry = FakeRegistry::start(habits());
+    put(&registry, "ml/python", "1", &Image::python().make());
+    let service = based(&registry, &format!("{}/ml/python:1", registry.place()));
+    let told = "ML202 Python 3.11 has had its last security fix (2027-10-31)";
+    assert!(!on(&service, LAST_DAY, "build").expect(0).stderr.contains("ML202"));
+    let ran = on(&service, DAY_AFTER, "build").expect(0).stderr;
+    assert!(ran.contains(&format!("warning: {told}\n --> ./corten.toml:1:8\n")), "{ran}");
+    let before = on(&service, LAST_DAY, "check --format json").expect(0);
+    assert_eq!(point(&before, "python")["answer"], "yes");
+    let after = on(&service, DAY_AFTER, "check --format json").expect(0);
+    assert_eq!(point(&after, "python")["answer"], "no");
+    assert!(point(&after, "python")["evidence"].as_str().unwrap().starts_with("ML202: Python 3.11 has"));
+
+    let service = Service::filled();
+    assert_eq!(point(&on(&service, DAY_AFTER, "check --offline --format json"), "python")["answer"], "yes");
+    assert!(!on(&service, DAY_AFTER, "build --offline").expect(0).stderr.contains("ML202"));
+}
+
 const SINGLE: &str = "FROM python:3.11-slim
 WORKDIR /app
 COPY . .
@@ -141,6 +171,11 @@ fn a_dockerfile_is_judged_by_what_it_says_and_what_it_is_sent() {
     }
     assert_eq!(point(&ran, "lock")["evidence"], "ML201: 'numpy' names no version (./requirements.txt:1:1)");
     assert!(point(&ran, "secrets")["evidence"].as_str().unwrap().starts_with("ML142: 'id_rsa' is called"), "{all:?}");
+
+    service.edit("Dockerfile", "python:3.11-slim", "python:3.8");
+    let python = point(&service.run("check --format json"), "python");
+    assert_eq!(python["answer"], "no");
+    assert_eq!(python["evidence"], "ML109: Python 3.8 has had no fixes since 2024-10-07 (./Dockerfile:1:6)");
 
     // What `init` writes has none of that.
     service.remove("id_rsa");

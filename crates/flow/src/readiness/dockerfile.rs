@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use corten_check::lint::{Choice, Config, Date, IgnoreFile, lint_dockerfile};
+use corten_check::lint::{Choice, Config, IgnoreFile, lint_dockerfile};
 use corten_check::{BaseFacts, CheckInput, FileFacts, LibrariesFacts, PackageFacts, Policy, ProjectFacts, check};
 use corten_diagnostic::{Failure, Finding, Report, Span};
 use corten_frontend::dockerfile::{Dockerfile, Options};
@@ -58,16 +58,10 @@ fn linted(folder: &Path, file: &Text, world: &World<'_>) -> Result<Vec<Finding>,
             Some(IgnoreFile { path: text.path.clone(), text: text.text.to_string(), matcher })
         }
     };
-    let config = Config { today: today(world.now), ignore, context_known: true, ..Config::default() };
+    let config = Config { today: Some(world.today()), ignore, context_known: true, ..Config::default() };
     let linted = lint_dockerfile(&file.path, &file.text, &config, &Choice::default());
     let is_asked = |finding: &Finding| CHECKLIST.iter().any(|asked| asked.rules.contains(&finding.rule.0));
     Ok(linted.findings.into_iter().filter(is_asked).collect())
-}
-
-fn today(now: i64) -> Option<Date> {
-    let day = jiff::Timestamp::from_second(now).ok()?.to_zoned(jiff::tz::TimeZone::UTC).date();
-    let part = |number: i8| u8::try_from(number).ok();
-    Some(Date { year: u16::try_from(day.year()).ok()?, month: part(day.month())?, day: part(day.day())? })
 }
 
 /// What a build would be sent: only .dockerignore keeps anything out.

@@ -2,7 +2,9 @@
 //!
 //! From a registry only documents are read, so what lies in its layers cannot be known; of an image of the store it can.
 
-use corten_check::{BaseFacts, CheckInput, FileFacts, LibrariesFacts, Policy, ProjectFacts, check};
+use corten_check::{
+    BaseFacts, CheckInput, FileFacts, LibrariesFacts, Policy, ProjectFacts, PythonFacts, check, end_of_python,
+};
 use corten_diagnostic::{Finding, Report};
 use corten_oci::{ContainerConfig, Kind};
 
@@ -13,7 +15,7 @@ use crate::registry::RegistryOptions;
 use crate::world::World;
 
 /// Rules that can judge from a config and names of files alone.
-const APPLY: [&str; 5] = ["ML142", "ML151", "ML152", "ML154", "ML161"];
+const APPLY: [&str; 6] = ["ML142", "ML151", "ML152", "ML154", "ML161", "ML202"];
 
 /// Answers from the documents of an image, and from what lies in its layers where that is known.
 ///
@@ -31,7 +33,9 @@ pub fn image(name: &str, strict: bool, registry: &RegistryOptions, world: &World
     let config = view.config.as_ref().map(|config| config.config.clone()).unwrap_or_default();
     let mut facts = facts(&seen, view, &config);
     facts.extend(content.facts(view, found.is_local));
-    let findings = findings(&config, &content);
+    let own = python_of(view, &config).filter(|(_, by_distribution)| !by_distribution);
+    let ended = own.and_then(|(version, _)| PythonFacts::of(version, world.today()));
+    let findings = findings(&config, &content, ended);
     let requirements = Requirements { policy: Policy::default(), points: Vec::new(), strict };
     Ok(answered(format!("image {name}"), facts, findings, &requirements))
 }
@@ -118,7 +122,7 @@ impl Content {
     }
 }
 
-fn findings(config: &ContainerConfig, content: &Content) -> Vec<Finding> {
+fn findings(config: &ContainerConfig, content: &Content, python_ended: Option<PythonFacts>) -> Vec<Finding> {
     // A layer of its own for models is right; which layer a file lies in decides, and is not asked here.
     let files: Vec<FileFacts<'_>> = content
         .files
@@ -142,7 +146,7 @@ fn findings(config: &ContainerConfig, content: &Content) -> Vec<Finding> {
         budget: None,
         steps: &[],
         gpu: &[],
-        project: ProjectFacts::default(),
+        project: ProjectFacts { python_ended, ..ProjectFacts::default() },
     });
     all.into_iter().filter(|finding| APPLY.contains(&finding.rule.0)).collect()
 }
@@ -227,8 +231,8 @@ fn cache(view: &View) -> Fact {
     }
 }
 
-fn python(view: &View, config: &ContainerConfig) -> Fact {
-    let variable = config.env.iter().flatten().find_map(|variable| variable.strip_prefix("PYTHON_VERSION="));
+/// The version of Python that it starts, and is that a distribution's?
+fn python_of<'v>(view: &'v View, config: &'v ContainerConfig) -> Option<(&'v str, bool)> {
     let package = debs(view).find_map(|purl| {
         let (minor, rest) = purl.strip_prefix("python3.")?.split_once('@')?;
         let is_python = !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit());
@@ -239,11 +243,18 @@ fn python(view: &View, config: &ContainerConfig) -> Fact {
             debs(view).find_map(|purl| purl.split_once("-minimal@").filter(|(name, _)| name.starts_with("python3.")));
         minimal.map(|(_, rest)| rest.split(['-', '?', '+']).next().unwrap_or_default())
     });
-    match (package, variable) {
-        (Some(version), _) => yes("python", format!("Python {version} of Debian, which mends it")),
-        (None, Some(version)) => {
-            unknown("python", format!("Python {version}"), "https://devguide.python.org/versions/ has its end")
-        }
-        (None, None) => unknown("python", "nothing tells which it has", "corten check FOLDER"),
+    // Docker's images for Python have one in /usr/local, which goes before Debian's.
+    let variable = config.env.iter().flatten().find_map(|variable| variable.strip_prefix("PYTHON_VERSION="));
+    variable.or(package).map(|version| (version, package == Some(version)))
+}
+
+fn python(view: &View, config: &ContainerConfig) -> Fact {
+    match python_of(view, config) {
+        Some((version, true)) => yes("python", format!("Python {version} of Debian, which mends it")),
+        Some((version, false)) => match end_of_python(version) {
+            Some(end) => yes("python", format!("Python {version}, which gets fixes until {end}")),
+            None => unknown("python", format!("Python {version}"), "https://devguide.python.org/versions/ has its end"),
+        },
+        None => unknown("python", "nothing tells which it has", "corten check FOLDER"),
     }
 }

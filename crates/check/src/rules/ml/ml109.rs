@@ -37,7 +37,6 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
 fn tell(lint: &Lint<'_>, found: &mut Found, range: std::ops::Range<usize>, version: &str) {
     let (Some(today), Some(end)) = (lint.config.today, tables::end_of_python(version)) else { return };
     if end < today {
-        let end = format!("{}-{:02}-{:02}", end.year, end.month, end.day);
         let message = format!("Python {version} has had no fixes since {end}");
         found.add(lint.place(range), message, "take a version that has some years before it, as 3.13");
     }

@@ -1,7 +1,7 @@
 //! Rules about machine learning and production in Dockerfiles. Numbers are those of the rules about images where they say the same.
 //! Where hadolint has a number for what a rule would say, its rule says it, and has ours as an alias (ML101, ML123, ML124, ML141, …).
 
-mod images;
+pub(crate) mod images;
 mod ml102;
 mod ml103;
 mod ml104;
@@ -48,7 +48,7 @@ mod ml199;
 mod pip;
 pub(crate) mod secrets;
 mod start;
-mod tables;
+pub(crate) mod tables;
 mod users;
 
 #[cfg(test)]

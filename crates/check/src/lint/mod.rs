@@ -19,6 +19,7 @@ mod variables;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -52,6 +53,10 @@ pub struct Lint<'a> {
     pub stages: Vec<Stage>,
     /// What the user says.
     pub config: &'a Config,
+    /// Of each name, in small letters, its stages, rising.
+    names: HashMap<String, Vec<usize>>,
+    /// The stages of the image, once all are known.
+    in_image: OnceLock<HashSet<usize>>,
     definitions: Definitions,
     ran: OnceLock<Vec<Ran>>,
     walk: OnceLock<Walk>,
@@ -96,6 +101,8 @@ impl<'a> Lint<'a> {
             steps: Vec::new(),
             stages: Vec::new(),
             config,
+            names: HashMap::new(),
+            in_image: OnceLock::new(),
             definitions: Definitions::default(),
             ran: OnceLock::new(),
             walk: OnceLock::new(),

@@ -25,6 +25,8 @@ pub struct Stage {
     pub platform: Option<Word>,
     /// What that is.
     pub base: Base,
+    /// The lowest stage below it, maybe itself: its image is what all stand on.
+    pub root: usize,
 }
 
 /// What a stage stands on.
@@ -47,7 +49,8 @@ impl Lint<'_> {
 
     /// Is it the stage of the image, or one that it stands on?
     pub fn is_in_image(&self, stage: &Stage) -> bool {
-        self.target().is_some_and(|target| self.below(target).any(|one| one.number == stage.number))
+        let stages = || self.target().into_iter().flat_map(|target| self.below(target)).map(|one| one.number).collect();
+        self.in_image.get_or_init(stages).contains(&stage.number)
     }
 
     /// Is it the stage of the image itself?
@@ -66,25 +69,32 @@ impl Lint<'_> {
 
     /// The lowest stage below one: its image is what all stand on.
     pub fn root_of<'l>(&'l self, stage: &'l Stage) -> &'l Stage {
-        self.below(stage).last().unwrap_or(stage)
+        self.stages.get(stage.root).unwrap_or(stage)
     }
 
     /// The last stage of a name, or the one of a number, among the first `before`.
     pub fn stage_named(&self, name: &str, before: usize) -> Option<&Stage> {
-        let stages = self.stages.get(..before)?;
-        let is = |stage: &&Stage| stage.name.as_ref().is_some_and(|own| own.text.eq_ignore_ascii_case(name));
-        stages.iter().rev().find(is).or_else(|| stages.get(name.parse::<usize>().ok()?))
+        let number = self.last_named(name, before).or_else(|| name.parse().ok())?;
+        self.stages.get(..before)?.get(number)
     }
 
     /// Begins a stage.
     pub(super) fn begin(&mut self, step: usize, from: &From, expanded: Option<String>) {
         let number = self.stages.len();
         let image = expanded.as_deref().unwrap_or(&from.image.text);
-        let base = match self.stage_by_name(image) {
+        let base = match self.last_named(image, number) {
             _ if image == "scratch" => Base::Scratch,
             Some(stage) => Base::Stage(stage),
             None => Base::Image,
         };
+        if let Some(name) = &from.name {
+            self.names.entry(name.text.to_ascii_lowercase()).or_default().push(number);
+        }
+        let below = match base {
+            Base::Stage(below) => self.stages.get(below),
+            Base::Scratch | Base::Image => None,
+        };
+        let root = below.map_or(number, |below| below.root);
         self.stages.push(Stage {
             number,
             from: step,
@@ -94,12 +104,15 @@ impl Lint<'_> {
             expanded,
             platform: from.platform.clone(),
             base,
+            root,
         });
     }
 
-    fn stage_by_name(&self, name: &str) -> Option<usize> {
-        let is = |stage: &&Stage| stage.name.as_ref().is_some_and(|own| own.text.eq_ignore_ascii_case(name));
-        self.stages.iter().rev().find(is).map(|stage| stage.number)
+    /// The last stage of a name among the first `before`.
+    fn last_named(&self, name: &str, before: usize) -> Option<usize> {
+        let stages = self.names.get(&name.to_ascii_lowercase())?;
+        let count = stages.partition_point(|stage| *stage < before);
+        stages.get(count.checked_sub(1)?).copied()
     }
 }
 

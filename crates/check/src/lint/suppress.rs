@@ -12,6 +12,7 @@
 //! Each of them takes the ids of all: numbers, names, aliases. In compose files `# corten ignore=` stands above a line or at
 //! its end.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use corten_diagnostic::{Finding, Place, Severity};
@@ -106,9 +107,17 @@ impl Choice {
     }
 }
 
+/// Where comments silence a rule.
+enum Silent {
+    Everywhere,
+    /// At these instructions.
+    At(HashSet<usize>),
+}
+
 /// What a file's comments say.
 #[derive(Debug, Default)]
 pub(super) struct Comments {
+    /// Those for the whole file first, then by instruction.
     pragmas: Vec<Pragma>,
     /// `experimental=` of `# check=`.
     pub(super) experimental: Vec<String>,
@@ -124,7 +133,7 @@ impl Comments {
         comments.directives(file, choice);
         let silent = |pragma: &Pragma| !choice.no_pragmas || pragma.tool == "check";
         comments.pragmas.extend(pragmas(file).into_iter().filter(silent));
-        comments
+        comments.sorted()
     }
 
     /// Of a compose file: a comment stands for the line below it, one behind something for its own line.
@@ -140,7 +149,27 @@ impl Comments {
             let start = place.start + before.len();
             pragmas.extend(pragma(comment.trim(), Some(below), start..place.end));
         }
-        Self { pragmas, places, ..Self::default() }
+        Self { pragmas, places, ..Self::default() }.sorted()
+    }
+
+    /// In their order, each for the whole file once: a file may have thousands.
+    fn sorted(mut self) -> Self {
+        self.pragmas.sort_by_key(|pragma| pragma.instruction);
+        let mut seen = HashSet::new();
+        self.pragmas.retain(|pragma| pragma.instruction.is_some() || seen.insert((pragma.tool, pragma.rules.clone())));
+        self
+    }
+
+    /// Those that count at an instruction.
+    fn at_instruction(&self, instruction: Option<usize>) -> impl Iterator<Item = &Pragma> {
+        let bound = |of: &dyn Fn(Option<usize>) -> bool| self.pragmas.partition_point(|pragma| of(pragma.instruction));
+        let everywhere = bound(&|of| of.is_none());
+        let (start, end) = match instruction {
+            Some(_) => (bound(&|of| of < instruction), bound(&|of| of <= instruction)),
+            None => (everywhere, everywhere),
+        };
+        let part = |range: Range<usize>| self.pragmas.get(range).unwrap_or_default().iter();
+        part(0..everywhere).chain(part(start..end))
     }
 
     fn directives(&mut self, file: &Dockerfile, choice: &Choice) {
@@ -155,8 +184,12 @@ impl Comments {
 
     /// Those that count, with their severities as they are wanted.
     pub(super) fn judge(&self, rule: &Rule, findings: Vec<Finding>, choice: &Choice) -> (Vec<Finding>, Suppressed) {
+        if findings.is_empty() {
+            return (findings, 0);
+        }
         let all = findings.len();
-        let mut kept: Vec<Finding> = findings.into_iter().filter(|finding| !self.silences(rule, finding)).collect();
+        let silent = self.silent_at(rule);
+        let mut kept: Vec<Finding> = findings.into_iter().filter(|finding| !self.silences(&silent, finding)).collect();
         let suppressed = all - kept.len();
         let severity = choice.severity(rule).or((self.errors && is_check(rule)).then_some(Severity::Error));
         if let Some(severity) = severity {
@@ -165,21 +198,26 @@ impl Comments {
         (kept, suppressed)
     }
 
-    fn silences(&self, rule: &Rule, finding: &Finding) -> bool {
-        let at = match &finding.at {
-            Place::Text(span) => self.instruction(span.range().start),
-            _ => None,
-        };
-        self.pragmas.iter().any(|pragma| {
-            let here = pragma.instruction.is_none() || pragma.instruction == at;
-            here && pragma.rules.iter().any(|written| pragma.means(written, rule))
-        })
+    /// Where a rule is silent.
+    fn silent_at(&self, rule: &Rule) -> Silent {
+        let meant = self.pragmas.iter().filter(|one| one.rules.iter().any(|written| one.means(written, rule)));
+        let places: Option<HashSet<usize>> = meant.map(|pragma| pragma.instruction).collect();
+        places.map_or(Silent::Everywhere, Silent::At)
+    }
+
+    fn silences(&self, silent: &Silent, finding: &Finding) -> bool {
+        match (silent, &finding.at) {
+            (Silent::Everywhere, _) => true,
+            (Silent::At(places), Place::Text(span)) => {
+                self.instruction(span.range().start).is_some_and(|at| places.contains(&at))
+            }
+            (Silent::At(_), _) => false,
+        }
     }
 
     /// What is silenced at an instruction.
     pub(super) fn at(&self, instruction: usize) -> Vec<String> {
-        let here = self.pragmas.iter().filter(|one| one.instruction.is_none_or(|at| at == instruction));
-        here.flat_map(|pragma| pragma.rules.iter().cloned()).collect()
+        self.at_instruction(Some(instruction)).flat_map(|pragma| pragma.rules.iter().cloned()).collect()
     }
 
     /// The instruction that a byte is part of.
@@ -250,6 +288,8 @@ pub fn pragmas(file: &Dockerfile) -> Vec<Pragma> {
     let mut instructions = file.instructions.iter().enumerate().peekable();
     let directives = file.directives.last().map_or(0, |last| last.line);
     let mut at = 0;
+    // The comments right above the next instruction.
+    let mut above: (Option<usize>, HashSet<&str>) = (None, HashSet::new());
     for (index, line) in text.split_inclusive('\n').enumerate() {
         let number = index + 1;
         let start = at + (line.len() - line.trim_start().len());
@@ -259,20 +299,19 @@ pub fn pragmas(file: &Dockerfile) -> Vec<Pragma> {
         }
         let Some(comment) = line.trim().strip_prefix('#').filter(|_| number > directives) else { continue };
         let next = instructions.peek();
+        if let Some((place, one)) = next.filter(|(place, _)| above.0 != Some(*place)) {
+            above = (Some(*place), one.line.comments.iter().map(String::as_str).collect());
+        }
         // What stands in a here-document is not ours.
         if next.is_some_and(|(_, one)| one.lines.contains(&number) && !one.line.lines.contains(&number)) {
             continue;
         }
         let range = start..start + line.trim().len();
-        let above = next.filter(|(_, one)| !one.lines.contains(&number) && is_above(one, comment)).map(|(at, _)| *at);
-        all.extend(pragma(comment.trim(), above, range));
+        let is_above = |one: &Instruction| !one.lines.contains(&number) && above.1.contains(comment.trim());
+        let below = next.filter(|(_, one)| is_above(one)).map(|(at, _)| *at);
+        all.extend(pragma(comment.trim(), below, range));
     }
     all
-}
-
-/// Is a comment one of those right above an instruction?
-fn is_above(instruction: &Instruction, comment: &str) -> bool {
-    instruction.line.comments.iter().any(|known| known == comment.trim())
 }
 
 fn pragma(comment: &str, above: Option<usize>, at: Range<usize>) -> Option<Pragma> {

@@ -143,7 +143,7 @@ fn comments_of_compose_files_stand_for_lines() {
     let text = "# corten ignore=ML171\na: 1\nb: 2 # corten ignore=ML172\nc: 3\n# corten global ignore=ML173\n";
     let comments = super::suppress::Comments::of_lines(text, &Choice::default());
     let silent = |line: usize| comments.at(line).join(" ");
-    assert_eq!([silent(1), silent(2), silent(3)], ["ML171 ML173", "ML172 ML173", "ML173"]);
+    assert_eq!([silent(1), silent(2), silent(3)], ["ML173 ML171", "ML173 ML172", "ML173"]);
     let none = Choice { no_pragmas: true, ..Choice::default() };
     assert_eq!(super::suppress::Comments::of_lines(text, &none).at(1), [""; 0]);
 }

@@ -185,6 +185,7 @@ fn plan_prints_one_object_and_makes_nothing() {
             "command",
             "dirty",
             "fetched",
+            "findings",
             "ignored",
             "largest",
             "layers",

@@ -37,16 +37,15 @@ const MOMENT: Duration = Duration::from_millis(50);
 pub fn solve(pinned: &Pinned, means: &Means<'_>) -> Result<Finished, Report> {
     let solver = Solver::new(pinned, means);
     // What is made gets its name beside the work, and all of it before anybody hears of success.
+    let mut failure = None;
     let saved = means.store.later(|| {
         solver.all();
-        solver.save()
+        let saved = solver.save();
+        // Here: what was made twice is gone with the last name, and a wreck may stand on it.
+        failure = solver.show_failure();
+        saved
     });
-    let failure = solver.lock().failure.take();
-    if let Some((report, stage)) = failure {
-        let wrecks = std::mem::take(&mut solver.lock().wrecks);
-        if let Some(wreck) = wrecks.into_iter().find(|wreck| wreck.step.stage == stage) {
-            wreck.show(&solver, &report);
-        }
+    if let Some(report) = failure {
         return Err(report);
     }
     saved??;
@@ -304,6 +303,16 @@ impl<'a> Solver<'a> {
     }
 
     /// Keeps what a failing command left, if somebody wants to look at it.
+    /// The failure, after somebody has looked at what it left.
+    fn show_failure(&self) -> Option<Report> {
+        let (report, stage) = self.lock().failure.take()?;
+        let wrecks = std::mem::take(&mut self.lock().wrecks);
+        if let Some(wreck) = wrecks.into_iter().find(|wreck| wreck.step.stage == stage) {
+            wreck.show(self, &report);
+        }
+        Some(report)
+    }
+
     pub(super) fn keep_wreck(&self, wreck: Wreck) {
         if self.means.runner.wants_wrecks() && !self.is_stopped() {
             self.lock().wrecks.push(wreck);

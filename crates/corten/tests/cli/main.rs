@@ -29,6 +29,7 @@ mod hostile;
 mod images;
 mod indexes;
 mod init;
+mod init_lint;
 mod inside;
 mod lint;
 mod lint_mend;

@@ -105,16 +105,19 @@ fn comment_in(text: &mut String, words: &str) {
     text.push_str(&format!("    # {words}\n"));
 }
 
-/// DataLoader's workers pass batches through /dev/shm, of which a container has 64 MB.
+/// DataLoader's workers pass batches through /dev/shm, several GPUs their buffers; a container has 64 MB of it.
 fn memory(image: &Image<'_>, text: &mut String) {
     let loads = image.shown().sources.iter().any(|(_, text)| text.contains("DataLoader("));
-    if loads || image.source.guess.workload == Workload::GpuTraining {
-        comment_in(
-            text,
-            "Workers of a DataLoader pass batches through /dev/shm, 64 MB if nothing is said: then a bus error.",
-        );
-        text.push_str("    shm_size: 8gb\n");
-    }
+    let workload = image.source.guess.workload;
+    let why = match loads || workload == Workload::GpuTraining {
+        true => "Workers of a DataLoader pass batches through /dev/shm, 64 MB if nothing is said: then a bus error.",
+        false if workload.uses_gpu() => {
+            "Several GPUs (NCCL) pass buffers through /dev/shm, 64 MB if nothing is said: then a bus error."
+        }
+        false => return,
+    };
+    comment_in(text, why);
+    text.push_str("    shm_size: 8gb\n");
 }
 
 /// Folders that jobs read from and write to.

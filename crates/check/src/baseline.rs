@@ -9,6 +9,7 @@
 //! came before it: lines may move, and other lines may change, and it stays.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::Path;
 
 use corten_diagnostic::{Failure, Finding, Place, Span};
@@ -18,13 +19,17 @@ use serde::{Deserialize, Serialize};
 /// Of this many are the ends told apart; a file with more is none that this program wrote.
 const MOST: usize = 1_000_000;
 
+/// Characters of a line that are part of a fingerprint.
+const LINE: usize = 4096;
+
 const VERSION: u32 = 1;
 
 /// One for each finding, in their order: 32 hexadecimal digits.
 pub fn fingerprints(findings: &[Finding]) -> Vec<String> {
     let mut seen: BTreeMap<[String; 3], usize> = BTreeMap::new();
-    let print = |finding: &Finding| {
-        let about = [finding.rule.0.to_owned(), file(&finding.at), line(finding)];
+    let mut lines = Lines::default();
+    let print = |finding| {
+        let about = lines.about(finding);
         let before = seen.entry(about.clone()).or_default();
         let text = format!("{}\0{}\0{}\0{before}", about[0], about[1], about[2]);
         *before += 1;
@@ -42,14 +47,37 @@ fn file(at: &Place) -> String {
     name.strip_prefix("./").unwrap_or(&name).to_owned()
 }
 
-/// The line where it begins, each run of blanks as one; of a finding without a text, its message.
-fn line(finding: &Finding) -> String {
-    let Place::Text(span) = &finding.at else { return finding.message.clone() };
-    let start = span.range().start;
-    let before = span.text().get(..start).unwrap_or_default();
-    let from = before.rfind('\n').map_or(0, |at| at + 1);
-    let line = span.text().get(from..).unwrap_or_default().lines().next().unwrap_or_default();
-    line.split_whitespace().collect::<Vec<_>>().join(" ")
+/// The last line that was asked for: a long one may have many findings.
+#[derive(Default)]
+struct Lines<'f> {
+    text: &'f str,
+    /// Where it stands, without its end.
+    at: Range<usize>,
+    line: String,
+}
+
+impl<'f> Lines<'f> {
+    /// What a fingerprint is of: rule, file, line.
+    fn about(&mut self, finding: &'f Finding) -> [String; 3] {
+        [finding.rule.0.to_owned(), file(&finding.at), self.line(finding)]
+    }
+
+    /// The line where it begins, each run of blanks as one; of a finding without a text, its message.
+    fn line(&mut self, finding: &'f Finding) -> String {
+        let Place::Text(span) = &finding.at else { return finding.message.clone() };
+        let (text, start) = (span.text(), span.range().start);
+        let is_known = std::ptr::eq(text, self.text) && (self.at.start..=self.at.end).contains(&start);
+        if !is_known {
+            let from = text.get(..start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+            let rest = text.get(from..).unwrap_or_default();
+            let line = rest.get(..rest.find('\n').unwrap_or(rest.len())).unwrap_or_default();
+            let cut = line.char_indices().nth(LINE).map_or(line.len(), |(at, _)| at);
+            let words = line.get(..cut).unwrap_or_default().split_whitespace();
+            self.line = words.collect::<Vec<_>>().join(" ");
+            (self.text, self.at) = (text, from..from + line.len());
+        }
+        self.line.clone()
+    }
 }
 
 /// What was there.
@@ -148,6 +176,8 @@ impl Baseline {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use corten_diagnostic::{Diagnose, Fault, RuleId, Severity};
 
     use super::*;
@@ -199,6 +229,21 @@ mod tests {
         assert_eq!(print("./Dockerfile"), print("Dockerfile"));
         assert_ne!(print("a/Dockerfile"), print("Dockerfile"));
         assert_eq!(print("Dockerfile").len(), 32);
+    }
+
+    #[test]
+    fn of_a_line_without_an_end_its_beginning_counts() {
+        let text: Arc<str> = format!("!x\n{}\n!y\n", "é ".repeat(500_000)).into();
+        let at = |at: usize| {
+            let place = Place::Text(Span::new("Dockerfile", Arc::clone(&text), at..at + 1));
+            Finding { at: place, ..finding("Dockerfile", "", 0) }
+        };
+        let mut lines = Lines::default();
+        let all: Vec<Finding> = (0..1000).map(|number| at(3 + 3 * number)).chain([at(0), at(text.len() - 2)]).collect();
+        let lines: Vec<String> = all.iter().map(|finding| lines.line(finding)).collect();
+        assert!(lines.iter().take(1000).all(|line| line.chars().count() == LINE - 1 && line.starts_with("é é")));
+        assert_eq!(lines[1000..], ["!x", "!y"]);
+        assert_eq!(fingerprints(&all).into_iter().collect::<BTreeSet<_>>().len(), 1002);
     }
 
     #[test]

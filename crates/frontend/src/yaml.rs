@@ -12,8 +12,12 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
 /// Nobody nests deeper.
 const DEPTH: usize = 64;
-/// Values of a file, each alias counted with all that it stands for.
+/// Values of a file, each alias counted with all that it stands for, and each anchor with what it keeps.
 const NODES: usize = 200_000;
+/// Bytes of a text that count as one more value, where it is copied.
+const TEXT: usize = 64;
+/// Of every so manieth character it is known where it stands.
+const STRIDE: usize = 64;
 
 /// A file that was read: its first document.
 #[derive(Debug, Clone)]
@@ -153,12 +157,21 @@ impl Node {
         }
     }
 
-    /// How many values it is.
+    /// How many values it is; long texts count as many.
     fn size(&self) -> usize {
         match &self.value {
-            Value::Text(_) => 1,
+            Value::Text(text) => text.len() / TEXT + 1,
             Value::List(items) => items.iter().map(Self::size).sum::<usize>() + 1,
-            Value::Map(pairs) => pairs.iter().map(|(_, node)| node.size()).sum::<usize>() + 1,
+            Value::Map(pairs) => pairs.iter().map(|(key, node)| key.len() / TEXT + node.size()).sum::<usize>() + 1,
+        }
+    }
+
+    /// How many lists and maps stand in each other.
+    fn depth(&self) -> usize {
+        match &self.value {
+            Value::Text(_) => 0,
+            Value::List(items) => items.iter().map(Self::depth).max().unwrap_or(0) + 1,
+            Value::Map(pairs) => pairs.iter().map(|(_, node)| node.depth()).max().unwrap_or(0) + 1,
         }
     }
 }
@@ -166,20 +179,40 @@ impl Node {
 /// From lines and columns, in characters, to bytes.
 struct Places<'t> {
     text: &'t str,
+    /// Bytes where lines begin, as people count them.
     starts: Vec<usize>,
+    /// Characters before each line, as YAML counts them: `\r` alone ends one, too.
+    lines: Vec<usize>,
+    /// The byte of each [`STRIDE`]th character.
+    marks: Vec<usize>,
 }
 
 impl<'t> Places<'t> {
     fn of(text: &'t str) -> Self {
         let ends = text.match_indices('\n').map(|(at, _)| at + 1);
-        Self { text, starts: std::iter::once(0).chain(ends).collect() }
+        let starts = std::iter::once(0).chain(ends).collect();
+        let (mut lines, mut marks) = (vec![0], Vec::new());
+        let mut letters = text.char_indices().enumerate().peekable();
+        while let Some((number, (at, letter))) = letters.next() {
+            if number % STRIDE == 0 {
+                marks.push(at);
+            }
+            let is_next_feed = letters.peek().is_some_and(|(_, (_, next))| *next == '\n');
+            if letter == '\n' || (letter == '\r' && !is_next_feed) {
+                lines.push(number + 1);
+            }
+        }
+        Self { text, starts, lines, marks }
     }
 
     fn byte(&self, marker: &Marker) -> usize {
-        let Some(start) = self.starts.get(marker.line().saturating_sub(1)) else { return self.text.len() };
-        let line = self.text.get(*start..).unwrap_or_default();
-        let column = line.char_indices().nth(marker.col()).map_or(line.len(), |(at, _)| at);
-        start + column
+        let letter = self.lines.get(marker.line().saturating_sub(1)).map(|start| start.saturating_add(marker.col()));
+        let found = letter.and_then(|letter| {
+            let mark = *self.marks.get(letter / STRIDE)?;
+            let (at, _) = self.text.get(mark..)?.char_indices().nth(letter % STRIDE)?;
+            Some(mark + at)
+        });
+        found.unwrap_or(self.text.len())
     }
 
     /// The line of a byte, without its end.
@@ -190,6 +223,8 @@ impl<'t> Places<'t> {
         start..start + length
     }
 }
+
+const TOO_DEEP: &str = "it is nested too deep";
 
 /// A list or map that is not yet closed.
 struct Open {
@@ -213,8 +248,12 @@ impl Builder<'_, '_> {
     fn take(&mut self, event: Event<'_>, at: Range<usize>) -> Result<(), String> {
         match event {
             Event::Alias(anchor) => {
+                let (size, depth) = self.named.get(&anchor).map_or((0, 0), |node| (node.size(), node.depth()));
+                self.count(size)?;
+                if self.open.len() + depth > DEPTH {
+                    return Err(TOO_DEEP.into());
+                }
                 let node = self.named.get(&anchor).cloned().ok_or("an alias of what is not yet closed")?;
-                self.count(node.size())?;
                 self.put(node)?;
             }
             Event::Scalar(text, style, anchor, _) => {
@@ -222,7 +261,7 @@ impl Builder<'_, '_> {
                 let is_nothing = style == ScalarStyle::Plain && matches!(text.as_ref(), "~" | "null" | "Null" | "NULL");
                 let text = if is_nothing { String::new() } else { text.into_owned() };
                 let node = Node { quoted: style != ScalarStyle::Plain, ..Node::new(Value::Text(text), at) };
-                self.name(anchor, &node);
+                self.name(anchor, &node)?;
                 self.put(node)?;
             }
             Event::SequenceStart(anchor, _) => self.open(Value::List(Vec::new()), at.start, anchor)?,
@@ -230,7 +269,7 @@ impl Builder<'_, '_> {
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some(open) = self.open.pop() {
                     let node = Node::new(open.value, open.start..at.end.max(open.start));
-                    self.name(open.anchor, &node);
+                    self.name(open.anchor, &node)?;
                     self.put(node)?;
                 }
             }
@@ -240,20 +279,22 @@ impl Builder<'_, '_> {
     }
 
     fn count(&mut self, nodes: usize) -> Result<(), String> {
-        self.nodes += nodes;
+        self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > NODES { Err(format!("it has more than {NODES} values")) } else { Ok(()) }
     }
 
-    fn name(&mut self, anchor: usize, node: &Node) {
+    fn name(&mut self, anchor: usize, node: &Node) -> Result<(), String> {
         if anchor > 0 {
+            self.count(node.size())?;
             self.named.insert(anchor, node.clone());
         }
+        Ok(())
     }
 
     fn open(&mut self, value: Value, start: usize, anchor: usize) -> Result<(), String> {
         self.count(1)?;
         if self.open.len() >= DEPTH {
-            return Err("it is nested too deep".into());
+            return Err(TOO_DEEP.into());
         }
         self.open.push(Open { value, start, anchor, key: None });
         Ok(())
@@ -317,9 +358,36 @@ mod tests {
     fn hostile_files_end_in_an_error() {
         let laughs: String =
             (1..12).map(|n| format!("a{n}: &a{n} [{}]\n", format!("*a{},", n - 1).repeat(9))).collect();
+        let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(1 << 20), "*a,".repeat(190_000));
+        let key = format!("a: &a {{? \"{}\" : x}}\nb: [{}]\n", "x".repeat(1 << 20), "*a,".repeat(60_000));
+        let anchors: String = (0..60).map(|n| format!("[&a{n} ")).collect();
+        let named = format!("{anchors}[{}]{}", "x,".repeat(190_000), "]".repeat(60));
+        let (open, close) = ("[".repeat(40), "]".repeat(40));
+        let deep = format!("a: &a {open}x{close}\nb: &b {open}*a{close}\n");
         for text in ["a: [", "? [a]\n: b", &"[".repeat(100_000), &format!("a0: &a0 x\n{laughs}"), "a: *b"] {
             assert!(read(text).is_err(), "{text:.40}");
         }
+        for text in [&long, &key, &named] {
+            assert_eq!(read(text).unwrap_err(), "f: it has more than 200000 values", "{text:.40}");
+        }
+        assert_eq!(read(&deep).unwrap_err(), "f: it is nested too deep");
         assert!(read("").is_ok());
+    }
+
+    #[test]
+    fn places_are_right_behind_any_line_break_and_in_long_lines() {
+        let text = "é: ü # ö\rb: [c, 'd é']\r\n# x\ne: f\r\rg:\r  - \"hé\"\n";
+        let document = read(text).unwrap();
+        let place = |key: &str| &text[document.root.get(key).unwrap().at.clone()];
+        assert_eq!((place("é"), place("e")), ("ü", "f"));
+        let items = |key: &str| -> Vec<&str> {
+            document.root.get(key).unwrap().items().iter().map(|item| &text[item.at.clone()]).collect()
+        };
+        assert_eq!((items("b"), items("g")), (vec!["c", "'d é'"], vec!["\"hé\""]));
+
+        let text = format!("[{}]", "é,a,".repeat(90_000));
+        let document = read(&text).unwrap();
+        let wrong = document.root.items().iter().filter(|item| item.as_text() != text.get(item.at.clone()));
+        assert_eq!((document.root.items().len(), wrong.count()), (180_000, 0));
     }
 }

@@ -23,6 +23,7 @@ use corten_frontend::dockerfile::{Command, Dockerfile};
 
 use crate::baseline::fingerprints;
 use crate::rules::Subject;
+use edits::Fitting;
 use meaning::Meaning;
 
 pub use changes::changes;
@@ -103,7 +104,7 @@ pub fn is_right(
     finding: &Finding,
     find: Find<'_>,
 ) -> Result<(), String> {
-    let Some(fix) = finding.fix.as_ref().filter(|fix| edits::fits(fix, text)) else {
+    let Some(fix) = finding.fix.as_ref().filter(|fix| Fitting::of(text).fits(fix)) else {
         return Err("it changes another file than this".to_owned());
     };
     let work = Work { file, subject, find, refused: BTreeMap::new() };
@@ -151,6 +152,7 @@ impl Work<'_> {
 
     fn candidates<'f>(&mut self, now: &'f Fixed, wanted: Wanted, must_be_same: bool) -> Vec<Candidate<'f>> {
         let mut candidates = Vec::new();
+        let mut fitting = Fitting::of(&now.text);
         for (finding, print) in now.findings.iter().zip(fingerprints(&now.findings)) {
             let Some(fix) = finding.fix.as_ref().filter(|fix| is_wanted(fix, wanted)) else { continue };
             let same = fix.safe && changes(finding.rule.0).is_none();
@@ -159,7 +161,7 @@ impl Work<'_> {
                 continue;
             }
             let candidate = Candidate { finding, fix, key };
-            if edits::fits(fix, &now.text) {
+            if fitting.fits(fix) {
                 candidates.push(candidate);
             } else {
                 self.refuse(&candidate, "it changes another file than this".to_owned());

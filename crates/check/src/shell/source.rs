@@ -69,18 +69,26 @@ impl Source {
 
     /// The byte of the text for a byte of the file, where it is part of it.
     pub fn back(&self, place: usize) -> Option<usize> {
-        let ends = self.pieces.iter().skip(1).map(|(start, _)| *start).chain([self.text.len()]);
-        let within =
-            |((start, source), end): &(&(usize, usize), usize)| (*source..source + (end - start)).contains(&place);
-        let ((start, source), _) = self.pieces.iter().zip(ends).find(within)?;
-        Some(start + (place - source))
+        // Both the bytes of the text and those of the file rise from piece to piece.
+        let piece = self.pieces.partition_point(|(_, source)| *source <= place).checked_sub(1)?;
+        let (start, source) = *self.pieces.get(piece)?;
+        let at = start + (place - source);
+        (at < self.end_of(piece)).then_some(at)
+    }
+
+    /// Where a piece ends, in bytes of the text.
+    fn end_of(&self, piece: usize) -> usize {
+        self.pieces.get(piece + 1).map_or(self.text.len(), |(start, _)| *start)
     }
 
     /// Appends bytes of another source.
     pub fn copy(&mut self, other: &Self, range: Range<usize>) {
-        let ends = other.pieces.iter().skip(1).map(|(start, _)| *start).chain([other.text.len()]);
-        for ((start, source), end) in other.pieces.iter().zip(ends) {
-            let (from, to) = ((*start).max(range.start), end.min(range.end));
+        let first = other.pieces.partition_point(|(start, _)| *start <= range.start).saturating_sub(1);
+        for (piece, (start, source)) in other.pieces.iter().enumerate().skip(first) {
+            if *start >= range.end {
+                break;
+            }
+            let (from, to) = ((*start).max(range.start), other.end_of(piece).min(range.end));
             if from < to {
                 self.add(other.text.get(from..to).unwrap_or_default(), source + (from - start));
             }

@@ -98,8 +98,31 @@ fn hostile_texts_end_soon() {
         "x=(".repeat(100_000),
         "$((a)".repeat(50_000),
         "sh -c 'sh -c '".repeat(50_000),
+        "${a[".repeat(100_000),
+        format!("${{a:-{}", "\"'\"'".repeat(100_000)),
+        format!("${{a:-{}", "'".repeat(200_001)),
     ] {
         let _ = Script::read(&Source::plain(&text, 0), Dialect::Bash);
+    }
+}
+
+#[test]
+fn the_script_of_another_shell_in_many_pieces_keeps_its_places() {
+    let mut source = Source::default();
+    source.add("sh -c ", 0);
+    let mut at = 10;
+    for _ in 0..50_000 {
+        source.add("'a '", at);
+        source.add("\"b \"", at + 7);
+        at += 20;
+    }
+    let script = Script::read(&source, Dialect::Bash).unwrap();
+    let calls = script.calls();
+    let inner = calls.iter().find(|call| call.name == "a").unwrap();
+    assert_eq!(inner.words.len(), 100_000);
+    for (number, word) in inner.words.iter().enumerate() {
+        let start = 10 + 20 * (number / 2) + if number % 2 == 0 { 1 } else { 8 };
+        assert_eq!(word.at, start..start + 1, "{number}");
     }
 }
 

@@ -368,8 +368,9 @@ impl Parser<'_, '_> {
             None => self.name().ok_or_else(|| self.unreadable("${ without a name", start))?,
         };
         if self.take("[") {
-            let length = self.rest().find(']').unwrap_or(0);
-            self.pay(length)?;
+            let found = self.rest().find(']');
+            self.pay(found.unwrap_or(self.rest().len()))?;
+            let length = found.unwrap_or(0);
             variable.subscript = self.rest().get(..length).map(str::to_owned);
             self.at += length;
             self.take("]");
@@ -410,12 +411,11 @@ impl Parser<'_, '_> {
                 Some(letter @ ('\\' | '\'' | '"' | '`')) => {
                     self.close_text(&mut parts);
                     // Within double quotes a ' means nothing: where nothing closes it, it is read so.
-                    if letter == '\''
-                        && !self
-                            .rest()
-                            .get(1..)
-                            .is_some_and(|rest| rest.split('}').next().is_some_and(|until| until.contains('\'')))
-                    {
+                    let is_closed = |rest: &str| {
+                        let next = rest.find(['}', '\'']).and_then(|next| rest.get(next..));
+                        next.is_some_and(|next| next.starts_with('\''))
+                    };
+                    if letter == '\'' && !self.rest().get(1..).is_some_and(is_closed) {
                         self.letter(&mut parts);
                         continue;
                     }

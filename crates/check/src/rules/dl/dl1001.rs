@@ -23,13 +23,16 @@ pub(in crate::rules) const RULE: Rule = Rule {
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
     let text = lint.file.text();
-    let within: Vec<_> = lint.steps.iter().map(|step| step.instruction.lines.clone()).collect();
+    let within = |number: usize| {
+        let next = lint.steps.partition_point(|step| step.instruction.lines.end <= number);
+        lint.steps.get(next).is_some_and(|step| step.instruction.lines.contains(&number))
+    };
     let mut at = 0;
     for (number, line) in text.split_inclusive('\n').enumerate() {
         let range = at..at + line.trim_end().len();
         let whole = at..at + line.len();
         at += line.len();
-        if is_pragma(line) && !within.iter().any(|lines| lines.contains(&(number + 1))) {
+        if is_pragma(line) && !within(number + 1) {
             let fix = unsafe_fix("take the pragma out", vec![lint.edit(whole, "")]);
             found.fixed(
                 lint.place(range),
@@ -47,4 +50,19 @@ fn is_pragma(line: &str) -> bool {
     let Some(rest) = rest.trim_start().strip_prefix("hadolint") else { return false };
     let Some(list) = rest.trim_start().strip_prefix("ignore") else { return false };
     rest.starts_with([' ', '\t']) && list.trim_start().starts_with('=')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::lint::{Choice, Config, lint_dockerfile};
+
+    #[test]
+    fn every_pragma_is_found_but_for_those_of_here_documents() {
+        let many = "# hadolint ignore=DL3015\nRUN <<E\n# hadolint ignore=DL3015\nE\nRUN x\n".repeat(5000);
+        let choice = Choice { select: vec!["DL1001".into()], ..Choice::default() };
+        let linted = lint_dockerfile(Path::new("Dockerfile"), &format!("FROM a\n{many}"), &Config::default(), &choice);
+        assert_eq!(linted.findings.len(), 5000);
+    }
 }

@@ -10,6 +10,9 @@ use super::CHECKS;
 use crate::lint::Lint;
 use crate::rules::{Initially, Rule};
 
+/// Ports of an EXPOSE whose order is looked at.
+const PORTS: usize = 1000;
+
 /// One answer.
 #[derive(Debug, Clone)]
 pub struct Warning {
@@ -160,7 +163,7 @@ impl CheckOptions {
 
 /// All warnings, in BuildKit's order.
 pub fn warnings(lint: &Lint<'_>, options: &CheckOptions) -> Vec<Warning> {
-    let mut all: Vec<(Phase, usize, Warning)> = Vec::new();
+    let mut all: Vec<(Phase, usize, usize, Warning)> = Vec::new();
     for rule in &CHECKS {
         for finding in rule.of_dockerfile(lint) {
             let Place::Text(span) = &finding.at else { continue };
@@ -183,11 +186,18 @@ pub fn warnings(lint: &Lint<'_>, options: &CheckOptions) -> Vec<Warning> {
                 _ => step,
             };
             let (detail, help) = (finding.message.clone(), finding.help.clone());
-            all.push((phase(rule), at, Warning { rule, detail, lines, at: span.clone(), help }));
+            let port = port_at(lint, step, &span.range());
+            all.push((phase(rule), at, port, Warning { rule, detail, lines, at: span.clone(), help }));
         }
     }
-    all.sort_by_key(|(phase, at, _)| (*phase, *at));
-    all.into_iter().map(|(_, _, warning)| warning).collect()
+    all.sort_by_key(|(phase, at, port, _)| (*phase, *at, *port));
+    all.into_iter().map(|(_, _, _, warning)| warning).collect()
+}
+
+/// Which port of an EXPOSE a finding is about: BuildKit asks all checks of one before it comes to the next.
+fn port_at(lint: &Lint<'_>, step: usize, at: &Range<usize>) -> usize {
+    let (Some(step), Some(seen)) = (lint.steps.get(step), lint.buildkit().seen.get(step)) else { return PORTS };
+    seen.ports.iter().take(PORTS).position(|(_, word)| step.word(word) == *at).unwrap_or(PORTS)
 }
 
 fn last_line(lines: &Range<usize>) -> Range<usize> {

@@ -2,14 +2,17 @@
 //! they are made.
 
 /// By rule; a sentence for its page.
-const CHANGES: [(&str, &str); 29] = [
+const CHANGES: [(&str, &str); 30] = [
     ("DL3004", "The word sudo goes: the command runs as root with and without it"),
     ("DL3009", "The RUN deletes the lists of packages at its end, so they are not in its layer"),
     ("DL3014", "apt-get is given -y"),
     ("DL3019", "apk is given --no-cache, so its index is not in the layer"),
     ("DL3020", "ADD becomes COPY, where both copy the same files"),
     ("DL3021", "The destination ends with a slash: it is a folder"),
-    ("DL3025", "The program is started by itself and not by a shell, so signals reach it"),
+    (
+        "DL3025",
+        "The program is started by itself and not by a shell, so signals reach it; an ENTRYPOINT of the base image gets its words instead of /bin/sh -c and one text",
+    ),
     ("DL3027", "apt becomes apt-get, with the same words behind it"),
     ("DL3030", "yum is given -y"),
     ("DL3032", "The RUN ends with yum clean all, so its cache is not in the layer"),
@@ -28,6 +31,7 @@ const CHANGES: [(&str, &str); 29] = [
     ("ExposeInvalidFormat", "EXPOSE has the container's ports alone; the history names them in that order"),
     ("ML111", "The RUN ends with conda clean -afy, so its downloads are not in the layer"),
     ("ML130", "Wheels are mounted for the RUN that installs them, so no layer holds them"),
+    ("ML173", "The line goes, which compose ignores"),
     ("ML199", "pip is not given --no-cache-dir: it uses the cache mount, which is in no layer"),
     ("SC2006", "`…` becomes $(…), which means the same here"),
     ("SC2102", "The word is quoted: it is no pattern of file names"),

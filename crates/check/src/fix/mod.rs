@@ -5,7 +5,8 @@
 //!                                                          └ not right: halved until each one that is wrong is refused
 //! ```
 //!
-//! What is checked of every fix: the text has no mistake more than before, and there is one finding of its rule less. Of a
+//! What is checked of every fix: the text has no mistake more than before and no script
+//! that cannot be read, and there is one finding of its rule less. Of a
 //! safe one too that what is built stays the same ([`meaning`]), or that the rule's page names what changes ([`changes`]).
 
 mod changes;
@@ -20,8 +21,10 @@ use std::path::Path;
 
 use corten_diagnostic::{Finding, Fix, RuleId};
 use corten_frontend::dockerfile::{Command, Dockerfile};
+use corten_frontend::yaml::Document;
 
 use crate::baseline::fingerprints;
+use crate::lint::{Config, Lint};
 use crate::rules::Subject;
 use edits::Fitting;
 use meaning::Meaning;
@@ -208,6 +211,12 @@ impl Work<'_> {
         if is_dockerfile && mistakes(self.file, &text) > before.mistakes {
             return Err("the file would have a mistake that it has not now".to_owned());
         }
+        if is_dockerfile && unread(self.file, &text) > before.unread {
+            return Err("the shell could not read a script that it reads now".to_owned());
+        }
+        if self.subject == Subject::Compose {
+            Document::read(self.file, &text).map_err(|why| format!("the file could not be read any more: {why}"))?;
+        }
         if must_be_same {
             let was = before.meaning.as_ref().map_err(|why| format!("what is built cannot be compared: {why}"))?;
             let is = Meaning::of(self.file, &text).map_err(|why| format!("what is built would fail: {why}"))?;
@@ -230,6 +239,8 @@ impl Work<'_> {
 struct Before<'t> {
     text: &'t str,
     mistakes: usize,
+    /// Scripts.
+    unread: usize,
     meaning: Result<Meaning, String>,
     counts: BTreeMap<RuleId, usize>,
 }
@@ -242,7 +253,8 @@ impl<'t> Before<'t> {
             _ => Err("it is no Dockerfile".to_owned()),
         };
         let mistakes = if meaning.is_ok() { 0 } else { mistakes(file, text) };
-        Self { text, mistakes, meaning, counts: counts(findings) }
+        let unread = if subject == Subject::Dockerfile && has_fix { unread(file, text) } else { 0 };
+        Self { text, mistakes, unread, meaning, counts: counts(findings) }
     }
 
     fn with(&self, group: &[Candidate<'_>]) -> String {
@@ -256,6 +268,12 @@ fn mistakes(file: &Path, text: &str) -> usize {
         Ok(read) => read.instructions.iter().filter(|line| Command::of(line).is_err()).count(),
         Err(mistakes) => mistakes.len(),
     }
+}
+
+/// How many scripts cannot be read: in them nothing is found, whatever a fix made of them.
+fn unread(file: &Path, text: &str) -> usize {
+    let (read, _) = Dockerfile::read_what_can_be(file, text);
+    Lint::new(&read, &[], &Config::default()).unread()
 }
 
 fn counts<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> BTreeMap<RuleId, usize> {

@@ -156,3 +156,22 @@ fn every_fix_over_all_dockerfiles_is_right_and_idempotent() {
     assert!(wrong.is_empty(), "{} of {offered}:\n{}", wrong.len(), wrong.join("\n---\n"));
     assert!(offered > 10, "{offered}");
 }
+
+/// Nothing is found in what cannot be read: that is no reason to think it mended.
+#[test]
+fn what_makes_a_script_or_a_compose_file_unreadable_is_refused() {
+    let find = |text: &str| if text.contains('(') { Vec::new() } else { rule("X", "RUN x", "RUN (x", false)(text) };
+    let made = fixed("FROM a\nRUN x\n", Wanted::All, &find);
+    assert_eq!(
+        (made.text.as_str(), refusals(&made)),
+        ("FROM a\nRUN x\n", vec!["the shell could not read a script that it reads now"])
+    );
+    let find = |text: &str| if text.contains('[') { Vec::new() } else { rule("X", "b", "[", false)(text) };
+    let made = fix(Path::new("compose.yaml"), "a: b\n", Subject::Compose, Wanted::All, &find);
+    assert_eq!(made.text, "a: b\n");
+    let refused = refusals(&made);
+    assert!(
+        matches!(refused.as_slice(), [why] if why.starts_with("the file could not be read any more: ")),
+        "{refused:?}"
+    );
+}

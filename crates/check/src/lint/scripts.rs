@@ -38,6 +38,15 @@ impl<'a> Lint<'a> {
         }
     }
 
+    /// How many texts for a shell whose language is read here could not be read.
+    pub(crate) fn unread(&self) -> usize {
+        let is_unread = |step: &&Step<'_>| {
+            let word = text(step).filter(|_| step.script.is_none());
+            word.is_some_and(|word| dialect(step, word).is_some())
+        };
+        self.steps.iter().filter(is_unread).count()
+    }
+
     fn expand_at(&self, stage: Option<usize>, before: usize, text: &str) -> Option<String> {
         let variable = |name: &str| self.definitions.at(&self.stages, stage, before, name)?.value.clone();
         expand(self.file.escape, text, &variable)
@@ -150,15 +159,27 @@ impl Shell {
     }
 }
 
+/// What a step gives to its program, or to the shell.
+fn arguments<'s>(step: &'s Step<'_>) -> Option<&'s Arguments> {
+    step.command_line()?;
+    match &step.meant_instruction().arguments {
+        Arguments::Check(_, rest) => Some(rest.as_ref()),
+        other => Some(other),
+    }
+}
+
+/// What it gives to the shell.
+fn text<'s>(step: &'s Step<'_>) -> Option<&'s Word> {
+    match arguments(step)? {
+        Arguments::Text(word) => Some(word),
+        _ => None,
+    }
+}
+
 /// The script of a step.
 fn script(step: &Step<'_>) -> Option<Script> {
     let instruction = step.meant_instruction();
-    let arguments = match &instruction.arguments {
-        Arguments::Check(_, rest) => rest.as_ref(),
-        other => other,
-    };
-    step.command_line()?;
-    match arguments {
+    match arguments(step)? {
         Arguments::Text(word) => {
             let dialect = dialect(step, word)?;
             let source = Source::of(step.line(), word.range.clone(), &step.instruction.heredocs);

@@ -82,7 +82,6 @@ enum Run {
     /// A Dockerfile.
     Dockerfile(fn(&Lint<'_>, &mut Found)),
     /// A compose file.
-    #[allow(dead_code, reason = "its rules come next")]
     Compose(fn(&Compose<'_>, &mut Found)),
 }
 
@@ -226,7 +225,6 @@ fn safe(title: impl Into<String>, edits: Vec<Edit>) -> Option<Fix> {
 }
 
 /// A change that somebody has to look at.
-#[allow(dead_code, reason = "rules that come next use it")]
 fn unsafe_fix(title: impl Into<String>, edits: Vec<Edit>) -> Option<Fix> {
     Some(Fix { title: title.into(), edits, safe: false })
 }

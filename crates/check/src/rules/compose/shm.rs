@@ -7,7 +7,7 @@ use corten_frontend::yaml::Node;
 
 use super::services;
 use crate::lint::Compose;
-use crate::rules::{Found, Initially, Rule, Run, safe};
+use crate::rules::{Found, Initially, Rule, Run, unsafe_fix};
 
 pub(super) const RULE: Rule = Rule {
     id: RuleId("ML171"),
@@ -26,8 +26,8 @@ fn run(compose: &Compose<'_>, found: &mut Found) {
     for (name, service) in compose.services() {
         let Some((at, why)) = needs(service).filter(|_| !has_shared_memory(service)) else { continue };
         let message = format!("service {name} {why}, and has 64 MB of shared memory");
-        let fix =
-            services::insertion(compose, service, "shm_size: 8gb").and_then(|edit| safe("give it 8 GB", vec![edit]));
+        let fix = services::insertion(compose, service, "shm_size: 8gb")
+            .and_then(|edit| unsafe_fix("give it 8 GB", vec![edit]));
         found.fixed(compose.place(at), message, "add shm_size: 8gb, or ipc: host", fix);
     }
 }

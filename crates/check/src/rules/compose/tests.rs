@@ -5,7 +5,9 @@ use std::path::Path;
 use corten_diagnostic::{Finding, Place};
 use corten_frontend::yaml::Document;
 
+use crate::fix::{Wanted, fix};
 use crate::lint::{Choice, Config, lint_compose};
+use crate::rules::Subject;
 
 fn findings(text: &str, rule: &str) -> Vec<Finding> {
     let choice = Choice { select: vec![rule.to_owned()], ..Choice::default() };
@@ -120,4 +122,32 @@ fn the_guides_stack_gets_what_is_right() {
         return;
     };
     assert_eq!(told(&text, "all"), [("ML173", 1), ("ML177", 28), ("ML174", 39)]);
+}
+
+/// What fixes make of a text, and how many they were.
+fn mended(text: &str, wanted: Wanted) -> (String, usize) {
+    let find = |text: &str| {
+        Document::read(Path::new("compose.yaml"), text).map_or_else(
+            |_| Vec::new(),
+            |document| lint_compose(&document, &Config::default(), &Choice::default()).findings,
+        )
+    };
+    let fixed = fix(Path::new("compose.yaml"), text, Subject::Compose, wanted, &find);
+    (fixed.text, fixed.made.len())
+}
+
+#[test]
+fn a_version_goes_by_itself_and_shared_memory_is_asked_for() {
+    let rest = service("image: a:1\ncommand: torchrun train.py");
+    let text = format!("version: '3.8'\n{rest}");
+    assert_eq!(mended(&text, Wanted::Safe), (rest.clone(), 1));
+    assert_eq!(mended(&text, Wanted::All), (rest.replace("    image", "    shm_size: 8gb\n    image"), 2));
+}
+
+#[test]
+fn a_version_that_is_an_alias_stays() {
+    let text = "x-version: &v '3'\nversion: *v\nservices:\n  a:\n    image: a:1\n";
+    assert_eq!(told(text, "ML173"), [("ML173", 2)]);
+    assert_eq!(findings(text, "ML173")[0].fix, None);
+    assert_eq!(mended(text, Wanted::Safe), (text.to_owned(), 0));
 }

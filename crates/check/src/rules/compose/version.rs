@@ -26,8 +26,9 @@ fn run(compose: &Compose<'_>, found: &mut Found) {
     let start = text.get(..version.key_at.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
     let rest = text.get(version.at.end..).unwrap_or_default();
     let end = version.at.end + rest.find('\n').map_or(rest.len(), |at| at + 1);
-    // Only a line of its own goes.
+    // Only a line of its own goes. An alias stands where its anchor is.
     let is_alone = start == version.key_at.start
+        && start <= version.at.start
         && rest.split('\n').next().is_some_and(|rest| rest.trim().is_empty() || rest.trim().starts_with('#'));
     let fix = if is_alone { safe("take the line out", vec![compose.edit(start..end, "")]) } else { None };
     found.fixed(compose.place(version.key_at.clone()), "compose ignores version since 2020", "take the line out", fix);

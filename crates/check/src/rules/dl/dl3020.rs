@@ -43,10 +43,10 @@ fn is_for_add(path: &str) -> bool {
     address || is_archive(path)
 }
 
-/// Is nothing of it what only ADD does?
+/// Is nothing of it what only ADD does? A pattern may meet archives.
 fn only_files<'p>(copy: &Copy, mut paths: impl Iterator<Item = &'p str>) -> bool {
     let plain = copy.checksum.is_none() && copy.keep_git_dir.is_none() && copy.unpack.is_none();
-    plain && paths.all(|path| !is_for_add(path) && !path.contains('$'))
+    plain && paths.all(|path| !is_for_add(path) && !path.contains(['$', '*', '?', '[']))
 }
 
 fn copy_like(lint: &Lint<'_>, step: &Step<'_>) -> &'static str {

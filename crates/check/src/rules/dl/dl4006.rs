@@ -53,9 +53,25 @@ fn shell_before(lint: &Lint<'_>, step: &Step<'_>) -> Option<Fix> {
     let image = root.expanded.as_deref().unwrap_or(&root.image.text);
     let shell = if image.contains("alpine") || image.contains("busybox") { "/bin/ash" } else { "/bin/bash" };
     let known = ["alpine", "debian", "ubuntu", "bookworm", "trixie", "slim"].iter().any(|name| image.contains(name));
-    let at = step.at().start;
+    let at = above(lint, step);
     let line = format!("SHELL [\"{shell}\", \"-o\", \"pipefail\", \"-c\"]\n");
     let edits = vec![lint.edit(at..at, line)];
     let title = format!("let {shell} look at all of a pipe");
     if known && from.from().is_some() { safe(title, edits) } else { unsafe_fix(title, edits) }
+}
+
+/// Before the comments right above a step: one of them may be for it alone.
+fn above(lint: &Lint<'_>, step: &Step<'_>) -> usize {
+    let start = step.at().start;
+    let before = lint.text(0..start);
+    let mut at = before.rfind('\n').map_or(0, |at| at + 1);
+    let mut above = start;
+    for line in before.get(..at).unwrap_or_default().split_inclusive('\n').rev() {
+        at -= line.len();
+        match line.trim_start().chars().next() {
+            Some('#') => above = at,
+            _ => break,
+        }
+    }
+    above
 }

@@ -105,3 +105,66 @@ fn commands_are_read_as_hadolint_reads_them() {
     assert!(has("DL3009", "RUN apt-get update"));
     assert!(!has("DL3009", "RUN apt-get update\nFROM debian:12 AS b"), "its stage is in no image");
 }
+
+#[test]
+fn backticks_stay_where_brackets_would_mean_something_else() {
+    for text in ["echo `(cd x && pwd)`", "echo `date # now`", "echo $`a`", "echo `echo \\$a`"] {
+        assert_eq!(fixed("SC2006", &format!("FROM a\nRUN {text}\n")), None, "{text}");
+    }
+    assert_eq!(fixed("SC2006", "FROM a\nRUN a=`b c`\n").unwrap(), "FROM a\nRUN a=$(b c)\n");
+}
+
+#[test]
+fn a_pattern_that_is_more_than_one_of_files_is_not_quoted() {
+    for text in ["ls ~/a[foo]", "ls a[foo]{b,c}"] {
+        assert_eq!(fixed("SC2102", &format!("FROM a\nRUN {text}\n")), None, "{text}");
+    }
+}
+
+#[test]
+fn a_pattern_of_add_may_meet_archives() {
+    for source in ["dist/*", "a?", "[ab]"] {
+        assert_eq!(fixed("DL3020", &format!("FROM a\nADD {source} /app/\n")), None, "{source}");
+    }
+    assert_eq!(fixed("DL3020", "FROM a\nADD dist /app/\n").unwrap(), "FROM a\nCOPY dist /app/\n");
+}
+
+/// What is said of the last CMD or ENTRYPOINT that is a text: whether its fix is safe; none where there is none.
+fn is_safe(text: &str) -> Option<bool> {
+    let rule = examples().find(|rule| rule.id.0 == "DL3025").unwrap();
+    findings(rule, text).last().unwrap().fix.as_ref().map(|fix| fix.safe)
+}
+
+#[test]
+fn a_list_is_safe_only_where_the_shell_does_nothing_else() {
+    for (text, wanted) in [
+        ("FROM a\nCMD python app.py\n", Some(true)),
+        ("FROM a\nSHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"]\nCMD python app.py\n", Some(true)),
+        ("FROM a\nSHELL [\"conda\", \"run\", \"-n\", \"e\", \"/bin/bash\", \"-c\"]\nCMD python app.py\n", Some(false)),
+        ("FROM a\nSHELL [\"/bin/bash\", \"-lc\"]\nCMD python app.py\n", Some(false)),
+        ("FROM a\nSHELL [\"/bin/bash\", \"--login\", \"-c\"]\nCMD python app.py\n", Some(false)),
+        ("FROM a\nSHELL [\"/bin/bash\", \"-ic\"]\nCMD python app.py\n", Some(false)),
+        ("FROM a\nSHELL [\"/bin/bash\", \"/start.sh\", \"-c\"]\nCMD python app.py\n", Some(false)),
+        ("FROM a\n# hadolint shell=bash\nCMD python app.py\n", Some(false)),
+        ("FROM a\nENV BASH_ENV=/env.sh\nSHELL [\"/bin/bash\", \"-c\"]\nCMD python app.py\n", Some(false)),
+        ("FROM a AS b\nENTRYPOINT [\"x\"]\nFROM b\nCMD python app.py\n", Some(false)),
+        ("FROM a AS b\nENTRYPOINT python app.py\nFROM b\nCMD [\"x\"]\n", Some(false)),
+        ("FROM a AS b\nENTRYPOINT [\"x\"]\nFROM c\nCMD python app.py\n", Some(true)),
+        ("FROM a\nCMD exit 1\n", None),
+        ("FROM a\nCMD ulimit -n 9\n", None),
+        ("FROM a\nCMD until x\n", None),
+    ] {
+        assert_eq!(is_safe(text), wanted, "{text}");
+    }
+    let many = |stages: usize| "FROM a AS b\n".repeat(stages) + "CMD python app.py\n";
+    assert_eq!([is_safe(&many(64)), is_safe(&many(65))], [Some(true), Some(false)]);
+}
+
+#[test]
+fn a_shell_stands_above_the_comments_of_its_run() {
+    let shell = "SHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"]\n";
+    let text = "FROM debian:12\n# first\n\n# why\n# hadolint ignore=DL3047\nRUN wget -qO- x | tar x\n";
+    let wanted =
+        format!("FROM debian:12\n# first\n\n{shell}# why\n# hadolint ignore=DL3047\nRUN wget -qO- x | tar x\n");
+    assert_eq!(fixed("DL4006", text).unwrap(), wanted);
+}

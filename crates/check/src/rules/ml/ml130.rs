@@ -94,7 +94,13 @@ fn fix(lint: &Lint<'_>, told: &Told<'_>) -> Option<Vec<Edit>> {
     let removes_alone = ["rm -rf ", "rm -r ", "rm -fr "]
         .iter()
         .any(|rm| text.strip_prefix(rm).is_some_and(|rest| rest.trim().trim_end_matches(['/', '*']) == told.folder));
-    if !is_plain || !is_last || !removes_alone || script.list.items.len() < 2 || !source.starts_with('/') {
+    if !is_plain
+        || !is_last
+        || !removes_alone
+        || is_used(lint, told)
+        || script.list.items.len() < 2
+        || !source.starts_with('/')
+    {
         return None;
     }
     let before = script.list.items.get(script.list.items.len() - 2)?;
@@ -106,4 +112,27 @@ fn fix(lint: &Lint<'_>, told: &Told<'_>) -> Option<Vec<Edit>> {
         lint.edit(name.end..name.end, mount),
         lint.edit(before.pipeline.at.end..last.pipeline.at.end, ""),
     ])
+}
+
+/// Does a step before the RUN that installs, or another stage, use the folder, or may it?
+fn is_used(lint: &Lint<'_>, told: &Told<'_>) -> bool {
+    // Who stands in the folder above it names this.
+    let name = told.folder.rsplit('/').next().unwrap_or_default();
+    let names = |step: &Step<'_>| {
+        let text = lint.text(step.at());
+        let expanded = || lint.expand(step, text).is_none_or(|text| text.contains(name));
+        text.contains(name) || text.contains('$') && expanded()
+    };
+    let moves = |step: &Step<'_>| !told.folder.starts_with('/') && matches!(step.command, Some(Command::Workdir(_)));
+    let between = lint.steps.get(told.copy.number + 1..told.install.number).unwrap_or_default();
+    let is_own = |from: &str, step: &Step<'_>| {
+        let stage = lint.stage_named(from, step.stage.unwrap_or_default());
+        stage.is_some_and(|stage| Some(stage.number) == told.copy.stage)
+    };
+    let takes = |step: &Step<'_>| match step.meant() {
+        Some(Command::Copy(copy)) => copy.from.as_ref().is_some_and(|from| is_own(&from.text, step)) && names(step),
+        _ => false,
+    };
+    between.iter().any(|step| !step.instruction.heredocs.is_empty() || names(step) || moves(step))
+        || lint.steps.iter().any(takes)
 }

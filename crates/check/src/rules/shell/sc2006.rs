@@ -30,10 +30,15 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
             }
             let text = lint.text(part.at.clone());
             let inside = text.strip_prefix('`').and_then(|text| text.strip_suffix('`'));
-            let plain = inside.filter(|inside| !inside.contains(['\\', '`']));
+            let plain = inside.filter(|inside| is_plain(inside) && !lint.text(0..part.at.start).ends_with('$'));
             let fix =
                 plain.and_then(|inside| safe("write $(…)", vec![lint.edit(part.at.clone(), format!("$({inside})"))]));
             found.fixed(lint.place(part.at.clone()), "backticks cannot be nested", "write $(…)", fix);
         });
     }
+}
+
+/// No escape, no comment that would swallow the `)`, no `$((`, which is arithmetic.
+fn is_plain(inside: &str) -> bool {
+    !inside.contains(['\\', '`', '#']) && !inside.trim_start().starts_with('(')
 }

@@ -31,7 +31,8 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
             for (word, part) in simple.words.iter().flat_map(|word| word.parts.iter().map(move |part| (word, part))) {
                 let PartKind::Glob(glob) = &part.kind else { continue };
                 if part.quote == Quote::Bare && repeats(glob) {
-                    let plain = !word.is_quoted() && !word.is_dynamic() && !word.raw.contains(['\'', '*', '?', '\\']);
+                    let is_more = word.raw.contains(['\'', '*', '?', '\\', '{']) || word.raw.starts_with('~');
+                    let plain = !word.is_quoted() && !word.is_dynamic() && !is_more;
                     let edit = || lint.edit(word.at.clone(), format!("'{}'", word.raw));
                     let fix = plain.then(|| safe("put it in quotes", vec![edit()])).flatten();
                     let message = format!("{glob} is a pattern for one character");

@@ -52,6 +52,8 @@ pub(crate) mod tables;
 mod users;
 
 #[cfg(test)]
+mod mended;
+#[cfg(test)]
 mod tests;
 
 use crate::lint::Lint;

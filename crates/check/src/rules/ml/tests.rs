@@ -5,9 +5,7 @@ use std::path::Path;
 use corten_diagnostic::{Finding, Place};
 use corten_frontend::dockerfile::Dockerfile;
 
-use crate::fix::{Wanted, fix};
 use crate::lint::{Choice, Config, Date, Lint, lint_dockerfile};
-use crate::rules::Subject;
 
 /// Looks at a file.
 pub(super) fn linted<T>(text: &str, look: impl FnOnce(&Lint<'_>) -> T) -> T {
@@ -16,14 +14,14 @@ pub(super) fn linted<T>(text: &str, look: impl FnOnce(&Lint<'_>) -> T) -> T {
     look(&Lint::new(&file, &mistakes, &config))
 }
 
-fn findings(text: &str, rule: &str) -> Vec<Finding> {
+pub(super) fn findings(text: &str, rule: &str) -> Vec<Finding> {
     let choice = Choice { select: vec![rule.to_owned()], ..Choice::default() };
     let config = Config { today: Some(Date { year: 2026, month: 11, day: 22 }), ..Config::default() };
     lint_dockerfile(Path::new("Dockerfile"), text, &config, &choice).findings
 }
 
 /// Lines that have a finding.
-fn lines(text: &str, rule: &str) -> Vec<usize> {
+pub(super) fn lines(text: &str, rule: &str) -> Vec<usize> {
     let line = |finding: &Finding| match &finding.at {
         Place::Text(span) => span.position().0,
         _ => 0,
@@ -630,50 +628,4 @@ fn the_guides_files_get_what_is_right() {
     assert_eq!(told("api"), ["ML151 1", "ML102 1", "ML131 4", "ML154 12"]);
     assert_eq!(told("train-job"), ["ML151 1", "ML102 1"]);
     assert_eq!(told("gpu-train"), ["ML102 2", "ML151 7", "ML102 7"]);
-}
-
-/// What the safe fixes of a rule make of a text.
-fn mended(rule: &str, text: &str) -> String {
-    fix(Path::new("Dockerfile"), text, Subject::Dockerfile, Wanted::Safe, &|text| findings(text, rule)).text
-}
-
-#[test]
-fn an_option_goes_with_its_line() {
-    let text = |command: &str| format!("FROM a\nRUN --mount=type=cache,target=/root/.cache/pip pip install{command}\n");
-    for (before, after) in [
-        (" --no-cache-dir torch", " torch"),
-        (" torch --no-cache-dir", " torch"),
-        (" \\\n  --no-cache-dir \\\n  torch", " \\\n  torch"),
-        (" --no-cache-dir \\\n  torch", " \\\n  torch"),
-        (" \\\n  --no-cache-dir torch", " \\\n  torch"),
-        (" \\\n  # why\n  --no-cache-dir \\\n  torch", " \\\n  # why\n  torch"),
-        (" torch \\\n  --no-cache-dir", " torch \\\n  --no-cache-dir"),
-    ] {
-        assert_eq!(mended("ML199", &text(before)), text(after), "{before}");
-    }
-    let list =
-        "FROM a\nRUN --mount=type=cache,target=/root/.cache/pip [\"pip\", \"install\", \"--no-cache-dir\", \"a\"]\n";
-    assert_eq!((lines(list, "ML199"), mended("ML199", list).as_str()), (vec![2], list));
-}
-
-#[test]
-fn wheels_that_others_use_are_not_mounted_instead() {
-    let text = |between: &str, behind: &str| {
-        format!(
-            "FROM a AS b\nRUN pip wheel -w /wheels x\nFROM a AS c\nCOPY --from=b /wheels /wheels\n{between}RUN pip install /wheels/* && rm -rf /wheels/*\n{behind}"
-        )
-    };
-    for (between, behind) in [
-        ("RUN ls /wheels\n", ""),
-        ("RUN cd / && ls wheels\n", ""),
-        ("ENV D=/wheels\n", ""),
-        ("RUN <<E\nls /whe*\nE\n", ""),
-        ("", "FROM a AS d\nCOPY --from=c /wheels /w\nFROM c\n"),
-        ("", "FROM a AS d\nCOPY --from=1 /wheels /w\nFROM c\n"),
-    ] {
-        let text = text(between, behind);
-        assert_eq!((lines(&text, "ML130").len(), mended("ML130", &text)), (1, text));
-    }
-    let text = text("RUN true\n", "FROM a AS d\nCOPY --from=b /wheels /w\nFROM c\n");
-    assert!(mended("ML130", &text).contains("RUN --mount=type=bind,from=b,source=/wheels,target=/wheels pip"));
 }

@@ -132,8 +132,6 @@ pub struct Linting {
     pub user_config: Option<PathBuf>,
     /// `BUILDKIT_DOCKERFILE_CHECK`.
     pub check: Option<String>,
-    /// Where programs are.
-    pub path: Vec<PathBuf>,
 }
 
 /// Reads it.
@@ -151,7 +149,6 @@ pub fn linting() -> Result<Linting, Failure> {
         today: Date::of(now),
         user_config: settings.into_iter().chain(own).find(|path| path.is_file()),
         check: variable("BUILDKIT_DOCKERFILE_CHECK"),
-        path: env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default(),
     })
 }
 
@@ -311,7 +308,7 @@ fn source_date_epoch() -> Result<Option<i64>, Failure> {
     })
 }
 
-/// A program of `PATH`.
+/// A program of `PATH`; folders of it that are relative count for nothing: they may be somebody else's.
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_absolute() && file.is_file())

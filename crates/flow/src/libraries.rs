@@ -23,7 +23,7 @@ use crate::registry::RegistryOptions;
 use crate::world::World;
 
 /// Raised when the answer for the same layers changes.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 /// Bytes of a file that are read together.
 const CHUNK: usize = 64 * 1024;
 

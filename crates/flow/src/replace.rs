@@ -19,36 +19,73 @@ use rustix::fs::{self as at, AtFlags, CWD, Mode, OFlags};
 pub fn replace_text(path: &Path, before: &str, after: &str) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::world(format!("writing {}: {error}", path.display()));
     let (folder, name) = place(path)?;
-    let folder = File::from(
-        at::openat(CWD, &folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| failed(error.into()))?,
-    );
+    let folder = open_folder(&folder).map_err(failed)?;
     let old = at::openat(&folder, &name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
     let old = File::from(old.map_err(|error| failed(error.into()))?);
     if !is_still(&old, before).map_err(failed)? {
         return Err(Failure::world(format!("writing {}: it has changed meanwhile", path.display()))
             .hint("run the command again"));
     }
+    exchange(&folder, &name, Some(&old), after).map_err(failed)
+}
+
+fn open_folder(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(File::from(at::openat(CWD, path, flags, Mode::empty())?))
+}
+
+/// Puts a text into the place of a name, by a file beside it.
+fn exchange(folder: &File, name: &Path, old: Option<&File>, text: &str) -> io::Result<()> {
     let part = PathBuf::from(format!(".{}.corten-{}", name.to_string_lossy(), std::process::id()));
-    let done = write(&folder, &part, &old, after).and_then(|()| {
-        at::renameat(&folder, &part, &folder, &name)?;
+    let done = write(folder, &part, old, text).and_then(|()| {
+        at::renameat(folder, &part, folder, name)?;
         folder.sync_all()
     });
     if done.is_err() {
         // What matters is the error above.
-        let _ = at::unlinkat(&folder, &part, AtFlags::empty());
+        let _ = at::unlinkat(folder, &part, AtFlags::empty());
     }
-    done.map_err(failed)
+    done
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Writes a whole text, as a new file or in the place of another; whatever reads it meanwhile sees one of both.
+///
+/// # Errors
+/// World, where a link leads out of its folder, what stands there is no file, or the disk refuses.
+pub fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::world(format!("writing {}: {error}", path.display()));
+    let (folder, name) = match (fs::symlink_metadata(path), path.file_name()) {
+        (Err(error), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
+            (fs::canonicalize(parent(path)).map_err(failed)?, PathBuf::from(name))
+        }
+        _ => place(path)?,
+    };
+    let folder = open_folder(&folder).map_err(failed)?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let old = match at::openat(&folder, &name, flags, Mode::empty()) {
+        Ok(old) => Some(File::from(old)),
+        Err(rustix::io::Errno::NOENT) => None,
+        Err(error) => return Err(failed(error.into())),
+    };
+    if let Some(old) = &old
+        && !old.metadata().map_err(failed)?.is_file()
+    {
+        return Err(Failure::world(format!("writing {}: it is no file", path.display())));
+    }
+    exchange(&folder, &name, old.as_ref(), text).map_err(failed)
 }
 
 /// The folder and the name of the file that a path stands for. A link is followed within the folder of the path alone.
 fn place(path: &Path) -> Result<(PathBuf, PathBuf), Failure> {
     let failed = |error: io::Error| Failure::world(format!("writing {}: {error}", path.display()));
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let folder = fs::canonicalize(folder).map_err(failed)?;
+    let folder = fs::canonicalize(parent(path)).map_err(failed)?;
     let real = fs::canonicalize(path).map_err(failed)?;
     match (real.parent(), real.file_name()) {
         (Some(parent), Some(name)) if parent.starts_with(&folder) => Ok((parent.to_owned(), PathBuf::from(name))),
@@ -68,10 +105,13 @@ fn is_still(file: &File, before: &str) -> io::Result<bool> {
     Ok(found == before.as_bytes() && file.metadata()?.is_file())
 }
 
-fn write(folder: &File, part: &Path, old: &File, text: &str) -> io::Result<()> {
+fn write(folder: &File, part: &Path, old: Option<&File>, text: &str) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut new = File::from(at::openat(folder, part, flags, Mode::RUSR | Mode::WUSR)?);
+    // A new one's mode is the umask's; another's comes over when it is complete.
+    let mode = if old.is_some() { 0o600 } else { 0o666 };
+    let mut new = File::from(at::openat(folder, part, flags, Mode::from_raw_mode(mode))?);
     new.write_all(text.as_bytes())?;
+    let Some(old) = old else { return new.sync_all() };
     let (was, is) = (old.metadata()?, new.metadata()?);
     if (was.uid(), was.gid()) != (is.uid(), is.gid()) {
         // Somebody else's file becomes one of our own where we may not give it away.
@@ -109,6 +149,24 @@ mod tests {
         assert_eq!(fs::read_to_string(&file).unwrap(), "FROM b\n");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o640);
         assert_eq!(names(folder.path()), ["Dockerfile"]);
+    }
+
+    #[test]
+    fn a_whole_text_is_written_new_or_over_another_and_never_through_a_link_out() {
+        let (folder, elsewhere) = (folder(), folder());
+        write_text(&folder.path().join("new"), "a").unwrap();
+        let file = folder.path().join("Dockerfile");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        write_text(&file, "b").unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o640);
+        assert_eq!(fs::read_to_string(&file).unwrap() + &fs::read_to_string(folder.path().join("new")).unwrap(), "ba");
+        assert_eq!(names(folder.path()), ["Dockerfile", "new"]);
+        symlink(elsewhere.path().join("Dockerfile"), folder.path().join("link")).unwrap();
+        let failure = write_text(&folder.path().join("link"), "c").unwrap_err();
+        assert!(failure.to_string().ends_with("which is in another folder"), "{failure}");
+        assert_eq!(fs::read_to_string(elsewhere.path().join("Dockerfile")).unwrap(), "FROM a\n");
+        let failure = write_text(folder.path(), "c").unwrap_err();
+        assert!(failure.to_string().ends_with(": it is no file"), "{failure}");
     }
 
     #[test]

@@ -24,6 +24,7 @@ use corten_store::Key;
 use serde::{Deserialize, Serialize};
 
 pub use find::{ImageLayer, Missing, missing};
+pub use image::ImageFiles;
 use sketch::Sketch;
 
 /// Raised when [`LayerPrograms`] of the same layer change.

@@ -85,9 +85,19 @@ pub struct Copies {
     pub examples: Vec<String>,
 }
 
-/// The oldest driver on which a CUDA of that major version runs, and where that is said.
-pub fn minimum_driver(major: u16) -> Option<(&'static DriverVersion, &'static str)> {
-    tables().majors.get(&major).map(|(driver, source)| (driver, source.as_str()))
+/// CUDA from which on any minor version runs on the drivers of its major version.
+const MINOR_COMPATIBLE: u16 = 11;
+
+/// The oldest driver on which a CUDA runs, and where that is said: before CUDA 11, the driver of that very toolkit.
+pub fn minimum_driver(cuda: CudaVersion) -> Option<(&'static DriverVersion, &'static str)> {
+    let (least, source) = tables().majors.get(&cuda.major)?;
+    let own = toolkit_driver(cuda).filter(|_| !is_minor_compatible(cuda));
+    Some((own.unwrap_or(least), source.as_str()))
+}
+
+/// Does a CUDA run on what the first of its major version runs on?
+pub(super) fn is_minor_compatible(cuda: CudaVersion) -> bool {
+    cuda.major >= MINOR_COMPATIBLE
 }
 
 /// The driver that belongs to a toolkit.

@@ -4,7 +4,7 @@ use corten_diagnostic::RuleId;
 use corten_elf::GpuArchitecture;
 
 use super::alternatives::alternatives;
-use super::contents::{Code, Contents, is_of_nvidia, minimum_driver, toolkit_driver};
+use super::contents::{Code, Contents, is_minor_compatible, is_of_nvidia, minimum_driver, toolkit_driver};
 use super::data::tables;
 use super::gpu::{Gpu, GpuClass, dotted};
 use super::require::{Host, requirement};
@@ -265,7 +265,7 @@ fn starts(major: u16, driver: &DriverVersion, contents: &Contents, target: &Targ
     let by = contents.runtimes.iter().filter(|runtime| runtime.cuda.major == major);
     let mut by: Vec<String> = by.map(|runtime| format!("{} brings CUDA {}", runtime.by, runtime.cuda)).collect();
     by.truncate(SHOWN);
-    let Some((least, source)) = minimum_driver(major) else {
+    let Some((least, source)) = minimum_driver(cuda) else {
         return Some(Reason {
             rule: DRIVER,
             answer: Answer::Unknown,
@@ -274,7 +274,8 @@ fn starts(major: u16, driver: &DriverVersion, contents: &Contents, target: &Targ
             change: Vec::new(),
         });
     };
-    by.push(format!("CUDA {major} runs on drivers from {least} on ({source})"));
+    let which = if is_minor_compatible(cuda) { major.to_string() } else { cuda.to_string() };
+    by.push(format!("CUDA {which} runs on drivers from {least} on ({source})"));
     if driver.is_at_least(least) {
         return limits(cuda, driver, by);
     }
@@ -307,7 +308,7 @@ fn limits(cuda: CudaVersion, driver: &DriverVersion, evidence: Vec<String>) -> O
 /// What cuda-compat of the image makes of a driver that is too old.
 fn forward(cuda: CudaVersion, driver: &DriverVersion, contents: &Contents, target: &Target) -> Option<Reason> {
     let compat = contents.compat.as_ref()?;
-    let (least, _) = minimum_driver(cuda.major)?;
+    let (least, _) = minimum_driver(cuda)?;
     if !compat.driver.is_at_least(least) {
         return None;
     }
@@ -615,7 +616,7 @@ fn serves(code: &Code, gpu: &Gpu) -> Serves {
 
 /// Could these architectures and this CUDA serve the target? For those who look for another wheel.
 pub(super) fn would_fit(code: &Code, cuda: CudaVersion, target: &Target) -> bool {
-    let starts = match (&target.driver, minimum_driver(cuda.major)) {
+    let starts = match (&target.driver, minimum_driver(cuda)) {
         (Some(driver), Some((least, _))) => driver.is_at_least(least),
         _ => true,
     };

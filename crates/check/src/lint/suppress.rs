@@ -332,3 +332,10 @@ fn pragma(comment: &str, above: Option<usize>, at: Range<usize>) -> Option<Pragm
     let rules = Check::of(value).skip;
     (!rules.is_empty()).then_some(Pragma { tool: "check", rules, instruction: Some(above?), at })
 }
+
+impl Choice {
+    /// The severity that settings give a code of another program.
+    pub fn severity_of_foreign(&self, id: &str) -> Option<Severity> {
+        self.severities.iter().rev().find(|(written, _)| means_foreign(written, id)).map(|(_, severity)| *severity)
+    }
+}

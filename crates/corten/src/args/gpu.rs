@@ -26,7 +26,8 @@ pub struct HostArguments {
 /// What an image is to run on.
 #[derive(Debug, Clone, Default, Args)]
 pub struct TargetArguments {
-    /// Driver that the image is for, version or branch: 580.65.06, 535 [default: this machine's, where it has one].
+    /// Driver that the image is for, version or branch: 580.65.06, 535 [default: this machine's, where it has one
+    /// and no --gpu is given: another GPU is another machine].
     #[arg(long, value_name = "VERSION")]
     pub driver: Option<String>,
     /// GPU that the image is for, name or compute capability: H100, 'RTX 4090', 9.0; `none` for processors alone (may be

@@ -52,7 +52,7 @@ pub struct Lint {
     /// Comments in the file silence nothing.
     #[arg(long)]
     pub disable_ignore_pragma: bool,
-    /// Ask ShellCheck, too, which has to be installed.
+    /// Ask ShellCheck, too, which has to be installed. `--select` does not limit its codes.
     #[arg(long)]
     pub shellcheck: bool,
     /// What standard input is called in findings; settings are those of its folder.

@@ -36,8 +36,12 @@ pub fn run(arguments: &args::Explain, format: Format) -> Result<u8, Report> {
 
 fn standard_input() -> Result<String, Failure> {
     let mut bytes = Vec::new();
-    let read = std::io::stdin().lock().take(LONGEST).read_to_end(&mut bytes);
+    let read = std::io::stdin().lock().take(LONGEST + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::world(format!("reading standard input: {error}")))?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(Failure::input(format!("standard input has more than {} MB", LONGEST >> 20))
+            .hint("its end is what matters: tail -c 1M LOG | corten explain -"));
+    }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -8,8 +8,9 @@ use corten_flow::World;
 use corten_flow::gpu::{self, CheckOptions, Checked, Host};
 use serde_json::{Value, json};
 
-use super::{plan_options, result};
+use super::{plan_options_for, result};
 use crate::args::{self, Format, GpuCheck, GpuCommand, HostArguments, ProjectArguments, TargetArguments};
+use crate::render::say;
 use crate::render::text::{bold, dim, green, lines, one_line, red, safe, size, width, yellow};
 
 /// Says what this machine has, or whether something fits.
@@ -79,9 +80,9 @@ fn run_check(
     };
     let options = CheckOptions {
         subject: &arguments.subject,
+        plan: plan_options_for(&project, target.clone())?,
         target,
         platforms: arguments.platform.clone(),
-        plan: plan_options(&project)?,
         remote: arguments.remote,
     };
     let checked = gpu::check(&options, world)?;
@@ -102,11 +103,16 @@ pub fn target(typed: &TargetArguments, host: impl FnOnce() -> Host) -> Result<Ta
     let mut gpus = typed.gpu.clone();
     if gpus.is_empty() {
         // One whose name is not known is still known by its capability.
-        let known = |gpu: &gpu::HostGpu| match corten_check::cuda::gpu(&gpu.name) {
-            Ok(_) => Some(gpu.name.clone()),
-            Err(_) => gpu.capability.clone(),
-        };
-        gpus.extend(host.gpus.iter().filter_map(known));
+        for gpu in &host.gpus {
+            match (corten_check::cuda::gpu(&gpu.name), &gpu.capability) {
+                (Ok(_), _) => gpus.push(gpu.name.clone()),
+                (Err(_), Some(capability)) => gpus.push(capability.clone()),
+                (Err(_), None) => say(&format!(
+                    "this machine's GPU '{}' is not known and left out: --gpu takes its compute capability",
+                    one_line(&gpu.name)
+                )),
+            }
+        }
         gpus.dedup();
     }
     // Another GPU is another machine, whose driver is not ours.
@@ -150,7 +156,7 @@ fn of_platform(checked: &Checked) -> Value {
 fn drivers(contents: &Contents) -> (Option<String>, Option<String>) {
     let Some(newest) = contents.newest() else { return (None, None) };
     let own = toolkit_driver(contents.of_major(newest.major)).map(ToString::to_string);
-    (minimum_driver(newest.major).map(|(least, _)| least.to_string()), own)
+    (minimum_driver(newest).map(|(least, _)| least.to_string()), own)
 }
 
 fn text(checked: &Checked, target: &Target) -> String {

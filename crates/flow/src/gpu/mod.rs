@@ -87,13 +87,9 @@ fn parse_driver(text: &str) -> Result<DriverVersion, Failure> {
     })
 }
 
-/// What the rules say of a plan: by names, versions, tables, and the wheels that were read before.
-///
-/// # Errors
-/// World: the store.
-pub fn findings(planned: &Planned, world: &World<'_>) -> Result<Vec<Finding>, Report> {
-    let contents = of_planned(planned, Read::Nothing, world)?;
-    Ok(check_gpu(&fit(&contents, &planned.target).reasons))
+/// What the rules say of a plan, and of what it brings.
+pub fn findings(planned: &Planned, contents: &Contents) -> Vec<Finding> {
+    check_gpu(&fit(contents, &planned.target).reasons)
 }
 
 /// Looks at a project, a lock or an image.

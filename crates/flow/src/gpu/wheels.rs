@@ -43,6 +43,10 @@ pub(super) fn libraries(
     {
         return Ok(None);
     }
+    // What is remembered by a digest is of the bytes that have it.
+    let (mut verified, _) = world.store.stream(&wheel.digest)?;
+    std::io::copy(&mut verified, &mut std::io::sink())
+        .map_err(|error| Failure::world(format!("reading {}: {error}", wheel.file)))?;
     let libraries = scan(&wheel.digest, world)
         .map_err(|error| Failure::world(format!("reading the libraries of {}: {error}", wheel.file)))?;
     let bytes =

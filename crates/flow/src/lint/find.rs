@@ -37,7 +37,7 @@ pub(super) fn files(path: &Path, linter: &Linter<'_>) -> Result<Vec<Wanted>, Rep
         }
     })?;
     if !metadata.is_dir() {
-        return Ok(vec![Wanted { path: path.to_owned(), root: None, text: None }]);
+        return Ok(vec![Wanted::named(path)]);
     }
     let mut found = Vec::new();
     below(path, path, linter, DEEPEST, &mut found)?;
@@ -57,7 +57,7 @@ fn below(root: &Path, folder: &Path, linter: &Linter<'_>, depth: usize, found: &
                 below(root, &path, linter, depth - 1, found)?;
             }
         } else if subject_of(&name).is_some() && path.is_file() && !linter.excludes(&path)? {
-            found.push(Wanted { path, root: Some(root.to_owned()), text: None });
+            found.push(Wanted { root: Some(root.to_owned()), ..Wanted::named(&path) });
         }
     }
     Ok(())

@@ -89,6 +89,10 @@ pub struct LintReport {
 pub struct LintedFile {
     /// As the user knows it.
     pub path: PathBuf,
+    /// The folder that was looked through, where it was found in one.
+    root: Option<PathBuf>,
+    /// Did its text come by other ways than from that path: by standard input, from an editor?
+    pub is_text: bool,
     /// What it is.
     pub subject: Subject,
     /// Its text; empty where it is none.
@@ -132,11 +136,14 @@ pub fn lint(options: &LintOptions) -> Result<LintReport, Report> {
     let mut wanted = Vec::new();
     for input in &options.inputs {
         match input {
-            Input::Text(name, text) => wanted.push(Wanted { path: name.clone(), root: None, text: Some(text.clone()) }),
+            Input::Text(name, text) => wanted.push(Wanted { text: Some(text.clone()), ..Wanted::named(name) }),
             Input::Path(path) => {
-                let found = find::files(path, &linter)?;
+                let mut found = find::files(path, &linter)?;
                 if found.is_empty() {
                     report.notes.push(find::nothing(path)?);
+                }
+                if options.mend.is_some() {
+                    report.notes.extend(found.iter_mut().filter_map(mend::leave_foreign));
                 }
                 wanted.extend(found);
             }
@@ -154,6 +161,15 @@ pub(crate) struct Wanted {
     root: Option<PathBuf>,
     /// Its text, where that is known.
     text: Option<String>,
+    /// Is it a link out of that folder? No fix is made there.
+    is_foreign: bool,
+}
+
+impl Wanted {
+    /// A file that was asked for by its name.
+    fn named(path: &Path) -> Self {
+        Self { path: path.to_owned(), root: None, text: None, is_foreign: false }
+    }
 }
 
 impl Linter<'_> {
@@ -162,7 +178,8 @@ impl Linter<'_> {
     /// # Errors
     /// Usage for settings that are wrong.
     pub fn text(&self, path: &Path, text: &str) -> Result<LintedFile, Report> {
-        self.look(path, None, Ok(text.to_owned()))
+        let wanted = Wanted { text: Some(text.to_owned()), ..Wanted::named(path) };
+        self.file(&wanted)
     }
 
     fn file(&self, wanted: &Wanted) -> Result<LintedFile, Report> {
@@ -170,19 +187,20 @@ impl Linter<'_> {
             Some(text) => Ok(text.clone()),
             None => read(&wanted.path)?,
         };
-        self.look(&wanted.path, wanted.root.as_deref(), text)
+        self.look(wanted, text)
     }
 
-    fn look(&self, path: &Path, root: Option<&Path>, text: Result<String, String>) -> Result<LintedFile, Report> {
+    fn look(&self, file: &Wanted, text: Result<String, String>) -> Result<LintedFile, Report> {
+        let (path, root) = (file.path.as_path(), file.root.as_deref());
         let rules = self.rules(path)?;
         let subject = find::subject(path);
         let (text, linted, mended) = match text {
             Ok(text) => {
                 let config = self.config(path, root, &rules)?;
-                let choice = rules.choice(path);
+                let choice = rules.choice(&self.absolute(path));
                 let mut linted = looked(subject, path, &text, &config, &choice);
                 let find = |text: &str| looked(subject, path, text, &config, &choice).findings;
-                let wanted = self.options.mend;
+                let wanted = self.options.mend.filter(|_| !file.is_foreign);
                 let fixed = wanted.and_then(|wanted| mend::mend(path, &text, subject, wanted, &linted.findings, &find));
                 let mut text: Arc<str> = text.into();
                 let mended = fixed.map(|fixed| {
@@ -203,6 +221,8 @@ impl Linter<'_> {
         };
         Ok(LintedFile {
             path: path.to_owned(),
+            root: file.root.clone(),
+            is_text: file.text.is_some(),
             subject,
             text,
             mended,
@@ -273,7 +293,10 @@ fn parallel<T: Sync, R: Send>(
         let builder = || std::thread::Builder::new().stack_size(STACK);
         let spawned: Vec<_> = (1..threads).filter_map(|_| builder().spawn_scoped(scope, run).ok()).collect();
         let mut done = run();
-        spawned.into_iter().for_each(|thread| done.extend(thread.join().unwrap_or_default()));
+        for thread in spawned {
+            // A mistake of ours: files that nobody looked at must not pass.
+            done.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
         done
     });
     done.sort_by_key(|(at, _)| *at);

@@ -83,7 +83,8 @@ impl<'o> Linter<'o> {
         Rules { config, threshold: Some(Severity::Info), ..Rules::default() }
     }
 
-    fn absolute(&self, path: &Path) -> PathBuf {
+    /// Where a path leads from the folder that it runs in; links are not asked.
+    pub(super) fn absolute(&self, path: &Path) -> PathBuf {
         let joined = self.options.folder.join(path);
         let mut clean = PathBuf::new();
         for part in joined.components() {
@@ -201,7 +202,7 @@ fn text_of(path: &Path) -> Result<Option<String>, Failure> {
 }
 
 impl Rules {
-    /// What holds for a file of the folder.
+    /// What holds for a file of the folder: its path is absolute, as the folder's.
     pub(super) fn choice(&self, file: &Path) -> Choice {
         let mut choice = self.choice.clone();
         let below = file.strip_prefix(&self.root).unwrap_or(file);

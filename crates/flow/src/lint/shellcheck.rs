@@ -47,7 +47,9 @@ pub(super) fn add(program: &Path, path: &Path, text: &str, choice: &Choice, lint
             if script.silences(&id) {
                 linted.suppressed += 1;
             } else if comment.code < 10_000 {
-                linted.findings.push(finding(&script, &comment));
+                let mut finding = finding(&script, &comment);
+                finding.severity = choice.severity_of_foreign(&id).unwrap_or(finding.severity);
+                linted.findings.push(finding);
             }
         }
     }

@@ -185,4 +185,66 @@ fn what_shellcheck_says_stands_in_the_dockerfile() {
     let Place::Text(span) = &finding.at else { panic!() };
     assert_eq!((finding.rule.0, &text[span.range()], span.position()), ("SC2999", "three", (7, 7)));
     assert_eq!((finding.message.as_str(), finding.severity), ("M", Severity::Warning));
+    write(folder.path(), &[(".hadolint.yaml", "override:\n  error: [SC2999]\n")]);
+    assert_eq!(lint(&options).unwrap().files[0].findings[0].severity, Severity::Error);
+}
+
+/// A path is matched from the folder of the settings, wherever the program runs.
+#[test]
+fn patterns_of_paths_hold_for_relative_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[("corten.toml", "[lint.per-path.'ours/dev/']\nignore = ['DL3008']\n"), ("ours/x", "")]);
+    let options =
+        LintOptions { folder: folder.path().join("ours"), choice: only(&["DL3008"]), ..LintOptions::default() };
+    let linter = Linter::new(&options).unwrap();
+    let count = |path: &str| linter.text(Path::new(path), BAD).unwrap().findings.len();
+    assert_eq!(["dev/Dockerfile", "./dev/x/../Dockerfile", "Dockerfile", "../dev/Dockerfile"].map(count), [0, 0, 1, 1]);
+}
+
+const UNANSWERED: &str = "FROM debian:12\nRUN apt-get install curl\n";
+const ANSWERED: &str = "FROM debian:12\nRUN apt-get install -y curl\n";
+
+fn mending(inputs: Vec<Input>, folder: &Path) -> LintOptions {
+    LintOptions { inputs, mend: Some(fix::Wanted::Safe), choice: only(&["DL3014"]), ..options(folder) }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_of_many_names_is_mended_once_and_one_of_another_folder_never() {
+    use std::os::unix::fs::symlink;
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(folder.path(), &[("Dockerfile", UNANSWERED), ("b/x", "")]);
+    write(elsewhere.path(), &[("Dockerfile", UNANSWERED)]);
+    let at = |name: &str| folder.path().join(name);
+    symlink("Dockerfile", at("Containerfile")).unwrap();
+    symlink("../Dockerfile", at("b/Dockerfile")).unwrap();
+    symlink(elsewhere.path().join("Dockerfile"), at("a.Dockerfile")).unwrap();
+    let inputs = vec![Input::Path(folder.path().to_owned()), Input::Path(at("Dockerfile"))];
+    let report = lint(&mending(inputs, folder.path())).unwrap();
+    let [note] = &report.notes[..] else { panic!("{:?}", report.notes) };
+    let expected = format!(
+        "{} is a link to {}, which is in another folder: no fix is made there; name that file itself",
+        at("a.Dockerfile").display(),
+        elsewhere.path().canonicalize().unwrap().join("Dockerfile").display()
+    );
+    assert_eq!(note, &expected);
+    write_mended(&report).unwrap();
+    assert_eq!(fs::read_to_string(at("Dockerfile")).unwrap(), ANSWERED);
+    assert_eq!(fs::read_to_string(elsewhere.path().join("Dockerfile")).unwrap(), UNANSWERED);
+    assert!(at("Containerfile").is_symlink() && at("b/Dockerfile").is_symlink());
+    // What is left as it is, is still wrong.
+    assert_eq!((report.files.len(), report.findings().count()), (5, 1));
+}
+
+#[test]
+fn a_text_is_no_file_of_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[("Dockerfile", UNANSWERED)]);
+    let path = folder.path().join("Dockerfile");
+    let text = Input::Text(path.clone(), UNANSWERED.replace("curl", "wget"));
+    let report = lint(&mending(vec![text, Input::Path(path.clone())], folder.path())).unwrap();
+    write_mended(&report).unwrap();
+    assert_eq!(fs::read_to_string(path).unwrap(), ANSWERED);
+    let [text, file] = &report.files[..] else { panic!() };
+    assert_eq!((text.is_text, &*text.text, file.is_text), (true, &*ANSWERED.replace("curl", "wget"), false));
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use corten_oci::{Architecture, LayerIndex, LayerPath};
 
-use super::image::Files;
+use super::image::ImageFiles;
 use super::{LayerPrograms, Program};
 
 /// `e_machine` of what images are for (System V ABI, processor supplements).
@@ -99,7 +99,7 @@ fn summed<'a>(
 }
 
 struct Image<'a> {
-    files: Files<'a>,
+    files: ImageFiles<'a>,
     /// Of this architecture, in the order of paths.
     programs: BTreeMap<&'a LayerPath, &'a Program>,
     /// Names of the libraries in `site-packages`.
@@ -134,7 +134,7 @@ struct Object<'a> {
 
 impl<'a> Image<'a> {
     fn new(layers: &'a [ImageLayer], architecture: Architecture, library_path: &'a [String]) -> Self {
-        let files = Files::new(layers);
+        let files = ImageFiles::new(layers);
         let all =
             layers.iter().enumerate().flat_map(|(layer, of)| of.programs.programs.iter().map(move |one| (layer, one)));
         let seen = all

@@ -10,17 +10,20 @@ use super::find::ImageLayer;
 /// Links that may be followed on the way to one path: the kernel's own limit.
 const LINK_LIMIT: usize = 40;
 
-/// Files by path.
-pub(super) struct Files<'a>(BTreeMap<&'a LayerPath, File<'a>>);
+/// ImageFiles by path.
+#[derive(Debug)]
+pub struct ImageFiles<'a>(BTreeMap<&'a LayerPath, File<'a>>);
 
+#[derive(Debug)]
 struct File<'a> {
     kind: &'a Kind,
     layer: usize,
     package: Option<&'a str>,
 }
 
-impl<'a> Files<'a> {
-    pub(super) fn new(layers: &'a [ImageLayer]) -> Self {
+impl<'a> ImageFiles<'a> {
+    /// Of all layers, the lowest first.
+    pub fn new(layers: &'a [ImageLayer]) -> Self {
         let mut files = Self(BTreeMap::new());
         for (layer, of) in layers.iter().enumerate() {
             // What a layer hides lies below it: its own files come after.
@@ -35,7 +38,12 @@ impl<'a> Files<'a> {
                 }
             }
             for entry in of.index.entries.iter().filter(|entry| !matches!(entry.kind, Kind::Whiteout | Kind::Opaque)) {
-                files.0.insert(&entry.path, File { kind: &entry.kind, layer, package: entry.package.as_deref() });
+                let file = File { kind: &entry.kind, layer, package: entry.package.as_deref() };
+                let before = files.0.insert(&entry.path, file);
+                // A folder is gone with all that is in it, where something else takes its place.
+                if entry.kind != Kind::Directory && before.is_some_and(|before| *before.kind == Kind::Directory) {
+                    files.hide_below(&entry.path);
+                }
             }
         }
         files
@@ -54,7 +62,7 @@ impl<'a> Files<'a> {
     }
 
     /// Is what is at a path of this layer?
-    pub(super) fn is_of(&self, path: &LayerPath, layer: usize) -> bool {
+    pub fn is_of(&self, path: &LayerPath, layer: usize) -> bool {
         self.0.get(path).is_some_and(|file| file.layer == layer)
     }
 

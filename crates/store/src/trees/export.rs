@@ -135,8 +135,7 @@ impl Files {
     fn write_tar(&mut self, added: &[AddedFile], to: &mut dyn Write) -> io::Result<()> {
         let mut writer = LayerWriter::new(to, Compression::Stored, 0);
         let mut first: HashMap<(DiffId, u64), LayerPath> = HashMap::new();
-        let is_added = |path: &LayerPath| added.iter().any(|file| path.starts_with(&file.name));
-        for (path, node) in self.tree.iter().filter(|(path, _)| !path.is_root() && !is_added(path)) {
+        for (path, node) in self.tree.iter().filter(|(path, _)| !path.is_root() && !is_added(path, added)) {
             let mut entry = node.entry.clone();
             let Some(root) = self.roots.get_mut(&node.layer) else { continue };
             let (attributes, file) = open(root, node, self.epoch)?;
@@ -162,7 +161,7 @@ impl Files {
         let is_root = rustix::process::geteuid().is_root();
         let mut first: HashMap<(DiffId, u64), LayerPath> = HashMap::new();
         let mut folders: Vec<(LayerPath, u32, Attributes)> = Vec::new();
-        for (path, node) in self.tree.iter().filter(|(path, _)| !path.is_root()) {
+        for (path, node) in self.tree.iter().filter(|(path, _)| !path.is_root() && !is_added(path, added)) {
             let Some(root) = self.roots.get_mut(&node.layer) else { continue };
             let (attributes, file) = open(root, node, self.epoch)?;
             if node.entry.kind == Kind::Directory {
@@ -189,6 +188,11 @@ impl Files {
         }
         Ok(())
     }
+}
+
+/// Does a file that is added stand for a path of the image, or for a folder that it is in?
+fn is_added(path: &LayerPath, added: &[AddedFile]) -> bool {
+    added.iter().any(|file| path.starts_with(&file.name))
 }
 
 impl AddedFile {

@@ -394,6 +394,22 @@ fn d18_files_are_written_into_a_folder_and_nowhere_else() {
     });
 }
 
+/// A folder of the image that has the name of a file that is added gives way to it, in a folder as in a tar.
+#[test]
+fn d18_a_file_that_is_added_stands_for_a_folder_of_its_name() {
+    let escape = Escape::new();
+    let base = layers(&escape.store, &[base()]);
+    let (all, _) = run(&escape.store, &base, "mkdir -p sbom.json/x; echo 1 > sbom.json/x/y", None);
+    let name = LayerPath::new("sbom.json").unwrap();
+    let added = [AddedFile { name, content: b"{}".to_vec(), mtime: 1 }];
+    let to = escape.folder.path().join("to");
+    for _ in 0..2 {
+        escape.store.export_folder(&all, &MemoryBlobs::default(), None, &added, &to).unwrap();
+        assert_eq!(std::fs::read(to.join("sbom.json")).unwrap(), b"{}");
+        assert!(to.join("etc/a").is_file());
+    }
+}
+
 #[test]
 fn a_local_image_becomes_one_with_a_manifest_that_is_complete() {
     let escape = Escape::new();

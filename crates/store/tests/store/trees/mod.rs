@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use corten_layer::tree::Tree;
-use corten_oci::{DiffId, Digest, Kind, LayerIndex, MediaType, MemoryBlobs};
-use corten_store::{Doubled, Kept, ManifestOptions, Owners, Packing, Store, StoreError, TreeLayer, Upper};
+use corten_oci::{DiffId, Digest, Kind, LayerIndex, LayerPath, MediaType, MemoryBlobs};
+use corten_store::{AddedFile, Doubled, Kept, ManifestOptions, Owners, Packing, Store, StoreError, TreeLayer, Upper};
 
 use crate::support::{assert_clean, folder};
 

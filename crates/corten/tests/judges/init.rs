@@ -176,7 +176,7 @@ fn what_is_for_gpus_is_read_by_hadolint_and_compose() {
     let context = project(
         "gpu-train",
         &[
-            ("requirements.txt", "torch==2.9.1\nredis==6.0.0\npsycopg==3.2.9\n"),
+            ("requirements.txt", "torch==2.9.1\nnvidia-cublas-cu12==12.8.4.1\nredis==6.0.0\npsycopg==3.2.9\n"),
             (
                 "train.py",
                 "import torch\nif __name__ == '__main__':\n    loss.backward()\n    open('checkpoints/x', 'w')\n",

@@ -45,7 +45,8 @@ enum Body {
 fn parts(rule: &Rule) -> Vec<Part> {
     let words = |title, text: String| Part { title, body: Body::Words(text) };
     let language = match rule.subject() {
-        Subject::Image => "toml",
+        // Facts, which no reader of settings takes.
+        Subject::Image => "text",
         Subject::Dockerfile => "dockerfile",
         Subject::Compose => "yaml",
     };

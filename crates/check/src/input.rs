@@ -32,6 +32,32 @@ pub struct CheckInput<'a> {
     pub project: ProjectFacts,
 }
 
+impl<'a> CheckInput<'a> {
+    /// An image of which its config is known, and nothing else.
+    pub fn of(config: &'a ContainerConfig) -> Self {
+        Self {
+            config,
+            listens: false,
+            settings: None,
+            base: BaseFacts { pinned: true, ..BaseFacts::default() },
+            lock: None,
+            files: &[],
+            layers: &[],
+            libraries: LibrariesFacts::default(),
+            budget: None,
+            steps: &[],
+            gpu: &[],
+            project: ProjectFacts::default(),
+        }
+    }
+
+    /// The same of an image that nobody has planned: it listens where it exposes a port.
+    pub fn of_image(config: &'a ContainerConfig) -> Self {
+        let listens = config.exposed_ports.as_ref().is_some_and(|ports| !ports.is_empty());
+        Self { listens, ..Self::of(config) }
+    }
+}
+
 /// What a project asks for, and what it got.
 #[derive(Debug, Clone, Default)]
 pub struct ProjectFacts {

@@ -26,32 +26,25 @@ use corten_diagnostic::Finding;
 /// What the rules about steps of Dockerfiles have to say, in the order of the rules.
 pub fn check_steps(steps: &[StepFacts]) -> Vec<Finding> {
     let config = corten_oci::ContainerConfig::default();
-    rules::OF_STEPS.iter().flat_map(|rule| rule.findings(&CheckInput { steps, ..nothing(&config) })).collect()
+    rules::OF_STEPS.iter().flat_map(|rule| rule.findings(&CheckInput { steps, ..CheckInput::of(&config) })).collect()
 }
 
 /// What the rules about CUDA, its driver and GPUs have to say, by number.
 pub fn check_gpu(gpu: &[cuda::Reason]) -> Vec<Finding> {
     let config = corten_oci::ContainerConfig::default();
-    let input = CheckInput { gpu, ..nothing(&config) };
+    let input = CheckInput { gpu, ..CheckInput::of(&config) };
     let speaks = |rule: &&Rule| gpu.iter().any(|reason| reason.rule == rule.id);
     OF_IMAGES.iter().filter(speaks).flat_map(|rule| rule.findings(&input)).collect()
 }
 
-fn nothing(config: &corten_oci::ContainerConfig) -> CheckInput<'_> {
-    CheckInput {
-        config,
-        listens: false,
-        settings: None,
-        base: BaseFacts::default(),
-        lock: None,
-        files: &[],
-        layers: &[],
-        libraries: LibrariesFacts::default(),
-        budget: None,
-        steps: &[],
-        gpu: &[],
-        project: ProjectFacts::default(),
-    }
+/// Is a file called like one that holds secrets? Slashes part its folders.
+pub fn is_secret_file(path: &str) -> bool {
+    rules::secret_files::is_secret(path)
+}
+
+/// Is a variable of an image called like a secret, with a value that may be one?
+pub fn is_secret_variable(name: &str, value: &str) -> bool {
+    rules::ml::secrets::is_secret_name(name) && !rules::ml::secrets::is_harmless_value(value)
 }
 
 /// What all rules have to say, worst first.

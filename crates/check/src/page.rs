@@ -175,4 +175,16 @@ mod tests {
         assert_eq!(fenced("sh", "a\n```\nb\n"), "````sh\na\n```\nb\n````");
         assert_eq!(fenced("sh", "`a`"), "```sh\n`a`\n```");
     }
+
+    #[test]
+    fn the_page_about_guides_names_rules_that_there_are() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guides.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let words = text.split(|letter: char| !letter.is_ascii_alphanumeric());
+        let named: Vec<&str> = words.filter(|word| word.starts_with("ML1") || word.starts_with("DL")).collect();
+        assert!(named.len() > 15, "{named:?}");
+        for id in named {
+            assert!(crate::rule(id).is_some(), "{id}");
+        }
+    }
 }

@@ -2,9 +2,10 @@
 
 use corten_package::pep440::Version;
 
+use super::architectures::would_fit;
 use super::contents::{Code, Contents};
 use super::data::{Wheel, tables};
-use super::fit::{Target, would_fit};
+use super::fit::Target;
 
 /// How many are named.
 const MOST: usize = 3;

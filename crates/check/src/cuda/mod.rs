@@ -12,8 +12,10 @@
 //! features. What is known stands in data.toml and wheels.toml, each row with its source.
 
 mod alternatives;
+mod architectures;
 mod contents;
 mod data;
+mod drivers;
 mod errors;
 mod fit;
 mod gpu;

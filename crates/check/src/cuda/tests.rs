@@ -148,6 +148,27 @@ fn cuda_of_the_base_and_of_the_wheels() {
     let torch = packages(&["torch 2.9.1".to_owned(), "nvidia-cuda-runtime-cu12 12.8.90".to_owned()]);
     let both = of_packages(&torch, "amd64", Some(base("11.8")));
     assert_eq!(fit(&both, &target("580.65.06", "L4")).answer, Answer::Limited, "the wheels have their own");
+
+    // Of two that differ from the base the worse one decides, whichever comes first.
+    let two = ["torch 2.9.1", "nvidia-cuda-runtime 13.0.48", "onnxruntime-gpu 1.18.0"].map(str::to_owned);
+    let mut contents = of_packages(&packages(&two), "amd64", Some(base("12.8")));
+    let runtime = |cuda: &str, by: &str, is_there| Runtime {
+        cuda: CudaVersion::parse(cuda).unwrap(),
+        by: by.into(),
+        of_base: false,
+        is_there,
+    };
+    let mut wheels = [runtime("13.0", "torch 2.9.1+cu130", true), runtime("11.8", "onnxruntime-gpu 1.18.0", false)];
+    for _ in 0..2 {
+        contents.runtimes = [vec![base("12.8")], wheels.to_vec()].concat();
+        let fit = fit(&contents, &target("580.65.06", "L4"));
+        let mix = fit.reasons.iter().find(|reason| reason.rule.0 == rule).unwrap();
+        assert_eq!(
+            (mix.answer, mix.what.as_str()),
+            (Answer::No, "onnxruntime-gpu 1.18.0 is made for CUDA 11.8, and the base has CUDA 12.8")
+        );
+        wheels.reverse();
+    }
 }
 
 #[test]

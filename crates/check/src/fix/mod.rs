@@ -211,8 +211,12 @@ impl Work<'_> {
         if is_dockerfile && mistakes(self.file, &text) > before.mistakes {
             return Err("the file would have a mistake that it has not now".to_owned());
         }
-        if is_dockerfile && unread(self.file, &text) > before.unread {
+        let commands = if is_dockerfile { Commands::of(self.file, &text) } else { Commands::default() };
+        if commands.unread > before.commands.unread {
             return Err("the shell could not read a script that it reads now".to_owned());
+        }
+        if commands.lists < before.commands.lists {
+            return Err("a RUN that is a list would become a text".to_owned());
         }
         if self.subject == Subject::Compose {
             Document::read(self.file, &text).map_err(|why| format!("the file could not be read any more: {why}"))?;
@@ -239,8 +243,7 @@ impl Work<'_> {
 struct Before<'t> {
     text: &'t str,
     mistakes: usize,
-    /// Scripts.
-    unread: usize,
+    commands: Commands,
     meaning: Result<Meaning, String>,
     counts: BTreeMap<RuleId, usize>,
 }
@@ -253,8 +256,9 @@ impl<'t> Before<'t> {
             _ => Err("it is no Dockerfile".to_owned()),
         };
         let mistakes = if meaning.is_ok() { 0 } else { mistakes(file, text) };
-        let unread = if subject == Subject::Dockerfile && has_fix { unread(file, text) } else { 0 };
-        Self { text, mistakes, unread, meaning, counts: counts(findings) }
+        let is_asked = subject == Subject::Dockerfile && has_fix;
+        let commands = if is_asked { Commands::of(file, text) } else { Commands::default() };
+        Self { text, mistakes, commands, meaning, counts: counts(findings) }
     }
 
     fn with(&self, group: &[Candidate<'_>]) -> String {
@@ -270,10 +274,25 @@ fn mistakes(file: &Path, text: &str) -> usize {
     }
 }
 
-/// How many scripts cannot be read: in them nothing is found, whatever a fix made of them.
-fn unread(file: &Path, text: &str) -> usize {
-    let (read, _) = Dockerfile::read_what_can_be(file, text);
-    Lint::new(&read, &[], &Config::default()).unread()
+/// What a Dockerfile gives to shells and programs.
+#[derive(Debug, Default)]
+struct Commands {
+    /// Scripts that cannot be read: in them nothing is found, whatever a fix made of them.
+    unread: usize,
+    /// RUNs that are lists: one that is none any more is a text for the shell, and no mistake.
+    lists: usize,
+}
+
+impl Commands {
+    fn of(file: &Path, text: &str) -> Self {
+        let (read, _) = Dockerfile::read_what_can_be(file, text);
+        let config = Config::default();
+        let lint = Lint::new(&read, &[], &config);
+        Self {
+            unread: lint.unread(),
+            lists: lint.steps.iter().filter(|step| step.is_run() && step.exec().is_some()).count(),
+        }
+    }
 }
 
 fn counts<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> BTreeMap<RuleId, usize> {

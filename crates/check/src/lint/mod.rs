@@ -24,7 +24,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use corten_diagnostic::{Edit, Failure, Place, Span};
-use corten_frontend::dockerfile::{Command, Dockerfile, Instruction, Joined, Line, Word};
+use corten_frontend::dockerfile::{Command, Copy, Dockerfile, Instruction, Joined, Line, Word};
 
 use crate::rules::dl::ran::{self, Ran};
 use crate::rules::{Walk, walk};
@@ -134,6 +134,11 @@ impl<'a> Lint<'a> {
         self.runs().flat_map(|(step, script)| script.calls().into_iter().map(move |call| (step, call)))
     }
 
+    /// COPY and ADD, also those after ONBUILD.
+    pub fn copies(&self) -> impl Iterator<Item = (&Step<'a>, &Copy)> {
+        self.steps.iter().filter_map(|step| Some((step, step.copy()?)))
+    }
+
     /// All RUNs as the rules with hadolint's numbers see them, in the order of their steps.
     pub(crate) fn ran(&self) -> &[Ran] {
         self.ran.get_or_init(|| ran::all(self))
@@ -192,9 +197,49 @@ impl<'a> Lint<'a> {
         self.edit(start..end, "")
     }
 
+    /// Before the comments right above a step, where a line can be put: one of them may be for it alone.
+    pub fn above(&self, step: &Step<'_>) -> usize {
+        let start = step.at().start;
+        let before = self.text(0..start);
+        let mut at = before.rfind('\n').map_or(0, |at| at + 1);
+        let mut above = at;
+        for line in before.get(..at).unwrap_or_default().split_inclusive('\n').rev() {
+            at -= line.len();
+            match line.trim_start().chars().next() {
+                Some('#') => above = at,
+                _ => break,
+            }
+        }
+        above
+    }
+
+    /// A word of a command with the blanks before it; one that begins its line with those behind it, or with the line that is
+    /// its own. None of the last word, where it stands alone.
+    pub fn without_word(&self, word: &Range<usize>) -> Option<Edit> {
+        let text = self.file.text();
+        let (before, after) = (text.get(..word.start)?, text.get(word.end..)?);
+        let line = before.rfind('\n').map_or(0, |at| at + 1);
+        if !before.get(line..)?.trim().is_empty() {
+            return Some(self.edit(before.trim_end().len()..word.end, ""));
+        }
+        let rest = after.split_inclusive('\n').next()?;
+        let range = match rest.trim().strip_prefix(self.file.escape) {
+            Some("") => line..word.end + rest.len(),
+            _ if rest.trim().is_empty() => return None,
+            _ => word.start..word.end + rest.len() - rest.trim_start().len(),
+        };
+        Some(self.edit(range, ""))
+    }
+
     /// The text of a range.
     pub fn text(&self, range: Range<usize>) -> &str {
         self.file.text().get(range).unwrap_or_default()
+    }
+
+    /// Does a word of a step's script stand in the file as it is written there? Not in a list of JSON, nor behind an escape in a
+    /// text for another shell. Only beside such a word may a fix write.
+    pub(crate) fn stands(&self, step: &Step<'_>, word: &crate::shell::Word) -> bool {
+        step.exec().is_none() && self.text(word.at.clone()) == word.raw
     }
 
     /// What a name stands for at a step: the last ARG or ENV before it, in its stage or those below.
@@ -225,6 +270,14 @@ impl Step<'_> {
     /// Is it one after ONBUILD?
     pub fn is_trigger(&self) -> bool {
         matches!(self.command, Some(Command::Onbuild(..)))
+    }
+
+    /// COPY or ADD, also after ONBUILD.
+    pub fn copy(&self) -> Option<&Copy> {
+        match self.meant()? {
+            Command::Copy(copy) => Some(copy),
+            _ => None,
+        }
     }
 
     /// Is it RUN, or one after ONBUILD?

@@ -53,6 +53,11 @@ impl Lint<'_> {
         self.in_image.get_or_init(stages).contains(&stage.number)
     }
 
+    /// Does a step stand in such a stage?
+    pub fn is_kept(&self, step: &Step<'_>) -> bool {
+        self.stage_of(step).is_some_and(|stage| self.is_in_image(stage))
+    }
+
     /// Is it the stage of the image itself?
     pub fn is_target(&self, stage: &Stage) -> bool {
         self.target().is_some_and(|target| target.number == stage.number)

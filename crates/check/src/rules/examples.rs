@@ -65,7 +65,7 @@ fn image(platform: &str) -> corten_oci::ImageConfig {
 }
 
 /// What one rule says of an example, though it may be off.
-fn findings(rule: &Rule, example: &str) -> Vec<Finding> {
+pub(super) fn findings(rule: &Rule, example: &str) -> Vec<Finding> {
     let choice = Choice { select: vec![rule.id.0.to_owned()], ..Choice::default() };
     let config = config(example);
     match rule.subject() {
@@ -78,7 +78,7 @@ fn findings(rule: &Rule, example: &str) -> Vec<Finding> {
     }
 }
 
-fn applied(text: &str, fix: &Fix) -> String {
+pub(super) fn applied(text: &str, fix: &Fix) -> String {
     let mut edits: Vec<&Edit> = fix.edits.iter().collect();
     edits.sort_by_key(|edit| std::cmp::Reverse(edit.span.range().start));
     let mut text = text.to_owned();
@@ -88,7 +88,7 @@ fn applied(text: &str, fix: &Fix) -> String {
     text
 }
 
-fn about_files() -> impl Iterator<Item = &'static Rule> {
+pub(super) fn about_files() -> impl Iterator<Item = &'static Rule> {
     rules().filter(|rule| rule.subject() != Subject::Image)
 }
 
@@ -113,6 +113,19 @@ fn a_fix_takes_the_finding_away() {
             assert!(all.len() < last, "{}: the fix '{}' leaves\n{text}", rule.id, fix.title);
             last = all.len();
             text = applied(&text, &fix);
+        }
+    }
+}
+
+#[test]
+fn a_fix_of_a_bad_example_can_be_made() {
+    for rule in about_files() {
+        let all = findings(rule, rule.bad);
+        for finding in all.iter().filter(|finding| finding.fix.is_some()) {
+            let file = if rule.subject() == Subject::Compose { "compose.yaml" } else { "Dockerfile" };
+            let find = |text: &str| findings(rule, text);
+            let right = crate::fix::is_right(Path::new(file), rule.bad, rule.subject(), &all, finding, &find);
+            assert_eq!(right, Ok(()), "{}: {:?} of\n{}", rule.id, finding.fix, rule.bad);
         }
     }
 }

@@ -21,7 +21,7 @@ mod python_end;
 mod requirement_unpinned;
 mod root_user;
 mod sdist_locked;
-mod secret_files;
+pub(crate) mod secret_files;
 mod setuid;
 mod shell;
 mod unmet;
@@ -243,5 +243,7 @@ fn amount(bytes: u64) -> String {
 
 #[cfg(test)]
 mod examples;
+#[cfg(test)]
+mod shapes;
 #[cfg(test)]
 mod tests;

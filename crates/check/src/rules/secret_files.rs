@@ -75,7 +75,7 @@ const PATHS: [&str; 5] =
 const EXTENSIONS: [&str; 9] = ["key", "p12", "pfx", "jks", "keystore", "ppk", "kdbx", "tfstate", "asc"];
 
 /// Example files and certificates are made to be seen; so is what tests come with.
-pub(super) fn is_secret(path: &str) -> bool {
+pub(crate) fn is_secret(path: &str) -> bool {
     let path = path.to_ascii_lowercase();
     let mut folders: Vec<&str> = path.split('/').collect();
     let Some(name) = folders.pop() else { return false };

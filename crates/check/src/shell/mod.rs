@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! RUN's text, its here-documents ─► source: one text, each byte with its place in the Dockerfile
-//!                                ─► parse, word: lists, commands, words, redirections ─► walk, calls: which programs run how
+//!                                ─► parse, compound, redirections, word, expansions: the tree ─► inner: that of `sh -c '…'`
+//!                                ─► walk, calls: which programs run how
 //! ```
 //!
 //! Every `at` is in bytes *of the Dockerfile*, also behind continuation lines, comments amidst them and in here-documents.
@@ -13,7 +14,11 @@
 
 mod arithmetic;
 mod calls;
+mod compound;
+mod expansions;
+mod inner;
 mod parse;
+mod redirections;
 mod source;
 mod walk;
 mod word;
@@ -454,6 +459,13 @@ impl Word {
             PartKind::Variable(variable) => Some((variable, part)),
             _ => None,
         })
+    }
+}
+
+impl List {
+    /// Has it no command?
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
     }
 }
 

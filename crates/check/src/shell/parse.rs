@@ -1,4 +1,5 @@
-//! From a text to a tree: lists, pipelines, commands. Words are read in `word`.
+//! From a text to a tree: lists, pipelines, simple commands. The others are read in `compound`, words in `word`, `> file` in
+//! `redirections`.
 //!
 //! Each level of nesting costs one of [`DEEPEST`]; looking ahead (for the end of an arithmetic expression, of a brace) costs
 //! work, of which there is so much as the text is long. So a hostile text ends in [`Unreadable`], soon.
@@ -7,8 +8,8 @@ use std::ops::Range;
 
 use super::source::Source;
 use super::{
-    Arm, Assignment, Command, CommandKind, Dialect, Document, Item, Joint, List, Part, PartKind, Pipeline, Quote,
-    Redirect, Redirection, Script, Simple, Value, Word, calls,
+    Assignment, Command, CommandKind, Dialect, Item, Joint, List, Part, PartKind, Pipeline, Quote, Redirection, Script,
+    Simple, Value, Word, calls,
 };
 
 /// So deep lists, substitutions and `${…}` may nest: people need five.
@@ -49,7 +50,7 @@ pub(super) struct Parser<'s, 'w> {
     pub(super) depth: usize,
     pub(super) work: &'w mut usize,
     /// The end of a line behind which here-documents stand, and where they end.
-    documents: Option<(usize, usize)>,
+    pub(super) documents: Option<(usize, usize)>,
 }
 
 impl<'s, 'w> Parser<'s, 'w> {
@@ -102,7 +103,7 @@ impl<'s, 'w> Parser<'s, 'w> {
         Unreadable { message: message.into(), at: self.source.place(start..self.at.max(start)) }
     }
 
-    fn unexpected(&self) -> Unreadable {
+    pub(super) fn unexpected(&self) -> Unreadable {
         let message = match self.peek() {
             None => "the command ends too early".to_owned(),
             Some('\n') => "the line ends too early".to_owned(),
@@ -127,13 +128,17 @@ impl<'s, 'w> Parser<'s, 'w> {
     pub(super) fn pay(&mut self, bytes: usize) -> Read<()> {
         match self.work.checked_sub(bytes + 1) {
             Some(left) => *self.work = left,
-            None => return Err(self.unreadable("too entangled to be read", self.at)),
+            None => {
+                // Who goes on in spite of it goes no further.
+                *self.work = 0;
+                return Err(self.unreadable("too entangled to be read", self.at));
+            }
         }
         Ok(())
     }
 
     /// The next word as it is written, if it has neither quotes nor expansions; a separator where that comes next.
-    fn word_ahead(&self) -> &'s str {
+    pub(super) fn word_ahead(&self) -> &'s str {
         let rest = self.rest();
         let end = rest.find(|letter: char| letter.is_whitespace() || ";&|()<>'\"\\$`".contains(letter));
         match end.unwrap_or(rest.len()) {
@@ -143,12 +148,12 @@ impl<'s, 'w> Parser<'s, 'w> {
     }
 
     /// Is this the next word, whole?
-    fn is_word(&self, word: &str) -> bool {
+    pub(super) fn is_word(&self, word: &str) -> bool {
         let Some(rest) = self.rest().strip_prefix(word) else { return false };
         rest.chars().next().is_none_or(|next| next.is_whitespace() || ";&|()<>".contains(next))
     }
 
-    fn take_word(&mut self, word: &str) -> bool {
+    pub(super) fn take_word(&mut self, word: &str) -> bool {
         let is = self.is_word(word);
         if is {
             self.at += word.len();
@@ -156,7 +161,7 @@ impl<'s, 'w> Parser<'s, 'w> {
         is
     }
 
-    fn expect_word(&mut self, word: &str, start: usize) -> Read<()> {
+    pub(super) fn expect_word(&mut self, word: &str, start: usize) -> Read<()> {
         self.newlines();
         if self.take_word(word) { Ok(()) } else { Err(self.unreadable(format!("{word} is missing"), start)) }
     }
@@ -284,7 +289,7 @@ impl<'s, 'w> Parser<'s, 'w> {
 
     // Commands.
 
-    fn command(&mut self) -> Read<Command> {
+    pub(super) fn command(&mut self) -> Read<Command> {
         let start = self.at;
         let mut redirections = Vec::new();
         let kind = match self.compound()? {
@@ -295,238 +300,6 @@ impl<'s, 'w> Parser<'s, 'w> {
             None => self.simple(&mut redirections)?,
         };
         Ok(Command { kind, redirections, at: self.place(start) })
-    }
-
-    fn compound(&mut self) -> Read<Option<CommandKind>> {
-        let start = self.at;
-        if self.sees("((")
-            && let Some(end) = self.arithmetic_end(start + 2)?
-        {
-            return self.arithmetic(start + 2..end).map(CommandKind::Arithmetic).map(Some);
-        }
-        if self.take("(") {
-            let list = self.list()?;
-            self.close(")", start)?;
-            return Ok(Some(CommandKind::Subshell(list)));
-        }
-        if self.take_word("{") {
-            let list = self.list()?;
-            self.expect_word("}", start)?;
-            return Ok(Some(CommandKind::Group(list)));
-        }
-        let kind = match self.word_ahead() {
-            "if" => self.branches()?,
-            "while" | "until" => self.repeated()?,
-            "for" | "select" => self.each()?,
-            "case" => self.case()?,
-            "function" => self.function_by_keyword()?,
-            "[[" if self.is_word("[[") => self.test()?,
-            name => return self.function(name),
-        };
-        Ok(Some(kind))
-    }
-
-    fn close(&mut self, text: &str, start: usize) -> Read<()> {
-        if self.take(text) {
-            return Ok(());
-        }
-        if self.at < self.text.len() {
-            return Err(self.unexpected());
-        }
-        Err(self.unreadable(format!("nothing closes it: {text} is missing"), start))
-    }
-
-    fn branches(&mut self) -> Read<CommandKind> {
-        let start = self.at;
-        let (mut branches, mut otherwise) = (Vec::new(), None);
-        self.at += "if".len();
-        loop {
-            let condition = self.filled("a condition is missing")?;
-            self.expect_word("then", start)?;
-            let body = self.list()?;
-            branches.push((condition, body));
-            if self.take_word("elif") {
-                continue;
-            }
-            if self.take_word("else") {
-                otherwise = Some(self.list()?);
-            }
-            self.expect_word("fi", start)?;
-            return Ok(CommandKind::If { branches, otherwise });
-        }
-    }
-
-    /// A list that is not empty.
-    fn filled(&mut self, without: &str) -> Read<List> {
-        let start = self.at;
-        let list = self.list()?;
-        if list.items.is_empty() { Err(self.unreadable(without, start)) } else { Ok(list) }
-    }
-
-    fn repeated(&mut self) -> Read<CommandKind> {
-        let start = self.at;
-        let until = self.sees("until");
-        self.at += "while".len();
-        let condition = self.filled("a condition is missing")?;
-        let body = self.body(start)?;
-        Ok(CommandKind::Loop { until, condition, body })
-    }
-
-    /// `do … done`.
-    fn body(&mut self, start: usize) -> Read<List> {
-        self.expect_word("do", start)?;
-        let body = self.list()?;
-        self.expect_word("done", start)?;
-        Ok(body)
-    }
-
-    fn each(&mut self) -> Read<CommandKind> {
-        let start = self.at;
-        self.at += self.word_ahead().len();
-        self.blanks();
-        if self.sees("((")
-            && let Some(end) = self.arithmetic_end(self.at + 2)?
-        {
-            let head = self.arithmetic(self.at + 2..end)?;
-            self.blanks();
-            self.take(";");
-            return Ok(CommandKind::ForArithmetic { head, body: self.body(start)? });
-        }
-        let name_start = self.at;
-        let name = self.word_ahead().to_owned();
-        if !calls::is_name(&name) {
-            return Err(self.unreadable("the name of a variable is missing", start));
-        }
-        self.at += name.len();
-        let name_at = self.place(name_start);
-        self.newlines();
-        let words = if self.take_word("in") { Some(self.words()?) } else { None };
-        self.blanks();
-        self.take(";");
-        let body = self.body(start)?;
-        Ok(CommandKind::For { name, name_at, words, body })
-    }
-
-    /// Words up to a separator.
-    fn words(&mut self) -> Read<Vec<Word>> {
-        let mut words = Vec::new();
-        self.blanks();
-        while self.begins_word() {
-            words.push(self.word()?);
-            self.blanks();
-        }
-        Ok(words)
-    }
-
-    fn case(&mut self) -> Read<CommandKind> {
-        let start = self.at;
-        self.at += "case".len();
-        self.blanks();
-        let word = self.word()?;
-        self.expect_word("in", start)?;
-        let mut arms = Vec::new();
-        loop {
-            self.newlines();
-            if self.take_word("esac") {
-                return Ok(CommandKind::Case { word, arms });
-            }
-            arms.push(self.arm(start)?);
-            self.newlines();
-            // The last one needs none.
-            let goes_on = self.take(";;&") || self.take(";;") || self.take(";&");
-            if !goes_on && !self.is_word("esac") {
-                return Err(self.unreadable("esac is missing", start));
-            }
-        }
-    }
-
-    fn arm(&mut self, start: usize) -> Read<Arm> {
-        self.take("(");
-        let mut patterns = Vec::new();
-        loop {
-            self.blanks();
-            if !self.begins_word() {
-                return Err(self.unreadable("esac is missing", start));
-            }
-            patterns.push(self.word()?);
-            self.blanks();
-            if !self.take("|") {
-                break;
-            }
-        }
-        self.close(")", start)?;
-        Ok(Arm { patterns, body: self.list()? })
-    }
-
-    fn function_by_keyword(&mut self) -> Read<CommandKind> {
-        let start = self.at;
-        self.at += "function".len();
-        self.blanks();
-        let name = self.word_ahead().to_owned();
-        self.at += name.len();
-        self.blanks();
-        if self.take("(") {
-            self.blanks();
-            self.close(")", start)?;
-        }
-        self.function_body(name, true)
-    }
-
-    /// `name() …`, where it is one.
-    fn function(&mut self, name: &str) -> Read<Option<CommandKind>> {
-        let start = self.at;
-        if name.is_empty()
-            || name.contains(['=', '#'])
-            || !name.starts_with(|first: char| first.is_alphanumeric() || "_-.:@+".contains(first))
-        {
-            return Ok(None);
-        }
-        self.at += name.len();
-        self.blanks();
-        if self.take("(") {
-            self.blanks();
-            if self.take(")") {
-                return self.function_body(name.to_owned(), false).map(Some);
-            }
-        }
-        self.at = start;
-        Ok(None)
-    }
-
-    fn function_body(&mut self, name: String, keyword: bool) -> Read<CommandKind> {
-        self.enter()?;
-        self.newlines();
-        let body = Box::new(self.command()?);
-        self.leave();
-        Ok(CommandKind::Function { name, keyword, body })
-    }
-
-    /// `[[ … ]]`.
-    fn test(&mut self) -> Read<CommandKind> {
-        let start = self.at;
-        self.at += "[[".len();
-        let mut words: Vec<Word> = Vec::new();
-        loop {
-            self.newlines();
-            if self.take_word("]]") {
-                return Ok(CommandKind::Test(words));
-            }
-            let after_match = words.last().is_some_and(|word| word.raw == "=~");
-            words.push(if after_match { self.pattern()? } else { self.tested(start)? });
-        }
-    }
-
-    fn tested(&mut self, start: usize) -> Read<Word> {
-        let at = self.at;
-        for operator in ["&&", "||", "(", ")", "<", ">"] {
-            if self.take(operator) {
-                return Ok(self.plain_word(at));
-            }
-        }
-        if !self.begins_word() {
-            return Err(self.unreadable("]] is missing", start));
-        }
-        self.word()
     }
 
     // Simple commands.
@@ -563,7 +336,9 @@ impl<'s, 'w> Parser<'s, 'w> {
         if !simple.words.is_empty() {
             return Ok(None);
         }
-        let Some(head) = Head::of(self.rest()) else { return Ok(None) };
+        let rest = self.rest();
+        self.pay(Head::looks_at(rest))?;
+        let Some(head) = Head::of(rest) else { return Ok(None) };
         self.at += head.length;
         let value = if self.sees("(") {
             self.at += 1;
@@ -598,73 +373,10 @@ impl<'s, 'w> Parser<'s, 'w> {
             words.push(self.word()?);
         }
     }
-
-    // Redirections.
-
-    fn redirections(&mut self, all: &mut Vec<Redirection>) -> Read<()> {
-        loop {
-            let at = self.at;
-            self.blanks();
-            match self.redirection()? {
-                Some(redirection) => all.push(redirection),
-                None => {
-                    self.at = at;
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    fn redirection(&mut self) -> Read<Option<Redirection>> {
-        let start = self.at;
-        let digits = self.rest().len() - self.rest().trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
-        let descriptor = self.rest().get(..digits).and_then(|digits| digits.parse().ok());
-        let Some((operator, mark)) = redirect(self.rest().get(digits..).unwrap_or_default(), digits == 0) else {
-            return Ok(None);
-        };
-        self.at += digits + mark.len();
-        self.blanks();
-        if !self.begins_word() {
-            return Err(self.unreadable("a file is missing behind it", start));
-        }
-        let target = self.word()?;
-        let at = self.place(start);
-        let document = match operator {
-            Redirect::Document => Some(self.document(&target, mark == "<<-")?),
-            _ => None,
-        };
-        Ok(Some(Redirection { descriptor, operator, target, document, at }))
-    }
-
-    /// Reads the lines of a here-document, behind the line that this is.
-    fn document(&mut self, target: &Word, chomp: bool) -> Read<Document> {
-        let name = target.literal().unwrap_or_default().into_owned();
-        let quoted = target.is_quoted();
-        let line = self.at + self.rest().find('\n').unwrap_or(self.rest().len());
-        self.pay(line - self.at)?;
-        let from = match self.documents {
-            Some((known, end)) if known == line => (end + 1).min(self.text.len()),
-            _ => (line + 1).min(self.text.len()),
-        };
-        let (mut text, mut at) = (String::new(), from);
-        let mut end = self.text.len();
-        for raw in self.text.get(from..).unwrap_or_default().split_inclusive('\n') {
-            let kept = if chomp { raw.trim_start_matches('\t') } else { raw };
-            if kept.trim_end_matches(['\r', '\n']) == name {
-                // The end of its last line goes on as one of the script.
-                end = at + raw.trim_end_matches(['\r', '\n']).len();
-                break;
-            }
-            text.push_str(kept);
-            at += raw.len();
-        }
-        self.pay(at - from)?;
-        let body = from..at;
-        let parts = if quoted { Vec::new() } else { self.embedded(body.clone()).unwrap_or_default() };
-        self.documents = Some((line, end));
-        Ok(Document { text, parts, quoted, at: self.source.place(body) })
-    }
 }
+
+/// What ends a subscript, or tells that it is none.
+const SUBSCRIPT_ENDS: [char; 3] = [']', ' ', '\n'];
 
 /// The beginning of an assignment.
 struct Head {
@@ -675,6 +387,13 @@ struct Head {
 }
 
 impl Head {
+    /// How many bytes have to be looked at for a subscript.
+    fn looks_at(text: &str) -> usize {
+        let end = text.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(text.len());
+        let inner = text.get(end..).and_then(|rest| rest.strip_prefix('['));
+        inner.map_or(0, |inner| inner.find(SUBSCRIPT_ENDS).unwrap_or(inner.len()))
+    }
+
     /// `name=`, `name+=`, `name[subscript]=`.
     fn of(text: &str) -> Option<Self> {
         let end = text.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')?;
@@ -682,7 +401,7 @@ impl Head {
         let mut rest = text.get(end..)?;
         let mut subscript = None;
         if let Some(inner) = rest.strip_prefix('[') {
-            let (index, behind) = inner.split_at_checked(inner.find([']', ' ', '\n'])?)?;
+            let (index, behind) = inner.split_at_checked(inner.find(SUBSCRIPT_ENDS)?)?;
             subscript = Some(index.to_owned());
             rest = behind.strip_prefix(']')?;
         }
@@ -693,30 +412,6 @@ impl Head {
         let rest = rest.strip_prefix('=')?;
         Some(Self { name, subscript, append, length: text.len() - rest.len() })
     }
-}
-
-/// The redirection at the beginning of a text.
-fn redirect(text: &str, without_number: bool) -> Option<(Redirect, &'static str)> {
-    const ALL: [(&str, Redirect); 12] = [
-        ("&>>", Redirect::AllAppend),
-        ("&>", Redirect::All),
-        ("<<<", Redirect::Text),
-        ("<<-", Redirect::Document),
-        ("<<", Redirect::Document),
-        ("<&", Redirect::InCopy),
-        ("<>", Redirect::Both),
-        ("<", Redirect::In),
-        (">>", Redirect::Append),
-        (">&", Redirect::OutCopy),
-        (">|", Redirect::Clobber),
-        (">", Redirect::Out),
-    ];
-    // `<(…)` is a word.
-    if without_number && (text.starts_with("<(") || text.starts_with(">(")) {
-        return None;
-    }
-    let (mark, operator) = ALL.into_iter().find(|(mark, _)| text.starts_with(mark))?;
-    (without_number || !mark.starts_with('&')).then_some((operator, mark))
 }
 
 impl Script {

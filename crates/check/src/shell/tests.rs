@@ -99,6 +99,11 @@ fn hostile_texts_end_soon() {
         "$((a)".repeat(50_000),
         "sh -c 'sh -c '".repeat(50_000),
         "${a[".repeat(100_000),
+        "a[;".repeat(100_000),
+        "$(a[)".repeat(100_000),
+        "cat <<E\n$(\nE\n".repeat(50_000),
+        "cat <<E\n$((\nE\n".repeat(50_000),
+        "cat <<E\n`\nE\n".repeat(50_000),
         format!("${{a:-{}", "\"'\"'".repeat(100_000)),
         format!("${{a:-{}", "'".repeat(200_001)),
     ] {
@@ -123,6 +128,17 @@ fn the_script_of_another_shell_in_many_pieces_keeps_its_places() {
     for (number, word) in inner.words.iter().enumerate() {
         let start = 10 + 20 * (number / 2) + if number % 2 == 0 { 1 } else { 8 };
         assert_eq!(word.at, start..start + 1, "{number}");
+    }
+}
+
+#[test]
+fn documents_that_cannot_be_read_leave_the_rest_of_the_script_as_it_is() {
+    let unreadable = ["${x!}", "$(", "`", "$((", "${", "$(cat <<F\n${x!}\nF\n"];
+    for text in unreadable {
+        let all = format!("cat <<E\n{text}\nE\n").repeat(60) + "a $(b)";
+        let calls = calls(&all);
+        assert_eq!(calls.len(), 62, "{text}: {calls:?}");
+        assert_eq!(calls[60..], ["a $(b)", "b"], "{text}");
     }
 }
 

@@ -1,23 +1,17 @@
 //! Words: quotes, variables, substitutions, globs.
 
-use std::ops::Range;
-
 use super::parse::{Parser, Read};
-use super::{Dialect, calls};
-use super::{List, Part, PartKind, Quote, Script, Simple, Source, Variable, Word};
+use super::{Part, PartKind, Quote, Source, Word, calls};
 
 /// What ends a word where nothing quotes it.
 const ENDS: [char; 12] = [' ', '\t', '\n', '\r', '\u{b}', '\u{c}', ';', '&', '|', '(', ')', '<'];
 /// Behind which a `(` is bash's way to write patterns.
 const EXTENDED: [char; 5] = ['?', '*', '+', '@', '!'];
-/// Operators of `${name…}`, the longer ones first.
-const OPERATORS: [&str; 20] =
-    [":-", ":=", ":?", ":+", "-", "=", "?", "+", "%%", "%", "##", "#", "//", "/", "^^", "^", ",,", ",", "@", ":"];
 
 /// A word under way.
 #[derive(Default)]
-struct Parts {
-    all: Vec<Part>,
+pub(super) struct Parts {
+    pub(super) all: Vec<Part>,
     /// Bare text that is not yet a part, and where it begins.
     open: String,
     from: usize,
@@ -25,7 +19,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn letter(&mut self, letter: char, at: usize) {
+    pub(super) fn letter(&mut self, letter: char, at: usize) {
         if self.open.is_empty() {
             self.from = at;
         }
@@ -91,7 +85,7 @@ impl Parser<'_, '_> {
         Word { raw, parts: vec![part], at }
     }
 
-    fn close_text(&self, parts: &mut Parts) {
+    pub(super) fn close_text(&self, parts: &mut Parts) {
         parts.close(self.source, Quote::Bare);
     }
 
@@ -141,14 +135,14 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    fn letter(&mut self, parts: &mut Parts) {
+    pub(super) fn letter(&mut self, parts: &mut Parts) {
         let at = self.at;
         if let Some(letter) = self.next() {
             parts.letter(letter, at);
         }
     }
 
-    fn quoted_piece(&mut self, letter: char, parts: &mut Parts) -> Read<()> {
+    pub(super) fn quoted_piece(&mut self, letter: char, parts: &mut Parts) -> Read<()> {
         let at = self.at;
         self.at += 1;
         match letter {
@@ -176,7 +170,7 @@ impl Parser<'_, '_> {
     }
 
     /// Behind `"`, to the next one and over it.
-    fn double(&mut self, start: usize) -> Read<Vec<Part>> {
+    pub(super) fn double(&mut self, start: usize) -> Read<Vec<Part>> {
         let mut parts = Parts::default();
         let from = self.at;
         loop {
@@ -230,210 +224,6 @@ impl Parser<'_, '_> {
             _ => self.letter(parts),
         }
         Ok(())
-    }
-
-    /// At `$`: what it begins; none where it is a character like any other, which is then taken.
-    fn dollar(&mut self, quote: Quote) -> Read<Option<Vec<Part>>> {
-        let start = self.at;
-        self.at += 1;
-        let part = |kind, at| Ok(Some(vec![Part { kind, quote, at }]));
-        match self.peek() {
-            Some('(') => {
-                let kind = self.parenthesis(start)?;
-                part(kind, self.place(start))
-            }
-            Some('{') => {
-                self.at += 1;
-                let variable = self.braces(start)?;
-                part(PartKind::Variable(variable), self.place(start))
-            }
-            Some('\'') if quote == Quote::Bare => self.dollar_single(start).map(|part| Some(vec![part])),
-            Some('"') if quote == Quote::Bare => {
-                self.at += 1;
-                self.double(start + 1).map(Some)
-            }
-            Some(_) => match self.name() {
-                Some(name) => part(PartKind::Variable(Variable::plain(name)), self.place(start)),
-                None => Ok(None),
-            },
-            None => Ok(None),
-        }
-    }
-
-    /// bash's `$'…'`, whose escapes stay as they are written.
-    fn dollar_single(&mut self, start: usize) -> Read<Part> {
-        self.at += 1;
-        let from = self.at;
-        loop {
-            match self.next() {
-                Some('\'') => break,
-                Some('\\') => drop(self.next()),
-                Some(_) => {}
-                None => return Err(self.unreadable("nothing closes the '", start)),
-            }
-        }
-        let end = self.at.saturating_sub(1);
-        let text = self.text.get(from..end).unwrap_or_default().to_owned();
-        Ok(Part { kind: PartKind::Text(text), quote: Quote::Dollar, at: self.source.place(from..end) })
-    }
-
-    fn parenthesis(&mut self, start: usize) -> Read<PartKind> {
-        if self.sees("((")
-            && let Some(end) = self.arithmetic_end(self.at + 2)?
-        {
-            return self.arithmetic(self.at + 2..end).map(PartKind::Arithmetic);
-        }
-        self.at += 1;
-        let list = self.list()?;
-        if !self.take(")") {
-            return Err(self.unreadable("nothing closes the $(", start));
-        }
-        Ok(PartKind::Substitution { list, backticks: false })
-    }
-
-    /// `<(…)`.
-    fn process(&mut self) -> Read<Part> {
-        let start = self.at;
-        self.at += 2;
-        let list = self.list()?;
-        if !self.take(")") {
-            return Err(self.unreadable("nothing closes the <(", start));
-        }
-        Ok(Part { kind: PartKind::Process(list), quote: Quote::Bare, at: self.place(start) })
-    }
-
-    /// Behind a backtick: its text, without what escapes in it, is read as a list of its own.
-    fn backticks(&mut self, start: usize, quote: Quote) -> Read<Part> {
-        let mut inner = Source::default();
-        loop {
-            let at = self.at;
-            match self.next() {
-                None => return Err(self.unreadable("nothing closes the `", start)),
-                Some('`') => break,
-                Some('\\') => match self.peek() {
-                    Some(next @ ('`' | '$' | '\\')) => self.inner_letter(&mut inner, next),
-                    Some('"') if quote == Quote::Double => self.inner_letter(&mut inner, '"'),
-                    _ => inner.add("\\", self.source.source(at)),
-                },
-                Some(letter) => inner.add(letter.encode_utf8(&mut [0; 4]), self.source.source(at)),
-            }
-        }
-        let list = self.list_of(&inner, self.dialect)?.list;
-        let at = self.place(start);
-        Ok(Part { kind: PartKind::Substitution { list, backticks: true }, quote, at })
-    }
-
-    fn inner_letter(&mut self, inner: &mut Source, letter: char) {
-        inner.add(letter.encode_utf8(&mut [0; 4]), self.source.source(self.at));
-        self.at += letter.len_utf8();
-    }
-
-    fn list_of(&mut self, inner: &Source, dialect: Dialect) -> Read<Script> {
-        self.pay(inner.text().len())?;
-        self.enter()?;
-        let script = Parser::new(inner, dialect, self.depth, self.work).script();
-        self.leave();
-        script
-    }
-
-    /// The name of a variable, special ones with it.
-    fn name(&mut self) -> Option<String> {
-        let rest = self.rest();
-        let first = rest.chars().next()?;
-        let length = match first {
-            '@' | '*' | '#' | '?' | '-' | '$' | '!' => 1,
-            '0'..='9' => 1,
-            'a'..='z' | 'A'..='Z' | '_' => {
-                rest.find(|next: char| !next.is_ascii_alphanumeric() && next != '_').unwrap_or(rest.len())
-            }
-            _ => return None,
-        };
-        self.at += length;
-        rest.get(..length).map(str::to_owned)
-    }
-
-    /// Behind `${`, to the `}` and over it.
-    fn braces(&mut self, start: usize) -> Read<Variable> {
-        self.enter()?;
-        let mut variable = Variable { braces: true, ..Variable::plain(String::new()) };
-        if self.sees("#") && !self.sees("#}") && !self.sees("#-") && !self.sees("##") {
-            self.at += 1;
-            variable.length = true;
-        } else if self.sees("!") && !self.sees("!}") {
-            self.at += 1;
-            variable.indirect = true;
-        }
-        variable.name = match self.rest().chars().next().filter(char::is_ascii_digit) {
-            Some(_) => self.digits(),
-            None => self.name().ok_or_else(|| self.unreadable("${ without a name", start))?,
-        };
-        if self.take("[") {
-            let found = self.rest().find(']');
-            self.pay(found.unwrap_or(self.rest().len()))?;
-            let length = found.unwrap_or(0);
-            variable.subscript = self.rest().get(..length).map(str::to_owned);
-            self.at += length;
-            self.take("]");
-        }
-        if variable.indirect && (self.sees("*}") || self.sees("@}")) {
-            self.at += 1;
-        }
-        if !self.sees("}") {
-            let operator = OPERATORS.into_iter().find(|operator| self.sees(operator));
-            let operator = operator.ok_or_else(|| self.unreadable("${ with an operator that no shell has", start))?;
-            self.at += operator.len();
-            variable.operator = Some(operator.to_owned());
-            variable.argument = Some(Box::new(self.argument(start)?));
-        }
-        if !self.take("}") {
-            return Err(self.unreadable("nothing closes the ${", start));
-        }
-        self.leave();
-        Ok(variable)
-    }
-
-    fn digits(&mut self) -> String {
-        let rest = self.rest();
-        let length = rest.find(|next: char| !next.is_ascii_digit()).unwrap_or(rest.len());
-        self.at += length;
-        rest.get(..length).unwrap_or_default().to_owned()
-    }
-
-    /// Behind an operator of `${name…}`, up to the `}`.
-    fn argument(&mut self, start: usize) -> Read<Word> {
-        let from = self.at;
-        let mut parts = Parts::default();
-        loop {
-            let at = self.at;
-            match self.peek() {
-                None => return Err(self.unreadable("nothing closes the ${", start)),
-                Some('}') => break,
-                Some(letter @ ('\\' | '\'' | '"' | '`')) => {
-                    self.close_text(&mut parts);
-                    // Within double quotes a ' means nothing: where nothing closes it, it is read so.
-                    let is_closed = |rest: &str| {
-                        let next = rest.find(['}', '\'']).and_then(|next| rest.get(next..));
-                        next.is_some_and(|next| next.starts_with('\''))
-                    };
-                    if letter == '\'' && !self.rest().get(1..).is_some_and(is_closed) {
-                        self.letter(&mut parts);
-                        continue;
-                    }
-                    self.quoted_piece(letter, &mut parts)?;
-                }
-                Some('$') => match self.dollar(Quote::Bare)? {
-                    Some(mut all) => {
-                        self.close_text(&mut parts);
-                        parts.all.append(&mut all);
-                    }
-                    None => parts.letter('$', at),
-                },
-                Some(_) => self.letter(&mut parts),
-            }
-        }
-        self.close_text(&mut parts);
-        let raw = self.text.get(from..self.at).unwrap_or_default().to_owned();
-        Ok(Word { raw, parts: parts.all, at: self.place(from) })
     }
 
     /// Where a pattern that begins here ends; none where the letter means itself.
@@ -520,67 +310,6 @@ impl Parser<'_, '_> {
         let raw = self.text.get(start..self.at).unwrap_or_default().to_owned();
         Ok(Word { raw, parts: parts.all, at: self.place(start) })
     }
-
-    /// Variables and substitutions in a text where quotes mean nothing.
-    pub(super) fn embedded(&mut self, range: Range<usize>) -> Read<Vec<Part>> {
-        let back = self.at;
-        self.at = range.start;
-        let parts = self.embedded_until(range.end);
-        let beyond = self.at > range.end;
-        self.at = back;
-        if beyond { Err(self.unreadable("it does not end where it has to", range.start)) } else { parts }
-    }
-
-    fn embedded_until(&mut self, end: usize) -> Read<Vec<Part>> {
-        let mut all = Vec::new();
-        while self.at < end {
-            let at = self.at;
-            match self.peek() {
-                Some('$') => all.extend(self.dollar(Quote::Double)?.into_iter().flatten()),
-                Some('`') => {
-                    self.at += 1;
-                    all.push(self.backticks(at, Quote::Double)?);
-                }
-                Some('\\') => {
-                    self.at += 1;
-                    self.next();
-                }
-                Some(_) => drop(self.next()),
-                None => break,
-            }
-        }
-        Ok(all)
-    }
-
-    /// A text of the script into one of its own, each byte with its place if it stands there as it is meant.
-    fn copy(&self, inner: &mut Source, text: &str, at: Range<usize>) {
-        let start = self.source.back(at.start);
-        let end = start.map(|start| start + text.len());
-        match start.zip(end).filter(|(start, end)| self.text.get(*start..*end) == Some(text)) {
-            Some((start, end)) => inner.copy(self.source, start..end),
-            None => inner.add(text, at.start),
-        }
-    }
-
-    /// What `sh -c '…'` runs.
-    pub(super) fn inner(&mut self, simple: &Simple) -> Read<Option<Script>> {
-        let words = simple.words.get(calls::unwrapped(&simple.words)..).unwrap_or_default();
-        let Some(dialect) = words.first().and_then(Word::literal).and_then(|name| Dialect::of(&name)) else {
-            return Ok(None);
-        };
-        let Some(text) = script_of(words) else { return Ok(None) };
-        let mut inner = Source::default();
-        for part in &text.parts {
-            match (&part.kind, part.quote) {
-                (PartKind::Text(text), Quote::Single | Quote::Bare | Quote::Escaped | Quote::Double) => {
-                    self.copy(&mut inner, text, part.at.clone());
-                }
-                _ => return Ok(None),
-            }
-        }
-        // What is no script for us may be one for its shell.
-        Ok(self.list_of(&inner, dialect).ok())
-    }
 }
 
 /// How many bytes stand before what ends a word, quotes or expands.
@@ -590,21 +319,6 @@ fn plain(text: &str) -> usize {
             || matches!(byte, b';' | b'&' | b'|' | b'(' | b')' | b'<' | b'>' | b'\'' | b'"' | b'$' | b'`' | b'\\')
     };
     text.bytes().position(ends).unwrap_or(text.len())
-}
-
-/// The text behind `-c`, also in `-exc`.
-fn script_of(words: &[Word]) -> Option<&Word> {
-    let is_command = |word: &Word| {
-        word.literal().is_some_and(|text| {
-            text.len() > 1 && !text.starts_with("--") && text.starts_with('-') && text.ends_with('c')
-        })
-    };
-    let at = words.iter().position(is_command)?;
-    let options = words
-        .get(1..at)?
-        .iter()
-        .all(|word| word.literal().is_some_and(|text| text.starts_with(['-', '+']) || text == "pipefail"));
-    words.get(at + 1).filter(|_| options)
 }
 
 /// Where the bracket that a text begins with (or has as its second letter) is closed: behind it.
@@ -621,17 +335,4 @@ fn closing(text: &str, open: char, close: char) -> Option<usize> {
         }
     }
     None
-}
-
-impl Variable {
-    fn plain(name: String) -> Self {
-        Self { name, length: false, indirect: false, braces: false, subscript: None, operator: None, argument: None }
-    }
-}
-
-impl List {
-    /// Has it no command?
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
 }

@@ -5,7 +5,7 @@ use corten_frontend::dockerfile::Command;
 
 use super::lines;
 use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run};
+use crate::rules::{Found, Initially, Rule, Run, safe};
 
 pub(super) const RULE: Rule = Rule {
     id: RuleId("InvalidDefinitionDescription"),
@@ -34,6 +34,9 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
         let example = if names.len() > 1 { "<arg_key>" } else { first };
         let message = format!("Comment for {kind} should follow the format: `# {example} <description>`");
         let help = "begin the comment with the name, or put a line with # alone below it";
-        found.add(line.at(&line.instruction.name), message, help);
+        let at = line.step.at().start;
+        let is_first = lint.text(0..at).ends_with('\n');
+        let fix = is_first.then(|| safe("let it describe nothing", vec![lint.edit(at..at, "#\n")])).flatten();
+        found.fixed(line.at(&line.instruction.name), message, help, fix);
     }
 }

@@ -5,7 +5,7 @@ use corten_frontend::dockerfile::{Arguments, Command, Line};
 
 use super::lines;
 use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run, safe};
+use crate::rules::{Found, Initially, Rule, Run};
 
 pub(super) const RULE: Rule = Rule {
     id: RuleId("JSONArgsRecommended"),
@@ -42,8 +42,7 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
                 format!("write {name} as a JSON list; or put exec in front of the program and name the shell by SHELL")
             }
         };
-        let fix = list.and_then(|list| safe("write it as a list", vec![line.edit(place.range.clone(), &list)]));
-        found.fixed(line.at(place), message, help, fix);
+        found.add(line.at(place), message, help);
     }
 }
 

@@ -5,14 +5,14 @@ use corten_frontend::dockerfile::Command;
 
 use super::lines;
 use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run, safe};
+use crate::rules::{Found, Initially, Rule, Run};
 
 pub(super) const RULE: Rule = Rule {
     id: RuleId("MaintainerDeprecated"),
     name: "maintainer-deprecated",
     severity: Severity::Warning,
     what: "The MAINTAINER instruction is deprecated, use a label instead to define an image author.",
-    why: "MAINTAINER sets a field that no tool shows. The label org.opencontainers.image.authors says the same where registries and scanners look. The fix moves the name from the one to the other.",
+    why: "MAINTAINER sets a field that no tool shows. The label org.opencontainers.image.authors says the same where registries and scanners look.",
     bad: "FROM scratch\nMAINTAINER me@example.org\n",
     good: "FROM scratch\nLABEL org.opencontainers.image.authors=\"me@example.org\"\n",
     aliases: &[],
@@ -23,11 +23,8 @@ pub(super) const RULE: Rule = Rule {
 fn run(lint: &Lint<'_>, found: &mut Found) {
     for line in lines(lint) {
         let Some(Command::Maintainer(who)) = &line.seen.command else { continue };
-        let is_plain = !who.text.contains(['"', '\\', '$', '`']);
         let label = format!("LABEL org.opencontainers.image.authors=\"{}\"", who.text);
-        let whole = line.instruction.name.range.start..who.range.end;
-        let fix = if is_plain { safe("say it by a label", vec![line.edit(whole, &label)]) } else { None };
         let message = "Maintainer instruction is deprecated in favor of using label";
-        found.fixed(line.at(&line.instruction.name), message, format!("write {label}"), fix);
+        found.add(line.at(&line.instruction.name), message, format!("write {label}"));
     }
 }

@@ -33,15 +33,15 @@ mod tests;
 
 use std::ops::Range;
 
-use corten_diagnostic::{Edit, Place, Span};
+use corten_diagnostic::{Edit, Fix, Place, Span};
 use corten_frontend::dockerfile::{Arguments, Instruction, Word};
 
 use crate::lint::{Lint, Step};
-use crate::rules::Rule;
+use crate::rules::{Rule, unsafe_fix};
 
 pub use answer::{CheckOptions, Warning, warnings};
 pub(crate) use walk::Walk;
-use walk::{Seen, Walker};
+use walk::{Seen, Unset, Walker};
 
 /// All of them, in the order in which BuildKit comes to them.
 pub(super) const CHECKS: [Rule; 22] = [
@@ -133,6 +133,23 @@ impl Line<'_> {
     /// A replacement of a part of the joined line.
     fn edit(&self, range: Range<usize>, text: &str) -> Edit {
         self.lint.edit(self.step.place(range), text)
+    }
+
+    /// The name that was probably meant, wherever a word has the other one.
+    fn renamed(&self, unset: &Unset) -> Option<Fix> {
+        let near = unset.near.as_ref()?;
+        let written = self.instruction.line.text.get(unset.word.range.clone())?;
+        let dollars = written.match_indices('$').map(|(at, _)| at + 1);
+        let names = dollars.filter_map(|at| {
+            let brace = usize::from(written.get(at..)?.starts_with('{'));
+            let start = at + brace;
+            let rest = written.get(start..)?.strip_prefix(unset.name.as_str())?;
+            let is_whole = !rest.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '_');
+            is_whole.then_some(start..start + unset.name.len())
+        });
+        let from = unset.word.range.start;
+        let edits: Vec<Edit> = names.map(|name| self.edit(from + name.start..from + name.end, near)).collect();
+        (!edits.is_empty()).then(|| unsafe_fix(format!("write {near}"), edits)).flatten()
     }
 
     /// All of it goes.

@@ -27,7 +27,7 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
                 message.push_str(&format!(" (did you mean {near}?)"));
             }
             let help = format!("declare it before the first FROM: ARG {}=…", unset.name);
-            found.add(line.at(&unset.word), message, help);
+            found.fixed(line.at(&unset.word), message, help, line.renamed(unset));
         }
     }
 }

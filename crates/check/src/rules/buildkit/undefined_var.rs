@@ -26,7 +26,12 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
             if let Some(near) = &unset.near {
                 message.push_str(&format!(" (did you mean ${near}?)"));
             }
-            found.add(line.at(&unset.word), message, format!("declare it above in this stage: ARG {}", unset.name));
+            found.fixed(
+                line.at(&unset.word),
+                message,
+                format!("declare it above in this stage: ARG {}", unset.name),
+                line.renamed(unset),
+            );
         }
     }
 }

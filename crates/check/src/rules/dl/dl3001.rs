@@ -1,4 +1,4 @@
-//! DL3001: rUN starts a program that makes no sense while an image is built.
+//! DL3001: RUN starts a program that makes no sense while an image is built.
 
 use corten_diagnostic::{RuleId, Severity};
 

@@ -1,4 +1,4 @@
-//! DL3004: rUN uses sudo.
+//! DL3004: RUN uses sudo.
 
 use corten_diagnostic::{Fix, RuleId, Severity};
 use corten_frontend::dockerfile::Command;
@@ -51,7 +51,7 @@ fn without_sudo(lint: &Lint<'_>, ran: &Ran) -> Option<Fix> {
     let all = ran.commands.iter().filter(|command| command.name == "sudo");
     let edits = all.map(|command| {
         let first = command.arguments.first()?;
-        let plain = !first.text.starts_with('-') && !first.text.contains('=') && !command.at.is_empty();
+        let plain = !first.text.starts_with('-') && !first.text.contains('=') && command.stands(lint);
         plain.then(|| lint.edit(command.at.start..first.at.start, ""))
     });
     safe("leave sudo out: the build is root here", edits.collect::<Option<_>>()?)

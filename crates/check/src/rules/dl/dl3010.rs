@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use corten_diagnostic::{RuleId, Severity};
-use corten_frontend::dockerfile::{Command, Copy, Source};
+use corten_frontend::dockerfile::{Command, Copy};
 
 use super::ran::{Argument, Plain};
 use super::{is_archive, tell, unquoted};
@@ -57,11 +57,7 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
 /// The names that archives have in the image.
 fn archives(copy: &Copy) -> impl Iterator<Item = &str> {
     let target = Some(base(&copy.destination.text)).filter(|name| is_archive(name));
-    let sources = copy.sources.iter().filter_map(|source| match source {
-        Source::Path(path) => Some(base(&path.text)),
-        Source::Inline(_) => None,
-    });
-    let sources = sources.filter(move |name| target.is_none() && is_archive(name));
+    let sources = copy.paths().map(|path| base(&path.text)).filter(move |name| target.is_none() && is_archive(name));
     target.into_iter().chain(sources)
 }
 

@@ -1,4 +1,4 @@
-//! DL3011: eXPOSE names a port beyond 65535.
+//! DL3011: EXPOSE names a port beyond 65535.
 
 use corten_diagnostic::{RuleId, Severity};
 use corten_frontend::dockerfile::Command;

@@ -1,10 +1,10 @@
 //! DL3012: a stage has several HEALTHCHECKs.
 
 use corten_diagnostic::{RuleId, Severity};
-use corten_frontend::dockerfile::Command;
+use corten_frontend::dockerfile::Keyword;
 
-use super::tell;
-use crate::lint::{Lint, Step};
+use super::last_counts;
+use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run, unsafe_fix};
 
 pub(in crate::rules) const RULE: Rule = Rule {
@@ -24,14 +24,5 @@ pub(in crate::rules) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    for stage in &lint.stages {
-        let all = lint.steps_of(stage).iter().filter(|step| matches!(step.command, Some(Command::Healthcheck(_))));
-        let all: Vec<&Step<'_>> = all.collect();
-        for pair in all.windows(2) {
-            let [earlier, later] = pair else { continue };
-            let fix = unsafe_fix("take the earlier one out", vec![lint.without(earlier)]);
-            let help = "keep the one that is meant";
-            tell(lint, found, later, later.name(), "a second HEALTHCHECK replaces the one before it", help, fix);
-        }
-    }
+    last_counts(lint, found, Keyword::Healthcheck, "keep the one that is meant", unsafe_fix);
 }

@@ -2,10 +2,10 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
+use super::managers::unanswered;
 use super::ran::Plain;
-use super::{each_run, insert_flag, tell};
 use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run, safe};
+use crate::rules::{Found, Initially, Rule, Run};
 
 pub(in crate::rules) const RULE: Rule = Rule {
     id: RuleId("DL3014"),
@@ -23,20 +23,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    each_run(lint, |step, ran| {
-        let all: Vec<&Plain> = ran.commands.iter().filter(|command| asks(command)).collect();
-        let Some(first) = all.first() else { return };
-        let fix = insert_flag(lint, &all, &["install"], "-y").and_then(|edits| safe("answer with -y", edits));
-        tell(
-            lint,
-            found,
-            step,
-            first.at.clone(),
-            "apt-get install asks, and nobody answers",
-            "write apt-get install -y",
-            fix,
-        );
-    });
+    unanswered(lint, found, &["install"], asks, "apt-get install", "write apt-get install -y");
 }
 
 fn asks(command: &Plain) -> bool {

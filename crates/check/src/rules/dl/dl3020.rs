@@ -1,7 +1,7 @@
-//! DL3020: aDD copies files.
+//! DL3020: ADD copies files.
 
 use corten_diagnostic::{RuleId, Severity};
-use corten_frontend::dockerfile::{Command, Copy, Source};
+use corten_frontend::dockerfile::Copy;
 
 use super::{is_archive, tell, unquoted};
 use crate::lint::{Lint, Step};
@@ -23,13 +23,9 @@ pub(in crate::rules) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    for step in &lint.steps {
-        let Some(Command::Copy(copy)) = &step.command else { continue };
-        let paths = copy.sources.iter().filter_map(|source| match source {
-            Source::Path(path) => Some(unquoted(&path.text)),
-            Source::Inline(_) => None,
-        });
-        let Some(path) = paths.clone().find(|path| !is_for_add(path)).filter(|_| copy.add) else { continue };
+    for (step, copy) in lint.copies().filter(|(step, copy)| copy.add && !step.is_trigger()) {
+        let paths = copy.paths().map(|path| unquoted(&path.text));
+        let Some(path) = paths.clone().find(|path| !is_for_add(path)) else { continue };
         let message = format!("{path} is no archive and no address: COPY does");
         let fix =
             only_files(copy, paths).then(|| safe("write COPY", vec![lint.edit(step.name(), copy_like(lint, step))]));

@@ -1,9 +1,8 @@
-//! DL3021: cOPY has several sources, and a target without a / at its end.
+//! DL3021: COPY has several sources, and a target without a / at its end.
 
 use corten_diagnostic::{RuleId, Severity};
-use corten_frontend::dockerfile::Command;
 
-use super::{tell, unquoted};
+use super::{copies, tell, unquoted};
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run, safe};
 
@@ -23,10 +22,9 @@ pub(in crate::rules) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    for step in &lint.steps {
-        let Some(Command::Copy(copy)) = &step.command else { continue };
+    for (step, copy) in copies(lint) {
         let target = &copy.destination;
-        if copy.add || copy.sources.len() < 2 || unquoted(&target.text).ends_with('/') {
+        if copy.sources.len() < 2 || unquoted(&target.text).ends_with('/') {
             continue;
         }
         let at = step.word(target);

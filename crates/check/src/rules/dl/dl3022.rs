@@ -1,11 +1,8 @@
-//! DL3022: cOPY --from names no stage before it.
-
-use std::collections::HashSet;
+//! DL3022: COPY --from names no stage before it.
 
 use corten_diagnostic::{RuleId, Severity};
-use corten_frontend::dockerfile::Command;
 
-use super::{tell, unquoted};
+use super::{copies_from, tell, unquoted};
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run};
 
@@ -27,16 +24,11 @@ pub(in crate::rules) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    let mut names: HashSet<&str> = HashSet::new();
-    for step in &lint.steps {
-        names.extend(step.from().and_then(|from| from.name.as_ref()).map(|name| name.text.as_str()));
-        let Some(Command::Copy(copy)) = &step.command else { continue };
-        let Some(from) = copy.from.as_ref().filter(|_| !copy.add) else { continue };
+    for (step, from) in copies_from(lint) {
         let (name, before) = (unquoted(&from.text), step.stage.map_or(0, |stage| stage + 1));
-        let named = names.contains(name.to_ascii_lowercase().as_str());
-        let digits = name.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(name.len());
-        let numbered = name.get(..digits).and_then(|number| number.parse::<usize>().ok()).is_some_and(|at| at < before);
-        if !name.contains(':') && !named && !numbered {
+        let is_stage = |name: &str| lint.stage_named(name, before).is_some();
+        let number = name.split(|letter: char| !letter.is_ascii_digit()).next().unwrap_or_default();
+        if !name.contains(':') && !is_stage(name) && !is_stage(number) {
             let message = format!("{name} is no stage before this line");
             let help = "name a stage, or write the image with its tag";
             tell(lint, found, step, step.word(from), message, help, None);

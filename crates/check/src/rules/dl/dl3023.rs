@@ -1,9 +1,8 @@
-//! DL3023: cOPY --from names its own stage.
+//! DL3023: COPY --from names its own stage.
 
 use corten_diagnostic::{RuleId, Severity};
-use corten_frontend::dockerfile::Command;
 
-use super::tell;
+use super::{copies_from, tell};
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run};
 
@@ -24,9 +23,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    for step in &lint.steps {
-        let Some(Command::Copy(copy)) = &step.command else { continue };
-        let Some(from) = copy.from.as_ref().filter(|_| !copy.add) else { continue };
+    for (step, from) in copies_from(lint) {
         let own = lint.stage_of(step).and_then(|stage| stage.name.as_ref());
         if own.is_some_and(|own| own.text.eq_ignore_ascii_case(&from.text)) {
             let message = format!("{} is the stage that this stands in", from.text);

@@ -1,4 +1,4 @@
-//! DL3025: cMD or ENTRYPOINT is a text for the shell.
+//! DL3025: CMD or ENTRYPOINT is a text for the shell.
 
 use corten_diagnostic::{RuleId, Severity};
 use corten_frontend::dockerfile::{Command, Line};

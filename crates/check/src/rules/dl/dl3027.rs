@@ -1,4 +1,4 @@
-//! DL3027: rUN uses apt.
+//! DL3027: RUN uses apt.
 
 use corten_diagnostic::{RuleId, Severity};
 
@@ -43,7 +43,7 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
         let Some(first) = all.first() else { return };
         let edits = all.iter().map(|command| {
             let verb = command.operands(&["o", "t", "c", "target-release"]).first().map(|one| one.text.as_str())?;
-            (GET.contains(&verb) && !command.at.is_empty()).then(|| lint.edit(command.at.clone(), "apt-get"))
+            (GET.contains(&verb) && command.stands(lint)).then(|| lint.edit(command.at.clone(), "apt-get"))
         });
         let fix = edits.collect::<Option<Vec<_>>>().and_then(|edits| safe("write apt-get", edits));
         tell(lint, found, step, first.at.clone(), "apt is for people at a terminal", "write apt-get or apt-cache", fix);

@@ -1,4 +1,4 @@
-//! DL3029: fROM has a constant --platform.
+//! DL3029: FROM has a constant --platform.
 
 use corten_diagnostic::{RuleId, Severity};
 

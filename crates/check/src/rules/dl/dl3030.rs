@@ -2,10 +2,10 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
+use super::managers::unanswered;
 use super::ran::Plain;
-use super::{each_run, insert_flag, tell};
 use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run, safe};
+use crate::rules::{Found, Initially, Rule, Run};
 
 pub(in crate::rules) const RULE: Rule = Rule {
     id: RuleId("DL3030"),
@@ -25,11 +25,6 @@ pub(in crate::rules) const RULE: Rule = Rule {
 const VERBS: [&str; 3] = ["install", "groupinstall", "localinstall"];
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    each_run(lint, |step, ran| {
-        let asks = |command: &&Plain| command.has("yum", &VERBS) && !command.has_flag(&["y", "assumeyes"]);
-        let all: Vec<&Plain> = ran.commands.iter().filter(asks).collect();
-        let Some(first) = all.first() else { return };
-        let fix = insert_flag(lint, &all, &VERBS, "-y").and_then(|edits| safe("answer with -y", edits));
-        tell(lint, found, step, first.at.clone(), "yum install asks, and nobody answers", "write yum install -y", fix);
-    });
+    let asks = |command: &Plain| command.has("yum", &VERBS) && !command.has_flag(&["y", "assumeyes"]);
+    unanswered(lint, found, &VERBS, asks, "yum install", "write yum install -y");
 }

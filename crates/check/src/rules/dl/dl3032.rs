@@ -2,9 +2,10 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
-use super::{append, each_run, tell};
+use super::each_run;
+use super::managers::Cache;
 use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run, safe};
+use crate::rules::{Found, Initially, Rule, Run};
 
 pub(in crate::rules) const RULE: Rule = Rule {
     id: RuleId("DL3032"),
@@ -22,17 +23,10 @@ pub(in crate::rules) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
+    let cache = Cache { program: "yum", fills: &["install"], clean: "yum clean all" };
     each_run(lint, |step, ran| {
-        let Some(install) = ran.position(|command| command.has("yum", &["install"])) else { return };
-        let clean = ran.position(|command| {
+        cache.tell(lint, found, step, ran, |command| {
             command.has("yum", &["clean", "all"]) || command.has("rm", &["-rf", "/var/cache/yum/*"])
         });
-        if clean.is_some_and(|clean| install < clean) {
-            return;
-        }
-        let at = ran.commands.get(install).map_or(0..0, |command| command.at.clone());
-        let fix = clean.is_none().then(|| append(lint, step, "yum clean all")).flatten();
-        let fix = fix.and_then(|edit| safe("clean in the same RUN", vec![edit]));
-        tell(lint, found, step, at, "yum keeps its cache in this layer", "end this RUN with && yum clean all", fix);
     });
 }

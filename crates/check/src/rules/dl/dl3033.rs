@@ -2,8 +2,9 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
-use super::ran::{Argument, Plain};
-use super::{each_run, packages_without_version, versions};
+use super::ran::Argument;
+use super::versions::Known;
+use super::{each_run, packages_without_version};
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run};
 
@@ -23,22 +24,10 @@ pub(in crate::rules) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    let known = versions::Known::of(lint);
+    let known = Known::of(lint);
     each_run(lint, |step, ran| {
-        let installs = |command: &&Plain| command.has("yum", &["install"]);
-        let is_open = |command: &Plain, one: &Argument| {
-            if command.has("yum", &["module"]) {
-                !one.text.contains(':')
-            } else {
-                !known.is_fixed(lint, step, &one.text)
-            }
-        };
-        let open = ran.commands.iter().filter(installs).flat_map(|command| {
-            let packages = command.operands(&[]).into_iter();
-            packages
-                .filter(|one| !matches!(one.text.as_str(), "install" | "module"))
-                .filter(|one| is_open(command, one))
-        });
-        packages_without_version(lint, found, step, &open.collect::<Vec<_>>(), "yum install PACKAGE-VERSION");
+        let installs = ran.commands.iter().filter(|command| command.has("yum", &["install"]));
+        let open: Vec<&Argument> = installs.flat_map(|command| known.open(lint, step, command)).collect();
+        packages_without_version(lint, found, step, &open, "yum install PACKAGE-VERSION");
     });
 }

@@ -2,10 +2,10 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
+use super::managers::unanswered;
 use super::ran::Plain;
-use super::{each_run, insert_flag, tell};
 use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run, safe};
+use crate::rules::{Found, Initially, Rule, Run};
 
 pub(in crate::rules) const RULE: Rule = Rule {
     id: RuleId("DL3034"),
@@ -25,12 +25,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
 const VERBS: [&str; 7] = ["install", "in", "remove", "rm", "source-install", "si", "patch"];
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    each_run(lint, |step, ran| {
-        let answered = ["non-interactive", "n", "no-confirm", "y"];
-        let asks = |command: &&Plain| command.has("zypper", &VERBS) && !command.has_flag(&answered);
-        let all: Vec<&Plain> = ran.commands.iter().filter(asks).collect();
-        let Some(first) = all.first() else { return };
-        let fix = insert_flag(lint, &all, &VERBS, "-y").and_then(|edits| safe("answer with -y", edits));
-        tell(lint, found, step, first.at.clone(), "zypper asks, and nobody answers", "write zypper install -y", fix);
-    });
+    let answered = ["non-interactive", "n", "no-confirm", "y"];
+    let asks = |command: &Plain| command.has("zypper", &VERBS) && !command.has_flag(&answered);
+    unanswered(lint, found, &VERBS, asks, "zypper", "write zypper install -y");
 }

@@ -1,4 +1,4 @@
-//! DL3035: rUN upgrades the whole distribution.
+//! DL3035: RUN upgrades the whole distribution.
 
 use corten_diagnostic::{RuleId, Severity};
 

@@ -2,9 +2,10 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
-use super::{append, each_run, tell};
+use super::each_run;
+use super::managers::Cache;
 use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run, safe};
+use crate::rules::{Found, Initially, Rule, Run};
 
 pub(in crate::rules) const RULE: Rule = Rule {
     id: RuleId("DL3036"),
@@ -22,15 +23,10 @@ pub(in crate::rules) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
+    let cache = Cache { program: "zypper", fills: &["install", "in"], clean: "zypper clean" };
     each_run(lint, |step, ran| {
-        let Some(install) = ran.position(|command| command.has("zypper", &["install", "in"])) else { return };
-        let clean = ran.position(|command| command.has("zypper", &["clean", "cc"]));
-        if ran.keeps("/var/cache/zypp") || clean.is_some_and(|clean| install < clean) {
-            return;
+        if !ran.keeps("/var/cache/zypp") {
+            cache.tell(lint, found, step, ran, |command| command.has("zypper", &["clean", "cc"]));
         }
-        let at = ran.commands.get(install).map_or(0..0, |command| command.at.clone());
-        let fix = clean.is_none().then(|| append(lint, step, "zypper clean")).flatten();
-        let fix = fix.and_then(|edit| safe("clean in the same RUN", vec![edit]));
-        tell(lint, found, step, at, "zypper keeps its cache in this layer", "end this RUN with && zypper clean", fix);
     });
 }

@@ -2,10 +2,10 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
+use super::managers::unanswered;
 use super::ran::Plain;
-use super::{each_run, insert_flag, tell};
 use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run, safe};
+use crate::rules::{Found, Initially, Rule, Run};
 
 pub(in crate::rules) const RULE: Rule = Rule {
     id: RuleId("DL3038"),
@@ -25,12 +25,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
 const VERBS: [&str; 3] = ["install", "groupinstall", "localinstall"];
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    each_run(lint, |step, ran| {
-        let installs = |command: &Plain| command.has("dnf", &VERBS) || command.has("microdnf", &VERBS);
-        let asks = |command: &&Plain| installs(command) && !command.has_flag(&["y", "assumeyes"]);
-        let all: Vec<&Plain> = ran.commands.iter().filter(asks).collect();
-        let Some(first) = all.first() else { return };
-        let fix = insert_flag(lint, &all, &VERBS, "-y").and_then(|edits| safe("answer with -y", edits));
-        tell(lint, found, step, first.at.clone(), "dnf install asks, and nobody answers", "write dnf install -y", fix);
-    });
+    let installs = |command: &Plain| command.has("dnf", &VERBS) || command.has("microdnf", &VERBS);
+    let asks = |command: &Plain| installs(command) && !command.has_flag(&["y", "assumeyes"]);
+    unanswered(lint, found, &VERBS, asks, "dnf install", "write dnf install -y");
 }

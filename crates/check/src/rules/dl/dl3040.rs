@@ -2,9 +2,11 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
-use super::{append, each_run, tell};
+use super::each_run;
+use super::managers::Cache;
+use super::ran::Plain;
 use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run, safe};
+use crate::rules::{Found, Initially, Rule, Run};
 
 pub(in crate::rules) const RULE: Rule = Rule {
     id: RuleId("DL3040"),
@@ -28,21 +30,13 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
         if ran.keeps("/var/cache/libdnf5") || ran.keeps(".cache/libdnf5") {
             return;
         }
-        for program in ["dnf", "microdnf"] {
-            let Some(install) = ran.position(|command| command.has(program, &VERBS)) else { continue };
-            let clean = ran.position(|command| {
+        for (program, clean) in [("dnf", "dnf clean all"), ("microdnf", "microdnf clean all")] {
+            let cleans = |command: &Plain| {
                 command.has(program, &["clean", "all"]) || command.has("rm", &["-rf", "/var/cache/libdnf5*"])
-            });
-            if clean.is_some_and(|clean| install < clean) {
-                continue;
+            };
+            if (Cache { program, fills: &VERBS, clean }).tell(lint, found, step, ran, cleans) {
+                return;
             }
-            let at = ran.commands.get(install).map_or(0..0, |command| command.at.clone());
-            let end = format!("{program} clean all");
-            let fix = clean.is_none().then(|| append(lint, step, &end)).flatten();
-            let fix = fix.and_then(|edit| safe("clean in the same RUN", vec![edit]));
-            let message = format!("{program} keeps its cache in this layer");
-            tell(lint, found, step, at, message, format!("end this RUN with && {end}"), fix);
-            return;
         }
     });
 }

@@ -3,7 +3,8 @@
 use corten_diagnostic::{RuleId, Severity};
 
 use super::ran::{Argument, Plain};
-use super::{each_run, packages_without_version, versions};
+use super::versions::Known;
+use super::{each_run, packages_without_version};
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run};
 
@@ -23,20 +24,14 @@ pub(in crate::rules) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    let known = versions::Known::of(lint);
+    let known = Known::of(lint);
+    let is = |command: &Plain, verbs: &[&str]| command.has("dnf", verbs) || command.has("microdnf", verbs);
+    // A group has no version.
+    let installs =
+        |command: &&Plain| is(command, &["install"]) && (is(command, &["module"]) || !is(command, &["group"]));
     each_run(lint, |step, ran| {
-        let is = |command: &Plain, verbs: &[&str]| command.has("dnf", verbs) || command.has("microdnf", verbs);
-        let is_open = |command: &Plain, one: &Argument| match (is(command, &["module"]), is(command, &["group"])) {
-            (true, _) => !one.text.contains(':'),
-            (false, true) => false,
-            (false, false) => !known.is_fixed(lint, step, &one.text),
-        };
-        let open = ran.commands.iter().filter(|command| is(command, &["install"])).flat_map(|command| {
-            let packages = command.operands(&[]).into_iter();
-            packages
-                .filter(|one| !matches!(one.text.as_str(), "install" | "module"))
-                .filter(|one| is_open(command, one))
-        });
-        packages_without_version(lint, found, step, &open.collect::<Vec<_>>(), "dnf install PACKAGE-VERSION");
+        let commands = ran.commands.iter().filter(installs);
+        let open: Vec<&Argument> = commands.flat_map(|command| known.open(lint, step, command)).collect();
+        packages_without_version(lint, found, step, &open, "dnf install PACKAGE-VERSION");
     });
 }

@@ -13,7 +13,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
     name: "pip-cache",
     severity: Severity::Warning,
     what: "The cache of pip stays in the layer.",
-    why: "The wheels lie in the image twice then, packed and installed; a later RUN cannot make this layer smaller.",
+    why: "The wheels lie in the image twice then, packed and installed; a later RUN cannot make this layer smaller. --no-cache-dir keeps them out, and the next build downloads them anew; a cache mount (RUN --mount=type=cache,target=/root/.cache/pip) keeps them out, too, and makes the next build fast, on the same machine.",
     bad: "FROM python:3.13-slim\n\
           RUN pip install flask==3.1.0\n",
     good: "FROM python:3.13-slim\n\

@@ -1,4 +1,4 @@
-//! DL3043: oNBUILD holds ONBUILD, FROM or MAINTAINER.
+//! DL3043: ONBUILD holds ONBUILD, FROM or MAINTAINER.
 
 use corten_diagnostic::{RuleId, Severity};
 use corten_frontend::dockerfile::{Arguments, Keyword};

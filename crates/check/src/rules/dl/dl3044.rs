@@ -1,4 +1,4 @@
-//! DL3044: eNV uses a variable that the same ENV defines.
+//! DL3044: ENV uses a variable that the same ENV defines.
 
 use std::collections::HashSet;
 

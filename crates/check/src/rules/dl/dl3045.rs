@@ -1,11 +1,11 @@
-//! DL3045: cOPY goes to a relative path, and no WORKDIR says from where.
+//! DL3045: COPY goes to a relative path, and no WORKDIR says from where.
 
-use corten_diagnostic::{RuleId, Severity};
-use corten_frontend::dockerfile::Command;
+use corten_diagnostic::{Fix, RuleId, Severity};
+use corten_frontend::dockerfile::{Command, Word};
 
 use super::{Inherited, is_absolute, tell, unquoted};
-use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run};
+use crate::lint::{Lint, Step};
+use crate::rules::{Found, Initially, Rule, Run, unsafe_fix};
 
 pub(in crate::rules) const RULE: Rule = Rule {
     id: RuleId("DL3045"),
@@ -34,10 +34,28 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
                 if !is_absolute(target) && !target.starts_with('$') {
                     let message = format!("COPY to {target}, and no WORKDIR says from where");
                     let help = "write WORKDIR before it, or the path from / on";
-                    tell(lint, found, step, step.word(&copy.destination), message, help, None);
+                    tell(
+                        lint,
+                        found,
+                        step,
+                        step.word(&copy.destination),
+                        message,
+                        help,
+                        from_root(lint, step, &copy.destination),
+                    );
                 }
             }
             _ => {}
         }
     }
+}
+
+/// The path from / on, where most images stand: of the base somebody else knows better.
+fn from_root(lint: &Lint<'_>, step: &Step<'_>, destination: &Word) -> Option<Fix> {
+    let at = step.word(destination);
+    let is_as_written = lint.text(at.clone()) == destination.text && !destination.text.starts_with(['"', '\'']);
+    let below = destination.text.trim_start_matches("./");
+    let path = format!("/{}", below.strip_prefix('.').filter(|rest| rest.is_empty()).unwrap_or(below));
+    let is_inside = !below.split('/').any(|part| part == "..");
+    (is_as_written && is_inside).then(|| unsafe_fix("begin it with /", vec![lint.edit(at, path)])).flatten()
 }

@@ -3,7 +3,7 @@
 use corten_diagnostic::{RuleId, Severity};
 
 use super::ran::Plain;
-use super::{each_run, tell};
+use super::{behind_name, each_run, tell};
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run, safe};
 
@@ -26,10 +26,7 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
     each_run(lint, |step, ran| {
         let all: Vec<&Plain> = ran.commands.iter().filter(|command| is_large(command)).collect();
         let Some(first) = all.first() else { return };
-        let edits = all
-            .iter()
-            .map(|command| (!command.at.is_empty()).then(|| lint.edit(command.at.end..command.at.end, " -l")));
-        let fix = edits.collect::<Option<Vec<_>>>().and_then(|edits| safe("add -l", edits));
+        let fix = behind_name(lint, &all, "-l").and_then(|edits| safe("add -l", edits));
         let message = "useradd writes logs as long as this number is high";
         tell(lint, found, step, first.at.clone(), message, "write useradd -l", fix);
     });

@@ -1,4 +1,4 @@
-//! DL3064: aRG or ENV has the name of a secret.
+//! DL3064: ARG or ENV has the name of a secret.
 
 use corten_diagnostic::{RuleId, Severity};
 use corten_frontend::dockerfile::Command;

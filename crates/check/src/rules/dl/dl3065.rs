@@ -1,4 +1,4 @@
-//! DL3065: fROM says the platform that it has anyway.
+//! DL3065: FROM says the platform that it has anyway.
 
 use corten_diagnostic::{RuleId, Severity};
 

@@ -1,9 +1,9 @@
-//! DL3067: cOPY takes the whole file system of another stage.
+//! DL3067: COPY takes the whole file system of another stage.
 
 use corten_diagnostic::{RuleId, Severity};
-use corten_frontend::dockerfile::{Command, Source};
+use corten_frontend::dockerfile::Word;
 
-use super::{tell, unquoted};
+use super::{copies, tell, unquoted};
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run};
 
@@ -25,11 +25,9 @@ pub(in crate::rules) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    for step in &lint.steps {
-        let Some(Command::Copy(copy)) = &step.command else { continue };
-        let whole = |source: &Source| matches!(source, Source::Path(path) if unquoted(&path.text) == "/");
-        let all = copy.sources.iter().any(whole) && unquoted(&copy.destination.text) == "/";
-        if all && !copy.add && copy.from.is_some() {
+    for (step, copy) in copies(lint).filter(|(_, copy)| copy.from.is_some()) {
+        let is_root = |path: &Word| unquoted(&path.text) == "/";
+        if copy.paths().any(is_root) && is_root(&copy.destination) {
             let help = "copy what is needed, or begin FROM that stage";
             tell(lint, found, step, step.name(), "this takes everything of the other stage", help, None);
         }

@@ -1,4 +1,4 @@
-//! DL4000: mAINTAINER is used.
+//! DL4000: MAINTAINER is used.
 
 use corten_diagnostic::{RuleId, Severity};
 use corten_frontend::dockerfile::Command;

@@ -1,10 +1,10 @@
 //! DL4004: a stage has several ENTRYPOINTs.
 
 use corten_diagnostic::{RuleId, Severity};
-use corten_frontend::dockerfile::Command;
+use corten_frontend::dockerfile::Keyword;
 
-use super::tell;
-use crate::lint::{Lint, Step};
+use super::last_counts;
+use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run, safe};
 
 pub(in crate::rules) const RULE: Rule = Rule {
@@ -24,21 +24,5 @@ pub(in crate::rules) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    for stage in &lint.stages {
-        let all = lint.steps_of(stage).iter().filter(|step| matches!(step.command, Some(Command::Entrypoint(_))));
-        let all: Vec<&Step<'_>> = all.collect();
-        for pair in all.windows(2) {
-            let [earlier, later] = pair else { continue };
-            let fix = safe("take the earlier one out", vec![lint.without(earlier)]);
-            tell(
-                lint,
-                found,
-                later,
-                later.name(),
-                "a second ENTRYPOINT replaces the one before it",
-                "keep the last one",
-                fix,
-            );
-        }
-    }
+    last_counts(lint, found, Keyword::Entrypoint, "keep the last one", safe);
 }

@@ -1,10 +1,11 @@
-//! DL4005: rUN links another shell to /bin/sh.
+//! DL4005: RUN links another shell to /bin/sh.
 
-use corten_diagnostic::{RuleId, Severity};
+use corten_diagnostic::{Fix, RuleId, Severity};
 
+use super::ran::{Plain, Ran};
 use super::{each_run, tell};
-use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run};
+use crate::lint::{Lint, Step};
+use crate::rules::{Found, Initially, Rule, Run, unsafe_fix};
 
 pub(in crate::rules) const RULE: Rule = Rule {
     id: RuleId("DL4005"),
@@ -25,6 +26,22 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
     each_run(lint, |step, ran| {
         let Some(command) = ran.commands.iter().find(|command| command.has("ln", &["/bin/sh"])) else { return };
         let help = "write SHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"]";
-        tell(lint, found, step, command.at.clone(), "this changes the shell of the whole image", help, None);
+        let fix = shell_instead(lint, step, ran, command);
+        tell(lint, found, step, command.at.clone(), "this changes the shell of the whole image", help, fix);
     });
+}
+
+/// SHELL in place of a RUN that does nothing else. Scripts that the image brings get another sh by it.
+fn shell_instead(lint: &Lint<'_>, step: &Step<'_>, ran: &Ran, link: &Plain) -> Option<Fix> {
+    let is_all = ran.commands.iter().all(|command| command.at == link.at || command.has("rm", &["/bin/sh"]));
+    let target = link.operands(&[]).first().map(|word| word.text.as_str())?;
+    let shell = if target == "bash" { "/bin/bash" } else { target };
+    let is_shell = ["/bin/bash", "/usr/bin/bash", "/bin/zsh", "/usr/bin/zsh", "/bin/ksh"].contains(&shell);
+    // Of a list no command has a place.
+    let is_text = step.exec().is_none() && !link.at.is_empty() && step.instruction.heredocs.is_empty();
+    if !is_all || !is_shell || step.is_trigger() || !is_text {
+        return None;
+    }
+    let text = format!("SHELL [\"{shell}\", \"-c\"]");
+    unsafe_fix("say it by SHELL", vec![lint.edit(step.at(), text)])
 }

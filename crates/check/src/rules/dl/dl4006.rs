@@ -1,8 +1,9 @@
-//! DL4006: rUN has a pipe, and the shell does not look at what fails in it.
+//! DL4006: RUN has a pipe, and the shell does not look at what fails in it.
 
 use corten_diagnostic::{Fix, RuleId, Severity};
 use corten_frontend::dockerfile::Command;
 
+use super::image::{is_debian, lowest};
 use super::{pipefail_of, tell};
 use crate::lint::{Lint, Step};
 use crate::rules::{Found, Initially, Rule, Run, safe, unsafe_fix};
@@ -48,30 +49,12 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
 
 /// A line before the RUN. Every Debian has bash, and busybox's ash knows pipefail: of other bases somebody has to tell.
 fn shell_before(lint: &Lint<'_>, step: &Step<'_>) -> Option<Fix> {
-    let root = lint.root_of(lint.stage_of(step)?);
-    let from = lint.steps.get(root.from)?;
-    let image = root.expanded.as_deref().unwrap_or(&root.image.text);
+    let image = lowest(lint, step)?;
     let shell = if image.contains("alpine") || image.contains("busybox") { "/bin/ash" } else { "/bin/bash" };
-    let known = ["alpine", "debian", "ubuntu", "bookworm", "trixie", "slim"].iter().any(|name| image.contains(name));
-    let at = above(lint, step);
+    let known = is_debian(image) || image.contains("alpine") && !image.contains("distroless");
+    let at = lint.above(step);
     let line = format!("SHELL [\"{shell}\", \"-o\", \"pipefail\", \"-c\"]\n");
     let edits = vec![lint.edit(at..at, line)];
     let title = format!("let {shell} look at all of a pipe");
-    if known && from.from().is_some() { safe(title, edits) } else { unsafe_fix(title, edits) }
-}
-
-/// Before the comments right above a step: one of them may be for it alone.
-fn above(lint: &Lint<'_>, step: &Step<'_>) -> usize {
-    let start = step.at().start;
-    let before = lint.text(0..start);
-    let mut at = before.rfind('\n').map_or(0, |at| at + 1);
-    let mut above = start;
-    for line in before.get(..at).unwrap_or_default().split_inclusive('\n').rev() {
-        at -= line.len();
-        match line.trim_start().chars().next() {
-            Some('#') => above = at,
-            _ => break,
-        }
-    }
-    above
+    if known { safe(title, edits) } else { unsafe_fix(title, edits) }
 }

@@ -28,8 +28,18 @@ pub(super) fn append(lint: &Lint<'_>, step: &Step<'_>, command: &str) -> Option<
 /// An option behind the verb of each command. None where one of them does not stand in the text as it is.
 pub(super) fn insert_flag(lint: &Lint<'_>, all: &[&Plain], verbs: &[&str], flag: &str) -> Option<Vec<Edit>> {
     let edit = |command: &&Plain| {
-        let at = &command.argument(verbs)?.at;
-        (!at.is_empty()).then(|| lint.edit(at.end..at.end, format!(" {flag}")))
+        let verb = command.argument(verbs)?;
+        let is_there = lint.text(verb.at.clone()) == verb.text;
+        is_there.then(|| lint.edit(verb.at.end..verb.at.end, format!(" {flag}")))
+    };
+    all.iter().map(edit).collect()
+}
+
+/// An option behind the name of each command. None where one of them does not stand in the text as it is.
+pub(super) fn behind_name(lint: &Lint<'_>, all: &[&Plain], flag: &str) -> Option<Vec<Edit>> {
+    let edit = |command: &&Plain| {
+        let end = command.at.end;
+        command.stands(lint).then(|| lint.edit(end..end, format!(" {flag}")))
     };
     all.iter().map(edit).collect()
 }

@@ -71,6 +71,18 @@ fn cut<'t>(text: &'t str, at: &[char]) -> (&'t str, &'t str) {
     (text, "")
 }
 
+/// The name of the image that a step's stage stands on in the end.
+pub(super) fn lowest<'l>(lint: &'l Lint<'_>, step: &Step<'_>) -> Option<&'l str> {
+    let root = lint.root_of(lint.stage_of(step)?);
+    Some(root.expanded.as_deref().unwrap_or(&root.image.text))
+}
+
+/// Does an image's name tell that it has the programs of Debian? Distroless ones have its libraries alone.
+pub(super) fn is_debian(image: &str) -> bool {
+    let has = |names: &[&str]| names.iter().any(|name| image.contains(name));
+    has(&["debian", "ubuntu", "bookworm", "trixie", "slim"]) && !has(&["distroless", "alpine", "busybox"])
+}
+
 /// Something that is said once and holds for the stages that stand on it. Stages without a name go by that of their image.
 #[derive(Debug, Default)]
 pub(super) struct Inherited {

@@ -78,6 +78,7 @@ mod dl4005;
 mod dl4006;
 mod edits;
 mod image;
+mod managers;
 pub(crate) mod ran;
 mod values;
 mod versions;
@@ -87,13 +88,13 @@ mod tests;
 
 use std::ops::Range;
 
-use corten_diagnostic::{Fix, Place};
-use corten_frontend::dockerfile::{Command, Pair};
+use corten_diagnostic::{Edit, Fix, Place};
+use corten_frontend::dockerfile::{Command, Copy, Keyword, Pair, Word};
 
 use super::{Found, Rule};
 use crate::lint::{LabelKind, Lint, Step};
 
-use edits::{append, behind, exec_form, insert_flag, quoted};
+use edits::{append, behind, behind_name, exec_form, insert_flag, quoted};
 use image::{Inherited, Kept, images, split};
 use ran::{Argument, Ran};
 
@@ -199,6 +200,36 @@ fn each_run<'l>(lint: &'l Lint<'_>, mut look: impl FnMut(&'l Step<'l>, &'l Ran))
     for ran in lint.ran() {
         if let Some(step) = lint.steps.get(ran.step) {
             look(step, ran);
+        }
+    }
+}
+
+/// Each COPY, but for those after ONBUILD.
+fn copies<'l>(lint: &'l Lint<'_>) -> impl Iterator<Item = (&'l Step<'l>, &'l Copy)> {
+    lint.copies().filter(|(step, copy)| !copy.add && !step.is_trigger())
+}
+
+/// Those that take from a stage or an image, and its name.
+fn copies_from<'l>(lint: &'l Lint<'_>) -> impl Iterator<Item = (&'l Step<'l>, &'l Word)> {
+    copies(lint).filter_map(|(step, copy)| Some((step, copy.from.as_ref()?)))
+}
+
+/// Instructions of which the last one of a stage counts: each that replaces one before it.
+fn last_counts(
+    lint: &Lint<'_>,
+    found: &mut Found,
+    keyword: Keyword,
+    help: &str,
+    fix: fn(&'static str, Vec<Edit>) -> Option<Fix>,
+) {
+    for stage in &lint.stages {
+        let is_it = |step: &&Step<'_>| step.instruction.keyword == keyword && step.command.is_some();
+        let all: Vec<&Step<'_>> = lint.steps_of(stage).iter().filter(is_it).collect();
+        for pair in all.windows(2) {
+            let [earlier, later] = pair else { continue };
+            let fix = fix("take the earlier one out", vec![lint.without(earlier)]);
+            let message = format!("a second {} replaces the one before it", keyword.name());
+            tell(lint, found, later, later.name(), message, help, fix);
         }
     }
 }

@@ -161,6 +161,11 @@ impl Plain {
         Some(Self { name: meant.unwrap_or(name), at: first.at.clone(), arguments, flags })
     }
 
+    /// Does its name stand in the file, with its own arguments behind it? Not in quotes, and not behind `busybox` or `command`.
+    pub(crate) fn stands(&self, lint: &Lint<'_>) -> bool {
+        lint.text(self.at.clone()) == self.name
+    }
+
     /// Is it this program, with one of these among its arguments?
     pub(crate) fn has(&self, name: &str, arguments: &[&str]) -> bool {
         self.name == name && self.argument(arguments).is_some()

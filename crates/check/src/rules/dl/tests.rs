@@ -66,6 +66,63 @@ fn flags_go_where_they_are_read() {
     );
 }
 
+#[test]
+fn what_stands_behind_another_program_is_left_as_it_is() {
+    for (rule, run) in [
+        ("DL3046", "command useradd -u 1234567 x"),
+        ("DL3046", "exec useradd -u 1234567 x"),
+        ("DL3046", "\"useradd\" -u 1234567 x"),
+        ("DL3047", "busybox wget https://example.com/a"),
+        ("DL3047", "command wget https://example.com/a"),
+        ("DL3027", "command apt install -y x"),
+        ("DL3027", "exec apt install -y x"),
+        ("DL3014", "apt-get \"install\" x"),
+    ] {
+        assert_eq!(fixed(rule, &format!("FROM debian:12\nRUN {run}\n")), None, "{run}");
+    }
+    let after = fixed("DL3014", "FROM a\nRUN command apt-get install x\n").unwrap();
+    assert_eq!(after, "FROM a\nRUN command apt-get install -y x\n");
+}
+
+/// busybox knows no --progress, and distroless images have no bash: neither is changed without asking.
+#[test]
+fn programs_of_debian_are_expected_where_they_are() {
+    let is_safe = |rule: &str, text: &str| {
+        let rule = examples().find(|one| one.id.0 == rule).unwrap();
+        findings(rule, text).last().and_then(|finding| Some(finding.fix.as_ref()?.safe))
+    };
+    let wget = "RUN wget https://example.com/a\n";
+    for (from, safe) in [
+        ("FROM debian:12\n", true),
+        ("FROM nvidia/cuda:12.8.1-base-ubuntu24.04 AS a\nFROM a\n", true),
+        ("FROM alpine:3.22\n", false),
+        ("FROM python:3.13-alpine\n", false),
+        ("FROM busybox:1.37\n", false),
+        ("FROM example.com/own:1\n", false),
+        ("FROM alpine:3.22\nRUN apk add --no-cache wget\n", true),
+        ("FROM alpine:3.22 AS a\nRUN apk add --no-cache wget\nFROM a\n", true),
+        ("FROM alpine:3.22 AS a\nRUN apk add --no-cache wget\nFROM alpine:3.22\n", false),
+    ] {
+        assert_eq!(is_safe("DL3047", &format!("{from}{wget}")), Some(safe), "{from}");
+    }
+    let pipe = "RUN a | b\n";
+    for (image, safe) in [
+        ("debian:12", true),
+        ("alpine:3.22", true),
+        ("gcr.io/distroless/python3-debian12:debug", false),
+        ("example.com/own:1", false),
+    ] {
+        assert_eq!(is_safe("DL4006", &format!("FROM {image}\n{pipe}")), Some(safe), "{image}");
+    }
+}
+
+#[test]
+fn a_range_of_numbers_is_no_name() {
+    for pattern in ["/tmp/part[1-10]", "/tmp/part[0011]"] {
+        assert_eq!(fixed("SC2102", &format!("FROM a\nRUN rm -f {pattern}\n")), None, "{pattern}");
+    }
+}
+
 /// As hadolint tells it: at the line that the instruction begins on, once.
 #[test]
 fn findings_stand_at_the_line_of_their_instruction() {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::ran::{Argument, Plain};
 use crate::lint::{DefinitionKind, Lint, Step};
 
 /// What the ARGs of a file are called.
@@ -15,8 +16,19 @@ impl<'l> Known<'l> {
         Self(arguments.map(|one| one.name.as_str()).collect())
     }
 
+    /// Packages that a command installs without their version; that of a module stands behind a colon.
+    pub(super) fn open<'r>(&self, lint: &Lint<'_>, step: &Step<'_>, command: &'r Plain) -> Vec<&'r Argument> {
+        let of_modules = command.argument(&["module"]).is_some();
+        let is_open = |one: &&Argument| match one.text.as_str() {
+            "install" | "module" => false,
+            package if of_modules => !package.contains(':'),
+            package => !self.is_fixed(lint, step, package),
+        };
+        command.operands(&[]).into_iter().filter(is_open).collect()
+    }
+
     /// Has the package a version: a part behind a dash that begins with a digit, or a variable that is defined?
-    pub(super) fn is_fixed(&self, lint: &Lint<'_>, step: &Step<'_>, package: &str) -> bool {
+    fn is_fixed(&self, lint: &Lint<'_>, step: &Step<'_>, package: &str) -> bool {
         let Some((_, behind)) = package.split_once('-') else { return false };
         if package.ends_with(".rpm") {
             return true;

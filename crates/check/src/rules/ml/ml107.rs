@@ -3,6 +3,7 @@
 use corten_diagnostic::{RuleId, Severity};
 
 use super::{images, pip};
+use crate::cuda::{CudaVersion, DriverVersion, Package, minimum_driver, of_packages};
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run};
 
@@ -19,34 +20,44 @@ pub(super) const RULE: Rule = Rule {
     run: Run::Dockerfile(run),
 };
 
-/// The first driver of each major version (docs.nvidia.com/deploy/cuda-compatibility, read 2026-11-21).
-const FIRST: [(u32, u32); 3] = [(11, 450), (12, 525), (13, 580)];
-
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    let driver = lint.config.driver.as_deref().and_then(|driver| driver.split('.').next()?.parse::<u32>().ok());
-    let Some(driver) = driver else { return };
-    let too_old =
-        |cuda: u32| FIRST.iter().find(|(major, first)| *major == cuda && driver < *first).map(|(_, first)| *first);
+    let Some(driver) = lint.config.driver.as_deref().and_then(|driver| driver.parse::<DriverVersion>().ok()) else {
+        return;
+    };
+    let first = |cuda: CudaVersion| Some(minimum_driver(cuda)?.0).filter(|first| !driver.is_at_least(first));
     for image in images::all(lint).filter(|image| lint.is_in_image(image.stage)) {
-        let cuda = image.cuda().flatten().and_then(|version| version.split('.').next()?.parse::<u32>().ok());
+        let cuda = image.cuda().flatten().and_then(|version| CudaVersion::parse(&version));
         let (Some((cuda, first)), Some(step)) =
-            (cuda.and_then(|cuda| Some((cuda, too_old(cuda)?))), lint.steps.get(image.stage.from))
+            (cuda.and_then(|cuda| Some((cuda, first(cuda)?))), lint.steps.get(image.stage.from))
         else {
             continue;
         };
-        let message =
-            format!("{} has CUDA {cuda}, which asks for a driver from {first} on: {driver} is there", image.name);
+        let message = format!(
+            "{} has CUDA {}, which asks for a driver from {first} on: {driver} is there",
+            image.name, cuda.major
+        );
         let help = "take a newer driver or an older CUDA; with cuda-compat a datacenter GPU may run it all the same";
         found.add(lint.place(step.word(&image.stage.image)), message, help);
     }
     for install in pip::installs(lint) {
-        let is_kept = lint.stage_of(install.step).is_some_and(|stage| lint.is_in_image(stage));
-        let indexes = install.indexes(lint);
-        let tag = indexes.iter().find_map(|index| index.trim_end_matches('/').rsplit('/').next()?.strip_prefix("cu"));
-        let cuda = tag.and_then(|digits| digits.parse::<u32>().ok()).map(|number| number / 10);
-        if let (true, Some((cuda, first))) = (is_kept, cuda.and_then(|cuda| Some((cuda, too_old(cuda)?)))) {
+        let is_kept = lint.is_kept(install.step);
+        let wheels = wheels(lint, &install).filter(|_| is_kept);
+        if let Some((cuda, first)) = wheels.and_then(|cuda| Some((cuda, first(cuda)?))) {
             let message = format!("wheels for CUDA {cuda} ask for a driver from {first} on: {driver} is there");
             found.add(lint.place(install.call.at()), message, "take wheels for an older CUDA, or a newer driver");
         }
     }
+}
+
+/// The newest CUDA that is installed: by the index, else by what is known of wheels of exact versions.
+fn wheels(lint: &Lint<'_>, install: &pip::Install<'_>) -> Option<CudaVersion> {
+    let indexes = install.indexes(lint);
+    if !indexes.is_empty() {
+        return indexes.iter().find_map(|index| CudaVersion::of_tag(index.trim_end_matches('/').rsplit('/').next()?));
+    }
+    let exact = install.packages.iter().filter_map(|package| {
+        let version = package.version.strip_prefix("==")?.trim().to_owned();
+        Some(Package { name: package.name.clone(), version, size: 0 })
+    });
+    of_packages(&exact.collect::<Vec<_>>(), "amd64", None).newest()
 }

@@ -1,11 +1,11 @@
 //! ML111: what conda leaves behind.
 
-use corten_diagnostic::{RuleId, Severity};
+use corten_diagnostic::{Edit, RuleId, Severity};
 
 use super::{images, pip};
-use crate::lint::Lint;
+use crate::lint::{Lint, Step};
 use crate::rules::{Found, Initially, Rule, Run, safe};
-use crate::shell::{Call, Joint};
+use crate::shell::{Call, Item, Joint, Script};
 
 pub(super) const RULE: Rule = Rule {
     id: RuleId("ML111"),
@@ -29,17 +29,13 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
     }
     for (step, script) in lint.runs() {
         let calls = script.calls();
-        let is_kept = lint.stage_of(step).is_some_and(|stage| lint.is_in_image(stage));
+        let is_kept = lint.is_kept(step);
         let Some(last) = calls.iter().rfind(|call| installs(call)).filter(|_| is_kept) else { continue };
         let cleans = calls.iter().any(|call| cleans(call));
         if cleans || pip::has_cache(step, &["pkgs", "conda", "mamba"]) {
             continue;
         }
-        let end = script.list.at.end;
-        let is_chain = script.list.items.iter().all(|item| matches!(item.joint, Joint::First | Joint::And));
-        let is_line = step.instruction.heredocs.is_empty() && is_chain;
-        let text = format!(" && {} clean -afy", last.name);
-        let fix = if is_line { safe("clean in the same RUN", vec![lint.edit(end..end, text)]) } else { None };
+        let fix = cleaning(lint, step, script, last).and_then(|edit| safe("clean in the same RUN", vec![edit]));
         let message = format!("{} leaves its downloads in the layer", last.name);
         found.fixed(lint.place(last.at()), message, format!("add {} clean -afy to this RUN", last.name), fix);
     }
@@ -52,6 +48,18 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
             "stand on condaforge/miniforge3 or mambaorg/micromamba",
         );
     }
+}
+
+/// The same program once more, at the end of a RUN that is a chain of commands, where it is found as it was before.
+fn cleaning(lint: &Lint<'_>, step: &Step<'_>, script: &Script, call: &Call<'_>) -> Option<Edit> {
+    let is_chain = |item: &Item| matches!(item.joint, Joint::First | Joint::And) && !item.background;
+    let is_line = step.instruction.heredocs.is_empty() && script.list.items.iter().all(is_chain);
+    let is_own = !call.context.inner && !call.context.substituted && !call.context.function;
+    let is_plain = call.wrapper.is_empty() && call.simple.assignments.is_empty();
+    let program = call.words.first().filter(|word| lint.stands(step, word))?.raw.as_str();
+    let is_found = program.starts_with('/') || !program.contains('/');
+    let end = script.list.at.end;
+    (is_line && is_own && is_plain && is_found).then(|| lint.edit(end..end, format!(" && {program} clean -afy")))
 }
 
 fn installs(call: &Call<'_>) -> bool {

@@ -1,11 +1,9 @@
 //! ML121: the source before the packages.
 
 use corten_diagnostic::{RuleId, Severity};
-use corten_frontend::dockerfile::{Command, Source};
 
 use super::pip;
-use crate::lint::Lint;
-use crate::lint::Step;
+use crate::lint::{Lint, Step};
 use crate::rules::{Found, Initially, Rule, Run};
 use crate::shell::Call;
 
@@ -68,10 +66,6 @@ fn by_lock(call: &Call<'_>) -> bool {
 
 /// `COPY . …`, from the context.
 fn copies_all(step: &Step<'_>) -> bool {
-    let Some(Command::Copy(copy)) = step.meant() else { return false };
-    let is_all = |source: &Source| match source {
-        Source::Path(word) => [".", "./", "*", "./*"].contains(&word.text.as_str()),
-        Source::Inline(_) => false,
-    };
-    copy.from.is_none() && copy.sources.iter().any(is_all)
+    let Some(copy) = step.copy() else { return false };
+    copy.from.is_none() && copy.paths().any(|path| [".", "./", "*", "./*"].contains(&path.text.as_str()))
 }

@@ -21,7 +21,7 @@ pub(super) const RULE: Rule = Rule {
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
     for install in pip::installs(lint) {
-        let is_kept = lint.stage_of(install.step).is_some_and(|stage| lint.is_in_image(stage));
+        let is_kept = lint.is_kept(install.step);
         let named = || install.packages.iter().filter(|package| package.kind == pip::Kind::Named);
         let heavy = named().find(|package| tables::is_heavy(&package.name));
         let light =

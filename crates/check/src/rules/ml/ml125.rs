@@ -29,8 +29,9 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
             "uv" if call.verb_is("sync") => {
                 let holds = call.has_any(&["--frozen", "--locked"]) || is_set("UV_FROZEN") || is_set("UV_LOCKED");
                 if !holds {
-                    let end = call.operands().next().map(|word| word.at.end);
-                    let fix = end.and_then(|end| unsafe_fix("add --locked", vec![lint.edit(end..end, " --locked")]));
+                    let verb = call.operands().next().filter(|word| lint.stands(step, word));
+                    let edit = verb.map(|verb| lint.edit(verb.at.end..verb.at.end, " --locked"));
+                    let fix = edit.and_then(|edit| unsafe_fix("add --locked", vec![edit]));
                     found.fixed(
                         at,
                         "uv sync may resolve anew",

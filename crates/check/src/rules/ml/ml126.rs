@@ -1,11 +1,11 @@
 //! ML126: packages from whichever index has the higher version.
 
-use corten_diagnostic::{RuleId, Severity};
+use corten_diagnostic::{Fix, RuleId, Severity};
 
 use super::pip;
 use crate::lint::DefinitionKind;
 use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run};
+use crate::rules::{Found, Initially, Rule, Run, unsafe_fix};
 
 pub(super) const RULE: Rule = Rule {
     id: RuleId("ML126"),
@@ -30,7 +30,8 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
         };
         let word = install.values(name).next().map(|(_, word)| word.at.clone());
         if let (true, Some(at)) = (asks_all, word) {
-            found.add(lint.place(at), "packages come from whichever index has the higher version", help);
+            let message = "packages come from whichever index has the higher version";
+            found.fixed(lint.place(at), message, help, only_index(lint, &install));
         }
     }
     for definition in lint.definitions().iter().filter(|one| one.name == "PIP_EXTRA_INDEX_URL") {
@@ -39,4 +40,17 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
             found.add(at, "packages come from whichever index has the higher version", help);
         }
     }
+}
+
+/// The other index alone: it has to have everything.
+fn only_index(lint: &Lint<'_>, install: &pip::Install<'_>) -> Option<Fix> {
+    const EXTRA: &str = "--extra-index-url";
+    if install.is_uv || install.has("index-url") || install.step.exec().is_some() {
+        return None;
+    }
+    let mut words = install.call.arguments().iter().filter(|word| word.known_start().starts_with(EXTRA));
+    let (Some(word), None) = (words.next(), words.next()) else { return None };
+    let at = word.at.start..word.at.start + EXTRA.len();
+    let is_as_written = lint.text(at.clone()) == EXTRA;
+    is_as_written.then(|| unsafe_fix("take everything from that index", vec![lint.edit(at, "--index-url")])).flatten()
 }

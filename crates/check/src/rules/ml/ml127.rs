@@ -4,7 +4,7 @@ use corten_diagnostic::{RuleId, Severity};
 
 use super::{images, pip};
 use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run};
+use crate::rules::{Found, Initially, Rule, Run, unsafe_fix};
 
 pub(super) const RULE: Rule = Rule {
     id: RuleId("ML127"),
@@ -31,7 +31,17 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
         if !is_chosen && !is_there {
             let help =
                 "for CPUs: --index-url https://download.pytorch.org/whl/cpu; for GPUs: ENV NVIDIA_VISIBLE_DEVICES=all";
-            found.add(lint.place(package.word.at.clone()), "PyPI's torch brings CUDA along, 3 to 4 GB", help);
+            // The index of torch has nothing for the others.
+            let is_alone = install.files().next().is_none()
+                && install
+                    .packages
+                    .iter()
+                    .all(|one| ["torch", "torchvision", "torchaudio"].contains(&one.name.as_str()));
+            let end = install.call.at().end;
+            let index = lint.edit(end..end, " --index-url https://download.pytorch.org/whl/cpu");
+            let stands = install.call.words.last().is_some_and(|word| lint.stands(install.step, word));
+            let fix = (is_alone && stands).then(|| unsafe_fix("take the wheels for CPUs", vec![index])).flatten();
+            found.fixed(lint.place(package.word.at.clone()), "PyPI's torch brings CUDA along, 3 to 4 GB", help, fix);
         }
     }
 }

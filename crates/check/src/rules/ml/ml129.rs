@@ -1,12 +1,11 @@
 //! ML129: cleaning up too late.
 
-use corten_diagnostic::{RuleId, Severity};
+use corten_diagnostic::{Fix, RuleId, Severity};
 use corten_frontend::dockerfile::Command;
 
-use super::ml130;
-use crate::lint::Lint;
-use crate::lint::Step;
-use crate::rules::{Found, Initially, Rule, Run};
+use super::{ml130, ordinary_runs};
+use crate::lint::{Lint, Step};
+use crate::rules::{Found, Initially, Rule, Run, unsafe_fix};
 use crate::shell::{Call, Word};
 
 pub(super) const RULE: Rule = Rule {
@@ -24,10 +23,7 @@ pub(super) const RULE: Rule = Rule {
 
 /// What the same RUN made is no earlier layer.
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    if !super::is_ordinary(lint) {
-        return;
-    }
-    for (step, script) in lint.runs() {
+    for (step, script) in ordinary_runs(lint) {
         let Some(stage) = lint.stage_of(step).filter(|stage| lint.is_in_image(stage)) else { continue };
         let before: Vec<&Step<'_>> = lint.steps_of(stage).iter().filter(|one| one.number < step.number).collect();
         let calls = script.calls();
@@ -54,16 +50,36 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
                     format!("say it there: COPY --{}=…", if call.is("chmod") { "chmod" } else { "chown" }),
                 ),
             };
-            found.add(lint.place(call.at()), message, help);
+            let is_all = calls.len() == 1 && paths.len() == 1;
+            let fix = if is_all { owned_at_once(lint, step, copy, call, path) } else { None };
+            found.fixed(lint.place(call.at()), message, help, fix);
         }
     }
     lists(lint, found);
 }
 
+/// `COPY --chown` in place of a RUN right behind it that does nothing else to the folder that it made.
+fn owned_at_once(lint: &Lint<'_>, step: &Step<'_>, copy: &Step<'_>, call: &Call<'_>, path: &Word) -> Option<Fix> {
+    let Some(Command::Copy(copied)) = &copy.command else { return None };
+    let script = step.script.as_ref().filter(|_| step.exec().is_none() && !step.is_trigger())?;
+    let is_next = copy.number + 1 == step.number && script.list.items.len() == 1;
+    let same = lint.expand(copy, &copied.destination.text)?.trim_end_matches('/') == path.shown().trim_end_matches('/');
+    let owner = call.operands().next()?.literal()?;
+    // Of a user alone, COPY makes the group that has his number; chown leaves the group as it is.
+    let is_whole = owner.split_once(':').is_some_and(|(user, group)| !user.is_empty() && !group.is_empty());
+    let is_plain = owner.chars().all(|letter| letter.is_ascii_alphanumeric() || ":_-.".contains(letter));
+    if !(call.is("chown") && is_next && same && is_whole && is_plain && copied.chown.is_none()) {
+        return None;
+    }
+    let at = copy.name().end;
+    let edits = vec![lint.edit(at..at, format!(" --chown={owner}")), lint.without(step)];
+    unsafe_fix("say the owner where it is copied", edits)
+}
+
 /// `rm -rf /var/lib/apt/lists/*` in another RUN than the one that filled them.
 fn lists(lint: &Lint<'_>, found: &mut Found) {
     let is_update = |call: &Call<'_>| call.is_any(&["apt-get", "apt"]) && call.verb_is("update");
-    for (step, script) in lint.runs() {
+    for (step, script) in ordinary_runs(lint) {
         let Some(stage) = lint.stage_of(step).filter(|stage| lint.is_in_image(stage)) else { continue };
         let calls = script.calls();
         let removes = calls.iter().find(|call| {
@@ -87,7 +103,7 @@ fn copy_of<'l>(lint: &Lint<'_>, before: &[&'l Step<'l>], path: &str) -> Option<&
         return None;
     }
     before.iter().copied().find(|step| {
-        let Some(Command::Copy(copy)) = step.meant() else { return false };
+        let Some(copy) = step.copy() else { return false };
         let Some(to) = lint.expand(step, &copy.destination.text) else { return false };
         let to = to.trim_end_matches('/');
         let is_folder = copy.destination.text.ends_with('/')

@@ -1,12 +1,10 @@
 //! ML130: wheels that stay though they were removed.
 
-use corten_diagnostic::Edit;
-use corten_diagnostic::{RuleId, Severity};
+use corten_diagnostic::{Edit, RuleId, Severity};
 use corten_frontend::dockerfile::{Command, Source};
 
 use super::pip;
-use crate::lint::Lint;
-use crate::lint::Step;
+use crate::lint::{Lint, Step};
 use crate::rules::{Found, Initially, Rule, Run, safe};
 use crate::shell::Joint;
 
@@ -52,11 +50,8 @@ pub(super) fn is_told(lint: &Lint<'_>, step: &Step<'_>) -> bool {
 fn all<'l>(lint: &'l Lint<'_>) -> Vec<Told<'l>> {
     let installs = pip::installs(lint);
     let mut all = Vec::new();
-    for copy in &lint.steps {
-        let (Some(Command::Copy(one)), Some(stage)) = (copy.meant(), lint.stage_of(copy)) else { continue };
-        let Some(folder) = lint.expand(copy, &one.destination.text).filter(|_| lint.is_in_image(stage)) else {
-            continue;
-        };
+    for (copy, one) in lint.copies().filter(|(copy, _)| lint.is_kept(copy)) {
+        let Some(folder) = lint.expand(copy, &one.destination.text) else { continue };
         let folder = folder.trim_end_matches('/').to_owned();
         let is_inside =
             |text: &str| text == folder || text.strip_prefix(&folder).is_some_and(|rest| rest.starts_with('/'));
@@ -80,7 +75,7 @@ fn all<'l>(lint: &'l Lint<'_>) -> Vec<Told<'l>> {
 
 /// Only the plain shape: one folder of a stage, installed and removed by one RUN, `… && rm -rf FOLDER` at its end.
 fn fix(lint: &Lint<'_>, told: &Told<'_>) -> Option<Vec<Edit>> {
-    let Some(Command::Copy(copy)) = told.copy.meant() else { return None };
+    let copy = told.copy.copy()?;
     let [Source::Path(source)] = copy.sources.as_slice() else { return None };
     let source = lint.expand(told.copy, &source.text)?.trim_end_matches('/').to_owned();
     let is_plain =
@@ -129,9 +124,9 @@ fn is_used(lint: &Lint<'_>, told: &Told<'_>) -> bool {
         let stage = lint.stage_named(from, step.stage.unwrap_or_default());
         stage.is_some_and(|stage| Some(stage.number) == told.copy.stage)
     };
-    let takes = |step: &Step<'_>| match step.meant() {
-        Some(Command::Copy(copy)) => copy.from.as_ref().is_some_and(|from| is_own(&from.text, step)) && names(step),
-        _ => false,
+    let takes = |step: &Step<'_>| {
+        let from = step.copy().and_then(|copy| copy.from.as_ref());
+        from.is_some_and(|from| is_own(&from.text, step)) && names(step)
     };
     between.iter().any(|step| !step.instruction.heredocs.is_empty() || names(step) || moves(step))
         || lint.steps.iter().any(takes)

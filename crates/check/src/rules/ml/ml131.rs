@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
-use super::pip;
+use super::{ordinary_runs, pip};
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run};
 
@@ -42,16 +42,13 @@ const TOOLS: [&str; 16] = [
 const COMPILERS: [&str; 6] = ["triton", "deepspeed", "vllm", "sglang", "numba", "flash-attn"];
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    if !super::is_ordinary(lint) {
-        return;
-    }
     let compiles =
         |install: &pip::Install<'_>| install.packages.iter().any(|one| COMPILERS.contains(&one.name.as_str()));
     if lint.file.text().contains("torch.compile") || pip::installs(lint).iter().any(compiles) {
         return;
     }
-    for (step, script) in lint.runs() {
-        let is_kept = lint.stage_of(step).is_some_and(|stage| lint.is_in_image(stage));
+    for (step, script) in ordinary_runs(lint) {
+        let is_kept = lint.is_kept(step);
         let calls = script.calls();
         let is_manager =
             |call: &&crate::shell::Call<'_>| call.is_any(&["apt-get", "apt", "apk", "dnf", "yum", "microdnf"]);

@@ -2,7 +2,7 @@
 
 use corten_diagnostic::{RuleId, Severity};
 
-use super::pip;
+use super::{ordinary_runs, pip};
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run};
 use crate::shell::Call;
@@ -22,10 +22,7 @@ pub(super) const RULE: Rule = Rule {
 
 /// With a cache mount on the lists, they are no layer; scripts may install what is not seen.
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    if !super::is_ordinary(lint) {
-        return;
-    }
-    for (step, script) in lint.runs() {
+    for (step, script) in ordinary_runs(lint) {
         let calls = script.calls();
         let is_apt = |call: &&Call<'_>| call.is_any(&["apt-get", "apt", "aptitude"]);
         let update = calls.iter().find(|call| is_apt(call) && call.verb_is("update"));

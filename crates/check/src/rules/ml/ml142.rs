@@ -1,7 +1,6 @@
 //! ML142: a file of secrets.
 
 use corten_diagnostic::{RuleId, Severity};
-use corten_frontend::dockerfile::{Command, Source};
 
 use crate::lint::Lint;
 use crate::rules::secret_files;
@@ -21,9 +20,8 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    for (step, copy) in lint.each(|command| if let Command::Copy(copy) = command { Some(copy) } else { None }) {
-        for source in &copy.sources {
-            let Source::Path(word) = source else { continue };
+    for (step, copy) in lint.copies() {
+        for word in copy.paths() {
             let path = word.text.trim_matches(['"', '\'']);
             // `.env*` takes .env, too.
             let bare = path.trim_end_matches('*');

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use corten_plan::recipe::{Mount, MountKind};
 
-use super::pip;
+use super::{ordinary_runs, pip};
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run};
 use crate::shell::{Call, CommandKind, Redirect, Redirection, Script, Visited};
@@ -24,10 +24,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    if !super::is_ordinary(lint) {
-        return;
-    }
-    for (step, script) in lint.runs() {
+    for (step, script) in ordinary_runs(lint) {
         let mounts = pip::mounts(step);
         let secrets: Vec<Secret> = mounts.iter().filter_map(Secret::of).collect();
         // What lies under another mount is in no layer.

@@ -1,11 +1,10 @@
 //! ML153: caches that the user cannot write.
 
-use corten_diagnostic::{RuleId, Severity};
+use corten_diagnostic::{Fix, RuleId, Severity};
 
 use super::{pip, users};
-use crate::lint::DefinitionKind;
-use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run};
+use crate::lint::{Definition, DefinitionKind, Lint};
+use crate::rules::{Found, Initially, Rule, Run, unsafe_fix};
 
 pub(super) const RULE: Rule = Rule {
     id: RuleId("ML153"),
@@ -60,21 +59,27 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
             says = true;
             if one.value.as_deref().is_some_and(|value| value == "/root" || value.starts_with("/root/")) {
                 let message = format!("{} lies below /root, where user {name} may not write", one.name);
-                found.add(
-                    lint.place(one.name_at.clone()),
-                    message,
-                    "name a folder that the user may write, or a volume",
-                );
+                let help = "name a folder that the user may write, or a volume";
+                found.fixed(lint.place(one.name_at.clone()), message, help, elsewhere(lint, one));
             }
         }
     }
     let keeps = |install: &pip::Install<'_>| install.packages.iter().any(|one| KEEPERS.contains(&one.name.as_str()));
     if !says && users::has_no_home(lint, &name) && pip::installs(lint).iter().any(keeps) {
         let message = format!("user {name} has no home, where models and kernels would be kept");
-        found.add(
-            lint.place(step.word(user)),
-            message,
-            "set HF_HOME, XDG_CACHE_HOME and the like to a folder that it may write",
-        );
+        let help = "set HF_HOME, XDG_CACHE_HOME and the like to a folder that it may write";
+        let at = lint.above(step);
+        let line = "ENV HF_HOME=/tmp/huggingface XDG_CACHE_HOME=/tmp/cache MPLCONFIGDIR=/tmp/matplotlib\n";
+        let fix = unsafe_fix("keep caches in /tmp", vec![lint.edit(at..at, line)]);
+        found.fixed(lint.place(step.word(user)), message, help, fix);
     }
+}
+
+/// The same below /tmp, which everybody may write: what lies there goes with the container.
+fn elsewhere(lint: &Lint<'_>, definition: &Definition) -> Option<Fix> {
+    let written = lint.text(definition.value_at.clone());
+    let below = written.strip_prefix("/root")?;
+    let below = below.strip_prefix("/.cache").unwrap_or(below);
+    let path = format!("/tmp{below}");
+    unsafe_fix(format!("keep it in {path}"), vec![lint.edit(definition.value_at.clone(), path)])
 }

@@ -1,11 +1,11 @@
 //! ML157: a server for one's own desk.
 
-use corten_diagnostic::{RuleId, Severity};
+use corten_diagnostic::{Fix, RuleId, Severity};
 use corten_frontend::dockerfile::Command;
 
 use super::start;
-use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run};
+use crate::lint::{Lint, Step};
+use crate::rules::{Found, Initially, Rule, Run, unsafe_fix};
 
 pub(super) const RULE: Rule = Rule {
     id: RuleId("ML157"),
@@ -29,7 +29,8 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
     let exposes = start::steps(lint, target).any(|step| matches!(step.command, Some(Command::Expose(_))));
     let said = said(&start, exposes);
     if let Some((message, help)) = said {
-        found.add(lint.place(start.step.at()), message, help);
+        let fix = mended(lint, start.step, help);
+        found.fixed(lint.place(start.step.at()), message, help, fix);
     }
     let flags = ["FLASK_DEBUG", "DJANGO_DEBUG"];
     for one in lint.definitions().iter().filter(|one| flags.contains(&one.name.as_str())) {
@@ -39,6 +40,29 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
         }
     }
 }
+
+/// What one word of the command line does: without it, or with another address.
+fn mended(lint: &Lint<'_>, step: &Step<'_>, help: &str) -> Option<Fix> {
+    let at = step.at();
+    let text = lint.text(at.clone());
+    let place = |old: &str| {
+        let mut places = text.match_indices(old).map(|(found, _)| at.start + found..at.start + found + old.len());
+        places.next().filter(|_| places.next().is_none())
+    };
+    if help == EVERYWHERE {
+        let address = place("127.0.0.1").or_else(|| place("localhost"))?;
+        return unsafe_fix("listen on 0.0.0.0", vec![lint.edit(address, "0.0.0.0")]);
+    }
+    let word = match step.exec() {
+        Some(_) => place(", \"--reload\"").or_else(|| place(",\"--reload\""))?,
+        None => place(" --reload ")
+            .map(|at| at.start..at.end - 1)
+            .or_else(|| place(" --reload").filter(|word| lint.text(word.end..at.end).trim().is_empty()))?,
+    };
+    unsafe_fix("leave --reload out", vec![lint.edit(word, "")])
+}
+
+const EVERYWHERE: &str = "listen on 0.0.0.0";
 
 fn said(start: &start::Start<'_>, exposes: bool) -> Option<(String, &'static str)> {
     let has = |text: &str| start.words.iter().any(|word| word == text);
@@ -65,5 +89,5 @@ fn said(start: &start::Start<'_>, exposes: bool) -> Option<(String, &'static str
         return Some(("Jupyter without a token runs code for everybody".to_owned(), "leave the token as it is"));
     }
     (exposes && start.words.iter().any(is_local))
-        .then(|| ("it listens on 127.0.0.1: nobody outside the container reaches it".to_owned(), "listen on 0.0.0.0"))
+        .then(|| ("it listens on 127.0.0.1: nobody outside the container reaches it".to_owned(), EVERYWHERE))
 }

@@ -4,7 +4,7 @@ use corten_diagnostic::{RuleId, Severity};
 
 use super::{images, pip, tables};
 use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run};
+use crate::rules::{Found, Initially, Rule, Run, unsafe_fix};
 
 pub(super) const RULE: Rule = Rule {
     id: RuleId("ML158"),
@@ -24,7 +24,7 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
         return;
     }
     for install in pip::installs(lint) {
-        let is_kept = lint.stage_of(install.step).is_some_and(|stage| lint.is_in_image(stage));
+        let is_kept = lint.is_kept(install.step);
         let is_other = images::under(lint, install.step)
             .is_some_and(|image| !image.is_for_gpu() && image.brings_framework().is_none());
         let of_index = install.indexes(lint).iter().any(|index| index.contains("/whl/cu"));
@@ -34,7 +34,10 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
         if is_kept && is_other && (of_index || install.packages.iter().any(of_name)) {
             let message = "packages for GPUs are installed, and the image does not say that it wants one";
             let help = "add ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility";
-            found.add(lint.place(install.call.at()), message, help);
+            let at = lint.above(install.step);
+            let line = "ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility\n";
+            let fix = unsafe_fix("say that it wants GPUs", vec![lint.edit(at..at, line)]);
+            found.fixed(lint.place(install.call.at()), message, help, fix);
             return;
         }
     }

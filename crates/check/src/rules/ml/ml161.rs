@@ -3,7 +3,6 @@
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run};
 use corten_diagnostic::{RuleId, Severity};
-use corten_frontend::dockerfile::{Command, Source};
 
 pub(super) const RULE: Rule = Rule {
     id: RuleId("ML161"),
@@ -26,16 +25,14 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
     for stage in lint.stages.iter().filter(|stage| lint.is_in_image(stage)) {
         let mut source = None;
         for step in lint.steps_of(stage) {
-            let Some(Command::Copy(copy)) = step.meant() else { continue };
-            let paths =
-                || copy.sources.iter().filter_map(|one| if let Source::Path(word) = one { Some(word) } else { None });
-            let weights = paths().find(|word| copy.from.is_none() && is_weights(&word.text));
+            let Some(copy) = step.copy() else { continue };
+            let weights = copy.paths().find(|word| copy.from.is_none() && is_weights(&word.text));
             if let (Some(word), Some(line)) = (weights, source) {
                 let message =
                     format!("{} lies above the source of line {line}: a change there makes it anew", word.text);
                 found.add(lint.place(step.word(word)), message, "copy the weights before the source");
             }
-            if source.is_none() && copy.from.is_none() && paths().any(|word| is_source(&word.text)) {
+            if source.is_none() && copy.from.is_none() && copy.paths().any(|word| is_source(&word.text)) {
                 source = Some(lint.span(step.at()).position().0);
             }
         }

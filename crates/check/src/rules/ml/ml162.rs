@@ -3,7 +3,7 @@
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run};
 use corten_diagnostic::{RuleId, Severity};
-use corten_frontend::dockerfile::{Command, Source};
+use corten_frontend::dockerfile::Copy;
 
 pub(super) const RULE: Rule = Rule {
     id: RuleId("ML162"),
@@ -34,11 +34,9 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
     if !lint.config.context_known {
         return;
     }
-    let all =
-        lint.each(|command| if let Command::Copy(copy) = command { Some(copy) } else { None }).find(|(_, copy)| {
-            let is_all = |one: &Source| matches!(one, Source::Path(word) if [".", "./"].contains(&word.text.as_str()));
-            copy.from.is_none() && copy.sources.iter().any(is_all)
-        });
+    let is_all =
+        |copy: &Copy| copy.from.is_none() && copy.paths().any(|path| [".", "./"].contains(&path.text.as_str()));
+    let all = lint.copies().find(|(_, copy)| is_all(copy));
     let Some((step, _)) = all else { return };
     match &lint.config.ignore {
         None => {

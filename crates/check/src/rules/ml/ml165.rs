@@ -3,7 +3,6 @@
 use crate::lint::Lint;
 use crate::rules::{Found, Initially, Rule, Run};
 use corten_diagnostic::{RuleId, Severity};
-use corten_frontend::dockerfile::{Command, Source};
 
 pub(super) const RULE: Rule = Rule {
     id: RuleId("ML165"),
@@ -19,16 +18,8 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    for (step, copy) in lint.each(|command| if let Command::Copy(copy) = command { Some(copy) } else { None }) {
-        if !copy.add {
-            continue;
-        }
-        let words: Vec<_> = copy
-            .sources
-            .iter()
-            .filter_map(|one| if let Source::Path(word) = one { Some(word) } else { None })
-            .collect();
-        let address = words.iter().find(|word| word.text.starts_with("http://") || word.text.starts_with("https://"));
+    for (step, copy) in lint.copies().filter(|(_, copy)| copy.add) {
+        let address = copy.paths().find(|word| word.text.starts_with("http://") || word.text.starts_with("https://"));
         if let Some(word) = address.filter(|word| copy.checksum.is_none() && !is_repository(&word.text)) {
             let message = format!("{} is fetched without a checksum", word.text);
             found.add(lint.place(step.word(word)), message, "add --checksum=sha256:…");

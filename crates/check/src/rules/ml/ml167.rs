@@ -1,9 +1,9 @@
 //! ML167: connections that nobody checks.
 
-use corten_diagnostic::{RuleId, Severity};
+use corten_diagnostic::{Edit, RuleId, Severity};
 
 use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run};
+use crate::rules::{Found, Initially, Rule, Run, unsafe_fix};
 use crate::shell::{Call, Word};
 
 pub(super) const RULE: Rule = Rule {
@@ -31,10 +31,12 @@ const VARIABLES: [(&str, &[&str]); 6] = [
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
     let help = "leave it out; bring the certificate of your authority into the image where one is needed";
-    for (_, call) in lint.calls() {
+    for (step, call) in lint.calls() {
         if let Some(word) = switched_off(&call) {
             let message = format!("{} is told to trust anybody: {}", call.name, word.shown());
-            found.add(lint.place(word.at.clone()), message, help);
+            let edits = if step.exec().is_none() { checked(lint, &call, word) } else { None };
+            let fix = edits.and_then(|edits| unsafe_fix("check again", edits));
+            found.fixed(lint.place(word.at.clone()), message, help, fix);
         }
     }
     for one in lint.definitions() {
@@ -83,4 +85,26 @@ fn switched_off<'s>(call: &Call<'s>) -> Option<&'s Word> {
         }
         _ => None,
     }
+}
+
+/// Without the word: also a host that belongs to it; of letters together the one.
+fn checked(lint: &Lint<'_>, call: &Call<'_>, word: &Word) -> Option<Vec<Edit>> {
+    let written = word.literal()?;
+    if lint.text(word.at.clone()) != written || !written.starts_with('-') {
+        return None;
+    }
+    if !written.starts_with("--") && written.len() > 2 {
+        let letter = word.at.start + written.find('k').filter(|_| call.is("curl"))?;
+        return Some(vec![lint.edit(letter..letter + 1, "")]);
+    }
+    let whole = match ["--trusted-host", "--allow-insecure-host"].contains(&written.as_ref()) {
+        true => {
+            let at = call.arguments().iter().position(|one| one.at == word.at)?;
+            let host = call.arguments().get(at + 1)?;
+            let is_beside = lint.text(word.at.end..host.at.start).chars().all(|blank| blank == ' ');
+            is_beside.then_some(word.at.start..host.at.end)?
+        }
+        false => word.at.clone(),
+    };
+    Some(vec![lint.without_word(&whole)?])
 }

@@ -1,7 +1,5 @@
 //! ML199: a cache mount that is not used.
 
-use std::ops::Range;
-
 use corten_diagnostic::{RuleId, Severity};
 
 use super::pip;
@@ -33,29 +31,13 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
             continue;
         }
         let message = "the cache mount is not used: the cache is switched off";
-        // In a list its comma would stay.
-        let range = option.filter(|_| install.step.exec().is_none()).and_then(|(_, word)| without(lint, &word.at));
-        let fix = range.and_then(|range| safe("use the cache", vec![lint.edit(range, "")]));
+        let word = option.map(|(_, word)| word).filter(|word| lint.stands(install.step, word));
+        let edit = word.and_then(|word| lint.without_word(&word.at));
+        let fix = edit.and_then(|edit| safe("use the cache", vec![edit]));
         let help = match option {
             Some((option, _)) => format!("leave --{option} out"),
             None => format!("leave {variable} out"),
         };
         found.fixed(lint.place(install.call.at()), message, help, fix);
-    }
-}
-
-/// A word with the blanks before it; one that begins its line with those behind it, or with the line that is its own.
-fn without(lint: &Lint<'_>, word: &Range<usize>) -> Option<Range<usize>> {
-    let text = lint.file.text();
-    let (before, after) = (text.get(..word.start)?, text.get(word.end..)?);
-    let line = before.rfind('\n').map_or(0, |at| at + 1);
-    if !before.get(line..)?.trim().is_empty() {
-        return Some(before.trim_end().len()..word.end);
-    }
-    let rest = after.split_inclusive('\n').next()?;
-    match rest.trim().strip_prefix(lint.file.escape) {
-        Some("") => Some(line..word.end + rest.len()),
-        _ if rest.trim().is_empty() => None,
-        _ => Some(word.start..word.end + rest.len() - rest.trim_start().len()),
     }
 }

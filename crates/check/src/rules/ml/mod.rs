@@ -52,12 +52,11 @@ pub(crate) mod tables;
 mod users;
 
 #[cfg(test)]
-mod mended;
-#[cfg(test)]
 mod tests;
 
-use crate::lint::Lint;
+use crate::lint::{Lint, Step};
 use crate::rules::Rule;
+use crate::shell::Script;
 
 /// Bytes and steps of a file beyond which rules that hold steps against each other say nothing: nobody writes so many.
 const ORDINARY: (usize, usize) = (128 << 10, 2000);
@@ -65,6 +64,12 @@ const ORDINARY: (usize, usize) = (128 << 10, 2000);
 /// Is the file one that people write?
 fn is_ordinary(lint: &Lint<'_>) -> bool {
     lint.file.text().len() <= ORDINARY.0 && lint.steps.len() <= ORDINARY.1
+}
+
+/// RUN steps that have a script, and it; none of a file that nobody writes.
+fn ordinary_runs<'l>(lint: &'l Lint<'_>) -> impl Iterator<Item = (&'l Step<'l>, &'l Script)> {
+    let is_ordinary = is_ordinary(lint);
+    lint.runs().take_while(move |_| is_ordinary)
 }
 
 /// By number.

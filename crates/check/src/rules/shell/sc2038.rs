@@ -1,10 +1,10 @@
 //! SC2038: names that find prints are read by xargs, with blanks between them.
 
-use corten_diagnostic::{RuleId, Severity};
+use corten_diagnostic::{Fix, RuleId, Severity};
 
 use super::{first, has_letter, pipes, scripts};
 use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run};
+use crate::rules::{Found, Initially, Rule, Run, unsafe_fix};
 use crate::shell::{Simple, Word};
 
 pub(in crate::rules) const RULE: Rule = Rule {
@@ -28,7 +28,8 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
             let is = first(one).as_deref() == Some("find") && first(next).as_deref() == Some("xargs");
             if is && !is_separated(one) && !is_separated(next) {
                 let help = "write find … -print0 | xargs -0 …, or find … -exec … {} +";
-                found.add(lint.place(one.at.clone()), "names with blanks become several", help);
+                let fix = separated(lint, one, next);
+                found.fixed(lint.place(one.at.clone()), "names with blanks become several", help, fix);
             }
         });
     }
@@ -41,4 +42,20 @@ fn is_separated(simple: &Simple) -> bool {
         ["null", "print0", "printf"].iter().any(|option| name.starts_with(option))
     };
     has_letter(simple, '0') || simple.arguments().iter().any(long)
+}
+
+/// Zero bytes between the names, where find does nothing but print what it was told to look for.
+fn separated(lint: &Lint<'_>, find: &Simple, xargs: &Simple) -> Option<Fix> {
+    let acts = |word: &Word| {
+        let word = word.known_start();
+        ["-print", "-exec", "-ok", "-delete", "-ls", "-fprint", "-fls", "-quit", "-o", ",", "-prune"]
+            .iter()
+            .any(|action| word.starts_with(action))
+    };
+    if find.arguments().iter().any(acts) || ['d', 'a', 'E', 'e'].iter().any(|letter| has_letter(xargs, *letter)) {
+        return None;
+    }
+    let (last, program) = (find.words.last()?.at.end, xargs.words.first()?.at.end);
+    let edits = vec![lint.edit(last..last, " -print0"), lint.edit(program..program, " -0")];
+    unsafe_fix("end each name with a zero byte", edits)
 }

@@ -23,7 +23,7 @@ pub(in crate::rules) const RULE: Rule = Rule {
 };
 
 fn run(lint: &Lint<'_>, found: &mut Found) {
-    for (_, script) in scripts(lint) {
+    for (step, script) in scripts(lint) {
         simples(script, &mut |simple| {
             if matches!(first(simple).as_deref(), Some("tr" | "read")) {
                 return;
@@ -32,7 +32,8 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
                 let PartKind::Glob(glob) = &part.kind else { continue };
                 if part.quote == Quote::Bare && repeats(glob) {
                     let is_more = word.raw.contains(['\'', '*', '?', '\\', '{']) || word.raw.starts_with('~');
-                    let plain = !word.is_quoted() && !word.is_dynamic() && !is_more;
+                    let plain = !word.is_quoted() && !word.is_dynamic() && !is_more && !is_of_numbers(glob);
+                    let plain = plain && lint.stands(step, word);
                     let edit = || lint.edit(word.at.clone(), format!("'{}'", word.raw));
                     let fix = plain.then(|| safe("put it in quotes", vec![edit()])).flatten();
                     let message = format!("{glob} is a pattern for one character");
@@ -41,6 +42,16 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
             }
         });
     }
+}
+
+/// `part[1-10]` was meant for files, by a pattern that has another meaning: quotes would make a name of it.
+fn is_of_numbers(glob: &str) -> bool {
+    let is_digit = |letter: Option<&u8>| letter.is_some_and(u8::is_ascii_digit);
+    let has_range = glob
+        .as_bytes()
+        .windows(3)
+        .any(|three| is_digit(three.first()) && three.get(1) == Some(&b'-') && is_digit(three.get(2)));
+    has_range || !glob.contains(|letter: char| letter.is_alphabetic())
 }
 
 /// `[…]` with a character twice, no class and no range of one.

@@ -6,7 +6,7 @@ use corten_diagnostic::{RuleId, Severity};
 
 use super::{first, has_letter, lists, scripts, sets, simples};
 use crate::lint::Lint;
-use crate::rules::{Found, Initially, Rule, Run};
+use crate::rules::{Found, Initially, Rule, Run, unsafe_fix};
 use crate::shell::{Joint, Script, Simple};
 
 pub(in crate::rules) const RULE: Rule = Rule {
@@ -35,7 +35,10 @@ fn run(lint: &Lint<'_>, found: &mut Found) {
             let safe = outer.and_then(|at| looked_at.get(at)).is_some_and(|range| simple.at.start < range.end);
             if changes_folder(simple) && !safe {
                 let message = "where this fails, what follows runs in another folder";
-                found.add(lint.place(simple.at.clone()), message, "write cd … && …, or cd … || exit 1");
+                let fix = ends_here(lint, simple.at.end)
+                    .then(|| unsafe_fix("end there", vec![lint.edit(simple.at.end..simple.at.end, " || exit 1")]));
+                let help = "write cd … && …, or cd … || exit 1";
+                found.fixed(lint.place(simple.at.clone()), message, help, fix.flatten());
             }
         });
     }
@@ -71,4 +74,10 @@ fn changes_folder(simple: &Simple) -> bool {
         _ => false,
     };
     (name.as_deref() == Some("cd") || stack) && !safe
+}
+
+/// Does a command end at a place, so that `||` may follow?
+fn ends_here(lint: &Lint<'_>, at: usize) -> bool {
+    let rest = lint.file.text().get(at..).unwrap_or_default().trim_start_matches([' ', '\t']);
+    rest.starts_with([';', '\n', ')']) && !rest.starts_with(";;")
 }

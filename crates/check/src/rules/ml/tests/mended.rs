@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::tests::{findings, lines};
+use super::{findings, lines};
 use crate::fix::{Wanted, fix};
 use crate::rules::Subject;
 
@@ -28,6 +28,52 @@ fn an_option_goes_with_its_line() {
     let list =
         "FROM a\nRUN --mount=type=cache,target=/root/.cache/pip [\"pip\", \"install\", \"--no-cache-dir\", \"a\"]\n";
     assert_eq!((lines(list, "ML199"), mended("ML199", list).as_str()), (vec![2], list));
+}
+
+#[test]
+fn conda_cleans_where_it_is_and_as_it_was_called() {
+    let text = |run: &str| format!("FROM a\nRUN {run}\n");
+    for (before, after) in [
+        ("conda install -y numpy", "conda install -y numpy && conda clean -afy"),
+        (
+            "/opt/conda/bin/conda install -y numpy",
+            "/opt/conda/bin/conda install -y numpy && /opt/conda/bin/conda clean -afy",
+        ),
+        ("(cd x && conda install -y numpy)", "(cd x && conda install -y numpy) && conda clean -afy"),
+    ] {
+        assert_eq!(mended("ML111", &text(before)), text(after), "{before}");
+    }
+    for run in [
+        "[\"conda\", \"install\", \"-y\", \"numpy\"]",
+        "bash -lc \"conda install -y numpy\"",
+        "[\"bash\", \"-lc\", \"conda install -y numpy\"]",
+        "sudo conda install -y numpy",
+        "PATH=/opt/conda/bin:$PATH conda install -y numpy",
+        "cd /opt/conda && bin/conda install -y numpy",
+        "conda install -y numpy &",
+        "i() { conda install -y numpy; } && i",
+    ] {
+        assert_eq!((lines(&text(run), "ML111"), mended("ML111", &text(run))), (vec![2], text(run)));
+    }
+}
+
+#[test]
+fn texts_with_escapes_and_lists_are_left_as_they_are() {
+    let all = |rule: &str, text: &str| {
+        fix(Path::new("Dockerfile"), text, Subject::Dockerfile, Wanted::All, &|text| findings(text, rule)).text
+    };
+    let mount = "FROM a\nRUN --mount=type=cache,target=/root/.cache/pip ";
+    for (rule, text) in [
+        ("ML199", format!("{mount}sh -c \"echo \\\"a\\\" && pip install --no-cache-dir x\"\n")),
+        ("ML199", format!("{mount}[\"sh\", \"-c\", \"echo \\\"a\\\" && pip install --no-cache-dir x\"]\n")),
+        ("ML127", "FROM a\nRUN sh -c \"echo \\\"a\\\" && pip install torch==2.9.1\"\n".to_owned()),
+        ("ML125", "FROM a\nRUN [\"uv\", \"sync\"]\n".to_owned()),
+        ("ML125", "FROM a\nRUN sh -c \"echo \\\"a\\\" && uv sync\"\n".to_owned()),
+    ] {
+        assert_eq!((lines(&text, rule), all(rule, &text)), (vec![2], text));
+    }
+    let plain = format!("{mount}sh -c \"pip install --no-cache-dir x\"\n");
+    assert_eq!(all("ML199", &plain), format!("{mount}sh -c \"pip install x\"\n"));
 }
 
 #[test]

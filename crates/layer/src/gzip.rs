@@ -32,9 +32,37 @@ pub(crate) fn gunzip<'a>(source: impl Read + 'a) -> Box<dyn Read + 'a> {
 }
 
 pub(crate) fn unzstd<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    let mut decoder = zstd::Decoder::new(source)?;
+    let mut decoder = zstd::Decoder::new(Source { source, has_failed: false })?;
     decoder.window_log_max(WINDOW_LOG)?;
-    Ok(Box::new(decoder))
+    Ok(Box::new(Frames(decoder)))
+}
+
+/// Compressed bytes, and whether it was they that could not be read.
+struct Source<R> {
+    source: R,
+    has_failed: bool,
+}
+
+impl<R: Read> Read for Source<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer);
+        self.has_failed |= read.is_err();
+        read
+    }
+}
+
+/// Has errors of the kinds that gunzip has.
+struct Frames<'a, R: Read>(zstd::Decoder<'a, BufReader<Source<R>>>);
+
+impl<R: Read> Read for Frames<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| match self.0.get_ref().get_ref().has_failed {
+            true => error,
+            // The library says "other" of all that it does not understand.
+            false if error.kind() == io::ErrorKind::Other => io::Error::new(io::ErrorKind::InvalidData, error),
+            false => error,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +110,34 @@ mod tests {
         assert_eq!(read(MediaType::DOCKER_LAYER, b"abc").unwrap(), b"abc");
         assert!(read(MediaType::LAYER_GZIP, b"").is_err());
         assert!(read(MediaType::MANIFEST, b"{}").is_err());
+    }
+
+    /// Bytes that are no layer are so in each form; what cannot be read says so itself.
+    #[test]
+    fn wrong_bytes_and_a_source_that_fails_are_told_apart() {
+        struct Fails(io::ErrorKind);
+        impl Read for Fails {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(self.0.into())
+            }
+        }
+        use io::ErrorKind::{InvalidData, InvalidInput, Other, TimedOut, UnexpectedEof};
+        let zstd = zstd::encode_all(&[7; 100_000][..], 3).unwrap();
+        for (media_type, whole) in [(MediaType::LAYER_GZIP, gzip(&[7; 100_000])), (MediaType::LAYER_ZSTD, zstd)] {
+            for (at, bit) in (0..whole.len()).flat_map(|at| [(at, 1), (at, 0x80)]) {
+                let mut bytes = whole.clone();
+                bytes[at] ^= bit;
+                if let Err(error) = read(media_type, &bytes) {
+                    let kind = error.kind();
+                    assert!([InvalidData, InvalidInput, UnexpectedEof].contains(&kind), "{media_type} {at}: {kind}");
+                }
+            }
+            for kind in [Other, TimedOut] {
+                let source = whole[..12].chain(Fails(kind));
+                let error = reader(&media_type.into(), source).unwrap().read_to_end(&mut Vec::new()).unwrap_err();
+                assert_eq!(error.kind(), kind, "{media_type}");
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod ar;
 pub mod attributes;
+pub mod bounds;
 pub mod bzip2;
 pub mod compress;
 mod deflate;

@@ -32,9 +32,6 @@ use crate::pool::processors;
 use crate::splice::{GzipMember, Origin};
 use crate::walk::{Claim, Sides, Walker, invalid, read_full};
 
-/// Bytes of a file that are copied together.
-const CHUNK: usize = 64 * 1024;
-
 /// How a layer's blob is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Compression {
@@ -134,7 +131,6 @@ pub struct LayerWriter<W: Write> {
     usual: Attributes,
     index: LayerIndex,
     walker: Option<Walker>,
-    chunk: Vec<u8>,
     failed: bool,
     watch: Option<Box<dyn Watch>>,
 }
@@ -144,6 +140,19 @@ enum Output<W: Write> {
     Splice(Box<GzipMember<W>>),
     Compressed(Box<Compressor<W>>),
     Estargz(Box<Estargz<W>>),
+}
+
+impl<W: Write> Output<W> {
+    /// Bytes of the tar that go through our own encoders.
+    fn plain(&mut self, bytes: &[u8], origin: Origin) -> io::Result<()> {
+        match (self, origin) {
+            (Self::Stored(sink), _) => sink.write_all(bytes),
+            (Self::Splice(member), _) => member.plain(bytes, origin),
+            (Self::Compressed(compressor), _) => compressor.write_all(bytes),
+            (Self::Estargz(estargz), Origin::Frame) => estargz.frame(bytes),
+            (Self::Estargz(estargz), Origin::Content) => estargz.content(bytes),
+        }
+    }
 }
 
 impl<W: Write> LayerWriter<W> {
@@ -164,7 +173,7 @@ impl<W: Write> LayerWriter<W> {
         };
         let (tar, index) = (TarHash::new(), LayerIndex::default());
         let usual = Attributes::at(i64::try_from(mtime).unwrap_or(i64::MAX));
-        Self { output, tar, mtime, usual, index, walker: None, chunk: Vec::new(), failed: false, watch: None }
+        Self { output, tar, mtime, usual, index, walker: None, failed: false, watch: None }
     }
 
     /// With somebody who sees every file.
@@ -308,40 +317,33 @@ impl<W: Write> LayerWriter<W> {
         self.write_entry(entry, None, |writer, entry| writer.copied(entry.size, &mut content.as_slice()))
     }
 
-    /// Bytes of the tar that go through our own encoders.
     fn plain(&mut self, bytes: &[u8], origin: Origin) -> io::Result<()> {
         self.tar.push(bytes)?;
-        match (&mut self.output, origin) {
-            (Output::Stored(sink), _) => sink.write_all(bytes),
-            (Output::Splice(member), _) => member.plain(bytes, origin),
-            (Output::Compressed(compressor), _) => compressor.write_all(bytes),
-            (Output::Estargz(estargz), Origin::Frame) => estargz.frame(bytes),
-            (Output::Estargz(estargz), Origin::Content) => estargz.content(bytes),
-        }
+        self.output.plain(bytes, origin)
     }
 
+    /// Read to where the tar is hashed, and written from there.
     fn copied(&mut self, size: u64, content: &mut dyn Read) -> io::Result<crc32fast::Hasher> {
-        let mut chunk = std::mem::take(&mut self.chunk);
-        chunk.resize(CHUNK, 0);
         let mut crc = crc32fast::Hasher::new();
         let mut left = size;
         while left > 0 {
-            let want = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-            let filled = read_full(content, &mut chunk[..want])?;
+            let space = self.tar.space()?;
+            let want = usize::try_from(left).unwrap_or(space.len()).min(space.len());
+            let filled = read_full(content, &mut space[..want])?;
             if filled == 0 {
                 return Err(invalid(format!("it has only {} of {size} bytes", size - left)));
             }
-            crc.update(&chunk[..filled]);
+            let bytes = self.tar.advance(filled);
+            crc.update(bytes);
             if let Some(watch) = &mut self.watch {
-                watch.content(&chunk[..filled]);
+                watch.content(bytes);
             }
-            self.plain(&chunk[..filled], Origin::Content)?;
+            self.output.plain(bytes, Origin::Content)?;
             left -= filled as u64;
         }
         if read_full(content, &mut [0])? > 0 {
             return Err(invalid(format!("it has more than {size} bytes")));
         }
-        self.chunk = chunk;
         Ok(crc)
     }
 

@@ -13,7 +13,7 @@ const BUFFER: usize = 256 * 1024;
 const WAITING: usize = 6;
 
 /// Gives `take` the bytes of `source`, which are read ahead of it. Errors of the source come out of the reads.
-pub(crate) fn read_ahead<T>(mut source: impl Read + Send, take: impl FnOnce(&mut dyn Read) -> T) -> T {
+pub fn read_ahead<T>(mut source: impl Read + Send, take: impl FnOnce(&mut dyn Read) -> T) -> T {
     let first = filled(&mut source, vec![0; BUFFER]);
     if first.as_ref().map_or(true, |first| first.len() < BUFFER) {
         return take(&mut Last(first.map(Cursor::new)));

@@ -94,10 +94,14 @@ impl StoreError {
     }
 
     /// Why a layer cannot be put on disk; bytes that are wrong are the fault of who made them.
-    pub(crate) fn layer(layer: corten_oci::DiffId, error: &io::Error) -> Self {
-        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof, Unsupported};
-        let is_wrong = matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof | Unsupported);
-        Self::Layer { layer, why: error.to_string(), fault: if is_wrong { Fault::Input } else { Fault::World } }
+    pub(crate) fn layer(layer: corten_oci::DiffId, error: io::Error) -> Self {
+        match error.downcast::<Self>() {
+            Ok(ours) => ours,
+            Err(error) => {
+                let fault = if is_of_bytes(&error) { Fault::Input } else { Fault::World };
+                Self::Layer { layer, why: error.to_string(), fault }
+            }
+        }
     }
 
     pub(crate) fn damaged(path: &Path, why: impl Into<String>) -> Self {
@@ -125,6 +129,32 @@ impl StoreError {
             Err(other) => Self::disk(doing, path, 0, other),
         }
     }
+}
+
+/// Do bytes break a rule? The kernel has errors of the same kinds, which no bytes are to blame for.
+pub(crate) fn is_of_bytes(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof, Unsupported};
+    error.raw_os_error().is_none() && matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof | Unsupported)
+}
+
+/// The error of an entry of a layer.
+#[derive(Debug, thiserror::Error)]
+#[error("'{path}': {why}")]
+struct OfEntry {
+    path: String,
+    why: String,
+}
+
+/// Tells an error with the entry that it is about, once; whose fault it is stays.
+pub(crate) fn of_entry(path: &corten_oci::LayerPath, error: io::Error) -> io::Error {
+    if error.get_ref().is_some_and(|inner| inner.is::<StoreError>() || inner.is::<OfEntry>()) {
+        return error;
+    }
+    let kind = match error.kind() {
+        kind if error.raw_os_error().is_none() || !is_of_bytes(&io::Error::from(kind)) => kind,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, OfEntry { path: path.to_string(), why: error.to_string() })
 }
 
 /// Bytes and files that this user may still write there. A file system that does not count files has room for them.
@@ -176,4 +206,31 @@ pub fn hints(kind: io::ErrorKind) -> Vec<String> {
         _ => return Vec::new(),
     };
     vec![hint.to_owned()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// EINVAL and EOPNOTSUPP have kinds that readers of ours give wrong bytes.
+    #[test]
+    fn what_the_kernel_or_the_store_says_is_no_fault_of_a_layer() {
+        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof, Unsupported};
+        let path = corten_oci::LayerPath::new("etc/f").unwrap();
+        let layer = |error| StoreError::layer(corten_oci::DiffId(corten_oci::Digest::of("")), error);
+        for number in [rustix::io::Errno::INVAL, rustix::io::Errno::OPNOTSUPP, rustix::io::Errno::IO] {
+            let error = || io::Error::from(number);
+            assert_eq!(layer(error()).fault(), Fault::World, "{number}");
+            let told = layer(of_entry(&path, error()));
+            assert_eq!(told.fault(), Fault::World, "{told}");
+            assert!(told.to_string().contains("'etc/f': "), "{told}");
+        }
+        for kind in [InvalidData, InvalidInput, UnexpectedEof, Unsupported] {
+            let told = layer(of_entry(&path, of_entry(&path, io::Error::new(kind, "it is wrong"))));
+            assert_eq!(told.fault(), Fault::Input);
+            assert!(told.to_string().ends_with(": 'etc/f': it is wrong"), "{told}");
+        }
+        let damaged = StoreError::damaged(Path::new("blob"), "x").into_io();
+        assert!(matches!(layer(of_entry(&path, damaged)), StoreError::Damaged { .. }));
+    }
 }

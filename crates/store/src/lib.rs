@@ -36,6 +36,7 @@ pub mod docker_archive;
 pub mod foreign;
 pub mod layout;
 
+pub use ahead::read_ahead;
 pub use batch::{Batch, BlobWriter};
 pub use cache_mount::{CacheMount, CacheUse};
 pub use disk::read_in_order;
@@ -50,6 +51,6 @@ pub use saved::save;
 pub use scratch::ScratchFolder;
 pub use size::{Class, ImageSize, StoreSize, classes};
 pub use store::{Key, Store};
-pub use trees::{AddedFile, Doubled, FORMAT, Kept, Left, ManifestOptions, Owners, Packing, TreeLayer, Upper};
+pub use trees::{AddedFile, Doubled, EachFile, FORMAT, Kept, Left, ManifestOptions, Owners, Packing, TreeLayer, Upper};
 pub use upload::Upload;
 pub use verify::Problem;

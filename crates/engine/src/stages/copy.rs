@@ -1,5 +1,6 @@
 //! What COPY and ADD take: sources resolved to files, before anything is known of where they go. That is what decides their key.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use corten_oci::{Digest, Digester, Kind, LayerPath};
 use corten_plan::recipe::{CopyAction, CopySource, Files};
 
 use super::content::Layers;
-use super::context::{Context, Patterns};
+use super::context::{Context, Patterns, Stamp};
 use super::digests::Digests;
 use super::glob;
 use super::means::Means;
@@ -68,12 +69,25 @@ pub(super) struct Told {
     pub(super) digest: Option<Digest>,
 }
 
+/// Files from this size on are read long enough that reading them twice is felt: bytes.
+const LARGE: u64 = 64 << 10;
+
+/// What is done with large files that nobody has hashed yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Large {
+    /// They are hashed, as the others are.
+    Hashed,
+    /// Who writes them will hash them on the way.
+    Left,
+}
+
 /// Finds what a step copies, and hashes what is not known.
 pub(super) fn select(
     action: &CopyAction,
     from: &From,
     layers: &Layers<'_>,
     means: &Means<'_>,
+    large: Large,
 ) -> Result<Selection, Report> {
     let mut sources = Vec::new();
     for source in &action.sources {
@@ -81,7 +95,9 @@ pub(super) fn select(
             CopySource::Path { path, parents, unpack } => {
                 let exclude = patterns(&action.exclude, means)?;
                 for one in paths(action, path, parents.as_deref(), from, means, exclude.as_deref())? {
-                    let told = tell(std::iter::once(one.root).chain(one.below).collect(), from, layers, means)?;
+                    // What may be an archive is written as something else.
+                    let large = if *unpack { Large::Hashed } else { large };
+                    let told = tell(std::iter::once(one.root).chain(one.below).collect(), from, layers, means, large)?;
                     let mut told = told.into_iter();
                     let Some(root) = told.next() else { continue };
                     sources.push(Selected {
@@ -295,7 +311,7 @@ fn fetched_file(
     let path = LayerPath::new(std::os::unix::ffi::OsStrExt::as_bytes(file_name))
         .map_err(|error| Failure::input(error.to_string()))?;
     let found = context.look(&path)?.ok_or_else(|| Failure::world(format!("what was fetched for {name} is gone")))?;
-    let mut told = tell(vec![found], &from, layers, means)?;
+    let mut told = tell(vec![found], &from, layers, means, Large::Hashed)?;
     let mut root = told.pop().ok_or_else(|| Failure::bug("a file that was fetched was not told"))?;
     root.found.mode = 0o600;
     root.attributes = Attributes::at(fetched.mtime.unwrap_or(i64::MAX));
@@ -318,15 +334,21 @@ fn fetched_folder(
     let exclude = patterns(exclude, means)?;
     let mut all = vec![found];
     all.append(&mut below(&from, &root, means.jobs, None, exclude.as_deref())?);
-    let mut told = tell(all, &from, layers, means)?.into_iter();
+    let mut told = tell(all, &from, layers, means, Large::Hashed)?.into_iter();
     let root = told.next().ok_or_else(|| Failure::bug("a folder that was fetched was not told"))?;
     Ok(Selected { name: Vec::new(), root, below: told.collect(), own: Some(context), unpack: false, text: None })
 }
 
 /// Times, attributes and digests of files.
-pub(super) fn tell(all: Vec<Found>, from: &From, layers: &Layers<'_>, means: &Means<'_>) -> Result<Vec<Told>, Report> {
+pub(super) fn tell(
+    all: Vec<Found>,
+    from: &From,
+    layers: &Layers<'_>,
+    means: &Means<'_>,
+    large: Large,
+) -> Result<Vec<Told>, Report> {
     match from {
-        From::Folder(context, digests) => of_folder(all, context, digests, means.jobs),
+        From::Folder(context, digests) => of_folder(all, context, digests, means.jobs, large),
         _ => all.into_iter().map(|found| of_layer(found, layers)).collect(),
     }
 }
@@ -342,11 +364,15 @@ fn of_layer(found: Found, layers: &Layers<'_>) -> Result<Told, Report> {
     Ok(Told { found, attributes: detail.attributes, digest: detail.digest })
 }
 
-fn of_folder(all: Vec<Found>, context: &Context, digests: &Digests, jobs: usize) -> Result<Vec<Told>, Report> {
+fn of_folder(
+    all: Vec<Found>,
+    context: &Context,
+    digests: &Digests,
+    jobs: usize,
+    large: Large,
+) -> Result<Vec<Told>, Report> {
     let one = |found: &Found| -> Result<(Attributes, Option<Digest>), Failure> {
-        let Place::Context(stamp, _) = found.place else {
-            return Err(Failure::bug("a file of a folder that is in a layer"));
-        };
+        let stamp = stamp(found)?;
         let mut attributes = Attributes::at(stamp.mtime.div_euclid(1_000_000_000));
         if found.kind != Kind::File {
             if found.is_folder() && !found.path.is_root() {
@@ -360,16 +386,35 @@ fn of_folder(all: Vec<Found>, context: &Context, digests: &Digests, jobs: usize)
             }
             return Ok((attributes, Some(known.digest)));
         }
-        let (file, opened) = context.file(&found.path)?;
-        let digest = hashed(&file, opened.size).map_err(|error| {
-            Failure::world(format!("reading {}: {error}", context.path().join(found.path.to_string()).display()))
-        })?;
-        attributes.xattrs = context.attributes_of(&file, &found.path)?;
-        digests.put(&found.path, opened, digest, found.mode, attributes.xattrs.is_empty());
+        if large == Large::Left && found.size >= LARGE {
+            attributes.xattrs = context.attributes(&found.path)?;
+            return Ok((attributes, None));
+        }
+        let (digest, xattrs) = hash(found, context, digests)?;
+        attributes.xattrs = xattrs;
         Ok((attributes, Some(digest)))
     };
     let told = super::threads::each(&all, jobs, one)?;
     Ok(all.into_iter().zip(told).map(|(found, (attributes, digest))| Told { found, attributes, digest }).collect())
+}
+
+fn stamp(found: &Found) -> Result<Stamp, Failure> {
+    match found.place {
+        Place::Context(stamp, _) => Ok(stamp),
+        Place::Layer(..) => Err(Failure::bug("a file of a folder that is in a layer")),
+    }
+}
+
+type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn hash(found: &Found, context: &Context, digests: &Digests) -> Result<(Digest, Xattrs), Failure> {
+    let (file, opened) = context.file(&found.path)?;
+    let digest = hashed(&file, opened.size).map_err(|error| {
+        Failure::world(format!("reading {}: {error}", context.path().join(found.path.to_string()).display()))
+    })?;
+    let xattrs = context.attributes_of(&file, &found.path)?;
+    digests.put(&found.path, opened, digest, found.mode, xattrs.is_empty());
+    Ok((digest, xattrs))
 }
 
 /// The digest of a file that has, or had, so many bytes: a small one is read at once.
@@ -409,6 +454,24 @@ impl Selection {
         }
         digester.update(&words);
         digester.finish()
+    }
+
+    /// Were large files left to who writes them?
+    pub(super) fn has_left(&self) -> bool {
+        self.files().any(|told| told.found.kind == Kind::File && told.digest.is_none())
+    }
+
+    /// Adds the digests of files that were left and have been written since. Other names of them are hashed.
+    pub(super) fn settle(&mut self, from: &From) -> Result<(), Report> {
+        let From::Folder(context, digests) = from else { return Ok(()) };
+        let of_folder = self.sources.iter_mut().filter(|source| source.own.is_none() && source.text.is_none());
+        for told in of_folder.flat_map(|source| std::iter::once(&mut source.root).chain(&mut source.below)) {
+            if told.found.kind == Kind::File && told.digest.is_none() {
+                let known = digests.get(&told.found.path, &stamp(&told.found)?).map(|known| known.digest);
+                told.digest = Some(known.map_or_else(|| hash(&told.found, context, digests).map(|(one, _)| one), Ok)?);
+            }
+        }
+        Ok(())
     }
 
     /// Of files of folders: paths.

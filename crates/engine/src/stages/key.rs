@@ -43,6 +43,14 @@ pub(super) fn of_step(operation: &Value, parent: &Digest, content: Option<&Diges
     digester.finish()
 }
 
+/// That such a step was ever made: where it was not, no content has to be known to see that its result is not there.
+pub(super) fn of_seen(operation: &Value, parent: &Digest) -> Digest {
+    let mut digester = Digester::new();
+    digester.update(format!("corten step seen 1\n{operation}\n").as_bytes());
+    digester.update(parent.as_bytes());
+    digester.finish()
+}
+
 /// What decides the next step.
 pub(super) fn after(parent: &Digest, left: &Digest) -> Digest {
     let mut digester = Digester::new();

@@ -24,6 +24,7 @@ mod context;
 mod copy;
 mod details;
 mod digests;
+mod files;
 mod glob;
 mod image_view;
 mod key;

@@ -23,7 +23,8 @@ use corten_store::{Doubled, Key, ScratchFolder, Trees};
 
 use super::caches::{self, Caches};
 use super::context::Context;
-use super::copy::{self, From, Told};
+use super::copy::{self, From, Large, Told};
+use super::files::Origins;
 use super::paths::{self, Change, Item, Target};
 use super::relay::Relay;
 use super::saved::Saved;
@@ -79,7 +80,7 @@ fn one(solver: &Solver<'_>, mount: &Asked, files: &Files) -> Result<Option<Bound
             digests.walked(&real);
         }
     }
-    let all = copy::tell(all, &from, &solver.layers, solver.means)?;
+    let all = copy::tell(all, &from, &solver.layers, solver.means, Large::Hashed)?;
     let digest = copy::digest_of(&all, &real);
     Ok(Some(Bound { from, all, digest }))
 }
@@ -304,7 +305,8 @@ fn write_layer(solver: &Solver<'_>, bound: &Bound, key: &Key) -> Result<Saved, R
     };
     let batch = solver.means.store.batch();
     let times = Times { now: 0, epoch: None };
-    let wrote = write::layer(target.finish(), write::Origins { context, old: None }, &solver.layers, times, &batch)?;
+    let origins = Origins { context, ..Origins::default() };
+    let wrote = write::layer(&target.finish(), origins, &solver.layers, times, &batch)?;
     batch.layer_index(&wrote.diff_id, &wrote.index)?;
     let saved =
         Saved { diff_id: wrote.diff_id, tar_size: wrote.tar_size, left: bound.digest, doubled: Doubled::default() };

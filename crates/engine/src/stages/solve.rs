@@ -274,7 +274,7 @@ impl<'a> Solver<'a> {
     }
 
     /// Does something when it is its turn.
-    fn working<T>(&self, work: impl FnOnce() -> Result<T, Report>) -> Result<T, Report> {
+    pub(super) fn working<T>(&self, work: impl FnOnce() -> Result<T, Report>) -> Result<T, Report> {
         let mut shared = self.lock();
         while shared.working >= self.means.jobs.max(1) && !self.is_stopped() {
             shared = self.changed.wait(shared).unwrap_or_else(PoisonError::into_inner);
@@ -302,7 +302,6 @@ impl<'a> Solver<'a> {
         self.lock().running.remove(&step);
     }
 
-    /// Keeps what a failing command left, if somebody wants to look at it.
     /// The failure, after somebody has looked at what it left.
     fn show_failure(&self) -> Option<Report> {
         let (report, stage) = self.lock().failure.take()?;
@@ -313,6 +312,7 @@ impl<'a> Solver<'a> {
         Some(report)
     }
 
+    /// Keeps what a failing command left, if somebody wants to look at it.
     pub(super) fn keep_wreck(&self, wreck: Wreck) {
         if self.means.runner.wants_wrecks() && !self.is_stopped() {
             self.lock().wrecks.push(wreck);

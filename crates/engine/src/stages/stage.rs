@@ -6,13 +6,14 @@ use std::time::Instant;
 use corten_diagnostic::{Diagnose, Failure, Fault, Report, Span};
 use corten_oci::{DiffId, Digest};
 use corten_plan::recipe::{Action, CopyAction, CopySource, Files, Stage, Step};
-use corten_store::{Doubled, Key};
+use corten_store::{Batch, Doubled, Key, Store};
 use serde_json::Value;
 
 use super::accounts::Accounts;
 use super::context::Context;
-use super::copy::{self, From, Selection};
+use super::copy::{self, From, Large, Selection};
 use super::details;
+use super::files::Origins;
 use super::key;
 use super::means::{LocalLayer, StepId, StepResult};
 use super::names;
@@ -24,7 +25,7 @@ use super::solve::{Solver, State};
 use super::unpack;
 use super::view::{Empty, View};
 use super::why::{self, MadeOf, Miss};
-use super::write::{self, Origins, Times, Wrote};
+use super::write::{self, Times, Wrote};
 
 /// What a step takes, found before it is known whether it was made before.
 enum Taken {
@@ -76,19 +77,20 @@ fn attempt(
     mut state: State,
 ) -> Result<(State, Saved, bool, Option<Miss>), Report> {
     let placed = |report: Report| at(solver, step, report);
-    let (mut operation, taken, content) = taken(solver, stage, step).map_err(placed)?;
-    // No time in a layer is later.
-    if let (Some(epoch), Some(all)) = (solver.pinned.recipe.epoch, operation.as_object_mut()) {
-        all.insert("SOURCE_DATE_EPOCH".to_owned(), epoch.into());
-    }
+    let operation = operation(solver, stage, step);
     // A linked layer does not depend on what is below it.
     let parent = if is_linked(&step.action) { key::of_base(&[]) } else { state.chain };
+    let store = solver.means.store;
+    let place = why::place(&solver.means.project, &stage.name, id.step);
+    let asked = (solver.means.no_cache)(&stage.name);
+    let seen = Key(key::of_seen(&operation, &parent));
+    let may_be_there = || Ok::<_, Report>(!asked && store.record(&seen)?.is_some());
+    let mut taken = taken(solver, step, may_be_there).map_err(placed)?;
+    let early = early(solver, step, &mut taken, &state, &place).map_err(placed)?;
+    let content = taken.digest();
     let digest = key::of_step(&operation, &parent, content.as_ref());
     let key = Key(digest);
     let made_of = MadeOf { key: digest, operation, parent, content };
-    let place = why::place(&solver.means.project, &stage.name, id.step);
-    let asked = (solver.means.no_cache)(&stage.name);
-    let store = solver.means.store;
     let find = || match asked {
         true => Ok(None),
         false => found(solver, &key),
@@ -96,13 +98,17 @@ fn attempt(
     let mut miss = None;
     let make = || {
         let old = why::before(store, &place);
-        let before = old.as_ref().and_then(|old| Saved::find(store, &Key(old.key)).ok().flatten());
         miss = Some(match asked {
             true => Miss::Asked,
             false => why::miss(old.as_ref(), &made_of, || changed(&taken), state.made.as_deref()),
         });
-        let before = before.map(|saved| saved.diff_id);
-        make(solver, id, step, name, &state, &taken, &key, (&place, &made_of, before)).map_err(placed)
+        let made = match early {
+            Some(made) => made,
+            None => Made { before: last_layer(store, old.as_ref()), ..Made::new(store) },
+        };
+        made.batch.record(&place, &made_of.encode()?)?;
+        made.batch.record(&seen, &[])?;
+        make(solver, id, step, name, &state, &taken, &key, made).map_err(placed)
     };
     let (saved, cached) = solver.once(&key, find, make)?;
     state.layers.push(LocalLayer { diff_id: saved.diff_id, tar_size: saved.tar_size, blob: None });
@@ -111,6 +117,64 @@ fn attempt(
         state.made = Some(name.to_owned());
     }
     Ok((state, saved, cached, miss))
+}
+
+/// What a step does, as its key has it.
+fn operation(solver: &Solver<'_>, stage: &Stage, step: &Step) -> Value {
+    let mut operation = match &step.action {
+        Action::Copy(action) => key::copy(action),
+        Action::Folder { path, user } => key::folder(path, user),
+        Action::Run(action) => {
+            key::run(action, solver.means, &format!("{}/{}", stage.config.os, stage.config.architecture))
+        }
+    };
+    // No time in a layer is later.
+    if let (Some(epoch), Some(all)) = (solver.pinned.recipe.epoch, operation.as_object_mut()) {
+        all.insert("SOURCE_DATE_EPOCH".to_owned(), epoch.into());
+    }
+    operation
+}
+
+/// A step on its way into the store.
+struct Made<'a> {
+    batch: Batch<'a>,
+    /// Its layer, where that was written before its key was known.
+    wrote: Option<Wrote>,
+    /// What was made in its place the last time.
+    before: Option<DiffId>,
+}
+
+impl<'a> Made<'a> {
+    fn new(store: &'a Store) -> Self {
+        Self { batch: store.batch(), wrote: None, before: None }
+    }
+}
+
+/// What a step left the last time.
+fn last_layer(store: &Store, old: Option<&MadeOf>) -> Option<DiffId> {
+    Some(Saved::find(store, &Key(old?.key)).ok()??.diff_id)
+}
+
+/// Writes the layer of a COPY whose large files nobody has hashed: they are hashed on the way, and then its key is known.
+fn early<'a>(
+    solver: &Solver<'a>,
+    step: &Step,
+    taken: &mut Taken,
+    state: &State,
+    place: &Key,
+) -> Result<Option<Made<'a>>, Report> {
+    let Taken::Copy(_, selection) = &*taken else { return Ok(None) };
+    if !selection.has_left() {
+        return Ok(None);
+    }
+    let store = solver.means.store;
+    let mut made = Made { before: last_layer(store, why::before(store, place).as_ref()), ..Made::new(store) };
+    let write = || layer(solver, &step.action, taken, state, made.before, &made.batch);
+    made.wrote = Some(solver.working(write)?);
+    if let Taken::Copy(from, selection) = taken {
+        selection.settle(from)?;
+    }
+    Ok(Some(made))
 }
 
 fn is_linked(action: &Action) -> bool {
@@ -125,20 +189,31 @@ fn found(solver: &Solver<'_>, key: &Key) -> Result<Option<Saved>, Report> {
     }
 }
 
-fn taken(solver: &Solver<'_>, stage: &Stage, step: &Step) -> Result<(Value, Taken, Option<Digest>), Report> {
+/// `may_be_there`: may the store have what it comes to? Where it has not, large files are left to who writes them.
+fn taken(
+    solver: &Solver<'_>,
+    step: &Step,
+    may_be_there: impl FnOnce() -> Result<bool, Report>,
+) -> Result<Taken, Report> {
     match &step.action {
         Action::Copy(action) => {
             let from = from(solver, &action.from, action)?;
-            let selection = copy::select(action, &from, &solver.layers, solver.means)?;
-            let content = selection.digest();
-            Ok((key::copy(action), Taken::Copy(from, selection), Some(content)))
+            let large = if may_be_there()? { Large::Hashed } else { Large::Left };
+            let selection = copy::select(action, &from, &solver.layers, solver.means, large)?;
+            Ok(Taken::Copy(from, selection))
         }
-        Action::Folder { path, user } => Ok((key::folder(path, user), Taken::Folder, None)),
-        Action::Run(action) => {
-            let platform = format!("{}/{}", stage.config.os, stage.config.architecture);
-            let inputs = run::inputs(solver, action)?;
-            let content = inputs.digest();
-            Ok((key::run(action, solver.means, &platform), Taken::Run(inputs), content))
+        Action::Folder { .. } => Ok(Taken::Folder),
+        Action::Run(action) => Ok(Taken::Run(run::inputs(solver, action)?)),
+    }
+}
+
+impl Taken {
+    /// Of the content.
+    fn digest(&self) -> Option<Digest> {
+        match self {
+            Self::Copy(_, selection) => Some(selection.digest()),
+            Self::Run(inputs) => inputs.digest(),
+            Self::Folder => None,
         }
     }
 }
@@ -202,15 +277,12 @@ fn make(
     state: &State,
     taken: &Taken,
     key: &Key,
-    (place, made_of, before): (&Key, &MadeOf, Option<DiffId>),
+    Made { batch, wrote, before }: Made<'_>,
 ) -> Result<Saved, Report> {
-    let store = solver.means.store;
-    let batch = store.batch();
-    batch.record(place, &made_of.encode()?)?;
     let saved = match (&step.action, taken) {
         (Action::Run(action), Taken::Run(inputs)) => run::run(solver, id, name, action, inputs, state, key, &batch)?,
         (action, taken) => {
-            let wrote = layer(solver, action, taken, state, before, &batch)?;
+            let wrote = wrote.map_or_else(|| layer(solver, action, taken, state, before, &batch), Ok)?;
             batch.layer_index(&wrote.diff_id, &wrote.index)?;
             batch.record(&details::key(&wrote.diff_id), &details::encode(&wrote.details)?)?;
             let (diff_id, tar_size) = (wrote.diff_id, wrote.tar_size);
@@ -231,7 +303,7 @@ fn layer(
     taken: &Taken,
     state: &State,
     before: Option<DiffId>,
-    batch: &corten_store::Batch<'_>,
+    batch: &Batch<'_>,
 ) -> Result<Wrote, Report> {
     let seconds = |time: u64| i64::try_from(time).unwrap_or(i64::MAX - 1);
     let times = Times { now: seconds(solver.means.now.as_secs()), epoch: solver.pinned.recipe.epoch.map(seconds) };
@@ -252,7 +324,7 @@ fn layer(
             let view = solver.layers.view(&state.diff_ids())?;
             let mut target = Target::new(view.as_ref(), Change { owner, mode: None });
             target.folder(path)?;
-            write::layer(target.finish(), Origins::default(), &solver.layers, times, batch)
+            write::layer(&target.finish(), Origins::default(), &solver.layers, times, batch)
         }
         (Action::Copy(action), Taken::Copy(from, selection)) => {
             let linked = action.link && action.mode.is_none();
@@ -266,13 +338,13 @@ fn layer(
             let stage: &dyn View = if linked { &Empty } else { view.as_ref() };
             let mut target = Target::new(stage, Change { owner, mode: action.mode.clone() });
             copy_all(solver, action, from, selection, &mut target)?;
-            let context = match from {
-                From::Folder(context, _) => Some(context),
-                _ => None,
-            };
             let items = target.finish();
             let old = before.and_then(|layer| Old::find(&layer, &solver.layers, &items));
-            write::layer(items, Origins { context, old }, &solver.layers, times, batch)
+            let origins = match from {
+                From::Folder(context, digests) => Origins { context: Some(context), digests: Some(digests), old },
+                _ => Origins { old, ..Origins::default() },
+            };
+            write::layer(&items, origins, &solver.layers, times, batch)
         }
         _ => Err(Failure::bug("a step without what it takes").into()),
     }

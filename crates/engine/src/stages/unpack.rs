@@ -7,15 +7,17 @@ use std::sync::Arc;
 
 use corten_diagnostic::{Failure, Report};
 use corten_layer::attributes::{Attributes, is_kept};
-use corten_layer::tar::TarReader;
+use corten_layer::bounds::{self, Capped};
+use corten_layer::tar::{TarError, TarReader};
 use corten_layer::{gzip, xz};
 use corten_oci::{Entry, Kind, LayerPath, MediaType};
+use corten_store::StoreError;
 
 use super::content::{self, Layers};
 use super::paths::{Content, Item, Target};
 use super::view::{Found, Last, Place, View, resolve};
 
-/// Bytes that an archive may unpack to.
+/// Bytes that an archive may unpack to; one that is compressed, to what [`bounds::largest`] says of its size.
 const LARGEST: u64 = 64 << 30;
 /// What it may hold.
 const MOST_ENTRIES: usize = 4_000_000;
@@ -61,6 +63,7 @@ pub(super) fn archive(mut file: File) -> io::Result<Option<Box<dyn Read>>> {
     let length = fill(&mut file, &mut head)?;
     head.truncate(length);
     file.rewind()?;
+    let limit = bounds::largest(file.metadata()?.len(), LARGEST);
     let packing = packing(&head);
     if packing != Packing::Plain {
         let mut begin = vec![0; HEAD];
@@ -73,10 +76,11 @@ pub(super) fn archive(mut file: File) -> io::Result<Option<Box<dyn Read>>> {
         file.rewind()?;
         head = begin;
     }
-    match is_header(&head) {
-        true => opened(packing, BufReader::with_capacity(1 << 18, file)).map(Some),
-        false => Ok(None),
+    if !is_header(&head) {
+        return Ok(None);
     }
+    let tar = opened(packing, BufReader::with_capacity(1 << 18, file))?;
+    Ok(Some(if packing == Packing::Plain { tar } else { Box::new(Capped::new(tar, limit, "archive")) }))
 }
 
 fn fill(from: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
@@ -134,6 +138,36 @@ struct Unpacked<'a> {
     spool: Arc<File>,
 }
 
+/// What is wrong with an archive.
+fn wrong(name: &str, error: TarError) -> Failure {
+    match error {
+        TarError::Read(error) => unread(name, &error),
+        refused => Failure::input(format!("unpacking {name}: {refused}")),
+    }
+}
+
+fn unread(name: &str, error: &io::Error) -> Failure {
+    let failure = Failure::input(format!("unpacking {name}: {error}"));
+    match error.kind() {
+        io::ErrorKind::FileTooLarge => {
+            failure.hint("where so much is right, COPY the archive, and unpack it in a command: RUN tar -xf")
+        }
+        _ => failure,
+    }
+}
+
+/// A file of `size` bytes did not come out of an archive, or did not go to the disk.
+fn broken(name: &str, size: u64, layers: &Layers<'_>, error: io::Error) -> Report {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            let full = StoreError::disk("writing below", layers.store.root(), size, error);
+            let hint = "free some space there, or set CORTEN_HOME to a folder on another disk";
+            Failure::world(format!("unpacking {name}: {full}")).hint(hint).into()
+        }
+        _ => unread(name, &error).into(),
+    }
+}
+
 struct Member {
     entry: Entry,
     attributes: Attributes,
@@ -143,23 +177,24 @@ struct Member {
 
 impl<'a> Unpacked<'a> {
     fn read(archive: Box<dyn Read>, name: &'a str, layers: &Layers<'_>) -> Result<Self, Report> {
-        let failed = |error: io::Error| Failure::input(format!("unpacking {name}: {error}"));
         let mut spool = layers.scratch()?;
         let mut tar = TarReader::new(BufReader::with_capacity(1 << 18, archive));
         let mut members: Vec<Member> = Vec::new();
         let mut unpacked = 0_u64;
-        while let Some(entry) =
-            tar.next_entry().map_err(|error| Failure::input(format!("unpacking {name}: {error}")))?
-        {
+        while let Some(entry) = tar.next_entry().map_err(|error| wrong(name, error))? {
             unpacked = unpacked.saturating_add(entry.size);
             if unpacked > LARGEST || members.len() >= MOST_ENTRIES {
-                let why = format!("unpacking {name}: it has more than {LARGEST} bytes or {MOST_ENTRIES} entries");
+                let most = LARGEST >> 30;
+                let why = format!("unpacking {name}: it has more than {most} GiB or {MOST_ENTRIES} entries");
                 return Err(Failure::input(why).into());
             }
             let mut attributes = tar.attributes().clone();
             attributes.xattrs.retain(|name, _| is_kept(name));
             let at = match entry.kind {
-                Kind::File => content::append(&mut spool, &mut tar.content()).map_err(failed)?.0,
+                Kind::File => {
+                    let spooled = content::append(&mut spool, &mut tar.content());
+                    spooled.map_err(|error| broken(name, entry.size, layers, error))?.0
+                }
                 _ => 0,
             };
             members.push(Member { entry, attributes, at });
@@ -245,6 +280,43 @@ mod tests {
 
     use super::*;
 
+    /// gzip, xz, zstd, bzip2.
+    fn packings(content: &[u8]) -> [Vec<u8>; 4] {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        gzip.write_all(content).unwrap();
+        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        bzip2.write_all(content).unwrap();
+        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 0);
+        xz.write_all(content).unwrap();
+        let zstd = zstd::encode_all(content, 1).unwrap();
+        [gzip.finish().unwrap(), xz.finish().unwrap(), zstd, bzip2.finish().unwrap()]
+    }
+
+    #[test]
+    fn a14_archives_that_are_bombs_are_refused() {
+        let mut header = [0_u8; 512];
+        header[100..107].copy_from_slice(b"0000644");
+        header[..1].copy_from_slice(b"f");
+        header[124..135].copy_from_slice(b"70000000000");
+        header[148..156].copy_from_slice(b"        ");
+        let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+        header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        // What is packed twice behind itself is unpacked twice: 512 MiB of zeros, of a few thousand bytes to half a million.
+        let zeros = packings(&vec![0; 16 << 20]);
+        for (begin, zeros) in packings(&header).into_iter().zip(zeros) {
+            let bomb = [begin, zeros.repeat(32)].concat();
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&bomb).unwrap();
+            file.rewind().unwrap();
+            let mut tar = TarReader::new(BufReader::with_capacity(1 << 18, archive(file).unwrap().unwrap()));
+            assert_eq!(tar.next_entry().unwrap().unwrap().size, 7 << 30);
+            let error = io::copy(&mut tar.content(), &mut io::sink()).unwrap_err();
+            let limit = bounds::largest(bomb.len() as u64, LARGEST) >> 20;
+            assert!(limit < 400, "{limit}");
+            assert_eq!(error.to_string(), format!("it has more than {limit} MiB uncompressed, which no archive has"));
+        }
+    }
+
     #[test]
     fn only_a_tar_is_an_archive() {
         let is = |bytes: &[u8]| {
@@ -260,6 +332,9 @@ mod tests {
         let sum: u32 = header[..512].iter().map(|&byte| u32::from(byte)).sum();
         header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
         assert!(is(&header));
+        for packed in packings(&header) {
+            assert!(is(&packed), "{:x?}", &packed[..6]);
+        }
         header[0] = b'g';
         assert!(!is(&header), "the checksum is wrong");
         assert!(!is(b""));

@@ -1,26 +1,20 @@
 //! The layer of a COPY: one tar, written while its files are read once; entries by path, parents first.
 //!
-//! A thread hashes the tar (see `corten_layer::write`), another one the content of each file, for those who copy from this stage.
+//! A thread hashes the tar (see `corten_layer::write`), another one reads the files of a folder ahead (see `files`).
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::sync::Arc;
 
 use corten_diagnostic::{Failure, Report};
 use corten_layer::attributes::Attributes;
 use corten_layer::write::{Compression, LayerWriter};
-use corten_oci::{DiffId, Digester, Entry, Kind, LayerIndex, LayerPath};
-use corten_store::{Batch, read_in_order};
+use corten_oci::{DiffId, Digest, Digester, Entry, Kind, LayerIndex, LayerPath};
+use corten_store::{Batch, read_ahead};
 
 use super::content::{Layers, Source};
-use super::context::{Context, Stamp};
 use super::details::{Detail, Details};
-use super::old::Old;
+use super::files::{Files, Origins, Tidings, of_folder};
 use super::paths::{Content, Item, NOW};
 use super::view::{Found, Place};
-
-/// Bytes of a file that is read at once.
-const SMALL: u64 = 64 << 10;
 
 /// Times of a layer.
 #[derive(Debug, Clone, Copy)]
@@ -46,32 +40,50 @@ pub(super) struct Wrote {
     pub(super) details: Details,
 }
 
-/// Where files of a folder are read from.
-#[derive(Default)]
-pub(super) struct Origins<'a> {
-    /// The folder.
-    pub(super) context: Option<&'a Arc<Context>>,
-    /// What the step made the last time.
-    pub(super) old: Option<Old>,
-}
-
 /// Writes entries as a layer.
 pub(super) fn layer(
-    items: Vec<(LayerPath, Item)>,
-    mut origins: Origins<'_>,
+    items: &[(LayerPath, Item)],
+    origins: Origins<'_>,
     layers: &Layers<'_>,
     times: Times,
     batch: &Batch<'_>,
 ) -> Result<Wrote, Report> {
-    let mut sources = layers.sources(&of_layers(&items), None)?.into_iter();
+    let tidings = Tidings::default();
+    let files = Files::new(items, origins, &tidings);
+    let written = read_ahead(files, |files| entries(items, files, layers, times, batch));
+    let (diff_id, tar_size, index, known) = match written {
+        Ok(written) => written,
+        Err(report) => return Err(tidings.failure().unwrap_or(report)),
+    };
+    let mut read = tidings.digests().into_iter();
+    let mut details = Details::default();
+    for ((entry, (attributes, digest)), (path, item)) in index.entries.iter().zip(known).zip(items) {
+        let digest = match digest {
+            None if of_folder(item).is_some() => Some(read.next().ok_or_else(|| lost(path))?),
+            digest => digest,
+        };
+        details.insert(entry.offset, Detail { attributes, digest });
+    }
+    Ok(Wrote { diff_id, tar_size, index, details })
+}
+
+type Written = (DiffId, u64, LayerIndex, Vec<(Attributes, Option<Digest>)>);
+
+/// `files` gives the content of all that come from a folder.
+fn entries(
+    items: &[(LayerPath, Item)],
+    files: &mut dyn Read,
+    layers: &Layers<'_>,
+    times: Times,
+    batch: &Batch<'_>,
+) -> Result<Written, Report> {
+    let mut sources = layers.sources(&of_layers(items), None)?.into_iter();
     // The writer makes the diff id, which is the digest of this blob.
     let mut writer = LayerWriter::new(batch.blob_hashed_elsewhere()?, Compression::Stored, 0);
     let mut known = Vec::with_capacity(items.len());
-    let mut small = Vec::new();
     for (path, item) in items {
         let attributes = Attributes { mtime: times.of(item.attributes.mtime), xattrs: item.attributes.xattrs.clone() };
-        let (source, file);
-        let mut opened = None;
+        let source;
         let content: Box<dyn Read + '_> = match &item.content {
             Content::None => Box::new(io::empty()),
             Content::Bytes(bytes) => Box::new(bytes.as_ref()),
@@ -81,39 +93,25 @@ pub(super) fn layer(
                 source.open(item.size)?
             }
             Content::Found(Found { place: Place::Layer(..), .. }) => {
-                source = sources.next().ok_or_else(|| lost(&path))?;
+                source = sources.next().ok_or_else(|| lost(path))?;
                 source.open(item.size)?
             }
-            Content::Found(found) => match origins.old.as_mut().and_then(|old| old.content(&item)) {
-                Some(bytes) => Box::new(bytes),
-                None => {
-                    let context = origins.context.ok_or_else(|| lost(&path))?;
-                    file = context.file(&found.path)?.0;
-                    opened = Some((&file, found));
-                    content_of(&file, item.size, &mut small).map_err(|error| failed(&error, &path))?
-                }
-            },
+            Content::Found(_) => Box::new((&mut *files).take(item.size)),
         };
-        let is_new = item.digest.is_none() && item.kind == Kind::File;
+        let is_new = item.digest.is_none() && item.kind == Kind::File && of_folder(item).is_none();
         let mut content = Hashed { content, digester: is_new.then(Digester::new) };
-        let written = writer.with(entry(&path, &item), &attributes, &mut content);
-        written.map_err(|error| failed(&error, &path))?;
-        let digest = item.digest.or_else(|| content.digester.map(Digester::finish));
-        if let Some((file, found)) = opened {
-            is_unchanged(file, found, &path)?;
-        }
-        known.push((attributes, digest));
+        let written = writer.with(entry(path, item), &attributes, &mut content);
+        written.map_err(|error| failed(&error, path))?;
+        known.push((attributes, item.digest.or_else(|| content.digester.map(Digester::finish))));
+    }
+    // The last file was looked at again, too, when there is nothing after it.
+    let rest = files.read(&mut [0]).map_err(|error| failed(&error, &LayerPath::root()))?;
+    if rest > 0 {
+        return Err(Failure::bug("a file of the folder is in no entry").into());
     }
     let (blob, written) = writer.finish().map_err(|error| failed(&error, &LayerPath::root()))?;
     let (_, tar_size) = blob.finish_as(written.diff_id.0)?;
-    let details = written
-        .index
-        .entries
-        .iter()
-        .zip(known)
-        .map(|(entry, (attributes, digest))| (entry.offset, Detail { attributes, digest }))
-        .collect();
-    Ok(Wrote { diff_id: written.diff_id, tar_size, index: written.index, details })
+    Ok((written.diff_id, tar_size, written.index, known))
 }
 
 /// What lies in other layers.
@@ -139,29 +137,6 @@ fn entry(path: &LayerPath, item: &Item) -> Entry {
     }
 }
 
-/// Of a small file all at once: how many bytes there are shows that it has ended.
-fn content_of<'a>(mut file: &'a File, size: u64, small: &'a mut Vec<u8>) -> io::Result<Box<dyn Read + 'a>> {
-    if size > SMALL {
-        read_in_order(file, size);
-        return Ok(Box::new(file));
-    }
-    small.resize(usize::try_from(size).unwrap_or_default() + 1, 0);
-    let mut filled = 0;
-    while let Some(space) = small.get_mut(filled..).filter(|space| !space.is_empty()) {
-        match file.read(space) {
-            // A regular file that gives less has no more.
-            Ok(got) if got < space.len() => {
-                filled += got;
-                break;
-            }
-            Ok(got) => filled += got,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(Box::new(small.get(..filled).unwrap_or_default()))
-}
-
 fn lost(path: &LayerPath) -> Failure {
     Failure::bug(format!("nobody knows where the content of {path} is"))
 }
@@ -173,17 +148,6 @@ fn failed(error: &io::Error, path: &LayerPath) -> Failure {
         }
         io::ErrorKind::InvalidInput => Failure::input(format!("copying /{path}: {error}")),
         _ => Failure::world(format!("copying /{path}: {error}")),
-    }
-}
-
-/// A file of the context that is another one than when it was hashed would lie under the key of the old one.
-fn is_unchanged(file: &File, found: &Found, path: &LayerPath) -> Result<(), Report> {
-    match found.place {
-        Place::Context(stamp, _) if Stamp::of_file(file).is_ok_and(|now| now == stamp) => Ok(()),
-        _ => {
-            let failure = Failure::world(format!("copying /{path}: it was changed while it was read"));
-            Err(failure.hint("build again").into())
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use corten_layer::bounds::{self, Capped};
 use corten_layer::compress::{Compressor, Method};
 use corten_layer::gzip;
 use corten_layer::tar::{Indexed, TarError, index};
@@ -16,16 +17,12 @@ use crate::{Batch, BlobWriter, Store, StoreError};
 
 /// Bytes of one uncompressed layer: more is a bomb.
 const LARGEST_TAR: u64 = 256 << 30;
-/// A tar of this size may have any number of zeros; above it, it is at most so many times as large as its blob. Deflate
-/// ends at 1032 times, zstd does not end; layers of real images reach 20 times.
-const INNOCENT_TAR: u64 = 256 << 20;
-const MOST_TIMES: u64 = 256;
 
 /// The largest tar that a blob of `size` bytes may have.
 fn largest_tar(media_type: &MediaType, size: u64) -> u64 {
     match media_type.of_oci().is(MediaType::LAYER) {
         true => LARGEST_TAR,
-        false => size.saturating_mul(MOST_TIMES).saturating_add(INNOCENT_TAR).min(LARGEST_TAR),
+        false => bounds::largest(size, LARGEST_TAR),
     }
 }
 
@@ -228,7 +225,7 @@ fn read_through(
     };
     let found = {
         let tar = gzip::reader(media_type, &mut tee).map_err(wrong)?;
-        index(Capped { source: tar, left: limit, limit })
+        index(Capped::new(tar, limit, "layer"))
     };
     let found = found.map_err(|error| match error {
         TarError::Read(error) => wrong(error),
@@ -240,8 +237,8 @@ fn read_through(
 }
 
 fn is_content(kind: io::ErrorKind) -> bool {
-    use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof, Unsupported};
-    matches!(kind, InvalidData | InvalidInput | UnexpectedEof | Unsupported | Other)
+    use io::ErrorKind::{FileTooLarge, InvalidData, InvalidInput, Other, UnexpectedEof, Unsupported};
+    matches!(kind, FileTooLarge | InvalidData | InvalidInput | UnexpectedEof | Unsupported | Other)
 }
 
 /// What is read is written, too.
@@ -255,28 +252,5 @@ impl<R: Read> Read for Tee<'_, R> {
         let got = self.source.read(buffer)?;
         self.sink.write_all(buffer.get(..got).unwrap_or_default())?;
         Ok(got)
-    }
-}
-
-/// An error in place of the first byte too many.
-struct Capped<R> {
-    source: R,
-    left: u64,
-    limit: u64,
-}
-
-impl<R: Read> Read for Capped<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let got = self.source.read(buffer)?;
-        match self.left.checked_sub(got as u64) {
-            Some(left) => {
-                self.left = left;
-                Ok(got)
-            }
-            None => {
-                let why = format!("it has more than {} MiB uncompressed, which no layer has", self.limit >> 20);
-                Err(io::Error::new(io::ErrorKind::InvalidData, why))
-            }
-        }
     }
 }

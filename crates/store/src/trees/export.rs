@@ -116,10 +116,16 @@ impl Store {
 
 impl Files {
     fn digests(&mut self) -> io::Result<Vec<(LayerPath, Digest)>> {
-        let mut all = Vec::new();
+        let (mut all, mut buffer) = (Vec::new(), vec![0; 128 << 10]);
+        // A file may have many names.
+        let mut known: HashMap<(DiffId, u64), Digest> = HashMap::new();
         for (path, node) in self.tree.iter().filter(|(_, node)| node.entry.kind == Kind::File) {
+            if let Some(digest) = known.get(&(node.layer, node.entry.offset)) {
+                all.push((path.clone(), *digest));
+                continue;
+            }
             let Some(root) = self.roots.get_mut(&node.layer) else { continue };
-            let (mut digester, mut buffer) = (Digester::new(), vec![0; 128 << 10]);
+            let mut digester = Digester::new();
             let mut file = root.read(&node.entry.path)?;
             loop {
                 match file.read(&mut buffer)? {
@@ -127,7 +133,9 @@ impl Files {
                     count => digester.update(buffer.get(..count).unwrap_or_default()),
                 }
             }
-            all.push((path.clone(), digester.finish()));
+            let digest = digester.finish();
+            known.insert((node.layer, node.entry.offset), digest);
+            all.push((path.clone(), digest));
         }
         Ok(all)
     }

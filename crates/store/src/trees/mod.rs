@@ -14,6 +14,7 @@
 //! `tree` itself is 0700: set-user-id programs of an image are reached by nobody but us, and in sandboxes.
 
 mod beneath;
+mod content;
 mod export;
 mod local;
 mod lower;
@@ -31,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use corten_diagnostic::Fault;
+use corten_diagnostic::{Diagnose, Fault};
 use corten_layer::tar::TarError;
 use corten_layer::tree::Tree;
 use corten_oci::{Blobs, Descriptor, DiffId, Digest, LayerIndex};
@@ -44,6 +45,7 @@ use crate::scratch::ScratchFolder;
 use crate::{Batch, Key, Problem, Store, StoreError};
 
 pub(crate) use beneath::remove_tree;
+pub use content::EachFile;
 pub use export::AddedFile;
 pub use local::ManifestOptions;
 pub use pack::Packing;
@@ -259,9 +261,10 @@ impl Store {
         let wrong = |why: String| StoreError::Layer { layer: layer.diff_id, why, fault: Fault::Input };
         let tar = self.open_tar(layer, blobs)?;
         let found = corten_layer::tar::index(tar).map_err(|error| match error {
-            TarError::Read(error) => StoreError::layer(layer.diff_id, &error),
+            TarError::Read(error) => StoreError::layer(layer.diff_id, error),
             refused @ TarError::Refused { .. } => wrong(refused.to_string()),
-        })?;
+        });
+        let found = found.map_err(|error| self.blamed(layer, error))?;
         if found.diff_id != layer.diff_id {
             return Err(wrong(format!("its bytes have the diff id {}", found.diff_id)));
         }
@@ -271,16 +274,30 @@ impl Store {
         Ok(found.index)
     }
 
+    /// Bytes that are wrong are so as they were made, or are not any more what their name says.
+    fn blamed(&self, layer: &TreeLayer, error: StoreError) -> StoreError {
+        if error.fault() != Fault::Input {
+            return error;
+        }
+        let packed = self.packed(&layer.diff_id).unwrap_or_default();
+        let blobs = layer.blob.iter().chain(&packed).map(|blob| blob.digest).chain([layer.diff_id.0]);
+        let damaged = blobs.filter(|digest| matches!(self.size(digest), Ok(Some(_)))).find_map(|digest| {
+            let read = self.read(&digest).and_then(|mut bytes| {
+                let copied = io::copy(&mut bytes, &mut io::sink());
+                copied.map_err(|error| StoreError::from_io("reading", &self.blob_path(&digest), error))
+            });
+            read.err()
+        });
+        damaged.unwrap_or(error)
+    }
+
     /// The tar of a layer, from wherever it is.
     fn open_tar<'a>(
         &'a self,
         layer: &TreeLayer,
         blobs: &'a (dyn Blobs + Sync),
     ) -> Result<Box<dyn Read + 'a>, StoreError> {
-        let failed = |error: io::Error| match error.downcast::<StoreError>() {
-            Ok(ours) => ours,
-            Err(error) => StoreError::layer(layer.diff_id, &error),
-        };
+        let failed = |error: io::Error| StoreError::layer(layer.diff_id, error);
         if self.size(&layer.diff_id.0)?.is_some() {
             return self.read(&layer.diff_id.0).map(|tar| tar as Box<dyn Read>);
         }
@@ -346,7 +363,7 @@ impl Store {
             match error.downcast::<StoreError>() {
                 Ok(ours) => ours,
                 Err(error) if full => StoreError::disk("unpacking into", &root, index.content_size(), error),
-                Err(error) => StoreError::layer(layer.diff_id, &error),
+                Err(error) => self.blamed(layer, StoreError::layer(layer.diff_id, error)),
             }
         })?;
         let state = State::of(&root, false).map_err(|error| StoreError::disk("reading", &root, 0, error))?;

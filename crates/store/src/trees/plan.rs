@@ -103,10 +103,15 @@ pub(super) fn is_over_ranges() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {
         let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-        let first: Vec<u32> =
-            map.lines().next().into_iter().flat_map(str::split_whitespace).filter_map(|id| id.parse().ok()).collect();
-        rustix::process::geteuid().is_root() && matches!(first[..], [0, outside, 1] if outside != 0)
+        rustix::process::geteuid().is_root() && root_is_a_user(&map)
     })
+}
+
+/// user_namespaces(7): lines "inside outside count". As sandbox's `ids` has it, which this crate may not use.
+fn root_is_a_user(uid_map: &str) -> bool {
+    let first = uid_map.lines().next().unwrap_or_default();
+    let numbers: Vec<u32> = first.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    matches!(numbers[..], [0, outside, 1] if outside != 0)
 }
 
 /// Adaptations of folders without an entry.
@@ -150,4 +155,18 @@ fn implied(index: &LayerIndex, places: &[Option<Place>], tree: &Tree) -> BTreeMa
         last = parent;
     }
     implied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The cases of sandbox's `ids`.
+    #[test]
+    fn who_is_root_over_ranges_is_a_user_outside() {
+        assert!(root_is_a_user("         0       1000          1\n         1     100000      65536\n"));
+        for other in ["0 0 4294967295\n", "0 100000 65536\n", "0 0 1\n1 100000 65536\n", "1000 1000 1\n", ""] {
+            assert!(!root_is_a_user(other), "{other}");
+        }
+    }
 }

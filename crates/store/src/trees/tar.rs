@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use super::beneath::{self, Found, Root};
 use super::{ROOT, plan, state};
+use crate::error::of_entry;
 use crate::later::Trees;
 use crate::{Store, StoreError, names};
 
@@ -31,8 +32,8 @@ pub(super) fn write<W: Write>(
     writer: &mut LayerWriter<W>,
 ) -> io::Result<()> {
     for entry in entries {
-        let shown = entry.path.clone();
-        one(root, entry, writer).map_err(|error| io::Error::new(error.kind(), format!("'{shown}': {error}")))?;
+        let path = entry.path.clone();
+        one(root, entry, writer).map_err(|error| of_entry(&path, error))?;
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use corten_layer::attributes::Attributes;
-use corten_layer::tar::TarReader;
+use corten_layer::tar::{TarError, TarReader};
 use corten_layer::tree::{Place, Target};
 use corten_oci::{DiffId, Digester, Entry, Kind, LayerIndex, LayerPath};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -28,6 +28,7 @@ use rustix::io::Errno;
 
 use super::beneath::{self, OPAQUE, Root};
 use super::plan::{Folder, Plan, USUAL};
+use crate::error::of_entry;
 
 const CHUNK: usize = 256 << 10;
 
@@ -64,7 +65,11 @@ pub(super) fn unpack(
     let mut work = Unpacking { root, plan, lower, is_root, folders: BTreeMap::new(), latest: 0, buffer };
     let mut reader = TarReader::new(io::BufReader::with_capacity(CHUNK, &mut hashing));
     let mut number = 0;
-    while let Some(entry) = reader.next_entry().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))? {
+    let wrong = |error| match error {
+        TarError::Read(error) => error,
+        refused @ TarError::Refused { .. } => io::Error::new(io::ErrorKind::InvalidData, refused),
+    };
+    while let Some(entry) = reader.next_entry().map_err(wrong)? {
         let (Some(told), Some(place)) = (index.entries.get(number), plan.places.get(number)) else {
             return Err(other(&entry));
         };
@@ -74,7 +79,8 @@ pub(super) fn unpack(
         number += 1;
         if let Some(place) = place {
             let attributes = reader.attributes().clone();
-            work.put(&entry, place, &attributes, &mut reader.content()).map_err(|error| about(&entry, &error))?;
+            work.put(&entry, place, &attributes, &mut reader.content())
+                .map_err(|error| of_entry(&entry.path, error))?;
         }
     }
     drop(reader);
@@ -87,10 +93,6 @@ pub(super) fn unpack(
 
 fn other(entry: &Entry) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("'{}' is not what its index says", entry.path))
-}
-
-fn about(entry: &Entry, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("'{}': {error}", entry.path))
 }
 
 impl Unpacking<'_> {

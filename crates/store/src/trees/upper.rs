@@ -32,6 +32,7 @@ use super::plan::{self, Folder};
 use super::{ROOT, State, chains, tar};
 use serde::{Deserialize, Serialize};
 
+use crate::error::{is_of_bytes, of_entry};
 use crate::later::Trees;
 use crate::scratch::ScratchFolder;
 use crate::{Batch, Store, StoreError};
@@ -124,9 +125,10 @@ impl Store {
         let wrapper = self.upper_folder()?;
         let (from, root) = (upper.folder.path().join(UPPER), wrapper.path().join(ROOT));
         fs::rename(&from, &root).map_err(|error| StoreError::disk("moving", &from, 0, error))?;
-        let failed = |error: io::Error| match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::disk("reading", &root, 0, error),
-            _ => StoreError::Unkeepable(error.to_string()),
+        let failed = |error: io::Error| match error.downcast::<StoreError>() {
+            Ok(ours) => ours,
+            Err(error) if is_of_bytes(&error) => StoreError::Unkeepable(error.to_string()),
+            Err(error) => StoreError::disk("reading", &root, 0, error),
         };
         let mut walk = Walk::new(self, &upper, &root).map_err(failed)?;
         walk.run().map_err(failed)?;
@@ -198,16 +200,14 @@ impl<'a> Walk<'a> {
     /// Everything in a folder. What is not in the layer is removed.
     fn folder(&mut self, folder: BorrowedFd<'_>, path: &LayerPath, merged: &[usize], depth: usize) -> io::Result<()> {
         if depth > DEEPEST {
-            return Err(io::Error::other(format!("'{path}': its folders are nested deeper than {DEEPEST}")));
+            let why = format!("its folders are nested deeper than {DEEPEST}");
+            return Err(of_entry(path, io::Error::new(io::ErrorKind::InvalidData, why)));
         }
         for name in beneath::names(folder)? {
             let Some(found) = beneath::look(folder, &name)? else { continue };
-            let path = path.join(&name).map_err(io::Error::other)?;
+            let path = path.join(&name).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             let one = self.one(folder, &name, path.clone(), &found, merged, depth);
-            one.map_err(|error| match error.kind() {
-                io::ErrorKind::Other => error,
-                kind => io::Error::new(kind, format!("'{path}': {error}")),
-            })?;
+            one.map_err(|error| of_entry(&path, error))?;
         }
         Ok(())
     }

@@ -239,6 +239,47 @@ fn a18_a_layer_with_another_byte_at_its_very_end_gets_no_name() {
     });
 }
 
+/// Whoever made a layer is to blame for its bytes, but not for those that the disk has changed.
+#[test]
+fn a18_a_layer_that_was_made_wrong_and_one_that_is_damaged_are_told_apart() {
+    as_root_and_nobody("attacks::a18_a_layer_that_was_made_wrong_and_one_that_is_damaged_are_told_apart", || {
+        let escape = Escape::new();
+        let content: String = (0..3000).map(|number| format!("{number}\n")).collect();
+        let entries = corten_layer::tar::index(tar(&[file("f", &content)]).as_slice()).unwrap().index.entries;
+        for (media_type, compression) in [
+            (MediaType::LAYER, Compression::Stored),
+            (MediaType::LAYER_GZIP, Compression::Gzip),
+            (MediaType::LAYER_ZSTD, Compression::Zstd),
+        ] {
+            let mut writer = LayerWriter::new(Vec::new(), compression, 0);
+            writer.file(entries[0].clone(), &mut content.as_bytes()).unwrap();
+            let (whole, written) = writer.finish().unwrap();
+            for at in [3, whole.len() / 2, whole.len() - 5] {
+                let mut wrong = whole.clone();
+                wrong[at] ^= 0x55;
+                let mut blobs = MemoryBlobs::default();
+                let digest = blobs.insert(wrong.clone());
+                let blob = corten_oci::Descriptor::new(media_type, digest, wrong.len() as u64);
+                let layer = TreeLayer { diff_id: written.diff_id, blob: Some(blob) };
+                let error = escape.store.trees(&[layer], &blobs).unwrap_err();
+                assert_eq!(error.fault(), Fault::Input, "{media_type} {at}: {error}");
+                // The same bytes under the name of the right ones.
+                let batch = escape.store.batch();
+                let digest = batch.put(&whole).unwrap();
+                batch.finish().unwrap();
+                let path = escape.store.root().join("blobs/sha256").join(digest.hex());
+                std::fs::remove_file(&path).unwrap();
+                std::fs::write(&path, &wrong).unwrap();
+                let blob = corten_oci::Descriptor::new(media_type, digest, whole.len() as u64);
+                let layer = TreeLayer { diff_id: written.diff_id, blob: Some(blob) };
+                let error = escape.store.trees(&[layer], &escape.store).unwrap_err();
+                assert_eq!(error.fault(), Fault::World, "{media_type} {at}: {error}");
+                assert!(error.to_string().contains(&digest.hex()), "{error}");
+            }
+        }
+    });
+}
+
 #[test]
 fn a19_names_are_bytes() {
     as_root_and_nobody("attacks::a19_names_are_bytes", || {

@@ -175,6 +175,22 @@ fn a_layer_cannot_hold_every_name() {
             error.to_string(),
             "making a layer of what a command changed: '.wh.x': cannot write '.wh.x' to a layer: a name that begins with '.wh.' means a deletion in a layer"
         );
+        assert_eq!(error.fault(), Fault::Input);
+    });
+}
+
+/// A lower layer that is gone is nothing that the command left.
+#[test]
+fn what_cannot_be_read_is_not_the_commands_fault() {
+    as_root_and_nobody("kept::what_cannot_be_read_is_not_the_commands_fault", || {
+        let escape = Escape::new();
+        let folder = escape.store.upper_folder().unwrap();
+        std::fs::create_dir_all(folder.path().join("upper")).unwrap();
+        let lower = [PathBuf::from("/nowhere/at/all")];
+        let upper = Upper { folder, layers: &[], lower: &lower, epoch: None, owners: Owners::OnDisk };
+        let error = escape.store.keep_upper(upper).unwrap_err();
+        assert_eq!(error.fault(), Fault::World, "{error}");
+        assert!(error.to_string().starts_with("reading /"), "{error}");
     });
 }
 

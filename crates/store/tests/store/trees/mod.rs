@@ -9,7 +9,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use corten_diagnostic::{Diagnose, Fault};
 use corten_layer::tree::Tree;
+use corten_layer::write::{Compression, LayerWriter};
 use corten_oci::{DiffId, Digest, Kind, LayerIndex, LayerPath, MediaType, MemoryBlobs};
 use corten_store::{AddedFile, Doubled, Kept, ManifestOptions, Owners, Packing, Store, StoreError, TreeLayer, Upper};
 

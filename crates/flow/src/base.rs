@@ -16,6 +16,7 @@ use crate::images;
 use crate::plan::PlanOptions;
 use crate::project::Project;
 use crate::registry_base;
+use crate::regular;
 use crate::remote;
 use crate::standalone;
 use crate::world::World;
@@ -231,7 +232,7 @@ fn own_keyring(path: &Path, set: &Setting<String>) -> Result<Keyring, Failure> {
             None => failure,
         }
     };
-    let bytes = std::fs::read(path).map_err(|error| wrong(&error))?;
+    let bytes = regular::read(path).map_err(|error| wrong(&error))?;
     Keyring::from_bytes(&bytes).map_err(|error| wrong(&error))
 }
 

@@ -204,7 +204,17 @@ pub fn absent(image: &Digest, world: &World<'_>) -> Result<Vec<Descriptor>, Repo
     Ok(absent)
 }
 
+/// Of an image that has no manifest yet, those that came with its base: the others are made when somebody asks for them.
 fn of_image(image: &Digest, world: &World<'_>) -> Result<Vec<Descriptor>, Report> {
+    if let Some(config) = world.store.local_config(image)? {
+        let mut blobs = Vec::new();
+        for blob in world.store.local_layers(&config)?.into_iter().filter_map(|layer| layer.blob) {
+            if !world.store.origins(&blob.digest)?.is_empty() {
+                blobs.push(blob);
+            }
+        }
+        return Ok(blobs);
+    }
     let root = registry::describe(image, world)?;
     let mut closure = Closure::default();
     closure.add::<StoreError>(&root, &|document| world.store.bytes(&document.digest))?;

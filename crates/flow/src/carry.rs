@@ -5,7 +5,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use corten_diagnostic::{Failure, Report};
-use corten_layer::gzip;
+use corten_layer::{bounds, gzip};
 use corten_oci::{Digest, MediaType, Reference};
 use corten_store::StoreError;
 use corten_store::foreign::{self, ForeignError};
@@ -141,19 +141,15 @@ fn keep(from: &mut dyn Read, to: &Path, shown: &str) -> Result<PathBuf, Report> 
         }
     };
     let whole = head.as_slice().chain(from);
-    let plain = gzip::reader(&media_type.into(), whole).map_err(|error| unread(shown, &error))?;
+    let media_type = media_type.into();
+    let plain = bounds::stream(whole, (LARGEST, "archive"), |packed| gzip::reader(&media_type, packed));
+    let mut plain = plain.map_err(|error| unread(shown, &error))?;
     let mut file = File::create(to).map_err(|error| StoreError::disk("writing", to, 0, error))?;
-    let mut limited = plain.take(LARGEST + 1);
     let mut buffer = vec![0; 1 << 18];
-    let mut written = 0_u64;
     loop {
-        let got = limited.read(&mut buffer).map_err(|error| broken(shown, &error))?;
+        let got = plain.read(&mut buffer).map_err(|error| broken(shown, &error))?;
         if got == 0 {
             return Ok(to.to_owned());
-        }
-        written += got as u64;
-        if written > LARGEST {
-            return Err(Failure::input(format!("loading {shown}: it has more than {LARGEST} bytes")).into());
         }
         let piece = buffer.get(..got).unwrap_or_default();
         file.write_all(piece).map_err(|error| StoreError::disk("writing", to, got as u64, error))?;
@@ -166,6 +162,7 @@ fn broken(shown: &str, error: &io::Error) -> Failure {
             Failure::input(format!("loading {shown}: it cannot be uncompressed: {error}"))
                 .hint("the file is damaged or cut off: copy it again")
         }
+        io::ErrorKind::FileTooLarge => Failure::input(format!("loading {shown}: {error}")),
         _ => unread(shown, error),
     }
 }

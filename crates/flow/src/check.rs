@@ -64,7 +64,6 @@ fn findings(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Vec<F
     let gpu = corten_check::cuda::fit(&cuda, &planned.target).reasons;
     let settings = &planned.project.settings;
     let input = CheckInput {
-        config: &built.image.config.config,
         listens: planned.start.web,
         settings: settings.native.clone(),
         base: BaseFacts { name: planned.base.reference.clone(), pinned: true, at: settings.base.at.clone() },
@@ -73,32 +72,31 @@ fn findings(planned: &Planned, built: &Built, world: &World<'_>) -> Result<Vec<F
         layers: &layers,
         libraries: library_facts(planned, programs.missing),
         budget: settings.check.size.as_ref().map(|size| Budget { bytes: size.value, at: size.at.clone() }),
-        steps: &[],
         gpu: &gpu,
         project: project_facts(planned, Some(built), world),
+        ..CheckInput::of(&built.image.config.config)
     };
     Ok(check(&input))
 }
 
-/// What the rules find before anything is built: nothing is said of layers, libraries and installed packages.
-pub(crate) fn of_plan(planned: &Planned, world: &World<'_>) -> Vec<Finding> {
+/// What the rules find before anything is built: nothing is said of layers, libraries and installed packages; of CUDA what names,
+/// versions and remembered wheels tell.
+pub(crate) fn of_plan(planned: &Planned, world: &World<'_>) -> Result<Vec<Finding>, Report> {
+    let cuda = gpu::of_planned(planned, gpu::Read::Nothing, world)?;
+    let gpu = corten_check::cuda::fit(&cuda, &planned.target).reasons;
     let config = readiness::config(planned).cloned().unwrap_or_default();
     let files = file_facts(planned);
     let settings = &planned.project.settings;
-    check(&CheckInput {
-        config: &config,
+    Ok(check(&CheckInput {
         listens: planned.start.web,
         settings: settings.native.clone(),
         base: BaseFacts { name: planned.base.reference.clone(), pinned: true, at: settings.base.at.clone() },
         lock: Some(lock_facts(planned, None)),
         files: &files,
-        layers: &[],
-        libraries: LibrariesFacts::default(),
-        budget: None,
-        steps: &[],
-        gpu: &[],
+        gpu: &gpu,
         project: project_facts(planned, None, world),
-    })
+        ..CheckInput::of(&config)
+    }))
 }
 
 fn normalised(name: &str) -> String {

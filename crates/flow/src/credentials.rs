@@ -12,9 +12,8 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use corten_diagnostic::{Failure, Report};
 use corten_oci::Repository;
@@ -22,12 +21,12 @@ use corten_registry::{AuthFile, Credentials, Found, Keychain, RegistryError, hel
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Bytes of a file, and of a helper's answer.
+use crate::timely::{self, Limits};
+
+/// Bytes of a file.
 const LONGEST: u64 = 64 << 10;
-/// How long a helper may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often one is looked at that has closed its output and goes on.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// Of a helper.
+const HELPER: Limits = Limits { bytes: LONGEST, patience: Duration::from_secs(10) };
 /// Docker Hub's key in files and at helpers.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
@@ -117,7 +116,9 @@ impl AuthFiles {
         let found = found.ok_or_else(|| format!("{program}, which the settings of docker name, is not installed"))?;
         let mut command = Command::new(found);
         command.arg(verb);
-        talk(command, &program, input, PATIENCE)
+        corten_sandbox::as_caller(&mut command);
+        let answer = timely::ask(command, input, HELPER).map_err(|why| format!("{program} {why}"))?;
+        Ok((String::from_utf8_lossy(&answer.said).trim().to_owned(), answer.good))
     }
 
     /// Keeps a user and a password for a registry; says where.
@@ -179,54 +180,6 @@ impl AuthFiles {
     }
 }
 
-/// Starts a program and tells it something: what it said, and whether it ended well.
-fn talk(mut command: Command, program: &str, input: &[u8], patience: Duration) -> Result<(String, bool), String> {
-    let failed = |error: std::io::Error| format!("running {program}: {error}");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // One that wants nothing may have closed it.
-        drop(stdin.write_all(input));
-    }
-    let stdout = child.stdout.take();
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut said = Vec::new();
-        let read = stdout.map(|stdout| stdout.take(LONGEST + 1).read_to_end(&mut said));
-        drop(sender.send(read.map(|_| said)));
-    });
-    let end = Instant::now() + patience;
-    let said = receiver.recv_timeout(patience);
-    if !matches!(&said, Ok(Some(said)) if said.len() as u64 <= LONGEST) {
-        drop(child.kill());
-        drop(child.wait());
-    }
-    let Some(status) = ended(&mut child, end).map_err(failed)? else {
-        return Err(format!("{program} has not ended within {} s", patience.as_secs_f32()));
-    };
-    match said {
-        Ok(Some(said)) if said.len() as u64 <= LONGEST => {
-            Ok((String::from_utf8_lossy(&said).trim().to_owned(), status.success()))
-        }
-        Ok(_) => Err(format!("{program} says more than {LONGEST} bytes")),
-        Err(_) => Err(format!("{program} has said nothing for {} s", patience.as_secs_f32())),
-    }
-}
-
-/// How it ended; one that goes on is killed.
-fn ended(child: &mut Child, end: Instant) -> std::io::Result<Option<ExitStatus>> {
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if Instant::now() >= end {
-            child.kill()?;
-            return child.wait().map(|_| None);
-        }
-        std::thread::sleep(LOOK_AGAIN);
-    }
-}
-
 fn server(host: &str) -> &str {
     if matches!(host, "docker.io" | "index.docker.io") { DOCKER_HUB } else { host }
 }
@@ -284,21 +237,9 @@ fn first_line(said: &str) -> String {
 mod tests {
     use super::*;
 
-    fn shell(script: &str) -> Result<(String, bool), String> {
-        let mut command = Command::new("sh");
-        command.args(["-c", script]);
-        talk(command, "docker-credential-x", b"registry.test", Duration::from_millis(200))
-    }
-
-    /// Recipe C6: who hangs is ended, who floods is cut off, and what it says beside its answer is shown to nobody.
+    /// Recipe C6: what of a helper's answer is cut off, and when, stands in `timely`.
     #[test]
-    fn c6_helpers_have_an_end() {
-        assert_eq!(PATIENCE, Duration::from_secs(10));
-        assert_eq!(shell("exec sleep 600").unwrap_err(), "docker-credential-x has said nothing for 0.2 s");
-        assert_eq!(shell("exec yes").unwrap_err(), "docker-credential-x says more than 65536 bytes");
-        assert_eq!(shell("exec >&-; exec sleep 600").unwrap_err(), "docker-credential-x has not ended within 0.2 s");
-        assert_eq!(shell("exec cat").unwrap(), ("registry.test".to_owned(), true));
-        assert_eq!(shell("exec >&-; echo secret >&2; exit 3").unwrap(), (String::new(), false));
-        assert_eq!(shell("exec <&-; echo answer").unwrap(), ("answer".to_owned(), true));
+    fn c6_helpers_have_ten_seconds_and_64_kib() {
+        assert_eq!((HELPER.bytes, HELPER.patience), (65536, Duration::from_secs(10)));
     }
 }

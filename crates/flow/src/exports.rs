@@ -40,6 +40,8 @@ pub struct Export {
     pub texts: IndexTexts,
     /// `attestation-prefix=`: how names of statements begin beside plain files.
     pub prefix: String,
+    /// `push-by-digest=true`: a registry gets it without a tag.
+    pub by_digest: bool,
 }
 
 /// Free texts of an index, and of the descriptors that lead to it and from it.
@@ -183,6 +185,7 @@ struct Raw {
     annotations: BTreeMap<String, String>,
     texts: IndexTexts,
     prefix: Option<String>,
+    by_digest: bool,
 }
 
 impl Export {
@@ -197,7 +200,8 @@ impl Export {
         let docker = !raw.oci.unwrap_or(!matches!(kind, ExportKind::Docker(_)));
         let packing = raw.packing.unwrap_or(Packing::Gzip);
         let manifest = ManifestOptions { packing, repack: raw.repack, docker, annotations: raw.annotations };
-        Ok(Self { kind, names: raw.names, manifest, texts: raw.texts, prefix: raw.prefix.unwrap_or_default() })
+        let (prefix, by_digest) = (raw.prefix.unwrap_or_default(), raw.by_digest);
+        Ok(Self { kind, names: raw.names, manifest, texts: raw.texts, prefix, by_digest })
     }
 
     /// Does it go to standard output?
@@ -206,6 +210,11 @@ impl Export {
             self.kind,
             ExportKind::Oci(Place::Standard) | ExportKind::Docker(Place::Standard) | ExportKind::Tar(Place::Standard)
         )
+    }
+
+    /// Does free text of a manifest, or of what names it, stand in it? Docker's archives have a list of their own instead.
+    pub fn has_annotations(&self) -> bool {
+        self.needs_manifest() && !matches!(self.kind, ExportKind::Docker(_))
     }
 
     /// Must the image have a manifest for it?
@@ -221,6 +230,9 @@ impl Raw {
             "dest" => self.dest = Some(value.to_owned()),
             "tar" => self.tar = Some(truth(key, value)?),
             "push" => self.push = truth(key, value)?,
+            "push-by-digest" => self.by_digest = truth(key, value)?,
+            // The store finds every image by its digest.
+            "name-canonical" => drop(truth(key, value)?),
             "name" => self.names.extend(value.split(',').map(str::to_owned)),
             "compression" => self.packing = Some(packing(value)?),
             "compression-level" => return Err("the level is fixed, so that the same files are the same bytes".into()),
@@ -255,6 +267,18 @@ impl Raw {
         Some((to, name))
     }
 
+    /// A field of free text, where one is given.
+    fn annotation(&self) -> Option<&'static str> {
+        let IndexTexts { index, manifest_descriptor, index_descriptor } = &self.texts;
+        let all = [
+            ("annotation", &self.annotations),
+            ("annotation-index", index),
+            ("annotation-manifest-descriptor", manifest_descriptor),
+            ("annotation-index-descriptor", index_descriptor),
+        ];
+        all.into_iter().find(|(_, texts)| !texts.is_empty()).map(|(field, _)| field)
+    }
+
     fn kind(&self) -> Result<ExportKind, String> {
         let kind = self.kind.as_deref().ok_or("it has no type")?;
         if self.tar.is_some() && !matches!(kind, "oci" | "docker") {
@@ -263,7 +287,13 @@ impl Raw {
         if self.prefix.is_some() && !matches!(kind, "local" | "tar") {
             return Err(format!("attestation-prefix= means nothing for type={kind}"));
         }
-        if self.push && kind != "image" {
+        if let Some(field) = self.annotation().filter(|_| matches!(kind, "local" | "tar" | "docker" | "cacheonly")) {
+            return Err(format!("{field}.…= means nothing for type={kind}, which has no manifest"));
+        }
+        if self.by_digest && !matches!(kind, "image" | "registry") {
+            return Err(format!("push-by-digest= means nothing for type={kind}"));
+        }
+        if self.push && !matches!(kind, "image" | "registry") {
             return Err(format!("type={kind} cannot be pushed: use type=image or type=registry"));
         }
         let place = || match self.dest.as_deref() {
@@ -489,6 +519,9 @@ mod tests {
         assert_eq!([index, manifest_descriptor, index_descriptor], [pair("a", "1"), pair("b.c", "2"), pair("d", "3")]);
         assert_eq!(parse("type=tar,attestation-prefix=of-").prefix, "of-");
         assert!(parse("type=image,oci-mediatypes=false").manifest.docker);
+        let text = "type=image,push-by-digest=true,name-canonical=true,push=true,name=a";
+        assert!(parse(text).by_digest && parse(text).kind == ExportKind::Image { push: true });
+        assert!(!parse("type=registry,push-by-digest=false,push=true").by_digest);
     }
 
     #[test]
@@ -506,6 +539,8 @@ mod tests {
             ("type=docker,tar=false,dest=x", "docker loads a tar alone: use type=oci,tar=false"),
             ("type=oci,push=true", "type=oci cannot be pushed: use type=image or type=registry"),
             ("type=image,dest=x", "type=image has no dest"),
+            ("type=oci,push-by-digest=true", "push-by-digest= means nothing for type=oci"),
+            ("type=registry,push-by-digest=yes", "push-by-digest is true or false, not 'yes'"),
             ("type=oci,\"dest=x", "a quote is not closed"),
             ("type=oci,dest=x,annotation.=1", "'annotation.=1' is not known"),
             ("type=oci,dest=x,annotation-layer.a=1", "'annotation-layer.a=1' is not known"),
@@ -514,6 +549,16 @@ mod tests {
                 "attestation-prefix is the beginning of a file's name, not a folder",
             ),
             ("type=oci,dest=x,attestation-prefix=x", "attestation-prefix= means nothing for type=oci"),
+            ("type=local,dest=x,annotation.a=1", "annotation.…= means nothing for type=local, which has no manifest"),
+            ("type=tar,annotation-index.a=1", "annotation-index.…= means nothing for type=tar, which has no manifest"),
+            (
+                "type=docker,dest=x,annotation-manifest-descriptor.a=b",
+                "annotation-manifest-descriptor.…= means nothing for type=docker, which has no manifest",
+            ),
+            (
+                "type=cacheonly,annotation-index-descriptor.a=b",
+                "annotation-index-descriptor.…= means nothing for type=cacheonly, which has no manifest",
+            ),
         ];
         for (text, why) in errors {
             assert_eq!(error(text), format!("--output '{text}': {why}"));

@@ -12,6 +12,8 @@ use corten_frontend::python::project::{Describe, Git, IgnoreFile};
 use corten_oci::Digest;
 use corten_store::{Key, Store};
 
+use crate::regular;
+
 /// A project's place in a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
@@ -114,11 +116,7 @@ pub fn ignore_files_above(folder: &Path) -> Result<Vec<IgnoreFile>, Failure> {
 
 /// A text, where there is one.
 fn read(path: &Path) -> Result<Option<String>, Failure> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::world(format!("reading {}: {error}", path.display()))),
-    }
+    Ok(regular::bytes(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// The project's folder below the repository's, as `git status` writes it in front of every path.

@@ -147,6 +147,12 @@ pub fn load(
 fn load_with(program: &str, store: &Store, image: &Digest, names: &[Reference]) -> Option<Result<(), Report>> {
     let mut command = Command::new(program);
     command.arg("load").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    if let Some(caller) = corten_sandbox::caller() {
+        // As `podman unshare` starts it: by the root of such a namespace it is not rootful, and from another it could not come here.
+        let ids = [("UID", caller.user), ("GID", caller.group)];
+        command.envs(ids.map(|(name, id)| (format!("_CONTAINERS_ROOTLESS_{name}"), id.to_string())));
+        command.env("_CONTAINERS_USERNS_CONFIGURED", "done");
+    }
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,

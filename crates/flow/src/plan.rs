@@ -25,6 +25,7 @@ use crate::context::{Ignored, Outside};
 use crate::debs;
 use crate::files::{self, Files};
 use crate::git::{self, Commit};
+use crate::gpu::TargetOptions;
 use crate::images::{self, BaseImage};
 use crate::inherit;
 use crate::lower::{Answers, lower};
@@ -60,8 +61,8 @@ pub struct PlanOptions {
     pub registry: RegistryOptions,
     /// The base for other platforms of the same image, as it was pinned a moment ago.
     pub siblings: Vec<LockedBase>,
-    /// Driver and GPUs that the image is for, as far as they are known.
-    pub target: Target,
+    /// Driver and GPUs that the image is for, as far as they were typed; and this machine's.
+    pub target: TargetOptions,
 }
 
 impl PlanOptions {
@@ -161,6 +162,7 @@ impl Planned {
 /// Plans the image of a folder.
 pub fn plan(folder: &std::path::Path, options: &PlanOptions, world: &World<'_>) -> Result<Planned, Report> {
     let project = Project::open(folder, &options.project, world.events)?;
+    let runs_on = options.target.of(&project.settings.gpu, world)?;
     world.indexes.introduce(&project, world.client);
     let out_of_step = stale::out_of_step(&project, options.frozen, world)?;
     std::thread::scope(|scope| {
@@ -172,7 +174,7 @@ pub fn plan(folder: &std::path::Path, options: &PlanOptions, world: &World<'_>) 
         Ok::<_, Report>((target?, commit?, files?))
     })
     .and_then(|(target, commit, files)| assemble(project, target, commit, files, options, world))
-    .map(|planned| Planned { out_of_step, ..planned })
+    .map(|planned| Planned { out_of_step, target: runs_on, ..planned })
 }
 
 struct Platform {
@@ -244,74 +246,87 @@ fn assemble(
     options: &PlanOptions,
     world: &World<'_>,
 ) -> Result<Planned, Report> {
-    let Platform { base, image: base_image, standalone, host, python, python_why, packages, builds } = platform;
     let commit = commit.filter(|_| options.base.is_none());
-    let Content { start, own, remote, weights, version } = match &options.base {
-        None => content(&project, &packages, &files, options, world)?,
-        Some(_) => Content::of_base(&project),
+    let (content, app) = match &options.base {
+        None => {
+            let content = content(&project, &platform.packages, &files, options, world)?;
+            let app = files.without(&project, &content.own.packaged, &content.start);
+            (content, app)
+        }
+        Some(_) => (Content::of_base(&project), Vec::new()),
     };
     let dirty = commit.as_ref().map(|commit| files.dirty(&project, commit)).unwrap_or_default();
-    let created = match &options.base {
-        None => created(commit.as_ref(), world)?,
-        Some(_) => base_build::created(&base)?,
-    };
-    let own_labels = labels(&project.settings, &base, &version, commit.as_ref(), &dirty, created.as_ref());
-    let below = base_image.as_ref().map(|image| &image.config.config);
-    let config = config(&project, &start, own_labels, below, options, world);
-    let new_lock = new_lock(&project, &base, host.as_ref(), &packages, remote.locked, builds.clone());
+    let new_lock = new_lock(&project, &platform, content.remote.locked.clone());
     refuse_changes(new_lock.as_ref().map(|(_, changes)| changes.as_slice()), options)?;
-    decide((&python, &python_why), &packages, &start, world);
-    let app = match &options.base {
-        None => files.without(&project, &own.packaged, &start),
-        Some(_) => Vec::new(),
-    };
-    let mut answers = Answers {
-        base: base.clone(),
-        standalone: standalone.map(|own| own.layer),
-        image: base_image.clone(),
-        unconfigured: debs::unconfigured(&project),
-        compiler: host.as_ref().map(base::compiler),
-        host: host.clone(),
-        python: python.clone(),
-        wheels: packages.wheels.clone(),
-        builds: builds.map(|locked| builds::steps(&project, &packages, locked, &python)),
-        own: own.wheels.clone(),
-        weights: weights.clone(),
-        fetched: remote.fetched.clone(),
-        app: app.clone(),
-        layers: project.settings.layers.clone(),
-        user: project.settings.user.value.clone(),
-        config,
-        created,
-    };
-    images::leave_out(&mut answers);
-    if let Some(contents) = &options.base {
-        contents.narrow(&mut answers, &project)?;
-    }
-    let (plan, image) = lower(answers);
+    decide((&platform.python, &platform.python_why), &platform.packages, &content.start, world);
+    let made_of = answers(&project, &platform, &content, (commit.as_ref(), &dirty, &app), options, world)?;
+    let (plan, image) = lower(made_of);
     Ok(Planned {
-        base,
-        base_image,
-        python,
-        python_why,
-        packages,
+        base: platform.base,
+        base_image: platform.image,
+        python: platform.python,
+        python_why: platform.python_why,
+        packages: platform.packages,
         out_of_step: Vec::new(),
-        start,
+        start: content.start,
         commit,
         dirty,
         outside: files.outside,
-        own: own.wheels,
-        weights,
-        fetched: remote.fetched,
+        own: content.own.wheels,
+        weights: content.weights,
+        fetched: content.remote.fetched,
         app,
-        version,
+        version: content.version,
         new_lock,
         plan,
         image,
         project,
         registry: options.registry.clone(),
-        target: options.target.clone(),
+        target: Target::default(),
     })
+}
+
+/// What the image is made of. `of_commit`: the commit, what differs from it, the project's files.
+fn answers(
+    project: &Project,
+    platform: &Platform,
+    content: &Content,
+    of_commit: (Option<&Commit>, &[String], &[SourceFile]),
+    options: &PlanOptions,
+    world: &World<'_>,
+) -> Result<Answers, Report> {
+    let Platform { base, image, standalone, host, python, packages, builds, .. } = platform;
+    let (commit, dirty, app) = of_commit;
+    let created = match &options.base {
+        None => created(commit, world)?,
+        Some(_) => base_build::created(base)?,
+    };
+    let own_labels = labels(&project.settings, base, &content.version, commit, dirty, created.as_ref());
+    let below = image.as_ref().map(|image| &image.config.config);
+    let mut answers = Answers {
+        base: base.clone(),
+        standalone: standalone.as_ref().map(|own| own.layer.clone()),
+        image: image.clone(),
+        unconfigured: debs::unconfigured(project),
+        compiler: host.as_ref().map(base::compiler),
+        host: host.clone(),
+        python: python.clone(),
+        wheels: packages.wheels.clone(),
+        builds: builds.clone().map(|locked| builds::steps(project, packages, locked, python)),
+        own: content.own.wheels.clone(),
+        weights: content.weights.clone(),
+        fetched: content.remote.fetched.clone(),
+        app: app.to_vec(),
+        layers: project.settings.layers.clone(),
+        user: project.settings.user.value.clone(),
+        config: config(project, &content.start, own_labels, below, options, world),
+        created,
+    };
+    images::leave_out(&mut answers);
+    if let Some(contents) = &options.base {
+        contents.narrow(&mut answers, project)?;
+    }
+    Ok(answers)
 }
 
 /// What the image says of itself: the project's settings, over what the image below says.
@@ -485,17 +500,11 @@ fn labels(
 }
 
 /// corten.lock as it ought to be, if it is not. Bases for other processors stay, while they are the same base.
-fn new_lock(
-    project: &Project,
-    base: &LockedBase,
-    host: Option<&LockedBase>,
-    packages: &Packages,
-    weights: Vec<LockedWeight>,
-    build: Option<LockedBuilds>,
-) -> Option<(CortenLock, Vec<String>)> {
+fn new_lock(project: &Project, platform: &Platform, weights: Vec<LockedWeight>) -> Option<(CortenLock, Vec<String>)> {
+    let Platform { base, host, packages, builds, .. } = platform;
     let name = project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut recorded = packages.recorded.clone();
-    let mut bases: Vec<LockedBase> = std::iter::once(base).chain(host).cloned().collect();
+    let mut bases: Vec<LockedBase> = std::iter::once(base).chain(host.as_ref()).cloned().collect();
     if let Some(found) = &project.corten_lock {
         let same = |other: &&LockedBase| {
             let is_other = bases.iter().all(|base| base.architecture != other.architecture);
@@ -509,7 +518,7 @@ fn new_lock(
         }
     }
     let found = project.corten_lock.as_ref().filter(|_| bases.len() > 1).and_then(|found| found.build.clone());
-    let build = builds::joined(build, found);
+    let build = builds::joined(builds.clone(), found);
     bases.sort_by_key(|base| base.architecture);
     let lock = LockedLock { file: name, digest: project.lock_digest, recorded };
     let wanted = CortenLock { version: 1, lock: Some(lock), bases, weights, build };

@@ -13,6 +13,8 @@ use corten_frontend::settings::{Frontend, Settings, Text, Texts};
 use corten_oci::Digest;
 use corten_plan::CortenLock;
 
+use crate::regular;
+
 /// The name of Corten's own lock.
 pub const CORTEN_LOCK: &str = "corten.lock";
 
@@ -194,13 +196,10 @@ fn folder_name(folder: &Path) -> String {
 /// A file of the project as text; none where it is absent.
 pub fn text(folder: &Path, name: &str) -> Result<Option<Text>, Failure> {
     let path = folder.join(name);
-    match std::fs::read(&path) {
-        Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => Ok(Some(Text::new(path, text.strip_prefix('\u{feff}').unwrap_or(&text)))),
-            Err(error) => Err(not_text(path, &error)),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::world(format!("reading {}: {error}", path.display()))),
+    let Some(bytes) = regular::bytes(&path)? else { return Ok(None) };
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(Text::new(path, text.strip_prefix('\u{feff}').unwrap_or(&text)))),
+        Err(error) => Err(not_text(path, &error)),
     }
 }
 

@@ -153,7 +153,7 @@ impl<'a> Repository<'a> {
     }
 
     fn start(&self, git: &mut Command) -> Result<Child, Failure> {
-        git.spawn().map_err(|error| match error.kind() {
+        corten_sandbox::as_caller(git).spawn().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Failure::world(format!("fetching {}: there is no git", self.source))
                 .hint("install git, or publish a wheel and lock that"),
             _ => Failure::world(format!("fetching {}: running git: {error}", self.source)),

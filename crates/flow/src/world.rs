@@ -7,6 +7,7 @@ use corten_net::Client;
 use corten_store::Store;
 
 use crate::credentials::AuthFiles;
+use crate::dockerfile::GitSsh;
 use crate::indexes::Indexes;
 use crate::registry::RegistryOptions;
 
@@ -25,6 +26,8 @@ pub struct World<'a> {
     pub registries: &'a RegistryOptions,
     /// What processes in sandboxes need to reach the internet as this machine does.
     pub passage: &'a corten_sandbox::Passage,
+    /// The ssh that git is to call.
+    pub git_ssh: &'a GitSsh,
     /// Who listens.
     pub events: &'a dyn Events,
     /// How many threads may work.

@@ -1,4 +1,5 @@
-//! YAML as a tree with places: compose files, `.hadolint.yaml`. Every scalar is text; aliases stand for what they name.
+//! YAML as a tree with places: compose files, `.hadolint.yaml`, conda's files. Every scalar is text; aliases stand for what they
+//! name.
 //!
 //! Depth is bounded, and so is what aliases make of a small file.
 
@@ -58,9 +59,21 @@ impl Document {
     /// # Errors
     /// What is no YAML, or is too deep or too large, with its place; whose fault is the input.
     pub fn read(file: &Path, text: &str) -> Result<Self, Failure> {
-        let text: Arc<str> = text.into();
+        Self::of(file, text.into(), Of::People)
+    }
+
+    /// The same of a file that a program wrote: of any length, one document, without aliases.
+    ///
+    /// # Errors
+    /// As [`Document::read`], and where it is no such file.
+    pub fn read_written(file: &Path, text: &Arc<str>) -> Result<Self, Failure> {
+        Self::of(file, Arc::clone(text), Of::Programs)
+    }
+
+    fn of(file: &Path, text: Arc<str>, of: Of) -> Result<Self, Failure> {
         let places = Places::of(&text);
-        let mut builder = Builder { places: &places, open: Vec::new(), named: HashMap::new(), nodes: 0, done: None };
+        let mut builder =
+            Builder { of, places: &places, open: Vec::new(), named: HashMap::new(), nodes: 0, done: None };
         let failure = |reason: String, at: usize| {
             let span = Span::new(file, Arc::clone(&text), places.line(at));
             Failure::input(format!("{}: {reason}", file.display())).at(span)
@@ -68,7 +81,7 @@ impl Document {
         for item in Parser::new_from_str(&text) {
             let (event, span) =
                 item.map_err(|error| failure(format!("broken YAML: {}", error.info()), places.byte(error.marker())))?;
-            if matches!(event, Event::DocumentEnd) && builder.done.is_some() {
+            if matches!(event, Event::DocumentEnd) && builder.done.is_some() && of == Of::People {
                 break;
             }
             let at = places.byte(&span.start)..places.byte(&span.end);
@@ -86,6 +99,14 @@ impl Document {
     /// All of it.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The whole line of a value.
+    pub fn line(&self, node: &Node) -> Span {
+        let (before, after) = self.text.split_at_checked(node.at.start).unwrap_or((&self.text, ""));
+        let start = before.rfind('\n').map_or(0, |at| at + 1);
+        let length = after.lines().next().map_or(0, str::len);
+        self.span(start..before.len() + length)
     }
 
     /// Bytes of the file.
@@ -235,7 +256,16 @@ struct Open {
     key: Option<(String, Range<usize>)>,
 }
 
+/// Who wrote a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// With anchors; at most [`NODES`].
+    People,
+    Programs,
+}
+
 struct Builder<'p, 't> {
+    of: Of,
     places: &'p Places<'t>,
     open: Vec<Open>,
     named: HashMap<usize, Node>,
@@ -247,6 +277,10 @@ impl Builder<'_, '_> {
     /// An error is a sentence.
     fn take(&mut self, event: Event<'_>, at: Range<usize>) -> Result<(), String> {
         match event {
+            Event::Alias(_) if self.of == Of::Programs => {
+                return Err("it has an alias ('*'), which no tool writes here".into());
+            }
+            Event::DocumentStart(_) if self.done.is_some() => return Err("it has more than one document".into()),
             Event::Alias(anchor) => {
                 let (size, depth) = self.named.get(&anchor).map_or((0, 0), |node| (node.size(), node.depth()));
                 self.count(size)?;
@@ -280,11 +314,15 @@ impl Builder<'_, '_> {
 
     fn count(&mut self, nodes: usize) -> Result<(), String> {
         self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes > NODES { Err(format!("it has more than {NODES} values")) } else { Ok(()) }
+        if self.nodes > NODES && self.of == Of::People {
+            Err(format!("it has more than {NODES} values"))
+        } else {
+            Ok(())
+        }
     }
 
     fn name(&mut self, anchor: usize, node: &Node) -> Result<(), String> {
-        if anchor > 0 {
+        if anchor > 0 && self.of == Of::People {
             self.count(node.size())?;
             self.named.insert(anchor, node.clone());
         }
@@ -344,6 +382,35 @@ mod tests {
         assert_eq!((&text[node.at.clone()], &text[node.key_at.clone()]), ("'x: y'", "b"));
         assert!(first.get("c").unwrap().is_true() && !root.get("list").unwrap().items()[1].is_true());
         assert_eq!(root.text_of("nothing"), Some(""));
+    }
+
+    #[test]
+    fn what_programs_write_has_no_alias_and_may_be_long() {
+        let read = |text: &str| {
+            let read = Document::read_written(Path::new("pixi.lock"), &Arc::from(text));
+            read.map_err(|failure| failure.to_string())
+        };
+        let document = read("version: 6\nlist:\n- a: 1\n  b: 'x: y'\n- c\nempty: []\nnothing:\n").unwrap();
+        let root = &document.root;
+        assert_eq!(root.text_of("version"), Some("6"));
+        let items = root.get("list").unwrap().items();
+        assert_eq!((items[0].text_of("b"), items[1].as_text()), (Some("x: y"), Some("c")));
+        assert_eq!((document.line(&items[0]).position().0, document.line(&items[1]).position().0), (3, 5));
+        assert!(root.get("empty").unwrap().items().is_empty() && root.get("nope").is_none());
+        assert_eq!(root.pairs().len(), 4);
+        assert_eq!(read(&"- x\n".repeat(300_000)).unwrap().root.items().len(), 300_000);
+        for text in [
+            "a: &a [x]\nb: [*a, *a]",
+            "a: [",
+            "? [a]\n: b",
+            "a: 1\n---\nb: 2",
+            &"[".repeat(100_000),
+            &"- ".repeat(10_000),
+            &format!("a: {}", "{b: ".repeat(1000)),
+        ] {
+            assert!(read(text).is_err(), "{:.40}", text);
+        }
+        assert_eq!(read("a: 1\n---\nb: 2").unwrap_err(), "pixi.lock: it has more than one document");
     }
 
     #[test]

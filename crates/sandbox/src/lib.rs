@@ -28,7 +28,8 @@
 //! such mounts (before 5.19; NFS and others), inside and outside ids are the same, still in a user namespace, so without a
 //! capability outside; [`Note::IdsNotShifted`] says so, and [`Ids::Same`] asks for it. For others, `newuidmap` with the ranges of
 //! `/etc/subuid` where both are there; else one id: the process's user is the caller, and there are no other users. A program whose
-//! files shall have such owners goes into a namespace with these ranges first ([`enter_ranges`]), and is root from then on.
+//! files shall have such owners goes into a namespace with these ranges first ([`enter_ranges`]), and is root from then on;
+//! programs of the caller's it starts as him ([`as_caller`]).
 //!
 //! **More of them.** A [`Remote`] starts further processes in the same sandbox: C, which is inside already, is their parent too, so
 //! nothing enters namespaces from outside. A terminal is made in C's own devpts, by descriptor (TIOCGPTPEER), and its other side
@@ -62,7 +63,7 @@ mod system;
 mod trouble;
 mod wire;
 
-pub use outside::{ARGUMENT, enter_ranges, init, pasta};
+pub use outside::{ARGUMENT, Caller, as_caller, caller, enter_ranges, init, pasta};
 pub use passage::Passage;
 pub use sandbox::{
     Capabilities, Content, EachLimit, End, Excess, Exit, Helper, Ids, Limit, Limits, Mount, Network, Note, Port,

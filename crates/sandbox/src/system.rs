@@ -173,6 +173,29 @@ pub(crate) fn die_with_us(command: &mut std::process::Command) {
     unsafe { command.pre_exec(die) };
 }
 
+/// The process that a command becomes is in a user namespace of its own, whose ids these are (user_namespaces(7)); as it is, where
+/// there can be none.
+pub(crate) fn map_ids(command: &mut std::process::Command, users: String, groups: String) {
+    use std::os::unix::process::CommandExt;
+    let write = |file: &CStr, text: &[u8]| -> io::Result<()> {
+        let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
+        let file = rustix::fs::open(file, flags, rustix::fs::Mode::empty())?;
+        rustix::io::write(file, text)?;
+        Ok(())
+    };
+    let map = move || {
+        // SAFETY: no memory is touched; of descriptors nothing changes.
+        if check(libc::c_long::from(unsafe { libc::unshare(libc::CLONE_NEWUSER) })).is_err() {
+            return Ok(());
+        }
+        write(c"/proc/self/setgroups", b"deny")?;
+        write(c"/proc/self/uid_map", users.as_bytes())?;
+        write(c"/proc/self/gid_map", groups.as_bytes())
+    };
+    // SAFETY: between fork and exec only system calls are made, with memory that is there already.
+    unsafe { command.pre_exec(map) };
+}
+
 /// Restricts this process to the first `count` of the processors that it may run on.
 pub(crate) fn take_processors(count: usize) -> io::Result<()> {
     // SAFETY: cpu_set_t is plain bits; both calls get its size; the indexes are below CPU_SETSIZE.

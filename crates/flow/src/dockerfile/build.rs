@@ -12,12 +12,14 @@ use corten_oci::{Descriptor, Digest, ImageConfig, Reference};
 use corten_store::{Key, TreeLayer};
 
 use super::checks::{self, Checked};
+use super::findings::Terms;
 use super::plan::{Planned, plan};
 use super::remote::Remote;
 use super::request::Request;
 use super::secrets::Secrets;
 use super::shell;
 use crate::blobs;
+use crate::gpu::TargetOptions;
 use crate::world::World;
 
 /// How it is built.
@@ -43,6 +45,8 @@ pub struct Way {
     pub private: bool,
     /// `--debug-shell`: a shell in what a failing RUN left, on the terminal that stdin is.
     pub debug_shell: bool,
+    /// `--driver`, `--gpu`: on what the image is to run.
+    pub target: TargetOptions,
 }
 
 /// What a build came to.
@@ -57,6 +61,8 @@ pub struct Outcome {
     pub fetched: Vec<(String, String)>,
     /// What BuildKit's checks say of the Dockerfile.
     pub checked: Checked,
+    /// On which terms its image is judged.
+    pub(super) terms: Terms,
 }
 
 /// Builds into the store.
@@ -73,11 +79,12 @@ pub fn build(
     let planned = plan(request, standard, world)?;
     let checked = checks::of_planned(&planned, request)?;
     checked.require()?;
+    let terms = Terms::of(&planned, &way.target, world)?;
     let (finished, fetched) = solve(&planned, request, way, progress, world)?;
     let config = same_as_before(&finished, planned.pinned.recipe.epoch, world)?;
     let layers = finished.layers.iter().map(|layer| TreeLayer { diff_id: layer.diff_id, blob: layer.blob.clone() });
     let id = world.store.keep_local(&config, &layers.collect::<Vec<_>>())?;
-    Ok(Outcome { planned, finished, id, fetched, checked })
+    Ok(Outcome { planned, finished, id, fetched, checked, terms })
 }
 
 /// The config; where nothing was made, with the times of the build that made it, so that the same image keeps its id.

@@ -1,23 +1,63 @@
-//! What the rules have to say about the steps of a Dockerfile, once they are done: only what this build has measured.
+//! What the rules have to say about the steps of a Dockerfile, once they are done: only what this build has measured. And whether
+//! the CUDA in what they made fits.
 
 use std::collections::HashMap;
 
+use corten_check::cuda::Target;
 use corten_check::{Policy, StepFacts, StepLayer, Verdict, check_steps, judge};
-use corten_diagnostic::{Failure, Report, Span};
+use corten_diagnostic::{Failure, Finding, Report, Span};
 use corten_frontend::settings::Settings;
 use corten_oci::{DiffId, Kind, LayerIndex};
 use corten_plan::recipe::Action;
+use corten_store::TreeLayer;
 
 use super::build::Outcome;
 use super::pip;
+use super::plan::Planned;
+use crate::gpu::{self, TargetOptions};
 use crate::project;
 use crate::world::World;
 
-/// What they find, judged by `[check]` of the folder's settings, where it has some.
+/// On which terms an image is judged: known before anything is built, so that a mistake in it costs no build.
+pub(super) struct Terms {
+    policy: Policy,
+    target: Target,
+}
+
+impl Terms {
+    /// By `[check]` and `[gpu]` of the folder's settings, where it has some; what comes from elsewhere has none.
+    ///
+    /// # Errors
+    /// Usage for settings that are wrong, a GPU that nobody knows.
+    pub(super) fn of(planned: &Planned, target: &TargetOptions, world: &World<'_>) -> Result<Self, Failure> {
+        let folder = planned.source.folder.as_ref().filter(|_| planned.source.address.is_none());
+        let Some(folder) = folder else {
+            return Ok(Self { policy: Policy::lenient(), target: target.alone(world)? });
+        };
+        let settings = Settings::read(&project::texts(folder)?)?;
+        Ok(Self { policy: Policy::of(&settings.check)?, target: target.of(&settings.gpu, world)? })
+    }
+}
+
+/// What they find, judged by the folder's settings.
 ///
 /// # Errors
-/// Usage for settings that are wrong; world where the store cannot be read.
+/// World where the store cannot be read.
 pub fn verdict(outcome: &Outcome, world: &World<'_>) -> Result<Verdict, Report> {
+    let mut findings = of_steps(outcome, world)?;
+    findings.extend(of_cuda(outcome, &outcome.terms.target, world)?);
+    Ok(judge(findings, &outcome.terms.policy))
+}
+
+fn of_cuda(outcome: &Outcome, target: &Target, world: &World<'_>) -> Result<Vec<Finding>, Report> {
+    let layers = outcome.finished.layers.iter();
+    let layers: Vec<TreeLayer> =
+        layers.map(|layer| TreeLayer { diff_id: layer.diff_id, blob: layer.blob.clone() }).collect();
+    let contents = gpu::of_layers(&outcome.finished.config, &layers, target, world)?;
+    Ok(contents.map(|contents| gpu::findings(&contents, target)).unwrap_or_default())
+}
+
+fn of_steps(outcome: &Outcome, world: &World<'_>) -> Result<Vec<Finding>, Report> {
     let file = &outcome.planned.source.file;
     let shipped: HashMap<DiffId, u64> =
         outcome.finished.layers.iter().map(|layer| (layer.diff_id, layer.tar_size)).collect();
@@ -41,15 +81,7 @@ pub fn verdict(outcome: &Outcome, world: &World<'_>) -> Result<Verdict, Report> 
             layer,
         });
     }
-    Ok(judge(check_steps(&facts), &policy(outcome)?))
-}
-
-fn policy(outcome: &Outcome) -> Result<Policy, Failure> {
-    let source = &outcome.planned.source;
-    match source.folder.as_ref().filter(|_| source.address.is_none()) {
-        Some(folder) => Policy::of(&Settings::read(&project::texts(folder)?)?.check),
-        None => Ok(Policy::lenient()),
-    }
+    Ok(check_steps(&facts))
 }
 
 /// Is the file one of the project's? Layers come from what is there, not from what the Dockerfile makes.

@@ -7,13 +7,14 @@
 //! link.
 
 use std::ffi::OsStr;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use corten_diagnostic::{Failure, Report};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
+use super::ssh::{GitSsh, Server};
 use crate::world::World;
 
 /// What git may speak.
@@ -31,29 +32,28 @@ pub struct Cloned {
 pub struct Reached {
     /// Past redirects.
     pub remote: String,
-    /// What its name means there, that nobody may say otherwise a moment later.
-    pub pin: Pin,
+    /// `host:port:address`, as curl takes it: what its name means there, that nobody may say otherwise a moment later.
+    pub resolve: Option<String>,
 }
 
-/// How git is told an address.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Pin {
-    /// The remote says it, or nothing is to be held.
-    #[default]
-    None,
-    /// `host:port:address`, as curl takes it.
-    Curl(String),
-    /// For ssh, which knows the host's key by its name all the same.
-    Ssh {
-        /// The name.
-        host: String,
-        /// What it means.
-        address: IpAddr,
-    },
+/// Refuses addresses, or says where they lead.
+pub trait Reach {
+    /// Of a repository over the web or `git://`.
+    fn repository(&self, address: &str) -> Result<Reached, Report>;
+    /// Of one by ssh, at this host and port: what the host's name means, where this machine can say it.
+    fn server(&self, address: &str, host: &str, port: u16) -> Result<Option<IpAddr>, Report>;
 }
 
-/// Refuses an address, or says where it leads.
-pub type Reach<'a> = &'a dyn Fn(&str) -> Result<Reached, Report>;
+/// Whom an address of a repository names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// Who logs in.
+    pub user: Option<&'a str>,
+    /// A name, or an address without brackets.
+    pub host: &'a str,
+    /// Where another than usual.
+    pub port: Option<u16>,
+}
 
 /// What an address of a repository says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,12 +76,39 @@ pub fn is_repository(text: &str) -> bool {
         || (over_http && before.ends_with(".git"))
 }
 
-/// The host of a repository's address.
-pub fn host(text: &str) -> Option<&str> {
-    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let place = rest.split(['/', '#', '?']).next()?;
-    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
-    Some(if text.contains("://") { place } else { place.split(':').next()? }).filter(|host| !host.is_empty())
+/// Whom an address by ssh or `git://` names. None for all that git could read as another host: it decodes `%2f` before it looks for
+/// the end of one, takes brackets from around users, and of `user@host:path` all behind the first colon for the path.
+pub fn place(text: &str) -> Option<Place<'_>> {
+    let url = text.split_once("://");
+    let authority = match url {
+        Some(("ssh" | "git+ssh" | "ssh+git" | "git", rest)) => rest.split('/').next()?,
+        Some(_) => return None,
+        // `http::http://host` names a program to speak by.
+        None => text.split_once(':').filter(|(_, path)| !path.starts_with(':'))?.0,
+    };
+    let (user, server) = match authority.split_once('@') {
+        Some((user, server)) => (Some(user), server),
+        None => (None, authority),
+    };
+    let (host, port) = match server.strip_prefix('[').filter(|_| url.is_some()) {
+        Some(rest) => rest.split_once(']').filter(|(host, _)| host.parse::<Ipv6Addr>().is_ok())?,
+        None => server.split_at(server.find(':').unwrap_or(server.len())),
+    };
+    let port = match port.strip_prefix(':') {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
+        None if port.is_empty() => None,
+        _ => return None,
+    };
+    let is_named = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let is_host = host.contains(':') || (host.bytes().all(is_named) && !host.starts_with('-') && !host.is_empty());
+    let is_user = |user: &str| user.bytes().all(|byte| is_named(byte) || b"+~=,".contains(&byte)) && !user.is_empty();
+    (is_host && user.is_none_or(is_user)).then_some(Place { user, host, port })
+}
+
+/// Of what [`place`] does not read.
+pub(super) fn unclear(text: &str) -> Failure {
+    Failure::input(format!("ADD {}: it is not clear which host this is", shown(text)))
+        .hint("write ssh://USER@HOST/PATH; --allow-private-add lets ADD reach any host")
 }
 
 /// Fetches a commit below `below`.
@@ -94,7 +121,7 @@ pub fn clone(
     keep: bool,
     checksum: Option<&str>,
     below: &Path,
-    reach: Option<Reach<'_>>,
+    reach: Option<&dyn Reach>,
     world: &World<'_>,
 ) -> Result<Cloned, Report> {
     let mut address = Address::parse(text).map_err(|why| Failure::input(format!("{}: {why}", shown(text))))?;
@@ -103,7 +130,8 @@ pub fn clone(
         return Err(Failure::world(message).hint("leave out --offline").into());
     }
     let folder = below.join("repository");
-    let mut git = Git { folder: folder.clone(), address: shown(text), settings: Vec::new(), ssh: None, reach };
+    let (settings, ssh) = (Vec::new(), None);
+    let mut git = Git { folder: folder.clone(), address: shown(text), settings, ssh, own_ssh: world.git_ssh, reach };
     std::fs::create_dir_all(&folder).map_err(|error| git.failed(&error.to_string()))?;
     address.remote = git.reached(&address.remote)?;
     git.ask(&["init", "-q", "."])?;
@@ -203,40 +231,48 @@ struct Git<'a> {
     address: String,
     /// `name=value`.
     settings: Vec<String>,
-    /// The host that ssh is told the address of.
-    ssh: Option<String>,
-    reach: Option<Reach<'a>>,
+    /// The server that ssh connects to, and the line by which it does.
+    ssh: Option<(Server, Option<String>)>,
+    own_ssh: &'a GitSsh,
+    reach: Option<&'a dyn Reach>,
 }
 
 impl Git<'_> {
     /// Where an address leads; what git is told of it stays.
     fn reached(&mut self, address: &str) -> Result<String, Report> {
         let Some(reach) = self.reach else { return Ok(address.to_owned()) };
-        let Reached { remote, pin } = reach(address)?;
         self.settings.push("http.followRedirects=false".to_owned());
-        match pin {
-            Pin::None => {}
-            Pin::Curl(address) => self.settings.push(format!("http.curloptResolve={address}")),
-            Pin::Ssh { host, address } => {
-                // The user's own, if he has one; what is added holds for one host.
-                let own = self.ask(&["config", "--get", "core.sshCommand"]).unwrap_or_default();
-                let own = if own.trim().is_empty() { "ssh" } else { own.trim() };
-                let pinned = format!("-o HostName={address} -o HostKeyAlias={host}");
-                match self.ssh.replace(host) {
-                    None => self.settings.push(format!("core.sshCommand={own} {pinned}")),
-                    Some(before) if self.ssh.as_ref() == Some(&before) => {}
-                    Some(before) => {
-                        return Err(Failure::input(format!(
-                            "{}: it lies at {before}, and a submodule at another host by ssh",
-                            self.address
-                        ))
-                        .hint("--allow-private-add lets ADD reach any host")
-                        .into());
-                    }
+        if ["http://", "https://", "git://"].iter().any(|scheme| address.starts_with(scheme)) {
+            let Reached { remote, resolve } = reach.repository(address)?;
+            self.settings.extend(resolve.map(|resolve| format!("http.curloptResolve={resolve}")));
+            return Ok(remote);
+        }
+        let place = place(address).ok_or_else(|| unclear(address))?;
+        let setting = self.ask(&["config", "--get", "core.sshCommand"]).unwrap_or_default();
+        let own = self.own_ssh.line(&setting);
+        let server = Server::of(&place, &own, &self.folder).map_err(|why| {
+            self.failed(&format!("ssh -G {}: {why}", place.host))
+                .hint("--allow-private-add asks ssh nothing, and lets ADD reach any host")
+        })?;
+        match &self.ssh {
+            Some((before, _)) if *before == server => {}
+            // The line holds for one.
+            Some((before, _)) => {
+                let message =
+                    format!("{}: it lies at {}, and a submodule at another server by ssh", self.address, before.host);
+                return Err(Failure::input(message).hint("--allow-private-add lets ADD reach any host").into());
+            }
+            None => {
+                let found = reach.server(address, &server.host, server.port)?;
+                if found.is_none() && !server.is_behind {
+                    let failed = self.failed(&format!("{} cannot be found", server.host));
+                    return Err(failed.hint("check the name, and the network's name servers").into());
                 }
+                let line = found.map(|found| server.line(&own, found));
+                self.ssh = Some((server, line));
             }
         }
-        Ok(remote)
+        Ok(address.to_owned())
     }
 
     /// Fetches submodules, and theirs.
@@ -303,7 +339,10 @@ impl Git<'_> {
         git.args(arguments);
         git.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").env("GIT_ALLOW_PROTOCOL", PROTOCOLS);
         git.env("GIT_LFS_SKIP_SMUDGE", "1").env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");
-        let output = git.output().map_err(|error| match error.kind() {
+        if let Some((_, Some(line))) = &self.ssh {
+            git.env("GIT_SSH_COMMAND", line);
+        }
+        let output = corten_sandbox::as_caller(&mut git).output().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => self.failed("there is no git on PATH").hint("install git"),
             _ => self.failed(&format!("running git: {error}")),
         })?;
@@ -374,8 +413,26 @@ mod tests {
         (folder, server)
     }
 
-    fn git<'a>(folder: &Path, reach: Option<Reach<'a>>) -> Git<'a> {
-        let git = Git { folder: folder.to_owned(), address: "x".to_owned(), settings: Vec::new(), ssh: None, reach };
+    /// Lets what it names be reached as it is, and every server by ssh as 192.0.2.7, or not at all.
+    struct Only(Option<String>, Option<IpAddr>);
+
+    impl Reach for Only {
+        fn repository(&self, address: &str) -> Result<Reached, Report> {
+            match self.0.as_deref().is_none_or(|only| only == address) {
+                true => Ok(Reached { remote: address.to_owned(), resolve: None }),
+                false => Err(Failure::input(format!("{address} is not on the internet")).into()),
+            }
+        }
+
+        fn server(&self, _: &str, _: &str, _: u16) -> Result<Option<IpAddr>, Report> {
+            Ok(self.1)
+        }
+    }
+
+    fn git<'a>(folder: &Path, reach: &'a Only, own_ssh: &'a GitSsh) -> Git<'a> {
+        let (settings, ssh) = (Vec::new(), None);
+        let address = "x".to_owned();
+        let git = Git { folder: folder.to_owned(), address, settings, ssh, own_ssh, reach: Some(reach) };
         git.ask(&["init", "-q", "."]).unwrap();
         git
     }
@@ -391,12 +448,10 @@ mod tests {
         );
         let (_outer, public) = served(&modules);
         let asked = public.url("/r.git");
-        let reach = |address: &str| match address == asked {
-            true => Ok(Reached { remote: address.to_owned(), pin: Pin::None }),
-            false => Err(Failure::input(format!("{address} is not on the internet")).into()),
-        };
+        let reach = Only(Some(asked.clone()), None);
         let folder = tempfile::tempdir().unwrap();
-        let mut git = git(folder.path(), Some(&reach));
+        let own = GitSsh::default();
+        let mut git = git(folder.path(), &reach, &own);
         let remote = git.reached(&asked).unwrap();
         git.ask(&["remote", "add", "--", "origin", &remote]).unwrap();
         git.fetch(&Address { remote, ..Address::default() }).unwrap();
@@ -411,34 +466,114 @@ mod tests {
         let (_inner, private) = served("true");
         let to = private.url("/r.git/info/refs");
         let public = Server::start(move |_| Answer::status(302).header("location", &to));
-        let reach = |address: &str| Ok(Reached { remote: address.to_owned(), pin: Pin::None });
+        let (reach, own) = (Only(None, None), GitSsh::default());
         let folder = tempfile::tempdir().unwrap();
-        let mut git = git(folder.path(), Some(&reach));
+        let mut git = git(folder.path(), &reach, &own);
         let remote = git.reached(&public.url("/r.git")).unwrap();
         git.fetch(&Address { remote, ..Address::default() }).unwrap_err();
         assert!(!public.asked().is_empty() && private.asked().is_empty(), "{:?}", private.asked());
     }
 
-    /// What was looked at is what ssh connects to; the key is the host's, by its name.
+    /// What was looked at is what ssh connects to; the key is the host's, by its name and port. Whoever says what ssh is, is heard.
     #[test]
     fn e10_ssh_is_told_the_address_that_was_looked_at() {
         let folder = tempfile::tempdir().unwrap();
-        let pin = |host: &str| Pin::Ssh { host: host.to_owned(), address: [192, 0, 2, 7].into() };
-        let reach = |address: &str| Ok(Reached { remote: address.to_owned(), pin: pin(host(address).unwrap()) });
-        let mut git = git(folder.path(), Some(&reach));
-        let log = folder.path().join("log");
-        let script = format!("sh -c 'printf \"%s\\n\" \"$@\" >{}; exit 1' ssh -i key", log.display());
-        git.ask(&["config", "core.sshCommand", &script]).unwrap();
-        for remote in ["ssh://git@example.org/x.git", "git@example.org:x.git"] {
-            let remote = git.reached(remote).unwrap();
-            git.fetch(&Address { remote, ..Address::default() }).unwrap_err();
-            let told = std::fs::read_to_string(&log).unwrap();
-            let told: Vec<&str> = told.lines().collect();
-            let expected = ["-i", "key", "-o", "HostName=192.0.2.7", "-o", "HostKeyAlias=example.org"];
-            assert_eq!(told.get(..6), Some(&expected[..]), "{told:?}");
+        let script = |name: &str| {
+            let path = folder.path().join(name);
+            let answer = "*-G*p*2222*) echo hostname example.org; echo port 2222;; *-G*) echo hostname example.org; echo port 22;;";
+            let log = folder.path().join("log");
+            let text = format!(
+                "#!/bin/sh\ncase \"$*\" in {answer}\n*) printf '%s\\n' {name} \"$@\" >{}; exit 1;; esac\n",
+                log.display()
+            );
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            path.display().to_string()
+        };
+        let (setting, command, program) = (script("setting"), script("command"), script("pro gram"));
+        let text = |text: &String| Some(text.clone());
+        let reach = Only(None, Some([192, 0, 2, 7].into()));
+        for (own, setting, called) in [
+            (GitSsh::default(), text(&setting), "setting"),
+            (GitSsh { command: Some(format!("{command} -i key")), program: text(&program) }, text(&setting), "command"),
+            (GitSsh { command: None, program: text(&program) }, text(&setting), "setting"),
+            (GitSsh { command: None, program: text(&program) }, None, "pro"),
+        ] {
+            for (remote, alias) in [
+                ("ssh://git@example.org/x.git", "example.org"),
+                ("git@example.org:x.git", "example.org"),
+                ("ssh://git@example.org:2222/x.git", "[example.org]:2222"),
+            ] {
+                let again = tempfile::tempdir().unwrap();
+                let mut git = git(again.path(), &reach, &own);
+                if let Some(setting) = &setting {
+                    git.ask(&["config", "core.sshCommand", setting]).unwrap();
+                }
+                let remote = git.reached(remote).unwrap();
+                git.fetch(&Address { remote, ..Address::default() }).unwrap_err();
+                let told = std::fs::read_to_string(folder.path().join("log")).unwrap();
+                let expected = format!("-o\nHostName=192.0.2.7\n-o\nHostKeyAlias={alias}\n");
+                assert!(told.starts_with(called) && told.contains(&expected), "{called}: {told}");
+                assert_eq!(told.contains("-i\nkey\n"), called == "command", "{told}");
+            }
         }
-        let other = git.reached("ssh://git@other.example/x.git").map(drop).unwrap_err();
-        assert_eq!(other.error().to_string(), "x: it lies at example.org, and a submodule at another host by ssh");
+    }
+
+    /// One server by ssh: what ssh is told would hold for all. A name that nobody knows now may be a private address in a moment.
+    #[test]
+    fn e10_ssh_is_told_of_one_server_and_of_none_that_cannot_be_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = "sh -c 'for last; do :; done; echo hostname ${last#*@}; echo port 22' ssh".to_owned();
+        let own = GitSsh { command: Some(line), program: None };
+        let reach = Only(None, Some([192, 0, 2, 7].into()));
+        let mut one = git(folder.path(), &reach, &own);
+        one.reached("ssh://git@example.org/x.git").unwrap();
+        one.reached("git@example.org:y.git").unwrap();
+        let other = one.reached("ssh://git@other.example/x.git").unwrap_err();
+        assert_eq!(other.error().to_string(), "x: it lies at example.org, and a submodule at another server by ssh");
+        let reach = Only(None, None);
+        let error = git(folder.path(), &reach, &own).reached("git@example.org:x").unwrap_err();
+        assert_eq!(error.error().to_string(), "fetching x: example.org cannot be found");
+        let own = GitSsh { command: Some("echo who >&2; exit 1;".to_owned()), program: None };
+        let error = git(folder.path(), &reach, &own).reached("git@example.org:x").unwrap_err();
+        assert_eq!(error.error().to_string(), "fetching x: ssh -G example.org: who");
+    }
+
+    /// For most of these git 2.39 was seen to connect to 127.0.0.1, ::1 or fd00::5.
+    #[test]
+    fn d10_whom_git_could_read_as_another_host_is_no_place() {
+        for hostile in [
+            "git://127.0.0.1:19418%2f@nosuch.invalid/x",
+            "ssh://git@%31%32%37.0.0.1/x",
+            "git@127.0.0.1:x@nosuch.invalid#",
+            "ssh://git@[::1]@nosuch.invalid/x",
+            "ssh://git@::1/x",
+            "[git@fd00::5]:x",
+            "git@[::1]:x",
+            "ssh://a@b@127.0.0.1/x",
+            "ssh://nosuch.invalid#x@127.0.0.1/x",
+            "ssh://nosuch.invalid?x@127.0.0.1/x",
+            "ssh://nosuch.invalid\\@127.0.0.1/x",
+            "nosuch.invalid#x@127.0.0.1:x",
+            "git@127.0.0.1:p://nosuch.invalid/x",
+            "http::http://127.0.0.1/x",
+            "ssh::ssh://127.0.0.1/x",
+            "ssh://-oProxyCommand=x/y",
+            "ssh://h:22x/y",
+            "ssh://h:99999/y",
+            "ssh:///x",
+            "/x",
+            "",
+        ] {
+            let found = place(hostile).filter(|place| !["127.0.0.1", "::1", "fd00::5"].contains(&place.host));
+            assert_eq!(found, None, "{hostile}");
+        }
+        let is = |user, host, port| Some(Place { user, host, port });
+        assert_eq!(place("git@example.org:x/y:z"), is(Some("git"), "example.org", None));
+        assert_eq!(place("git@127.0.0.1:x@nosuch.invalid"), is(Some("git"), "127.0.0.1", None));
+        assert_eq!(place("ssh://example.org:2222/x"), is(None, "example.org", Some(2222)));
+        assert_eq!(place("git://[fd00::5]:1/x@y"), is(None, "fd00::5", Some(1)));
+        assert_eq!(place("git+ssh://me@[::1]/x"), is(Some("me"), "::1", None));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! Looked for in this order: a name of `--build-context`, `[base.aliases]`, the store (not with `--pull`), the name's registry.
 //! Which it was is said. Nothing is ever taken in place of a name without the user's word.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use corten_diagnostic::{Event, Failure, Fault, Report};
 use corten_frontend::settings::{ImageBase, ImageKind};
@@ -39,6 +40,8 @@ pub struct Images<'a> {
     pub registry: &'a RegistryOptions,
     /// The store and the network.
     pub world: &'a World<'a>,
+    /// What was said about names: stages on one image are told of it once.
+    pub said: Mutex<BTreeSet<(String, String)>>,
 }
 
 /// What is remembered of an image.
@@ -70,7 +73,10 @@ impl Images<'_> {
         let made = named::made_by(&image.config);
         let made = made.map(|base| format!(", made of Debian's packages by `corten base build {base}`"));
         let why = format!("{how}{}: {}", made.unwrap_or_default(), image.digest.short());
-        self.world.events.emit(Event::Decision { about: "base", choice: &name.image, why: &why });
+        let is_new = self.said.lock().unwrap_or_else(PoisonError::into_inner).insert((name.image.clone(), why.clone()));
+        if is_new {
+            self.world.events.emit(Event::Decision { about: "base", choice: &name.image, why: &why });
+        }
         Ok(image)
     }
 

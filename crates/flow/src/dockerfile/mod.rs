@@ -12,7 +12,7 @@
 //! | [`mod@path`] | which way a folder is built, and why |
 //! | `request` | what is asked, in the words of buildx |
 //! | `source`, `unpack` | what is built, wherever it comes from |
-//! | `git` | repositories |
+//! | `git`, `ssh` | repositories |
 //! | `images` | what FROM and `--from` name, pinned |
 //! | `plan` | all of it before anything is built |
 //! | `build`, `secrets`, `remote` | what the engine gets |
@@ -36,6 +36,7 @@ mod request;
 mod secrets;
 mod shell;
 mod source;
+mod ssh;
 mod unpack;
 
 pub use attest::{Attestations, Built, Mode};
@@ -46,12 +47,13 @@ pub use checks::{Checked, of_source};
 pub use findings::verdict;
 pub(crate) use findings::{is_cache, is_compiler};
 pub use path::{Path, path};
-pub(crate) use pip::installs;
+pub(crate) use pip::{all_installed, installs};
 pub(crate) use plan::Mistakes;
 pub use plan::{Planned, PlannedImage, plan};
 pub use request::{ContextPlace, Request};
 pub use secrets::{LARGEST_SECRET, Secrets};
 pub use source::Source;
+pub use ssh::GitSsh;
 
 pub use corten_check::Warning;
 pub use corten_frontend::dockerfile::{Argument, Given, Outline, Target};

@@ -9,8 +9,13 @@
 
 use corten_frontend::python::LockKind;
 
-/// The file's name, without folders above it: images have it elsewhere than the project.
+/// The file's name, without folders above it: images have it elsewhere than the project. Of several the first.
 pub fn installs(arguments: &[String]) -> Option<String> {
+    all_installed(arguments).into_iter().next()
+}
+
+/// The names of all of them, in the order of the text.
+pub fn all_installed(arguments: &[String]) -> Vec<String> {
     let text = match arguments {
         [shell, flag, script, ..] if shell.ends_with("sh") && flag.starts_with('-') && flag.ends_with('c') => {
             script.clone()
@@ -18,22 +23,26 @@ pub fn installs(arguments: &[String]) -> Option<String> {
         other => other.join(" "),
     };
     let text = text.replace("\\\n", " ");
-    text.split(['\n', ';', '&', '|']).find_map(|command| of_command(&command.split_whitespace().collect::<Vec<_>>()))
+    let commands = text.split(['\n', ';', '&', '|']);
+    commands.flat_map(|command| of_command(&command.split_whitespace().collect::<Vec<_>>())).collect()
 }
 
-fn of_command(words: &[&str]) -> Option<String> {
-    let at = words.iter().position(|word| is_tool(word))?;
-    let tool = words.get(at).copied().map(name_of)?;
+fn of_command(words: &[&str]) -> Vec<String> {
+    let Some(at) = words.iter().position(|word| is_tool(word)) else { return Vec::new() };
+    let tool = words.get(at).copied().map(name_of).unwrap_or_default();
     let rest = without_interpreter(words.get(at + 1..).unwrap_or_default());
     let verbs: Vec<&str> = rest.iter().copied().filter(|word| !word.starts_with('-')).take(2).collect();
     match (tool, verbs.as_slice()) {
-        ("uv", ["pip", "install" | "sync"]) => requirements(&rest).or_else(|| last_file(&rest)),
-        ("uv", ["sync", ..]) => Some("uv.lock".to_owned()),
-        ("poetry", ["install" | "sync", ..]) => Some("poetry.lock".to_owned()),
-        ("pdm", ["install" | "sync", ..]) => Some("pdm.lock".to_owned()),
-        ("pipenv", ["install" | "sync", ..]) => Some("Pipfile.lock".to_owned()),
+        ("uv", ["pip", "install" | "sync"]) => match requirements(&rest) {
+            none if none.is_empty() => last_file(&rest).into_iter().collect(),
+            all => all,
+        },
+        ("uv", ["sync", ..]) => vec!["uv.lock".to_owned()],
+        ("poetry", ["install" | "sync", ..]) => vec!["poetry.lock".to_owned()],
+        ("pdm", ["install" | "sync", ..]) => vec!["pdm.lock".to_owned()],
+        ("pipenv", ["install" | "sync", ..]) => vec!["Pipfile.lock".to_owned()],
         (_, ["install", ..]) if tool.starts_with("pip") => requirements(&rest),
-        _ => None,
+        _ => Vec::new(),
     }
 }
 
@@ -56,8 +65,9 @@ fn name_of(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
 }
 
-/// What stands behind `-r`.
-fn requirements(words: &[&str]) -> Option<String> {
+/// What stands behind each `-r`.
+fn requirements(words: &[&str]) -> Vec<String> {
+    let mut files = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let file = match word.strip_prefix("-r").or_else(|| word.strip_prefix("--requirement")) {
@@ -65,11 +75,9 @@ fn requirements(words: &[&str]) -> Option<String> {
             Some(rest) => Some(rest.trim_start_matches('=')),
             None => None,
         };
-        if let Some(file) = file {
-            return Some(name_of(file.trim_matches(['"', '\''])).to_owned());
-        }
+        files.extend(file.map(|file| name_of(file.trim_matches(['"', '\''])).to_owned()));
     }
-    None
+    files
 }
 
 /// `uv pip sync requirements.txt`
@@ -114,5 +122,7 @@ mod tests {
         let exec: Vec<String> = ["pip", "install", "-r", "r.txt"].map(str::to_owned).to_vec();
         assert_eq!(installs(&exec).as_deref(), Some("r.txt"));
         assert_eq!(installs(&[]), None);
+        let several = "pip install -r a.txt -rdeps/b.txt && uv sync".split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(all_installed(&several), ["a.txt", "b.txt", "uv.lock"]);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io::Read;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use corten_diagnostic::{Failure, Report, Span};
 use corten_frontend::dockerfile::{DirectiveName, Dockerfile, Keyword, Lowered, Named, Options};
@@ -75,6 +75,7 @@ pub fn plan(request: &Request, standard: &mut dyn Read, world: &World<'_>) -> Re
         pull: request.pull,
         registry: &request.registry,
         world,
+        said: Mutex::default(),
     };
     let pinned = pin(&dockerfile, &options(request), &images)?;
     let folders = beside(&pinned.recipe, request, world)?;

@@ -18,7 +18,7 @@ use corten_diagnostic::{Failure, Report};
 use corten_engine::stages::{self, Fetched};
 use corten_net::{Exchange, NetError, Payload, Response, Url, is_private};
 use corten_oci::{Digest, Digester};
-use corten_store::ScratchFolder;
+use corten_store::{ScratchFolder, StoreError};
 
 use super::git;
 use crate::world::World;
@@ -71,18 +71,18 @@ impl<'a> Remote<'a> {
 
     /// Follows redirects here, so that each is looked at.
     fn ask(&self, address: &str) -> Result<Response, Report> {
-        let (url, answer) = self.follow(address)?;
+        let (url, _, answer) = self.follow(address)?;
         match answer.status {
             200 => Ok(answer),
             status => Err(Failure::world(format!("ADD {url}: the server answers {status}")).into()),
         }
     }
 
-    /// The address that one leads to, and what is answered there.
-    fn follow(&self, address: &str) -> Result<(Url, Response), Report> {
+    /// The address that one leads to, what its name means, and what is answered there.
+    fn follow(&self, address: &str) -> Result<(Url, Option<IpAddr>, Response), Report> {
         let mut url = parse(address)?;
         for _ in 0..=REDIRECTS {
-            self.may_reach(&url)?;
+            let found = self.may_reach(&url.to_string(), url.host(), url.port())?;
             let answer = self.try_some(&url)?;
             match answer.status {
                 301 | 302 | 303 | 307 | 308 => {
@@ -95,47 +95,38 @@ impl<'a> Remote<'a> {
                     }
                     url = next;
                 }
-                _ => return Ok((url, answer)),
+                _ => return Ok((url, found, answer)),
             }
         }
         Err(Failure::world(format!("ADD {}: more than {REDIRECTS} redirects", git::shown(address))).into())
     }
 
-    /// A repository's address, where it may be reached: past its redirects, which git is not to follow itself, and with what git
-    /// is told for its name to mean the address that was looked at.
-    fn repository(&self, text: &str) -> Result<git::Reached, Report> {
-        if !text.starts_with("http://") && !text.starts_with("https://") {
-            return self.not_of_the_web(text);
-        }
+    /// Past redirects, which git is not to follow itself.
+    fn of_the_web(&self, text: &str) -> Result<git::Reached, Report> {
         const REFERENCES: &str = "/info/refs?service=git-upload-pack";
         let first = parse(text)?;
-        let (url, _) = self.follow(&format!("{}{REFERENCES}", first.to_string().trim_end_matches('/')))?;
+        let (url, found, _) = self.follow(&format!("{}{REFERENCES}", first.to_string().trim_end_matches('/')))?;
         let last = url.to_string();
         let remote = match last.strip_suffix(REFERENCES) {
             Some(last) if last != first.to_string().trim_end_matches('/') => last.to_owned(),
             // With user and password, as it was given.
             _ => text.to_owned(),
         };
-        let (host, address) = public(&url);
-        let pin = address.map(|address| git::Pin::Curl(format!("{host}:{}:{address}", url.port())));
-        Ok(git::Reached { remote, pin: pin.unwrap_or_default() })
+        if found.is_none() && !self.world.client.is_proxied(&url) {
+            return Err(not_found(&url.to_string(), url.host()).into());
+        }
+        let host = without_brackets(url.host());
+        let resolve = found.map(|address| format!("{host}:{}:{address}", url.port()));
+        Ok(git::Reached { remote, resolve })
     }
 
-    /// `git://`, which is told the address in place of the name, and ssh.
-    fn not_of_the_web(&self, text: &str) -> Result<git::Reached, Report> {
-        let as_it_is = || git::Reached { remote: text.to_owned(), pin: git::Pin::None };
-        let Some(place) = git::host(text) else { return Ok(as_it_is()) };
-        let url = parse(&format!("https://{place}/"))?;
-        self.may_reach(&url)?;
-        // A name that only the user's own settings of ssh know means what they say.
-        let (host, Some(address)) = public(&url) else { return Ok(as_it_is()) };
-        let Some(rest) = text.strip_prefix("git://") else {
-            return Ok(git::Reached { remote: text.to_owned(), pin: git::Pin::Ssh { host: host.to_owned(), address } });
-        };
-        let rest = rest.strip_prefix(place).unwrap_or_default();
-        let port = place.rsplit_once(':').map(|(_, port)| port).filter(|port| port.bytes().all(|b| b.is_ascii_digit()));
-        let at = SocketAddr::new(address, port.and_then(|port| port.parse().ok()).unwrap_or(GIT_PORT));
-        Ok(git::Reached { remote: format!("git://{at}{rest}"), pin: git::Pin::None })
+    /// `git://`, which is told the address in place of the name.
+    fn of_git(&self, text: &str) -> Result<git::Reached, Report> {
+        let place = git::place(text).filter(|place| place.user.is_none()).ok_or_else(|| git::unclear(text))?;
+        let port = place.port.unwrap_or(GIT_PORT);
+        let address = self.may_reach(text, place.host, port)?.ok_or_else(|| not_found(text, place.host))?;
+        let path = text.strip_prefix("git://").and_then(|rest| rest.split_once('/')).map_or("", |(_, path)| path);
+        Ok(git::Reached { remote: format!("git://{}/{path}", SocketAddr::new(address, port)), resolve: None })
     }
 
     fn try_some(&self, url: &Url) -> Result<Response, NetError> {
@@ -154,28 +145,41 @@ impl<'a> Remote<'a> {
         }
     }
 
-    fn may_reach(&self, url: &Url) -> Result<(), Failure> {
+    /// What a host's name means, once: who connects later is told. None where it cannot be found here.
+    fn may_reach(&self, address: &str, host: &str, port: u16) -> Result<Option<IpAddr>, Failure> {
         if self.private {
-            return Ok(());
+            return Ok(None);
         }
-        let host = url.host().trim_start_matches('[').trim_end_matches(']');
-        // A host that cannot be found here is told when it is connected to.
-        let found = (host, url.port()).to_socket_addrs().into_iter().flatten();
-        match found.map(|found| found.ip()).find(|address| is_private(*address)) {
-            None => Ok(()),
-            Some(address) => {
-                Err(Failure::input(format!("ADD {url}: {host} is {address}, which is not on the internet"))
+        let host = without_brackets(host);
+        let found: Vec<IpAddr> = (host, port).to_socket_addrs().into_iter().flatten().map(|found| found.ip()).collect();
+        match found.iter().find(|address| is_private(**address)) {
+            None => Ok(found.first().copied()),
+            Some(private) => {
+                let address = git::shown(address);
+                Err(Failure::input(format!("ADD {address}: {host} is {private}, which is not on the internet"))
                     .hint("--allow-private-add lets ADD reach this machine and private networks"))
             }
         }
     }
 }
 
-/// The host, and what its name means on the internet.
-fn public(url: &Url) -> (&str, Option<IpAddr>) {
-    let host = url.host().trim_start_matches('[').trim_end_matches(']');
-    let found = (host, url.port()).to_socket_addrs().into_iter().flatten().map(|found| found.ip());
-    (host, found.into_iter().find(|address| !is_private(*address)))
+impl git::Reach for Remote<'_> {
+    fn repository(&self, address: &str) -> Result<git::Reached, Report> {
+        if address.starts_with("git://") { self.of_git(address) } else { self.of_the_web(address) }
+    }
+
+    fn server(&self, address: &str, host: &str, port: u16) -> Result<Option<IpAddr>, Report> {
+        Ok(self.may_reach(address, host, port)?)
+    }
+}
+
+fn not_found(address: &str, host: &str) -> Failure {
+    Failure::world(format!("ADD {}: {host} cannot be found", git::shown(address)))
+        .hint("check the name, and the network's name servers")
+}
+
+fn without_brackets(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 fn parse(text: &str) -> Result<Url, Failure> {
@@ -193,6 +197,10 @@ impl stages::Remote for Remote<'_> {
         }
         let mut answer = self.ask(url)?;
         let url = git::shown(url);
+        let too_large = || Failure::world(format!("ADD {url}: it has more than {} GiB", LARGEST >> 30));
+        if answer.length().is_some_and(|length| length > LARGEST) {
+            return Err(too_large().into());
+        }
         let path = self.folder()?.join("file");
         let failed = |error: std::io::Error| Failure::world(format!("ADD {url}: {error}"));
         let mut file = File::create(&path).map_err(failed)?;
@@ -203,10 +211,11 @@ impl stages::Remote for Remote<'_> {
             let Some(piece) = buffer.get(..got).filter(|piece| !piece.is_empty()) else { break };
             total = total.saturating_add(got as u64);
             if total > LARGEST {
-                return Err(Failure::world(format!("ADD {url}: it has more than {LARGEST} bytes")).into());
+                return Err(too_large().into());
             }
             hash.update(piece);
-            file.write_all(piece).map_err(failed)?;
+            let missing = answer.length().unwrap_or(total).saturating_sub(total - got as u64);
+            file.write_all(piece).map_err(|error| StoreError::disk("writing", &path, missing, error))?;
         }
         if let Some(length) = answer.length().filter(|length| *length != total) {
             return Err(Failure::world(format!("ADD {url}: {total} of {length} bytes came")).into());
@@ -225,8 +234,7 @@ impl stages::Remote for Remote<'_> {
     }
 
     fn git(&self, url: &str, keep: bool, checksum: Option<&str>) -> Result<Fetched, Report> {
-        let watched = |text: &str| self.repository(text);
-        let reach: Option<git::Reach<'_>> = if self.private { None } else { Some(&watched) };
+        let reach: Option<&dyn git::Reach> = if self.private { None } else { Some(self) };
         let cloned = git::clone(url, keep, checksum, &self.folder()?, reach, self.world)?;
         self.pinned(&git::shown(url), &cloned.commit);
         Ok(Fetched { path: cloned.path, pin: cloned.commit, name: None, mtime: None })

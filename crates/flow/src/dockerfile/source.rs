@@ -121,14 +121,14 @@ fn of_folder(folder: &Path, request: &Request, standard: &mut dyn Read, world: &
             let path =
                 ["Dockerfile", "dockerfile"].into_iter().map(|name| joined(folder, name)).find(|path| path.is_file());
             let path = path.unwrap_or_else(|| joined(folder, "Dockerfile"));
-            let text = read(&path)?.ok_or_else(|| absent(&path, folder))?;
+            let text = found(&path)?.ok_or_else(|| absent(&path, folder))?;
             (text, Some(path))
         }
     };
-    let own = beside.map(|path| with_suffix(&path)).map(|path| read(&path)).transpose()?.flatten();
+    let own = beside.map(|path| with_suffix(&path)).map(|path| found(&path)).transpose()?.flatten();
     let ignore = match own {
         Some(own) => Some(own),
-        None => read(&joined(folder, ".dockerignore"))?,
+        None => found(&joined(folder, ".dockerignore"))?,
     };
     Ok(Source { folder: Some(folder.to_owned()), file, ignore, address: None, commit: None, _kept: None })
 }
@@ -208,20 +208,37 @@ pub(super) fn inside(folder: &Path, name: &str) -> Result<Option<Text>, Failure>
     }
 }
 
+/// What a user named, which may be a pipe.
 fn read(path: &Path) -> Result<Option<Text>, Failure> {
     match File::open(path) {
         Ok(file) => regular(file, path).map(Some),
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
-            Ok(None)
-        }
+        Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(Failure::world(format!("reading {}: {error}", path.display()))),
     }
+}
+
+/// What lies there under a name that nobody typed.
+fn found(path: &Path) -> Result<Option<Text>, Failure> {
+    match crate::regular::open(path) {
+        Ok(file) => regular(file, path).map(Some),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(_) if path.is_dir() => Err(folder_there(path)),
+        Err(error) => Err(crate::regular::failure(path, &error)),
+    }
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+}
+
+fn folder_there(path: &Path) -> Failure {
+    Failure::usage(format!("{} is a folder", path.display())).hint("name the file in it")
 }
 
 fn regular(mut file: File, path: &Path) -> Result<Text, Failure> {
     let is_folder = file.metadata().is_ok_and(|metadata| metadata.is_dir());
     if is_folder {
-        return Err(Failure::usage(format!("{} is a folder", path.display())).hint("name the file in it"));
+        return Err(folder_there(path));
     }
     let Text { text, .. } = text_of(&path.display().to_string(), &mut file)?;
     Ok(Text::new(path, text))

@@ -12,15 +12,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use corten_diagnostic::Failure;
-use corten_layer::tar::TarReader;
-use corten_layer::xz;
+use corten_layer::tar::{TarError, TarReader};
+use corten_layer::{bounds, bzip2, xz};
 use corten_oci::{Kind, LayerPath};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::source::packed;
 
-/// Bytes of all files together.
+/// Bytes of all files together; of what is compressed, as much as [`bounds::stream`] lets through.
 const LARGEST: u64 = 64 << 30;
 /// Entries.
 const MOST: usize = 4_000_000;
@@ -46,13 +46,14 @@ pub fn unpack(shown: &str, from: &mut dyn Read, folder: &Path) -> Result<Unpacke
     let tar: Box<dyn Read + '_> = match packed(&head) {
         None if !is_tar(&head) => return Ok(Unpacked::Other(head)),
         None => Box::new(whole),
-        Some("gzip") => xz::reader(".gz", whole).map_err(broken)?,
-        Some("zstd") => xz::reader(".zst", whole).map_err(broken)?,
-        Some("xz") => xz::reader(".xz", whole).map_err(broken)?,
-        Some(other) => {
-            return Err(Failure::input(format!("{shown}: a tar compressed with {other} cannot be a context"))
-                .hint("gzip, zstd and xz are understood"));
-        }
+        Some(packing) => bounds::stream(whole, (LARGEST, "context"), |packed| match packing {
+            "gzip" => xz::reader(".gz", packed),
+            "zstd" => xz::reader(".zst", packed),
+            "xz" => xz::reader(".xz", packed),
+            "bzip2" => bzip2::reader(packed),
+            other => Err(io::Error::other(format!("it is compressed with {other}"))),
+        })
+        .map_err(broken)?,
     };
     std::fs::create_dir_all(folder).map_err(|error| Failure::world(format!("making {}: {error}", folder.display())))?;
     let root = rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
@@ -76,6 +77,8 @@ fn broken(shown: &str, error: &io::Error) -> Failure {
         io::ErrorKind::StorageFull | io::ErrorKind::PermissionDenied => {
             Failure::world(format!("unpacking {shown}: {error}"))
         }
+        io::ErrorKind::FileTooLarge => Failure::input(format!("{shown} cannot be unpacked: {error}"))
+            .hint("where so much is right, unpack it, and give its folder: corten build FOLDER"),
         _ => Failure::input(format!("{shown} cannot be unpacked: {error}"))
             .hint("make it again: tar -cz . | corten build -"),
     }
@@ -92,7 +95,10 @@ struct Unpacking {
 impl Unpacking {
     fn all(mut self, tar: impl Read) -> io::Result<()> {
         let mut reader = TarReader::new(BufReader::with_capacity(1 << 18, tar));
-        while let Some(entry) = reader.next_entry().map_err(io::Error::other)? {
+        while let Some(entry) = reader.next_entry().map_err(|error| match error {
+            TarError::Read(error) => error,
+            refused => io::Error::other(refused),
+        })? {
             self.entries += 1;
             self.bytes = self.bytes.saturating_add(entry.size);
             if self.bytes > LARGEST || self.entries > MOST {

@@ -157,7 +157,7 @@ fn twice(places: &BTreeMap<String, Vec<(bool, String, u64)>>) -> Option<(u64, Ve
 }
 
 /// Is a file CUDA's own, or a part of the driver? Each CUDA's run on what that CUDA is made for.
-fn is_of_cuda(path: &str) -> bool {
+pub(super) fn is_of_cuda(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     LIBRARIES.iter().any(|library| name.starts_with(library))
         || name.starts_with("libnpp")

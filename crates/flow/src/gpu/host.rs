@@ -11,18 +11,19 @@
 use std::fs;
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use corten_check::cuda::gpu;
+
+use crate::timely::{self, Limits};
 
 /// Bytes of a file that is looked at.
 const LONGEST: u64 = 64 << 10;
 /// GPUs of one machine; 16 is the most that is sold.
 const MOST_GPUS: usize = 64;
-/// How long `nvidia-smi` may take; a driver that hangs is no answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(20);
+/// Of `nvidia-smi`; a driver that hangs is no answer.
+const SMI: Limits = Limits { bytes: LONGEST, patience: Duration::from_secs(10) };
 
 /// A host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -136,31 +137,8 @@ fn jetson(root: &Path) -> Option<HostGpu> {
 fn ask(program: &Path) -> Option<(Option<String>, Vec<HostGpu>)> {
     let mut command = Command::new(program);
     command.args(["--query-gpu=driver_version,name,compute_cap,pci.bus_id", "--format=csv,noheader"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().ok()?;
-    let mut stdout = child.stdout.take()?;
-    let reader = std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = stdout.by_ref().take(LONGEST).read_to_end(&mut bytes);
-        bytes
-    });
-    let begun = Instant::now();
-    let ended = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status.success(),
-            Ok(None) if begun.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
-            _ => {
-                let _ = child.kill();
-                let _ = child.wait();
-                break false;
-            }
-        }
-    };
-    if !ended {
-        return None;
-    }
-    let bytes = reader.join().ok()?;
-    Some(answers(&String::from_utf8_lossy(&bytes)))
+    let answer = timely::ask(command, b"", SMI).ok().filter(|answer| answer.good)?;
+    Some(answers(&String::from_utf8_lossy(&answer.said)))
 }
 
 fn answers(text: &str) -> (Option<String>, Vec<HostGpu>) {

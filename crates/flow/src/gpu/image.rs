@@ -61,7 +61,7 @@ fn contents(found: &Found<'_>, view: &View, world: &World<'_>) -> Result<Content
 }
 
 /// The Python package that a file of site-packages is of: by its folder, as most wheels name it.
-fn owner(path: &LayerPath, packages: &[Package]) -> Option<String> {
+pub(super) fn owner(path: &LayerPath, packages: &[Package]) -> Option<String> {
     let path = path.as_str()?;
     let below =
         ["/site-packages/", "/dist-packages/"].into_iter().find_map(|folder| Some(path.split_once(folder)?.1))?;

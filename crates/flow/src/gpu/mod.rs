@@ -3,24 +3,29 @@
 //! ```text
 //! project, lock ─► plan: names, versions ─► tables ─────────┐
 //!                     └► wheels that the store has ─► libraries ├─► Contents ─► corten_check::cuda::fit ─► answer, reasons
-//! image ─► layers ─► libraries, packages, environment ───────┘
+//! image ─► layers ─► libraries, packages, environment ───────┤
+//! Dockerfile, built ─► layers as they are ─► the same ────────┘
 //! ```
 
 mod brought;
 mod cuda_files;
 mod host;
 mod image;
+mod layers;
+mod target;
 mod wheels;
 
 use std::path::Path;
 
 use corten_check::check_gpu;
-use corten_check::cuda::{Contents, DriverVersion, Fit, Target, fit, gpu};
+use corten_check::cuda::{Contents, Fit, Target, fit};
 use corten_diagnostic::{Failure, Finding, Report};
 
 pub use brought::{Read, of_built, of_planned};
 pub use cuda_files::CudaFiles;
 pub use host::{Host, HostGpu, host};
+pub use layers::of_layers;
+pub use target::TargetOptions;
 
 use crate::build::plan_each;
 use crate::look::{self, Ask, Wanted};
@@ -32,11 +37,9 @@ use crate::world::World;
 pub struct CheckOptions<'a> {
     /// A folder with a project, a lock in one, or the name of an image.
     pub subject: &'a str,
-    /// Driver and GPUs.
-    pub target: Target,
     /// Of an image: which platforms; none: all that it has.
     pub platforms: Vec<String>,
-    /// Of a project: how it is planned.
+    /// For what; of a project: how it is planned.
     pub plan: PlanOptions,
     /// Of an image: ask its registry, also where the store has it.
     pub remote: bool,
@@ -53,59 +56,29 @@ pub struct Checked {
     pub fit: Fit,
 }
 
-/// Driver and GPUs as they were typed.
-///
-/// # Errors
-/// Usage: a text that is no version of a driver, a GPU that nobody knows.
-pub fn target(driver: Option<&str>, gpus: &[String]) -> Result<Target, Failure> {
-    let driver = driver.map(parse_driver).transpose()?;
-    let none = |name: &String| name.eq_ignore_ascii_case("none");
-    if gpus.iter().any(none) {
-        if gpus.len() > 1 {
-            return Err(Failure::usage("--gpu none goes with no other GPU"));
-        }
-        return Ok(Target { driver, gpus: Vec::new(), without_gpu: true });
-    }
-    let known = |name: &String| {
-        gpu(name).map_err(|unknown| {
-            let shown: String = name.chars().take(80).collect();
-            let hint = match unknown.like.is_empty() {
-                true => "say what `nvidia-smi -L` calls it, or its compute capability: --gpu 9.0".to_owned(),
-                false => format!("there are: {}; or say its compute capability: --gpu 9.0", unknown.like.join(", ")),
-            };
-            Failure::usage(format!("--gpu: no GPU is called '{shown}'")).hint(hint)
-        })
-    };
-    Ok(Target { driver, gpus: gpus.iter().map(known).collect::<Result<_, _>>()?, without_gpu: false })
+/// What the rules say of what an image brings.
+pub fn findings(contents: &Contents, target: &Target) -> Vec<Finding> {
+    check_gpu(&fit(contents, target).reasons)
 }
 
-fn parse_driver(text: &str) -> Result<DriverVersion, Failure> {
-    text.parse().map_err(|_| {
-        let shown: String = text.chars().take(80).collect();
-        Failure::usage(format!("--driver: '{shown}' is no version of a driver"))
-            .hint("expected 580.65.06, or a branch: 580; `nvidia-smi` prints it")
-    })
-}
-
-/// What the rules say of a plan, and of what it brings.
-pub fn findings(planned: &Planned, contents: &Contents) -> Vec<Finding> {
-    check_gpu(&fit(contents, &planned.target).reasons)
-}
-
-/// Looks at a project, a lock or an image.
+/// Looks at a project, a lock or an image. Says for what it was judged, too: a project's settings may name that.
 ///
 /// # Errors
 /// Whatever hinders planning the project or finding the image.
-pub fn check(options: &CheckOptions<'_>, world: &World<'_>) -> Result<Vec<Checked>, Report> {
-    let contents = match folder(options.subject)? {
+pub fn check(options: &CheckOptions<'_>, world: &World<'_>) -> Result<(Target, Vec<Checked>), Report> {
+    let (target, contents) = match folder(options.subject)? {
         Some(folder) => of_project(folder, options, world)?,
-        None => of_image(options, world)?,
+        None => {
+            let target = options.plan.target.alone(world)?;
+            (target, of_image(options, world)?)
+        }
     };
     let judged = |(platform, contents): (String, Contents)| {
-        let fit = fit(&contents, &options.target);
+        let fit = fit(&contents, &target);
         Checked { platform, contents, fit }
     };
-    Ok(contents.into_iter().map(judged).collect())
+    let checked = contents.into_iter().map(judged).collect();
+    Ok((target, checked))
 }
 
 /// The project's folder; none where the subject is an image.
@@ -124,7 +97,9 @@ fn folder(subject: &str) -> Result<Option<&Path>, Failure> {
     }
 }
 
-fn of_project(folder: &Path, options: &CheckOptions<'_>, world: &World<'_>) -> Result<Vec<(String, Contents)>, Report> {
+type OfPlatforms = Vec<(String, Contents)>;
+
+fn of_project(folder: &Path, options: &CheckOptions<'_>, world: &World<'_>) -> Result<(Target, OfPlatforms), Report> {
     let planned = plan_each(folder, &options.plan, world)?;
     if let Some(named) = Path::new(options.subject).file_name().filter(|_| Path::new(options.subject).is_file()) {
         let lock = planned.first().map(|planned| planned.project.lock_name()).unwrap_or_default();
@@ -135,14 +110,15 @@ fn of_project(folder: &Path, options: &CheckOptions<'_>, world: &World<'_>) -> R
                 .into());
         }
     }
-    let one = |planned: &Planned| {
+    let one = |planned: &Planned| -> Result<(String, Contents), Report> {
         let platform = format!("linux/{}", planned.base.architecture.go_name());
         Ok((platform, of_planned(planned, Read::Wheels, world)?))
     };
-    planned.iter().map(one).collect()
+    let target = planned.first().map(|planned| planned.target.clone()).unwrap_or_default();
+    Ok((target, planned.iter().map(one).collect::<Result<_, _>>()?))
 }
 
-fn of_image(options: &CheckOptions<'_>, world: &World<'_>) -> Result<Vec<(String, Contents)>, Report> {
+fn of_image(options: &CheckOptions<'_>, world: &World<'_>) -> Result<OfPlatforms, Report> {
     let ask = if options.remote { Ask::Registry } else { Ask::StoreFirst };
     let wanted = Wanted { name: options.subject, ask };
     let found = look::find(&wanted, &options.plan.registry, world)?;

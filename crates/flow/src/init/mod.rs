@@ -32,6 +32,7 @@ pub use workload::table as workloads;
 use crate::base::HOST;
 use crate::diff;
 use crate::dockerfile::{Mistakes, without_images};
+use crate::gpu::TargetOptions;
 use crate::project;
 use crate::registry::{self, RegistryOptions};
 use crate::world::World;
@@ -97,6 +98,8 @@ impl Init {
 pub struct InitOptions {
     /// Which files.
     pub files: Wanted,
+    /// What is written down of driver and GPUs; nothing of them is guessed.
+    pub gpu: TargetOptions,
     /// For digests of bases.
     pub registry: RegistryOptions,
 }
@@ -124,9 +127,14 @@ pub fn init(folder: &Path, options: &InitOptions, world: &World<'_>) -> Result<I
         sources: &shown.sources,
     };
     let guess = workload::guess(&facts);
-    let proposal = propose::propose(&shown, &guess, &imports, wanted.dockerfile && !shown.has.ignore_file);
+    let mut proposal = propose::propose(&shown, &guess, &imports, wanted.dockerfile && !shown.has.ignore_file);
+    options.gpu.alone(world)?;
+    proposal.runs_on(&options.gpu);
     let mut init = finish(&texts, &plain, proposal)?;
     if keep {
+        if options.gpu.is_typed() {
+            init.problems.push("settings stand there already and stay: `[gpu]` is not written".to_owned());
+        }
         init.changes.clear();
         init.replaces = None;
     }
@@ -220,8 +228,11 @@ fn read(file: &Path) -> Result<String, Failure> {
             .hint("--from-dockerfile FILE names another one"));
     }
     let mut text = String::new();
-    std::fs::File::open(file).map_err(failed)?.take(LARGEST).read_to_string(&mut text).map_err(failed)?;
-    Ok(text)
+    std::fs::File::open(file).map_err(failed)?.take(LARGEST + 1).read_to_string(&mut text).map_err(failed)?;
+    match text.len() as u64 <= LARGEST {
+        true => Ok(text),
+        false => Err(Failure::input(format!("reading {}: it is longer than 4 MiB", file.display()))),
+    }
 }
 
 /// The texts of a folder, and the same without settings.

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use corten_diagnostic::Failure;
 use corten_frontend::entry::{Certainty, Entry, Facts, find};
 use corten_frontend::settings::{Health, HealthSetting, Line, Port, Probe, Setting, Settings, words};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Found;
 use super::imports::Imports;
 use super::shown::{Lock, Shown, sentence};
 use super::workload::{Guess, Workload};
 use crate::bases::BASES;
+use crate::gpu::TargetOptions;
 use crate::start;
 use crate::weights::is_named_as_model;
 
@@ -69,6 +70,16 @@ impl Proposal {
 
     fn set(&mut self, key: &'static str, value: Value, why: impl Into<String>) {
         self.lines.push(Line { key, value, proposed: false, why: vec![why.into()] });
+    }
+
+    /// Driver and GPUs, where somebody has named them.
+    pub fn runs_on(&mut self, typed: &TargetOptions) {
+        if typed.is_typed() {
+            let mut value = Map::new();
+            value.extend(typed.driver.iter().map(|driver| ("driver".to_owned(), json!(driver))));
+            value.extend((!typed.gpus.is_empty()).then(|| ("gpus".to_owned(), json!(typed.gpus))));
+            self.set("gpu", Value::Object(value), "On what it is to run, as --driver and --gpu named it.");
+        }
     }
 
     fn suggest(&mut self, key: &'static str, value: Value, why: impl Into<String>) {

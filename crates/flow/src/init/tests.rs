@@ -51,6 +51,7 @@ fn real_projects_get_settings_that_are_taken() {
         auth: &AuthFiles::default(),
         registries: &crate::registry::RegistryOptions::default(),
         passage: corten_sandbox::Passage::none(),
+        git_ssh: &crate::dockerfile::GitSsh::default(),
         events: &Nobody,
         jobs: 1,
         now: 0,

@@ -9,6 +9,7 @@ use corten_diagnostic::Failure;
 use corten_frontend::ignore::INCOMPLETE_SETTINGS as INCOMPLETE;
 
 use super::Change;
+use crate::regular;
 
 /// Writes one.
 pub fn write(folder: &Path, change: &Change) -> Result<(), Failure> {
@@ -19,7 +20,7 @@ pub fn write(folder: &Path, change: &Change) -> Result<(), Failure> {
     match &change.before {
         None => create(&path, &change.after).map_err(failed),
         Some(before) => {
-            let found = fs::read(&path).map_err(failed)?;
+            let found = regular::read(&path).map_err(failed)?;
             if strip(&found) != before.as_bytes() {
                 return Err(Failure::world(format!("writing {}: it has changed meanwhile", path.display()))
                     .hint("run `corten init` again"));

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use corten_check::Subject;
 use corten_diagnostic::{Failure, Report};
+use corten_frontend::python::project::IsFolder;
 
 use super::Wanted;
+use super::gitignore::GitIgnore;
 use super::settings::Linter;
 
 /// Folders that hold other people's files.
@@ -39,28 +41,56 @@ pub(super) fn files(path: &Path, linter: &Linter<'_>) -> Result<Vec<Wanted>, Rep
     if !metadata.is_dir() {
         return Ok(vec![Wanted::named(path)]);
     }
-    let mut found = Vec::new();
-    below(path, path, linter, DEEPEST, &mut found)?;
-    Ok(found)
+    let git = if linter.options.no_gitignore { GitIgnore::default() } else { GitIgnore::of(path)? };
+    let mut walk = Walk { root: path, linter, git, found: Vec::new() };
+    walk.below(path, "", DEEPEST)?;
+    Ok(walk.found)
 }
 
-fn below(root: &Path, folder: &Path, linter: &Linter<'_>, depth: usize, found: &mut Vec<Wanted>) -> Result<(), Report> {
+/// A folder that is looked through.
+struct Walk<'w> {
+    root: &'w Path,
+    linter: &'w Linter<'w>,
+    git: GitIgnore,
+    found: Vec<Wanted>,
+}
+
+impl Walk<'_> {
+    /// Looks through a folder; `inside` is its path from the root on.
+    fn below(&mut self, folder: &Path, inside: &str, depth: usize) -> Result<(), Report> {
+        self.git.enter(folder, inside)?;
+        for entry in entries(folder)? {
+            let path = if folder == Path::new(".") { PathBuf::from(entry.file_name()) } else { entry.path() };
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let inside = if inside.is_empty() { name.clone() } else { format!("{inside}/{name}") };
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() {
+                let is_ours = depth > 0 && !NOT_OURS.contains(&name.as_str());
+                if is_ours && !self.git.leaves_out(&inside, IsFolder::Yes) && !self.linter.excludes(&path)? {
+                    self.below(&path, &inside, depth - 1)?;
+                }
+            } else if subject_of(&name).is_some()
+                && path.is_file()
+                && !self.git.leaves_out(&inside, IsFolder::No)
+                && !self.linter.excludes(&path)?
+            {
+                self.found.push(Wanted { root: Some(self.root.to_owned()), ..Wanted::named(&path) });
+            }
+        }
+        self.git.leave();
+        Ok(())
+    }
+}
+
+fn entries(folder: &Path) -> Result<Vec<std::fs::DirEntry>, Failure> {
     let failed = |error: std::io::Error| Failure::world(format!("reading folder {}: {error}", folder.display()));
     let mut entries = folder.read_dir().map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        let path = if folder == Path::new(".") { PathBuf::from(entry.file_name()) } else { entry.path() };
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Ok(kind) = entry.file_type() else { continue };
-        if kind.is_dir() {
-            if depth > 0 && !NOT_OURS.contains(&name.as_str()) && !linter.excludes(&path)? {
-                below(root, &path, linter, depth - 1, found)?;
-            }
-        } else if subject_of(&name).is_some() && path.is_file() && !linter.excludes(&path)? {
-            found.push(Wanted { root: Some(root.to_owned()), ..Wanted::named(&path) });
-        }
-    }
-    Ok(())
+    Ok(entries)
+}
+
+fn shown(folder: &Path) -> String {
+    if folder == Path::new(".") { "this folder".to_owned() } else { folder.display().to_string() }
 }
 
 /// What a file that was named is: by its name, and a Dockerfile where that says nothing.
@@ -115,7 +145,7 @@ fn is_yaml(name: &str) -> bool {
 /// # Errors
 /// Usage, where it is no project at all.
 pub(super) fn nothing(folder: &Path) -> Result<String, Failure> {
-    let shown = if folder == Path::new(".") { "this folder".to_owned() } else { folder.display().to_string() };
+    let shown = shown(folder);
     let is_native = folder.join("corten.toml").is_file() || crate::project::has_lock(folder).unwrap_or_default();
     if is_native {
         return Ok(format!(
@@ -130,7 +160,7 @@ pub(super) fn nothing(folder: &Path) -> Result<String, Failure> {
         ));
     }
     Err(Failure::usage(format!("{shown} has no Dockerfile and no compose file"))
-        .hint("files are found by name: Dockerfile, Containerfile, *.Dockerfile, Dockerfile.*, compose.yaml, docker-compose.yml; others are named one by one"))
+        .hint("files are found by name: Dockerfile, Containerfile, *.Dockerfile, Dockerfile.*, compose.yaml, docker-compose.yml, but not what .gitignore leaves out (--no-respect-gitignore); others are named one by one"))
 }
 
 #[cfg(test)]

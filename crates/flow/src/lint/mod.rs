@@ -9,6 +9,7 @@
 //! folder in that of the names, however many threads work.
 
 mod find;
+mod gitignore;
 mod hadolint;
 mod mend;
 mod settings;
@@ -17,17 +18,21 @@ mod shellcheck;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use corten_check::lint::{Choice, Config, Date, Linted, lint_compose, lint_dockerfile};
 use corten_check::{Subject, fix, rule};
-use corten_diagnostic::{Failure, Finding, Place, Report, Severity, Span};
+use corten_diagnostic::{Failure, Fault, Finding, Place, Report, Severity, Span};
 use corten_frontend::yaml::Document;
 
 pub use mend::{Mended, write_mended};
+use settings::Rules;
+
 pub use settings::Linter;
 
 /// Nobody writes longer ones by hand.
@@ -44,6 +49,8 @@ pub struct LintOptions {
     pub config: Option<PathBuf>,
     /// What hadolint would read where a project has no settings.
     pub user_config: Option<PathBuf>,
+    /// hadolint's variables of the environment, by their names (`HADOLINT_IGNORE` …).
+    pub variables: BTreeMap<String, String>,
     /// `--select`, `--ignore` and `BUILDKIT_DOCKERFILE_CHECK`.
     pub choice: Choice,
     /// `--threshold`: in place of what the settings say.
@@ -62,6 +69,8 @@ pub struct LintOptions {
     pub mend: Option<fix::Wanted>,
     /// `--shellcheck`: the program, where it is installed.
     pub shellcheck: Option<PathBuf>,
+    /// Look also at what `.gitignore` leaves out.
+    pub no_gitignore: bool,
     /// How many threads may work.
     pub jobs: usize,
 }
@@ -82,6 +91,8 @@ pub struct LintReport {
     pub files: Vec<LintedFile>,
     /// What is to be said besides: folders without anything to look at.
     pub notes: Vec<String>,
+    /// Files that could not be looked at, and why: the world's fault, or ours. The others were.
+    pub failures: Vec<Report>,
 }
 
 /// A file that was looked at.
@@ -149,8 +160,37 @@ pub fn lint(options: &LintOptions) -> Result<LintReport, Report> {
             }
         }
     }
-    report.files = parallel(&wanted, options.jobs, &|one| linter.file(one))?;
+    look_at(&wanted, options.jobs, &|one| linter.file(one), &mut report)?;
     Ok(report)
+}
+
+/// Looks at all files; one that cannot be read, or that a mistake of ours stops at, keeps none of the others back.
+///
+/// # Errors
+/// Of settings, which hold for others, too; where no file at all could be looked at, of the first.
+fn look_at(all: &[Wanted], jobs: usize, look: Look<'_>, report: &mut LintReport) -> Result<(), Report> {
+    for result in parallel(all, jobs, &|one| guarded(one, look)) {
+        match result {
+            Ok(file) => report.files.push(file),
+            Err(failure) if failure.error().fault() == Fault::Usage => return Err(failure),
+            Err(failure) => report.failures.push(failure),
+        }
+    }
+    if report.files.is_empty() && !report.failures.is_empty() {
+        return Err(report.failures.remove(0));
+    }
+    Ok(())
+}
+
+/// Looks at one file.
+type Look<'l> = &'l (dyn Fn(&Wanted) -> Result<LintedFile, Report> + Sync);
+
+/// A panic of a rule is a failure of its file.
+fn guarded(wanted: &Wanted, look: Look<'_>) -> Result<LintedFile, Report> {
+    catch_unwind(AssertUnwindSafe(|| look(wanted))).unwrap_or_else(|_| {
+        let message = format!("looking at {}: a rule came to a state that cannot be", wanted.path.display());
+        Err(Failure::bug(message).hint("please report it, with that file").into())
+    })
 }
 
 /// A file that is to be looked at.
@@ -228,8 +268,16 @@ impl Linter<'_> {
             mended,
             findings: linted.findings,
             suppressed: linted.suppressed,
-            threshold: if self.options.no_fail { None } else { self.options.threshold.or(rules.threshold) },
+            threshold: self.threshold(&rules),
         })
+    }
+}
+
+impl Linter<'_> {
+    /// The least severity that fails; none where nothing does.
+    fn threshold(&self, rules: &Rules) -> Option<Severity> {
+        let of_settings = rules.threshold.filter(|_| !rules.no_fail);
+        self.options.threshold.or(of_settings).filter(|_| !self.options.no_fail)
     }
 }
 
@@ -256,9 +304,14 @@ fn unreadable(at: Place, message: String, help: &str) -> Finding {
 
 /// The text of a file; the inner error is why it is none.
 fn read(path: &Path) -> Result<Result<String, String>, Failure> {
-    let failed = |error: std::io::Error| Failure::world(format!("reading {}: {error}", path.display()));
+    let file = std::fs::File::open(path);
+    read_from(file.map_err(|error| Failure::world(format!("reading {}: {error}", path.display())))?, path)
+}
+
+fn read_from(file: std::fs::File, path: &Path) -> Result<Result<String, String>, Failure> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path).map_err(failed)?.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let read = file.take(LARGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::world(format!("reading {}: {error}", path.display())))?;
     if bytes.len() as u64 > LARGEST {
         return Ok(Err(format!("it is larger than {} MB", LARGEST >> 20)));
     }
@@ -268,12 +321,8 @@ fn read(path: &Path) -> Result<Result<String, String>, Failure> {
     }))
 }
 
-/// Calls `work` for all, on so many threads; results in the order of `all`, the first error in that order too.
-fn parallel<T: Sync, R: Send>(
-    all: &[T],
-    jobs: usize,
-    work: &(dyn Fn(&T) -> Result<R, Report> + Sync),
-) -> Result<Vec<R>, Report> {
+/// Calls `work` for all, on so many threads; results in the order of `all`.
+fn parallel<T: Sync, R: Send>(all: &[T], jobs: usize, work: &(dyn Fn(&T) -> R + Sync)) -> Vec<R> {
     /// Below that a thread costs more than it brings.
     const FEW: usize = 4;
     let threads = jobs.min(all.len() / FEW).max(1);

@@ -18,7 +18,7 @@ use corten_frontend::ignore::{Matcher, read_ignore_file};
 use corten_frontend::settings::{LintSettings, PathSettings, Setting, Settings, Text, Texts};
 
 use super::{LintOptions, hadolint};
-use crate::project;
+use crate::{project, regular};
 
 /// Knows the settings of folders, each read once.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub(super) struct Rules {
     pub(super) config: Config,
     pub(super) choice: Choice,
     pub(super) threshold: Option<Severity>,
+    /// Whatever is found does not fail, unless options say otherwise.
+    pub(super) no_fail: bool,
     /// Patterns of files, relative to the folder of the settings, and what holds there besides.
     per_path: Vec<(Matcher, Choice)>,
     exclude: Option<Matcher>,
@@ -63,7 +65,7 @@ impl<'o> Linter<'o> {
             let text = Some(Text::new(path, text));
             let is_project = path.file_name().is_some_and(|name| name == "pyproject.toml");
             let (corten, pyproject) = if is_project { (None, text) } else { (text, None) };
-            rules.add(&Settings::read(&Texts { corten, pyproject, folder: String::new() })?.lint)?;
+            rules.add(&Settings::read(&Texts { corten, pyproject, folder: String::new() })?)?;
         } else {
             hadolint::add(path, &text, &mut rules)?;
         }
@@ -80,7 +82,9 @@ impl<'o> Linter<'o> {
             gpus: options.gpus.clone(),
             ..Config::default()
         };
-        Rules { config, threshold: Some(Severity::Info), ..Rules::default() }
+        let mut rules = Rules { config, threshold: Some(Severity::Info), ..Rules::default() };
+        hadolint::add_variables(&options.variables, &mut rules);
+        rules
     }
 
     /// Where a path leads from the folder that it runs in; links are not asked.
@@ -116,7 +120,7 @@ impl<'o> Linter<'o> {
         let above: Vec<&Path> = above(folder).collect();
         let own = |names: &[&str]| -> Result<Option<(PathBuf, String)>, Failure> {
             for path in above.iter().flat_map(|folder| names.iter().map(|name| folder.join(name))) {
-                if let Some(text) = text_of(&path)? {
+                if let Some(text) = found(&path)? {
                     return Ok(Some((path, text)));
                 }
             }
@@ -135,7 +139,7 @@ impl<'o> Linter<'o> {
             let is_ours = texts.pyproject.as_ref().is_some_and(|text| text.text.contains("tool.corten"));
             if texts.corten.is_some() || is_ours {
                 rules.root = (*folder).to_owned();
-                rules.add(&Settings::read(&texts)?.lint)?;
+                rules.add(&Settings::read(&texts)?)?;
                 break;
             }
         }
@@ -167,7 +171,7 @@ impl<'o> Linter<'o> {
         let mut config = rules.config.clone();
         for place in places {
             let absolute = self.absolute(&place);
-            let Some(text) = text_of(&absolute)? else { continue };
+            let Some(text) = found(&absolute)? else { continue };
             let lines = read_ignore_file(&text);
             // What is no pattern there is told when the file is built.
             let Ok(matcher) = Matcher::new(lines.iter().map(|(_, line)| line.as_str())) else { break };
@@ -191,14 +195,26 @@ fn above(folder: &Path) -> impl Iterator<Item = &Path> {
     })
 }
 
-/// None where there is no such file.
+/// What a user named, which may be a pipe; none where there is no such file.
 fn text_of(path: &Path) -> Result<Option<String>, Failure> {
     match super::read(path) {
-        Ok(Ok(text)) => Ok(Some(text)),
-        Ok(Err(why)) => Err(Failure::usage(format!("reading {}: {why}", path.display()))),
         Err(_) if !path.is_file() => Ok(None),
-        Err(failure) => Err(failure),
+        text => of_settings(path, text?),
     }
+}
+
+/// What lies in a folder; none where there is no such file.
+fn found(path: &Path) -> Result<Option<String>, Failure> {
+    match regular::open(path) {
+        Ok(file) => of_settings(path, super::read_from(file, path)?),
+        // A folder of that name, or one above that is closed to us.
+        Err(error) if error.raw_os_error().is_some() && !path.is_file() => Ok(None),
+        Err(error) => Err(regular::failure(path, &error)),
+    }
+}
+
+fn of_settings(path: &Path, text: Result<String, String>) -> Result<Option<String>, Failure> {
+    text.map(Some).map_err(|why| Failure::usage(format!("reading {}: {why}", path.display())))
 }
 
 impl Rules {
@@ -215,13 +231,23 @@ impl Rules {
         choice
     }
 
-    fn add(&mut self, settings: &LintSettings) -> Result<(), Failure> {
+    fn add(&mut self, settings: &Settings) -> Result<(), Failure> {
+        let config = &mut self.config;
+        config.driver =
+            config.driver.take().or_else(|| settings.gpu.driver.as_ref().map(|driver| driver.value.clone()));
+        if config.gpus.is_empty() {
+            config.gpus.extend(values(&settings.gpu.gpus));
+        }
+        self.add_lint(&settings.lint)
+    }
+
+    fn add_lint(&mut self, settings: &LintSettings) -> Result<(), Failure> {
         self.choice.select.extend(rules(&settings.select)?);
         self.choice.also.extend(rules(&settings.extend_select)?);
         self.choice.ignore.extend(rules(&settings.ignore)?);
         self.choice.severities.extend(severities(&settings.severity)?);
         if let Some(threshold) = &settings.threshold {
-            self.threshold = severity(&threshold.value);
+            (self.threshold, self.no_fail) = (severity(&threshold.value), false);
         }
         self.config.trusted_registries.extend(values(&settings.trusted_registries));
         for (name, kind) in &settings.labels {

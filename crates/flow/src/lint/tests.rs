@@ -248,3 +248,148 @@ fn a_text_is_no_file_of_its_name() {
     let [text, file] = &report.files[..] else { panic!() };
     assert_eq!((text.is_text, &*text.text, file.is_text), (true, &*ANSWERED.replace("curl", "wget"), false));
 }
+
+/// git says which files it knows nothing of and does not leave out.
+#[test]
+fn what_git_leaves_out_is_not_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let git = |arguments: &[&str]| {
+        let output = std::process::Command::new("git").args(arguments).current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let places = [
+        "",
+        "a/",
+        "a/b/",
+        "build/",
+        "build/sub/",
+        "c/build/",
+        "kept/",
+        "kept/x/",
+        "gen-1/",
+        "gen-2/",
+        "deep/er/out/",
+        "deep/out/",
+        "own/",
+        "own/only/",
+        "é/",
+    ];
+    for place in places {
+        let names = ["Dockerfile", "api.Dockerfile", "compose.yaml"].map(|name| format!("{place}{name}"));
+        names.iter().for_each(|name| write(folder.path(), &[(name, BAD)]));
+    }
+    write(
+        folder.path(),
+        &[
+            (".gitignore", "# why\nbuild/\n/a/api.Dockerfile\n*.yaml\n!kept/**/*.yaml\ngen-[1]/\ndeep/**/out\n\n"),
+            ("own/.gitignore", "/only\n!compose.yaml\n"),
+            ("kept/x/.gitignore", "Dockerfile\n"),
+        ],
+    );
+    let all = found(&LintOptions { choice: only(&["DL1000", "DL3008"]), ..options(folder.path()) }).len();
+    assert_eq!(all, places.len() * 2, "outside of a repository nothing is left out");
+    git(&["init", "--quiet"]);
+    write(folder.path(), &[(".git/info/exclude", "é/\n")]);
+    let said = git(&["-c", "core.quotePath=false", "ls-files", "--others", "--exclude-standard"]);
+    let mut expected: Vec<&str> = said.lines().filter(|path| !path.ends_with(".gitignore")).collect();
+    expected.sort_unstable();
+    assert!(expected.len() > 12 && expected.len() < 40, "{expected:?}");
+    let looked = |options: &LintOptions| {
+        let report = lint(options).unwrap();
+        let below = |file: &LintedFile| file.path.strip_prefix(folder.path()).unwrap().to_str().unwrap().to_owned();
+        let mut files: Vec<String> = report.files.iter().map(below).collect();
+        files.sort_unstable();
+        files
+    };
+    assert_eq!(looked(&options(folder.path())), expected);
+    // From a folder below: what those above say holds, too.
+    let own = LintOptions { inputs: vec![Input::Path(folder.path().join("own"))], ..options(folder.path()) };
+    expected.retain(|path| path.starts_with("own/"));
+    assert_eq!(looked(&own), expected);
+    assert_eq!(looked(&LintOptions { no_gitignore: true, ..options(folder.path()) }).len(), places.len() * 3);
+    // What is named is looked at.
+    let named =
+        LintOptions { inputs: vec![Input::Path(folder.path().join("build/Dockerfile"))], ..options(folder.path()) };
+    assert_eq!(looked(&named), ["build/Dockerfile"]);
+}
+
+/// What hadolint 2.15.1 does: files before variables, lists together, the highest of severities; judged beside it in the tests of
+/// the program.
+#[test]
+fn variables_of_hadolint_count_below_its_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = &*BAD.replace("RUN ", "RUN apt-get update && ");
+    write(
+        folder.path(),
+        &[
+            ("Dockerfile", text),
+            (
+                "a/.hadolint.yaml",
+                "ignored: [DL3015]\noverride:\n  info: [DL3009]\nfailure-threshold: error\nno-fail: false\n",
+            ),
+            ("a/Dockerfile", text),
+            ("b/corten.toml", "[lint]\nseverity = { DL3009 = 'info' }\nthreshold = 'warning'\n"),
+            ("b/Dockerfile", text),
+        ],
+    );
+    let variables = [
+        ("IGNORE", "DL3008, DL3014"),
+        ("OVERRIDE_ERROR", "DL3009"),
+        ("OVERRIDE_INFO", "DL3009,DL3057"),
+        ("FAILURE_THRESHOLD", "info"),
+        ("NOFAIL", "yes"),
+        ("TRUSTED_REGISTRIES", "quay.io,*.example.com"),
+        ("REQUIRE_LABELS", "maintainer:email,version:colour,name"),
+    ];
+    let variables = variables.map(|(name, value)| (format!("HADOLINT_{name}"), value.to_owned())).into();
+    let options = LintOptions { variables, ..options(folder.path()) };
+    let report = lint(&options).unwrap();
+    let of = |name: &str| report.files.iter().find(|file| file.path.ends_with(name)).unwrap();
+    let rules = |name: &str| -> Vec<(&str, Severity)> {
+        of(name)
+            .findings
+            .iter()
+            .map(|one| (one.rule.0, one.severity))
+            .filter(|(rule, _)| rule.starts_with("DL"))
+            .collect()
+    };
+    let (error, info) = (Severity::Error, Severity::Info);
+    let top = rules("Dockerfile");
+    assert!(
+        top.contains(&("DL3009", error)) && top.contains(&("DL3057", info)) && top.contains(&("DL3026", error)),
+        "{top:?}"
+    );
+    assert_eq!(top.iter().filter(|(rule, _)| *rule == "DL3049").count(), 2, "{top:?}");
+    assert!(top.iter().any(|(rule, _)| *rule == "DL3015") && !top.iter().any(|(rule, _)| *rule == "DL3008"), "{top:?}");
+    assert_eq!(of("Dockerfile").threshold, None);
+    let (a, b) = (rules("a/Dockerfile"), rules("b/Dockerfile"));
+    assert!(!a.iter().any(|(rule, _)| ["DL3008", "DL3015"].contains(rule)) && a.contains(&("DL3009", error)), "{a:?}");
+    assert_eq!((of("a/Dockerfile").threshold, of("b/Dockerfile").threshold), (Some(error), Some(Severity::Warning)));
+    assert!(b.contains(&("DL3009", info)), "{b:?}");
+}
+
+#[test]
+fn a_panic_at_one_file_keeps_the_others_findings() {
+    let files: Vec<Wanted> = (0..40).map(|number| Wanted::named(Path::new(&format!("{number}.Dockerfile")))).collect();
+    let options = LintOptions { choice: only(&["DL3008"]), ..LintOptions::default() };
+    let linter = Linter::new(&options).unwrap();
+    let look = |wanted: &Wanted| {
+        assert!(
+            !wanted.path.starts_with("7.Dockerfile") && !wanted.path.starts_with("30.Dockerfile"),
+            "a rule's mistake"
+        );
+        linter.look(wanted, Ok(BAD.to_owned()))
+    };
+    for jobs in [1, 4] {
+        let mut report = LintReport::default();
+        look_at(&files, jobs, &look, &mut report).unwrap();
+        assert_eq!((report.files.len(), report.findings().count()), (38, 38));
+        let failures: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
+        let of = |name: &str| format!("looking at {name}: a rule came to a state that cannot be");
+        assert_eq!(failures, [of("7.Dockerfile"), of("30.Dockerfile")]);
+        assert!(report.failures.iter().all(|failure| failure.error().fault() == corten_diagnostic::Fault::Bug));
+    }
+    let alone = look_at(&files[7..8], 1, &look, &mut LintReport::default()).unwrap_err();
+    assert!(alone.to_string().starts_with("looking at 7.Dockerfile"), "{alone}");
+}

@@ -1,21 +1,22 @@
 //! The checklist of an image that comes from a Dockerfile: from the file, its context and its settings; no image is asked for.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use corten_check::lint::{Choice, Config, IgnoreFile, lint_dockerfile};
-use corten_check::{BaseFacts, CheckInput, FileFacts, LibrariesFacts, PackageFacts, Policy, ProjectFacts, check};
+use corten_check::{CheckInput, FileFacts, PackageFacts, Policy, ProjectFacts, check};
 use corten_diagnostic::{Failure, Finding, Report, Span};
 use corten_frontend::dockerfile::{Dockerfile, Options};
 use corten_frontend::ignore::{Ignore, Matcher, read_ignore_file};
 use corten_frontend::settings::{Settings, Text};
 use corten_oci::{ContainerConfig, Platform};
 use corten_package::Requirement;
-use corten_plan::recipe::{Action, Base, CopySource, Files, Recipe};
+use corten_plan::recipe::{Action, Base, CopyAction, CopySource, Files, Recipe};
 
-use super::{CHECKLIST, Fact, Readiness, Requirements, amount, answered, no, unknown, yes};
+use super::{CHECKLIST, Fact, Readiness, Requirements, amount, answered, is_none, no, unknown, yes};
 use crate::base::HOST;
 use crate::context::{Context, walk};
-use crate::dockerfile::{Mistakes, installs, without_images};
+use crate::dockerfile::{Mistakes, all_installed, without_images};
 use crate::project::{self, text};
 use crate::world::World;
 
@@ -44,7 +45,7 @@ pub fn dockerfile(folder: &Path, strict: bool, world: &World<'_>) -> Result<Read
         points: settings.check.require.iter().map(|point| point.value.clone()).collect(),
         strict,
     };
-    Ok(answered(format!("Dockerfile: {}", file.path.display()), seen.facts(), findings, &requirements))
+    Ok(answered(format!("Dockerfile: {}", file.path.display()), seen.facts()?, findings, &requirements))
 }
 
 /// What the rules for Dockerfiles find, those alone that points are about: `corten lint` tells the rest.
@@ -108,42 +109,30 @@ impl Seen<'_> {
         })
     }
 
-    /// Does a COPY of the shipped stages take in the whole folder?
-    fn takes_all(&self) -> bool {
+    /// ADD and COPY of the shipped stages, or of the others.
+    fn copies(&self, of_shipped: bool) -> impl Iterator<Item = &CopyAction> {
         let shipped = self.shipped();
-        let steps = self.recipe.stages.iter().enumerate().filter(|(at, _)| shipped.contains(at));
-        steps.flat_map(|(_, stage)| &stage.steps).any(|step| match &step.action {
-            Action::Copy(copy) if copy.from == Files::Context => copy.sources.iter().any(
-                |source| matches!(source, CopySource::Path { path, .. } if path.trim_matches(['/', '.']).is_empty()),
-            ),
-            _ => false,
+        let stages = self.recipe.stages.iter().enumerate().filter(move |(at, _)| shipped.contains(at) == of_shipped);
+        stages.flat_map(|(_, stage)| &stage.steps).filter_map(|step| match &step.action {
+            Action::Copy(copy) => Some(copy.as_ref()),
+            _ => None,
         })
     }
 
-    fn findings(&self) -> Result<Vec<Finding>, Failure> {
-        let all = self.takes_all();
-        let files: Vec<FileFacts<'_>> = self
-            .context
-            .app
-            .iter()
-            .filter(|_| all)
+    /// Files of the context that the shipped stages copy, or the others.
+    fn copied(&self, of_shipped: bool) -> Vec<FileFacts<'_>> {
+        let taken: Vec<Taken> = self.copies(of_shipped).filter_map(Taken::of).collect();
+        let files = self.context.app.iter().filter(|found| taken.iter().any(|taken| taken.has(&found.path)));
+        files
             .map(|found| FileFacts { path: &found.path, size: found.metadata.len(), weight: false, runs_code: false })
-            .collect();
+            .collect()
+    }
+
+    fn findings(&self) -> Result<Vec<Finding>, Failure> {
+        let files = self.copied(true);
         let config = self.config();
-        let found = check(&CheckInput {
-            config: &config,
-            listens: config.exposed_ports.as_ref().is_some_and(|ports| !ports.is_empty()),
-            settings: None,
-            base: BaseFacts { name: String::new(), pinned: true, at: None },
-            lock: None,
-            files: &files,
-            layers: &[],
-            libraries: LibrariesFacts::default(),
-            budget: None,
-            steps: &[],
-            gpu: &[],
-            project: ProjectFacts { unpinned: self.unpinned()?, ..ProjectFacts::default() },
-        });
+        let project = ProjectFacts { unpinned: self.unpinned()?, ..ProjectFacts::default() };
+        let found = check(&CheckInput { files: &files, project, ..CheckInput::of_image(&config) });
         let root = config.user.is_empty() && !self.base_is_known();
         let applies = |finding: &Finding| APPLY.contains(&finding.rule.0) && !(root && finding.rule.0 == "ML151");
         Ok(found.into_iter().filter(applies).collect())
@@ -163,26 +152,44 @@ impl Seen<'_> {
         }
     }
 
-    /// Requirements without a version, in the files that RUN installs from.
-    fn unpinned(&self) -> Result<Vec<PackageFacts>, Failure> {
+    /// The files that RUN installs from, and those that these name.
+    fn installed(&self) -> Result<Installed, Failure> {
         let every: Vec<usize> = (0..self.recipe.stages.len()).collect();
-        let mut names: Vec<String> = self.runs(&every).filter_map(installs).collect();
-        names.sort();
-        names.dedup();
-        let mut found = Vec::new();
-        for name in names.iter().filter(|name| name.ends_with(".txt") || name.ends_with(".in")) {
-            if let Some(file) = text(self.folder, name)? {
-                found.extend(unpinned(&file.path, &file.text));
+        let mut wanted: Vec<String> = self.runs(&every).flat_map(all_installed).collect();
+        let mut installed = Installed::default();
+        while let Some(name) = wanted.pop() {
+            let is_known = installed.files.contains_key(&name) || installed.missing.contains(&name);
+            if is_known || installed.files.len() + installed.missing.len() >= MOST_FILES {
+                continue;
+            }
+            // What another file names may lie anywhere.
+            let is_below = below("", &name).as_deref() == Some(name.as_str());
+            match if is_below { text(self.folder, &name)? } else { None } {
+                Some(file) => {
+                    if is_requirements(&name) {
+                        wanted.extend(included(&name, &file.text));
+                    }
+                    installed.files.insert(name, file);
+                }
+                None => drop(installed.missing.insert(name)),
             }
         }
-        Ok(found)
+        Ok(installed)
     }
 
-    fn facts(&self) -> Vec<Fact> {
+    /// Requirements without a version.
+    fn unpinned(&self) -> Result<Vec<PackageFacts>, Failure> {
+        let files = self.installed()?.files;
+        let requirements = files.iter().filter(|(name, _)| is_requirements(name));
+        Ok(requirements.flat_map(|(_, file)| unpinned(&file.path, &file.text)).collect())
+    }
+
+    fn facts(&self) -> Result<Vec<Fact>, Failure> {
         let config = self.config();
         let files = self.context.app.len();
-        let bytes = self.context.app.iter().fold(0, |sum: u64, found| sum.saturating_add(found.metadata.len()));
-        vec![
+        let copied = self.copied(true);
+        let bytes = copied.iter().fold(0, |sum: u64, file| sum.saturating_add(file.size));
+        Ok(vec![
             self.stages(),
             match config.user.as_str() {
                 "" if self.base_is_known() => no("user", "no USER, and the base's is root", "USER 10001:10001"),
@@ -196,12 +203,30 @@ impl Seen<'_> {
             unknown("digest", "not built yet", "corten build -t NAME:VERSION . prints it"),
             unknown("sbom", "not built yet", "corten build --sbom=true -t NAME:VERSION ."),
             yes("cache", "no rule found a command that a change of the code repeats"),
-            yes("secrets", format!("no name among {files} files of the context, and no variable, is a secret's")),
-            yes("data", format!("the context has {files} files, {}", amount(bytes))),
-            self.lock(),
+            self.secrets(),
+            yes("data", format!("of {files} files of the context {} are copied, {}", copied.len(), amount(bytes))),
+            self.lock()?,
             self.python(),
             unknown("licences", "only a build tells what is installed", "corten check NAME:VERSION"),
-        ]
+        ])
+    }
+
+    /// What a stage that is not shipped takes may be among what is copied from it: only a build shows that.
+    fn secrets(&self) -> Fact {
+        let comes_from_stages = self.copies(true).any(|copy| matches!(copy.from, Files::Stage(_)));
+        let others = if comes_from_stages { self.copied(false) } else { Vec::new() };
+        let secret = others.iter().find(|file| corten_check::is_secret_file(file.path));
+        match secret {
+            Some(file) => unknown(
+                "secrets",
+                format!("a stage takes '{}', and from a stage files are copied", file.path),
+                "put it into .dockerignore; or corten build -t NAME:VERSION . && corten check NAME:VERSION",
+            ),
+            None => {
+                let files = self.copied(true).len();
+                yes("secrets", format!("no name among {files} files that are copied, and no variable, is a secret's"))
+            }
+        }
     }
 
     fn stages(&self) -> Fact {
@@ -238,15 +263,19 @@ impl Seen<'_> {
         }
     }
 
-    fn lock(&self) -> Fact {
-        let every: Vec<usize> = (0..self.recipe.stages.len()).collect();
-        let mut names: Vec<String> = self.runs(&every).filter_map(installs).collect();
-        names.sort();
-        names.dedup();
-        match names.is_empty() {
-            true => unknown("lock", "no command installs from a file of the project", "corten lock"),
-            false => yes("lock", format!("what is installed is pinned in {}", names.join(", "))),
-        }
+    fn lock(&self) -> Result<Fact, Failure> {
+        let Installed { files, missing } = self.installed()?;
+        let names: Vec<&str> = files.keys().map(String::as_str).collect();
+        Ok(match missing.first() {
+            Some(name) => {
+                let folder = self.folder.display();
+                unknown("lock", format!("{name} is not in {folder}: what it pins is not known"), "corten lock")
+            }
+            None if names.is_empty() => {
+                unknown("lock", "no command installs from a file of the project", "corten lock")
+            }
+            None => yes("lock", format!("what is installed is pinned in {}", names.join(", "))),
+        })
     }
 
     fn python(&self) -> Fact {
@@ -262,7 +291,8 @@ impl Seen<'_> {
 }
 
 fn health(config: &ContainerConfig) -> Fact {
-    match (&config.healthcheck, config.exposed_ports.as_ref().is_some_and(|ports| !ports.is_empty())) {
+    let check = config.healthcheck.as_ref().filter(|check| !is_none(check));
+    match (check, config.exposed_ports.as_ref().is_some_and(|ports| !ports.is_empty())) {
         (Some(_), _) => yes("health", "HEALTHCHECK"),
         (None, true) => no("health", "EXPOSE, and no HEALTHCHECK", "corten init --dockerfile"),
         (None, false) => yes("health", "it exposes no port: a job"),
@@ -281,6 +311,73 @@ fn tags(config: &ContainerConfig) -> Fact {
     }
 }
 
+/// More files of requirements are not read.
+const MOST_FILES: usize = 100;
+
+/// Files that commands install from, by their names below the folder.
+#[derive(Debug, Default)]
+struct Installed {
+    files: BTreeMap<String, Text>,
+    /// Those that are not in the folder.
+    missing: BTreeSet<String>,
+}
+
+fn is_requirements(name: &str) -> bool {
+    name.ends_with(".txt") || name.ends_with(".in")
+}
+
+/// What a file of requirements takes in by `-r` and `-c`, relative to the file itself; one that lies outside the folder, as it is
+/// written.
+fn included(name: &str, text: &str) -> Vec<String> {
+    let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let file = |line: &str| {
+        let line = line.split(" #").next().unwrap_or_default().trim();
+        let options = ["--requirement", "--constraint", "-r", "-c"];
+        let rest = options.iter().find_map(|option| line.strip_prefix(option))?;
+        let file = rest.trim_start_matches('=').trim();
+        (!file.is_empty()).then(|| below(folder, file).unwrap_or_else(|| file.to_owned()))
+    };
+    text.lines().filter_map(file).collect()
+}
+
+/// A path from a folder below the project; none where it leads out of it.
+fn below(folder: &str, path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in folder.split('/').chain(path.split('/')) {
+        match part {
+            ".." => drop(parts.pop()?),
+            "" | "." => {}
+            part => parts.push(part),
+        }
+    }
+    (!path.starts_with('/') && !path.contains("://")).then(|| parts.join("/"))
+}
+
+/// What a COPY takes of the context.
+struct Taken {
+    paths: Matcher,
+    without: Matcher,
+}
+
+impl Taken {
+    /// None where it takes nothing of it.
+    fn of(copy: &CopyAction) -> Option<Self> {
+        let path = |source: &CopySource| match source {
+            CopySource::Path { path, .. } => Some(path.trim_start_matches('/').trim_start_matches("./").to_owned()),
+            _ => None,
+        };
+        let whole = |path: String| if path.trim_matches(['/', '.']).is_empty() { "**".to_owned() } else { path };
+        let paths: Vec<String> = copy.sources.iter().filter_map(path).map(whole).collect();
+        let paths = Matcher::new(paths.iter().map(String::as_str)).ok().filter(|_| copy.from == Files::Context)?;
+        let without = Matcher::new(copy.exclude.iter().map(String::as_str)).unwrap_or_default();
+        Some(Self { paths, without })
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.paths.matches(path) && !self.without.matches(path)
+    }
+}
+
 /// Lines of requirements that any later version fulfils.
 fn unpinned(path: &Path, text: &std::sync::Arc<str>) -> Vec<PackageFacts> {
     let mut found = Vec::new();
@@ -292,7 +389,9 @@ fn unpinned(path: &Path, text: &std::sync::Arc<str>) -> Vec<PackageFacts> {
         }
         let Ok(requirement) = written.parse::<Requirement>() else { continue };
         let plain = written.split(';').next().unwrap_or_default();
-        if !plain.contains("==") && !plain.contains('@') {
+        // `==2.*` is any 2.
+        let is_exact = plain.contains("==") && !plain.contains('*');
+        if !is_exact && !plain.contains('@') {
             let at = Some(Span::line_of(path, std::sync::Arc::clone(text), at + 1));
             found.push(PackageFacts { package: requirement.name.to_string(), why: String::new(), at });
         }

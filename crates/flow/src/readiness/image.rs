@@ -3,12 +3,12 @@
 //! From a registry only documents are read, so what lies in its layers cannot be known; of an image of the store it can.
 
 use corten_check::{
-    BaseFacts, CheckInput, FileFacts, LibrariesFacts, Policy, ProjectFacts, PythonFacts, check, end_of_python,
+    CheckInput, FileFacts, Policy, ProjectFacts, PythonFacts, check, end_of_python, is_secret_variable,
 };
 use corten_diagnostic::{Finding, Report};
 use corten_oci::{ContainerConfig, Kind};
 
-use super::{Fact, Readiness, Requirements, amount, answered, no, unknown, yes};
+use super::{Fact, Readiness, Requirements, amount, answered, is_none, no, unknown, yes};
 use crate::dockerfile::{is_cache, is_compiler};
 use crate::look::{Ask, Inspection, ReferrerKind, View, Wanted, find, inspect};
 use crate::registry::RegistryOptions;
@@ -32,7 +32,7 @@ pub fn image(name: &str, strict: bool, registry: &RegistryOptions, world: &World
     let content = Content::of(view, world)?;
     let config = view.config.as_ref().map(|config| config.config.clone()).unwrap_or_default();
     let mut facts = facts(&seen, view, &config);
-    facts.extend(content.facts(view, found.is_local));
+    facts.extend(content.facts(view, &config, found.is_local));
     let own = python_of(view, &config).filter(|(_, by_distribution)| !by_distribution);
     let ended = own.and_then(|(version, _)| PythonFacts::of(version, world.today()));
     let findings = findings(&config, &content, ended);
@@ -44,6 +44,15 @@ pub fn image(name: &str, strict: bool, registry: &RegistryOptions, world: &World
 const OF_PACKAGES: [&str; 9] =
     ["usr/", "lib/", "lib64/", "bin/", "sbin/", "etc/", "var/", "opt/venv/lib/", "opt/conda/"];
 
+/// Those of them that are for projects: where guides of Docker, of Lambda and of web servers put them.
+const OF_PROJECTS: [&str; 3] = ["usr/src/app/", "var/task/", "var/www/"];
+
+/// Does a path lie where packages put files?
+fn is_of_packages(path: &str) -> bool {
+    let is_below = |folders: &[&str]| folders.iter().any(|folder| path.starts_with(folder));
+    path.contains("-packages/") || is_below(&OF_PACKAGES) && !is_below(&OF_PROJECTS)
+}
+
 /// What lies in the layers.
 #[derive(Debug, Default)]
 struct Content {
@@ -51,6 +60,8 @@ struct Content {
     known: bool,
     /// Paths and bytes of files that no package brings.
     files: Vec<(String, u64)>,
+    /// There are more files than that.
+    cut: bool,
     caches: u64,
     compilers: u64,
 }
@@ -74,9 +85,10 @@ impl Content {
                 let path = entry.path.to_string();
                 content.caches += if is_cache(&path) { entry.size } else { 0 };
                 content.compilers += if is_compiler(&path) { entry.size } else { 0 };
-                let own = entry.package.is_none() && !path.contains("-packages/");
-                if own && !OF_PACKAGES.iter().any(|folder| path.starts_with(folder)) && content.files.len() < MOST {
-                    content.files.push((path, entry.size));
+                let is_own = entry.package.is_none() && !is_of_packages(&path);
+                match content.files.len() < MOST {
+                    true if is_own => content.files.push((path, entry.size)),
+                    _ => content.cut |= is_own,
                 }
             }
         }
@@ -84,7 +96,7 @@ impl Content {
     }
 
     /// `is_local`: its layers have not been packed yet.
-    fn facts(&self, view: &View, is_local: bool) -> Vec<Fact> {
+    fn facts(&self, view: &View, config: &ContainerConfig, is_local: bool) -> Vec<Fact> {
         let how = if is_local { "not compressed yet" } else { "compressed" };
         let bytes = format!("{} {how}, in {} layers", amount(view.size()), view.layers.len());
         if !self.known {
@@ -93,7 +105,7 @@ impl Content {
             return vec![
                 unknown("stages", tells, mend),
                 unknown("size", format!("{bytes}; {tells}"), mend),
-                unknown("secrets", tells, mend),
+                secret_variable(config).unwrap_or_else(|| unknown("secrets", tells, mend)),
                 unknown("data", tells, mend),
             ];
         }
@@ -116,10 +128,29 @@ impl Content {
         vec![
             stages,
             size,
-            yes("secrets", format!("no name among {} files is a secret's", self.files.len())),
-            yes("data", format!("{} files beside packages, none large", self.files.len())),
+            secret_variable(config).unwrap_or_else(|| {
+                self.of_all("secrets", |files| format!("no name among {files} files, and no variable, is a secret's"))
+            }),
+            self.of_all("data", |files| format!("{files} files beside packages, none large")),
         ]
     }
+
+    /// Yes, where all files were looked at.
+    fn of_all(&self, name: &'static str, evidence: impl Fn(usize) -> String) -> Fact {
+        match self.cut {
+            true => unknown(name, format!("it has more than the {MOST} files that are looked at"), "corten inspect"),
+            false => yes(name, evidence(self.files.len())),
+        }
+    }
+}
+
+/// A variable of the config that is called like a secret: no, without its value.
+fn secret_variable(config: &ContainerConfig) -> Option<Fact> {
+    let variables = config.env.iter().flatten().filter_map(|variable| variable.split_once('='));
+    let mut secrets = variables.filter(|(name, value)| is_secret_variable(name, value));
+    let (name, _) = secrets.next()?;
+    let what = format!("the variable {name} is called like a secret");
+    Some(no("secrets", what, "leave it out, and give it when the container starts"))
 }
 
 fn findings(config: &ContainerConfig, content: &Content, python_ended: Option<PythonFacts>) -> Vec<Finding> {
@@ -134,25 +165,14 @@ fn findings(config: &ContainerConfig, content: &Content, python_ended: Option<Py
             runs_code: false,
         })
         .collect();
-    let all = check(&CheckInput {
-        config,
-        listens: config.exposed_ports.as_ref().is_some_and(|ports| !ports.is_empty()),
-        settings: None,
-        base: BaseFacts { name: String::new(), pinned: true, at: None },
-        lock: None,
-        files: &files,
-        layers: &[],
-        libraries: LibrariesFacts::default(),
-        budget: None,
-        steps: &[],
-        gpu: &[],
-        project: ProjectFacts { python_ended, ..ProjectFacts::default() },
-    });
+    let project = ProjectFacts { python_ended, ..ProjectFacts::default() };
+    let all = check(&CheckInput { files: &files, project, ..CheckInput::of_image(config) });
     all.into_iter().filter(|finding| APPLY.contains(&finding.rule.0)).collect()
 }
 
 fn facts(seen: &Inspection, view: &View, config: &ContainerConfig) -> Vec<Fact> {
-    let health = match (&config.healthcheck, config.exposed_ports.as_ref().is_some_and(|ports| !ports.is_empty())) {
+    let check = config.healthcheck.as_ref().filter(|check| !is_none(check));
+    let health = match (check, config.exposed_ports.as_ref().is_some_and(|ports| !ports.is_empty())) {
         (Some(_), _) => yes("health", "the config has a health check"),
         (None, false) => yes("health", "it exposes no port"),
         (None, true) => no("health", "it exposes a port, and nothing asks it", "HEALTHCHECK"),

@@ -23,7 +23,7 @@ use crate::world::World;
 pub fn native(folder: &Path, options: &PlanOptions, strict: bool, world: &World<'_>) -> Result<Readiness, Report> {
     let all = plan_each(folder, options, world)?;
     let Some(planned) = all.first() else { return Err(corten_diagnostic::Failure::bug("there is no platform").into()) };
-    let findings = check::of_plan(planned, world);
+    let findings = check::of_plan(planned, world)?;
     let size = match last(planned, world) {
         Some(last) => last,
         None => estimate(planned),

@@ -21,7 +21,7 @@ use super::{Trial, is_command, mounts, pytest};
 use crate::dockerfile::{Outcome as Built, Request, Way, build, call};
 use crate::project::{self, Project, ProjectOptions};
 use crate::run::{self, Outcome, Pull, Runnable};
-use crate::scan::{Inside, inside};
+use crate::scan::{Inside, inside, packages as packages_of};
 use crate::start::VENV;
 use crate::test::TestOptions;
 use crate::world::World;
@@ -91,7 +91,7 @@ impl DockerfileTrial<'_> {
         let found = match self.look(&image) {
             Ok(found) => Some(found),
             // Where nothing is to be laid over it, it need not be Python's.
-            Err(_) if lock.is_none() => None,
+            Err(report) if lock.is_none() && report.error().fault() == Fault::Input => None,
             Err(report) if report.error().fault() == Fault::Input => self.without(&report.error().to_string()),
             Err(report) => return Err(report),
         };
@@ -103,7 +103,8 @@ impl DockerfileTrial<'_> {
             return self.stage();
         }
         let beside = beside.unwrap_or_default();
-        let command = self.command(found.as_ref(), &beside, None)?;
+        let has_pytest = beside.has("pytest") || self.has_pytest(&image, found.as_ref())?;
+        let command = self.command(has_pytest, &beside, None)?;
         self.start(&built, image, command, (&beside, found.as_ref()))
     }
 
@@ -112,16 +113,19 @@ impl DockerfileTrial<'_> {
         let target = Some(STAGE.to_owned());
         let built = self.build(&Request { target, ..self.request.clone() })?;
         let image = self.image(&built)?;
-        let found = self.look(&image).ok();
+        let found = match self.look(&image) {
+            Err(report) if report.error().fault() == Fault::Input => None,
+            found => Some(found?),
+        };
         let own = own_command(&built, &image.config.config);
         let is_said = self.settings.test.command.is_some() || is_command(self.folder, &self.options.arguments);
-        let has_pytest = found.as_ref().is_some_and(|inside| inside.installed.contains_key("pytest"));
+        let has_pytest = self.has_pytest(&image, found.as_ref())?;
         if own.is_none() && !is_said && !has_pytest {
             let note = format!("the stage {STAGE} was built, and has no CMD of its own: its RUN are the tests");
             return Ok(Outcome { status: 0, why: None, notes: vec![note] });
         }
         let beside = Beside::default();
-        let command = self.command(found.as_ref(), &beside, own)?;
+        let command = self.command(has_pytest, &beside, own)?;
         self.start(&built, image, command, (&beside, None))
     }
 
@@ -154,6 +158,16 @@ impl DockerfileTrial<'_> {
         inside(&layers, environment, &self.request.registry, self.world)
     }
 
+    /// Also in an image whose Python takes other wheels, as those made with musl have.
+    fn has_pytest(&self, image: &Runnable, inside: Option<&Inside>) -> Result<bool, Report> {
+        if let Some(inside) = inside {
+            return Ok(inside.installed.contains_key("pytest"));
+        }
+        let layers = self.world.store.local_layers(&image.config)?;
+        let found = packages_of(&layers, &self.request.registry, self.world)?;
+        Ok(found.iter().any(|package| package.purl.starts_with("pkg:pypi/pytest@")))
+    }
+
     fn over(&self, project: &Project, inside: &Inside) -> Result<Option<Beside>, Report> {
         self.world.indexes.introduce(project, self.world.client);
         match packages::over(project, inside, &self.request.registry, self.world) {
@@ -166,12 +180,7 @@ impl DockerfileTrial<'_> {
     }
 
     /// `own`: what the image runs by itself.
-    fn command(
-        &self,
-        inside: Option<&Inside>,
-        beside: &Beside,
-        own: Option<Vec<String>>,
-    ) -> Result<Vec<String>, Failure> {
+    fn command(&self, has_pytest: bool, beside: &Beside, own: Option<Vec<String>>) -> Result<Vec<String>, Failure> {
         let arguments = &self.options.arguments;
         if is_command(self.folder, arguments) {
             return Ok(arguments.clone());
@@ -189,8 +198,7 @@ impl DockerfileTrial<'_> {
             }
             return Ok(with(&own));
         }
-        let there = inside.is_some_and(|inside| inside.installed.contains_key("pytest")) || beside.has("pytest");
-        match there {
+        match has_pytest {
             true => Ok(pytest("python3", (self.folder, &self.settings), arguments)),
             false => Err(self.nothing(beside)),
         }

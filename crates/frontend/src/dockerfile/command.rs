@@ -93,6 +93,16 @@ pub struct Copy {
     pub unpack: Option<bool>,
 }
 
+impl Copy {
+    /// Its sources but for here-documents.
+    pub fn paths(&self) -> impl Iterator<Item = &Word> + Clone {
+        self.sources.iter().filter_map(|source| match source {
+            Source::Path(path) => Some(path),
+            Source::Inline(_) => None,
+        })
+    }
+}
+
 /// One source of a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {

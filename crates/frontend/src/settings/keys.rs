@@ -98,7 +98,7 @@ const DURATION: Kind = Either(&[Form(r"^\s*([0-9]+(ms|s|m|h))+\s*$"), Whole(0, 6
 const RULE: &str = "^ML[0-9]{3}$";
 
 /// The settings of corten.toml, and of `[tool.corten]`.
-pub static SETTINGS: [Key; 35] = [
+pub static SETTINGS: [Key; 36] = [
     key("name", Form("^[a-z0-9][a-z0-9._/-]*$"), Found("[project] name, else the folder's name"), "Name of the image"),
     key(
         "version",
@@ -199,6 +199,7 @@ pub static SETTINGS: [Key; 35] = [
     ),
     key("ignore", Table(&IGNORE, &[]), Nothing, "What stays out of the image, besides .dockerignore"),
     key("check", Table(&CHECK, &[]), Nothing, "What the checks take offence at"),
+    key("gpu", Table(&GPU, &[]), Nothing, "On what the image is to run; --driver and --gpu win"),
     key("lint", Table(&LINT, &[]), Nothing, "Which rules `corten lint` asks, and how much each matters"),
     key("archive", Table(&ARCHIVE, &[]), Nothing, "Where Debian's packages come from"),
     key("index", Table(&INDEX, &[]), Nothing, "Where wheels come from"),
@@ -286,6 +287,21 @@ static LICENCES: [Key; 3] = [
     key("allow", List(&Form(IDENTIFIER)), Value("[]"), "SPDX identifiers; where there are any, no other is allowed"),
     key("deny", List(&Form(IDENTIFIER)), Value("[]"), "SPDX identifiers that are not allowed"),
     key("except", List(&Form(IDENTIFIER)), Value("[]"), "Packages that are not judged"),
+];
+
+static GPU: [Key; 2] = [
+    key(
+        "driver",
+        Form(r"^[Rr]?[0-9]{1,9}(\.[0-9]{1,9}){0,3}$"),
+        Found("this machine's, where it has one and no GPU is named"),
+        "Driver that the image is for, version or branch",
+    ),
+    key(
+        "gpus",
+        List(&Form(r"\S")),
+        Found("those of this machine"),
+        "GPUs that the image is for, names or compute capabilities; none for processors alone",
+    ),
 ];
 
 static ARCHIVE: [Key; 4] = [

@@ -67,6 +67,10 @@
 //! strict-labels = true               # and no others
 //! per-path = { "dev/" = { ignore = ["ML151"], extend-select = ["ML1"], severity = { SC2086 = "info" } } }
 //!
+//! [gpu]                              # on what the image is to run; --driver and --gpu win, else it is this machine
+//! driver = "535.104.05"              # of the host; or its branch: "580"
+//! gpus = ["L4", "H100"]              # each has to do; names, compute capabilities ("9.0"), or "none" for processors alone
+//!
 //! [archive]                          # where Debian's packages come from
 //! main = "https://deb.debian.org/debian"
 //! security = "https://deb.debian.org/debian-security"
@@ -93,6 +97,7 @@
 //! ```
 
 mod base;
+mod gpu;
 mod keys;
 mod lint;
 mod project;
@@ -115,6 +120,7 @@ use corten_oci::{Digest, Repository};
 use corten_plan::{Compression, Variant};
 
 pub use base::{Base, ImageBase, ImageKind, InterpreterSource};
+pub use gpu::GpuSettings;
 pub use lint::{LintSettings, PathSettings, RuleSeverity};
 pub use project::Project;
 pub use schema::{schema, user_schema};
@@ -214,6 +220,8 @@ pub struct Settings {
     pub ignore: IgnoreSettings,
     /// What the checks take offence at.
     pub check: CheckSettings,
+    /// On what the image is to run.
+    pub gpu: GpuSettings,
     /// Which rules `corten lint` asks.
     pub lint: LintSettings,
     /// Where Debian's packages come from.

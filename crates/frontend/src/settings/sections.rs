@@ -14,8 +14,8 @@ use super::{
 };
 
 /// Settings that a build from a Dockerfile has a use for, too.
-const SHARED: [&str; 10] =
-    ["check", "lint", "publish", "frontend", "name", "version", "labels", "index", "archive", "test"];
+const SHARED: [&str; 11] =
+    ["check", "gpu", "lint", "publish", "frontend", "name", "version", "labels", "index", "archive", "test"];
 
 /// `[tool.corten]`, with its place.
 pub(super) fn tool_corten<'t>(
@@ -65,6 +65,7 @@ pub(super) fn none() -> Settings {
         remote_weights: Vec::new(),
         ignore: IgnoreSettings { defaults: Setting::default_of(true), patterns: Vec::new() },
         check: CheckSettings { deny: vec![Setting::default_of("error".into())], ..CheckSettings::default() },
+        gpu: super::GpuSettings::default(),
         lint: super::LintSettings::default(),
         archive: ArchiveSettings::default(),
         index: IndexSettings::default(),
@@ -216,6 +217,9 @@ fn files(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failure> 
 fn surroundings(table: &mut Table<'_>, settings: &mut Settings) -> Result<(), Failure> {
     if let Some(found) = table.take("check") {
         settings.check = found.table(check)?;
+    }
+    if let Some(found) = table.take("gpu") {
+        settings.gpu = found.table(super::gpu::read)?;
     }
     if let Some(found) = table.take("lint") {
         settings.lint = found.table(super::lint::read)?;

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use crate::sandbox::{Ids, Note, Process};
 use crate::system;
@@ -104,6 +105,7 @@ pub fn enter_ranges() -> io::Result<bool> {
         return Ok(false);
     }
     let Ok((users, groups)) = sub_ranges() else { return Ok(false) };
+    let caller = Caller { user: rustix::process::geteuid().as_raw(), group: rustix::process::getegid().as_raw() };
     let (ours, theirs) = UnixStream::pair()?;
     let Ok(child) = system::clone(libc::CLONE_NEWUSER, None) else { return Ok(false) };
     let Some(child) = child else {
@@ -118,7 +120,37 @@ pub fn enter_ranges() -> io::Result<bool> {
     let entered = if is_mapped { enter(pid).map(|()| true) } else { Ok(false) };
     drop(ours);
     let _ = system::wait_for(pid);
+    if let Ok(true) = entered {
+        let _ = CALLER.set(caller);
+    }
     entered
+}
+
+/// Who has called, in numbers of where he did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// Effective.
+    pub user: u32,
+    /// Effective.
+    pub group: u32,
+}
+
+/// Set once, for a process goes into one namespace.
+static CALLER: OnceLock<Caller> = OnceLock::new();
+
+/// Who is root over ranges here since [`enter_ranges`]; none where it has changed nothing.
+pub fn caller() -> Option<Caller> {
+    CALLER.get().copied()
+}
+
+/// For a program of the caller's, which is to be him and not the root that [`enter_ranges`] has made of him: what it finds by its
+/// user (the home of passwd(5), his keys, his session's bus) is his. In a user namespace of its own his numbers are mapped to
+/// him again; where there can be no further one, it starts as this process is.
+pub fn as_caller(command: &mut Command) -> &mut Command {
+    if let Some(Caller { user, group }) = caller() {
+        system::map_ids(command, format!("{user} 0 1\n"), format!("{group} 0 1\n"));
+    }
+    command
 }
 
 /// With mounts of its own, so that trees can be cloned there.
@@ -132,7 +164,11 @@ fn enter(pid: i32) -> io::Result<()> {
 }
 
 /// Is the caller root in a user namespace where that is a user of the host? Then nothing would be safer with other ids.
-pub(super) fn is_rootless(uid_map: &str) -> bool {
+pub(super) fn is_rootless() -> bool {
+    is_over_ranges(&read_own("uid_map"))
+}
+
+fn is_over_ranges(uid_map: &str) -> bool {
     let first = uid_map.lines().next().unwrap_or_default();
     let numbers: Vec<u32> = first.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     matches!(numbers[..], [0, outside, 1] if outside != 0)
@@ -269,9 +305,9 @@ mod tests {
 
     #[test]
     fn who_is_root_over_ranges_is_a_user_outside() {
-        assert!(is_rootless("         0       1000          1\n         1     100000      65536\n"));
+        assert!(is_over_ranges("         0       1000          1\n         1     100000      65536\n"));
         for other in ["0 0 4294967295\n", "0 100000 65536\n", "0 0 1\n1 100000 65536\n", "1000 1000 1\n", ""] {
-            assert!(!is_rootless(other), "{other}");
+            assert!(!is_over_ranges(other), "{other}");
         }
     }
 

@@ -6,7 +6,7 @@ mod ids;
 mod network;
 mod refusal;
 
-pub use ids::enter_ranges;
+pub use ids::{Caller, as_caller, caller, enter_ranges};
 pub use network::pasta;
 
 use std::fs;
@@ -106,8 +106,7 @@ fn choose_map(sandbox: &Sandbox, notes: &mut Vec<Note>) -> Map {
         notes.push(Note::IdsNotShifted("overlayfs on idmapped mounts needs Linux 5.19".into()));
         return Map::same();
     }
-    let is_rootless = || ids::is_rootless(&fs::read_to_string("/proc/self/uid_map").unwrap_or_default());
-    if sandbox.ids == Ids::Shifted && matches!(map, Map::Same { .. }) && !is_rootless() {
+    if sandbox.ids == Ids::Shifted && matches!(map, Map::Same { .. }) && !ids::is_rootless() {
         notes.push(Note::IdsNotShifted("the caller is itself in a user namespace".into()));
     }
     map

@@ -128,9 +128,15 @@ fn install(installer: &Installer<'_>, text: &mut String) {
             run(text, &files, &[venv(), "poetry install --only main --no-root --no-interaction --compile".to_owned()]);
         }
         Installer::Pdm => {
-            with_tool(text, "pdm", PDM);
+            comment(
+                text,
+                "[locked]: the versions that pdm was released with; newer ones of what it needs have broken it.",
+            );
+            with_tool(text, "pdm[locked]", PDM);
             let files = [PIP_CACHE.to_owned(), bound("pyproject.toml"), bound("pdm.lock")];
-            run(text, &files, &[venv(), "pdm sync --prod --no-self --no-editable".to_owned()]);
+            let sync = "pdm sync --prod --no-self --no-editable".to_owned();
+            comment(text, "pdm compiles nothing: without bytecode `import torch` takes twice as long, at each start.");
+            run(text, &files, &[venv(), sync, compiled()]);
         }
         Installer::Pipenv => {
             with_tool(text, "pipenv", PIPENV);
@@ -147,8 +153,16 @@ fn venv() -> String {
     "python -m venv --without-pip /opt/venv".to_owned()
 }
 
+/// Files that do not compile, as tests of other Pythons, are no mistake.
+fn compiled() -> String {
+    format!("{PYTHON} -c \"import compileall; compileall.compile_dir('/opt/venv', quiet=2, workers=0)\"")
+}
+
 fn with_tool(text: &mut String, name: &str, version: &str) {
-    run(text, &[PIP_CACHE.to_owned()], &[format!("pip install {name}=={version}")]);
+    let tool = format!("{name}=={version}");
+    // Brackets are patterns of the shell's.
+    let tool = if name.contains('[') { format!("'{tool}'") } else { tool };
+    run(text, &[PIP_CACHE.to_owned()], &[format!("pip install {tool}")]);
 }
 
 fn uv_environment(text: &mut String) {

@@ -3,7 +3,7 @@
 use corten_package::PackageName;
 
 use super::super::{CondaInstead, CondaPackage};
-use super::yaml::Node;
+use crate::yaml::Node;
 
 /// What a Debian image with Python has anyway: the interpreter, what it is linked with, and what conda keeps for itself.
 const BASE: &[&str] = &[
@@ -112,7 +112,7 @@ pub(super) fn package(url: &str, entry: Option<&Node>) -> CondaPackage {
     let stem = file.strip_suffix(".conda").or_else(|| file.strip_suffix(".tar.bz2")).unwrap_or(file);
     let mut parts = stem.rsplitn(3, '-');
     let (_, version, name) = (parts.next(), parts.next(), parts.next());
-    let text = |key: &str| entry.and_then(|entry| entry.text(key)).map(str::to_owned);
+    let text = |key: &str| entry.and_then(|entry| entry.text_of(key)).map(str::to_owned);
     let name = text("name").or(name.map(str::to_owned)).unwrap_or_else(|| stem.to_owned());
     let version = text("version").or(version.map(str::to_owned)).unwrap_or_default();
     let instead = instead(&name, entry);

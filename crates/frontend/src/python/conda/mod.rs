@@ -10,7 +10,6 @@
 //! | 6, 7 | `pypi: URL` | `pypi: URL` |
 
 mod instead;
-mod yaml;
 
 use std::collections::HashMap;
 
@@ -25,23 +24,32 @@ use super::resolved::{FileText, locked_file};
 use super::{
     Asked, CondaInstead, CondaPackage, Files, GitSource, LocalProject, LockText, LockedFrom, Resolved, Wanted,
 };
-use yaml::{Lines, Node, line};
+use crate::yaml::{Document, Node};
 
 /// Names at most so many packages of conda in one message.
 const NAMED: usize = 12;
 
 /// Parses the file and looks at its version.
-pub(super) fn parse(lock: &LockText) -> Result<Node, Failure> {
-    let node = yaml::parse(lock)?;
-    let version = node
+pub(super) fn parse(lock: &LockText) -> Result<Document, Failure> {
+    let document = document(lock)?;
+    let version = document
+        .root
         .get("version")
         .ok_or_else(|| lock.failure("it does not say its 'version', so this is not a pixi.lock").at(lock.span(0..0)))?;
     match version.as_text().unwrap_or_default() {
-        "5" | "6" | "7" => Ok(node),
+        "5" | "6" | "7" => Ok(document),
         other => {
             let failure = lock.failure(format!("version {other} of pixi.lock is not known, 5 to 7 are"));
-            Err(failure.at(line(lock, version.line)).hint("`pixi lock` of a pixi of these days writes one that is"))
+            Err(failure.at(document.line(version)).hint("`pixi lock` of a pixi of these days writes one that is"))
         }
+    }
+}
+
+fn document(lock: &LockText) -> Result<Document, Failure> {
+    let document = Document::read_written(&lock.path, &lock.text)?;
+    match document.root.as_text() {
+        Some("") => Err(lock.failure("it is empty")),
+        _ => Ok(document),
     }
 }
 
@@ -58,24 +66,24 @@ pub(super) fn read(lock: &LockText, asked: &Asked, environment: &Environment) ->
         _ => return Err(Failure::usage(format!("{}: only one environment can be asked for", lock.path.display()))),
     };
     let listed = listed(lock, &parsed, name, environment.architecture)?;
-    let (known, lines) = (Packages::of(&parsed), Lines::of(&lock.text));
+    let known = Packages::of(&parsed.root);
     let mut resolved = Resolved::default();
     for node in listed {
-        if let Some(url) = node.text("conda") {
+        if let Some(url) = node.text_of("conda") {
             resolved.conda.push(instead::package(url, known.conda.get(url).copied()));
-        } else if let Some(url) = node.text("pypi") {
+        } else if let Some(url) = node.text_of("pypi") {
             let entry = known.pypi.get(url).copied();
-            let at = lines.span(lock, entry.unwrap_or(node).line);
+            let at = parsed.line(entry.unwrap_or(node));
             add(lock, url, entry, at, &mut resolved)?;
         } else {
-            return Err(lock.failure("a package that is neither of conda nor of an index").at(line(lock, node.line)));
+            return Err(lock.failure("a package that is neither of conda nor of an index").at(parsed.line(node)));
         }
     }
     resolved.wanted.sort_by(|left, right| left.name.cmp(&right.name));
     resolved.conda.sort_by(|left, right| left.name.cmp(&right.name));
     resolved.python_hint = python_of(&resolved.conda);
     resolved.groups = asked.groups.clone();
-    let all = parsed.get("environments").map(Node::pairs).unwrap_or_default();
+    let all = parsed.root.get("environments").map(Node::pairs).unwrap_or_default();
     resolved.groups_left_out = all.iter().map(|(one, _)| one.clone()).filter(|one| one != name).collect();
     Ok(resolved)
 }
@@ -89,19 +97,19 @@ fn python_of(conda: &[CondaPackage]) -> Option<String> {
 /// The Python of its first environment that has one.
 pub(super) fn python(lock: &LockText) -> Result<Option<String>, Failure> {
     let parsed = parse(lock)?;
-    let urls = parsed.get("packages").map(Node::items).unwrap_or_default();
-    let urls = urls.iter().filter_map(|node| node.text("conda").or(node.text("url")));
+    let urls = parsed.root.get("packages").map(Node::items).unwrap_or_default();
+    let urls = urls.iter().filter_map(|node| node.text_of("conda").or(node.text_of("url")));
     Ok(urls.filter(|url| url.contains("/python-3")).find_map(|url| python_of(&[instead::package(url, None)])))
 }
 
 /// What the environment `name` lists for the platform.
 fn listed<'a>(
     lock: &LockText,
-    parsed: &'a Node,
+    parsed: &'a Document,
     name: &str,
     architecture: Architecture,
 ) -> Result<&'a [Node], Failure> {
-    let all = parsed.get("environments").map(Node::pairs).unwrap_or_default();
+    let all = parsed.root.get("environments").map(Node::pairs).unwrap_or_default();
     let Some((_, environment)) = all.iter().find(|(one, _)| one == name) else {
         let names = all.iter().map(|(one, _)| one.as_str());
         return Err(Failure::usage(format!("{}: it has no environment '{name}'", lock.path.display()))
@@ -119,7 +127,7 @@ fn listed<'a>(
             let what = format!("it was not made for {wanted}, but for {}", names.join(", "));
             Err(lock
                 .failure(what)
-                .at(line(lock, environment.line))
+                .at(parsed.line(environment))
                 .hint(format!("add '{wanted}' to 'platforms' of pixi.toml and run `pixi lock`")))
         }
     }
@@ -135,10 +143,10 @@ impl<'a> Packages<'a> {
     fn of(parsed: &'a Node) -> Self {
         let mut packages = Self { conda: HashMap::new(), pypi: HashMap::new() };
         for node in parsed.get("packages").map(Node::items).unwrap_or_default() {
-            let (kind, url) = match (node.text("conda"), node.text("pypi")) {
+            let (kind, url) = match (node.text_of("conda"), node.text_of("pypi")) {
                 (Some(url), _) => ("conda", Some(url)),
                 (_, Some(url)) => ("pypi", Some(url)),
-                _ => (node.text("kind").unwrap_or_default(), node.text("url").or(node.text("path"))),
+                _ => (node.text_of("kind").unwrap_or_default(), node.text_of("url").or(node.text_of("path"))),
             };
             match (kind, url) {
                 ("conda", Some(url)) => packages.conda.insert(url, node),
@@ -154,7 +162,7 @@ impl<'a> Packages<'a> {
 fn add(lock: &LockText, url: &str, entry: Option<&Node>, at: Span, resolved: &mut Resolved) -> Result<(), Failure> {
     let fail = |what: String| lock.failure(what).at(at.clone());
     let file = url.split(['#', '?']).next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
-    let named = entry.and_then(|entry| entry.text("name")).or_else(|| file.split('-').next());
+    let named = entry.and_then(|entry| entry.text_of("name")).or_else(|| file.split('-').next());
     let name = PackageName::new(named.unwrap_or_default()).map_err(|error| fail(error.to_string()))?;
     if !url.contains("://") && !is_file(file) {
         let path = url.strip_prefix("./").unwrap_or(url).trim_end_matches('/');
@@ -162,14 +170,14 @@ fn add(lock: &LockText, url: &str, entry: Option<&Node>, at: Span, resolved: &mu
         resolved.local.push(LocalProject { name, path, package: true, at: Some(at) });
         return Ok(());
     }
-    let version = entry.and_then(|entry| entry.text("version")).map(str::parse::<Version>).transpose();
+    let version = entry.and_then(|entry| entry.text_of("version")).map(str::parse::<Version>).transpose();
     let version = version.map_err(|error| fail(error.to_string()))?;
     if let Some(repository) = url.strip_prefix("git+") {
         let from = LockedFrom::Git(git(repository));
         resolved.wanted.push(Wanted { name, version, files: Files::Known(Vec::new()), index: None, from, at });
         return Ok(());
     }
-    let hash = entry.and_then(|entry| entry.text("sha256")).map(|hex| format!("sha256:{hex}"));
+    let hash = entry.and_then(|entry| entry.text_of("sha256")).map(|hex| format!("sha256:{hex}"));
     let file = locked_file(&FileText { url, name: None, hash: hash.as_deref(), size: None });
     if file.as_ref().is_some_and(|file| file.digest.is_none()) {
         let what = format!("it names no SHA-256 of {name}: what is fetched is not checked");
@@ -240,11 +248,11 @@ pub fn refuse(lock: &LockText, conda: &[CondaPackage]) -> Option<Failure> {
 
 /// Why an `environment.yml` cannot be built: it locks nothing.
 pub(super) fn refuse_environment(lock: &LockText) -> Failure {
-    let parsed = match yaml::parse(lock) {
+    let parsed = match document(lock) {
         Ok(parsed) => parsed,
         Err(failure) => return failure,
     };
-    let items = parsed.get("dependencies").map(Node::items).unwrap_or_default();
+    let items = parsed.root.get("dependencies").map(Node::items).unwrap_or_default();
     let pip: Vec<&str> =
         items.iter().filter_map(|item| item.get("pip")).flat_map(Node::items).filter_map(Node::as_text).collect();
     let conda = items.iter().filter(|item| item.as_text().is_some()).count();
@@ -253,11 +261,11 @@ pub(super) fn refuse_environment(lock: &LockText) -> Failure {
         "it is no lock: it asks for {conda} packages of conda and {} of an index ({loose} of these without a version)",
         pip.len()
     );
-    let place = parsed.pairs().iter().find(|(key, _)| key == "dependencies").map_or(1, |(_, node)| node.line);
+    let place = parsed.root.get("dependencies").unwrap_or(&parsed.root);
     let python = items.iter().filter_map(Node::as_text).find_map(|text| text.strip_prefix("python="));
     let mut failure = lock
         .failure(what)
-        .at(line(lock, place))
+        .at(parsed.line(place))
         .hint("put the Python packages into pyproject.toml (`uv init --bare`, `uv add …`) and run `uv lock`")
         .hint("what Debian has of the rest goes into `packages = […]`; CUDA comes with torch's wheels");
     if let Some(python) = python {

@@ -3,6 +3,7 @@
 //! git itself leaves a folder out as a whole: nothing below it can be taken back. hatchling asks its patterns about each
 //! file alone, so that `!keep.log` takes a file back out of an ignored folder; it also writes its own patterns so.
 
+use super::IgnoreFile;
 use super::glob::{Hidden, PathGlob, Recursive};
 use super::refusal::{Outcome, Refusal};
 
@@ -51,8 +52,10 @@ impl Patterns {
 
 /// Is a path a folder?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum IsFolder {
+pub enum IsFolder {
+    /// It is.
     Yes,
+    /// It is none.
     No,
 }
 
@@ -99,7 +102,7 @@ fn strip_blanks(line: &str) -> &str {
 
 /// All the ignore files of a repository, as git reads them.
 #[derive(Debug, Default)]
-pub(super) struct Repository {
+pub struct Repository {
     /// Folder in which the patterns hold (relative to the project; for those above it the path from there to the project
     /// stands in `inside`), outermost first.
     files: Vec<(Where, Patterns)>,
@@ -114,14 +117,36 @@ enum Where {
 }
 
 impl Repository {
+    /// Files of a folder above, or `info/exclude`, outermost first, however long they are: each with the path from there to the
+    /// folder that is looked through.
+    pub fn above<'f>(files: impl IntoIterator<Item = &'f IgnoreFile>) -> Self {
+        let one = |file: &IgnoreFile| (Where::Above(file.inside.clone()), Patterns::of(file.text.lines()));
+        Self { files: files.into_iter().map(one).collect() }
+    }
+
+    /// Goes into a folder, whose path is relative to the one that is looked through: what its .gitignore says holds below it.
+    pub fn enter(&mut self, folder: &str, text: &str) {
+        self.files.push((Where::Below(folder.to_owned()), Patterns::of(text.lines())));
+    }
+
+    /// Leaves the folder that was entered last.
+    pub fn leave(&mut self) {
+        self.files.pop();
+    }
+
+    /// Is a path left out, where no folder above it is?
+    pub fn leaves_out(&self, path: &str, folder: IsFolder) -> bool {
+        self.decides(path, folder)
+    }
+
     /// The .gitignore of a folder above, or `info/exclude`, with the path from there to the project; outermost first.
-    pub fn add_above(&mut self, inside: &str, text: &str) -> Outcome<()> {
+    pub(super) fn add_above(&mut self, inside: &str, text: &str) -> Outcome<()> {
         self.files.push((Where::Above(inside.to_owned()), Patterns::read(text)?));
         Ok(())
     }
 
     /// The .gitignore of a folder of the project; outer ones first.
-    pub fn add(&mut self, folder: &str, text: &str) -> Outcome<()> {
+    pub(super) fn add(&mut self, folder: &str, text: &str) -> Outcome<()> {
         self.files.push((Where::Below(folder.to_owned()), Patterns::read(text)?));
         Ok(())
     }

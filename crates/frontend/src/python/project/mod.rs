@@ -43,6 +43,7 @@ use corten_package::PackageName;
 
 pub use backend::{Backend, BuildSystem};
 pub use folder::{Folder, Kind, Listed};
+pub use gitignore::{IsFolder, Repository as Ignored};
 pub use refusal::{Refusal, RefusalKind};
 pub use wheel::{Content, OwnWheel, WheelFile};
 

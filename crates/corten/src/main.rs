@@ -10,7 +10,7 @@ mod user;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 
 use crate::args::Arguments;
 
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == corten_flow::run::MONITOR_ARGUMENT) {
         return corten_flow::run::monitor(std::env::args_os().skip(2)).into();
     }
-    let matches = Arguments::command().get_matches_from(args::with_volumes(std::env::args_os().collect()));
+    let matches = args::parse(std::env::args_os().collect()).unwrap_or_else(|error| error.exit());
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match commands::run(&arguments, &matches) {
         Ok(status) => ExitCode::from(status),

@@ -1,5 +1,6 @@
 //! The environment: the one place that reads it.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Read};
@@ -10,11 +11,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use corten_check::lint::Date;
 use corten_diagnostic::{Events, Failure, Report};
+use corten_flow::dockerfile::GitSsh;
 use corten_flow::{
     Asker, AuthFiles, Client, Indexes, Login, Network, Passage, Seen, Store, Teller, Watcher, World, netrc,
 };
 
-use crate::args::Global;
+use crate::args::{Format, Global};
 use crate::render::progress::{Loudness, listener};
 use crate::user::User;
 
@@ -42,6 +44,7 @@ pub struct Surroundings {
     auth: AuthFiles,
     user: User,
     passage: Passage,
+    git_ssh: GitSsh,
     events: Arc<dyn Events + Send>,
     jobs: usize,
     now: i64,
@@ -63,6 +66,7 @@ impl Surroundings {
             indexes: Indexes::of(env::vars_os().filter_map(text)),
             auth: auth_files(),
             passage: passage(global)?,
+            git_ssh: GitSsh { command: variable("GIT_SSH_COMMAND"), program: variable("GIT_SSH") },
             events,
             jobs: global.jobs.map_or(processors, NonZeroUsize::get),
             now: i64::try_from(now).unwrap_or(i64::MAX),
@@ -86,6 +90,7 @@ impl Surroundings {
             auth: &self.auth,
             registries: &self.user.registries,
             passage: &self.passage,
+            git_ssh: &self.git_ssh,
             events: self.events.as_ref(),
             jobs: self.jobs,
             now: self.now,
@@ -132,6 +137,8 @@ pub struct Linting {
     pub user_config: Option<PathBuf>,
     /// `BUILDKIT_DOCKERFILE_CHECK`.
     pub check: Option<String>,
+    /// hadolint's variables.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// Reads it.
@@ -149,7 +156,21 @@ pub fn linting() -> Result<Linting, Failure> {
         today: Date::of(now),
         user_config: settings.into_iter().chain(own).find(|path| path.is_file()),
         check: variable("BUILDKIT_DOCKERFILE_CHECK"),
+        variables: env::vars_os().filter_map(text).filter(|(name, _)| name.starts_with("HADOLINT_")).collect(),
     })
+}
+
+/// The format that `HADOLINT_FORMAT` names, where it is one of ours.
+pub fn format_of_hadolint() -> Format {
+    match variable("HADOLINT_FORMAT").as_deref() {
+        Some("json") => Format::Json,
+        Some("sarif") => Format::Sarif,
+        Some("checkstyle") => Format::Checkstyle,
+        Some("codeclimate") => Format::Codeclimate,
+        Some("gitlab_codeclimate") => Format::Gitlab,
+        Some("junit") => Format::Junit,
+        _ => Format::Text,
+    }
 }
 
 /// How many threads may work.

@@ -160,7 +160,12 @@ use Stance::{Differs, Refused as No, Same};
 pub const FLAGS: [(&str, Stance); 41] = [
     ("add-host", Differs("host-gateway is of docker's own network, and refused")),
     ("allow", Differs("network.host and security.insecure; there are no other entitlements")),
-    ("annotation", Differs("index: and index-descriptor: go with --sbom or --provenance, which make an index")),
+    (
+        "annotation",
+        Differs(
+            "index: and index-descriptor: go with --sbom or --provenance, which make an index; docker's archives and files have none",
+        ),
+    ),
     ("attest", Differs("as --sbom and --provenance: there is none that was not asked for")),
     ("build-arg", Same),
     (
@@ -179,7 +184,7 @@ pub const FLAGS: [(&str, Stance); 41] = [
             "steps run below the group that corten is in: start it in another one, as systemd-run --scope --slice=NAME does",
         ),
     ),
-    ("check", Differs("all mistakes that keep the file from being built; the rules of style come in a later version")),
+    ("check", Differs("all mistakes at once, beside all warnings; corten lint has more rules")),
     ("debug", No("--verbose says more")),
     ("file", Same),
     ("iidfile", Same),

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use corten_diagnostic::Severity;
 
 use super::Format;
+use crate::surroundings::format_of_hadolint;
 
 /// `corten lint`.
 #[derive(Debug, Args)]
@@ -29,7 +30,7 @@ pub struct Lint {
     #[arg(long, value_name = "FILE", conflicts_with = "baseline")]
     pub write_baseline: Option<PathBuf>,
     /// How findings are printed on stdout.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t = format_of_hadolint())]
     pub format: Format,
     /// Ask these rules alone: DL3008, StageNameCasing, or the beginning of numbers, as DL or SC20; `all`.
     #[arg(long, value_name = "RULE[,…]", value_delimiter = ',')]
@@ -46,6 +47,9 @@ pub struct Lint {
     /// End with status 0 whatever is found.
     #[arg(long)]
     pub no_fail: bool,
+    /// In folders, look also at files that .gitignore leaves out.
+    #[arg(long)]
+    pub no_respect_gitignore: bool,
     /// Settings, .hadolint.yaml or corten.toml [default: those of each file's folder, or the nearest above].
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -4,6 +4,7 @@ mod docker;
 mod gpu;
 mod lint;
 mod look;
+mod parse;
 mod registry;
 mod run;
 mod store;
@@ -24,6 +25,7 @@ pub use docker::*;
 pub use gpu::*;
 pub use lint::*;
 pub use look::*;
+pub use parse::parse;
 pub use registry::*;
 pub use run::*;
 pub use store::*;
@@ -433,6 +435,13 @@ pub struct Init {
     /// Replace what stands there already: settings, or the files that are asked for.
     #[arg(long, short, conflicts_with = "dry_run")]
     pub yes: bool,
+    /// Write down which driver the image is for, version or branch: 580.65.06, 535.
+    #[arg(long, value_name = "VERSION", conflicts_with = "from_dockerfile")]
+    pub driver: Option<String>,
+    /// Write down which GPU the image is for, name or compute capability; `none` for processors alone (may be given several
+    /// times).
+    #[arg(long, value_name = "NAME[,…]", value_delimiter = ',', conflicts_with = "from_dockerfile")]
+    pub gpu: Vec<String>,
     #[command(flatten)]
     pub registry: RegistryArguments,
 }

@@ -2,9 +2,9 @@
 
 use std::ffi::OsString;
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, ValueEnum};
 
-use crate::args::{Arguments, RegistryArguments};
+use crate::args::RegistryArguments;
 
 /// `corten run`.
 ///
@@ -223,16 +223,15 @@ pub struct Rm {
 
 /// The command line with docker's `-v` of `run` in full: everywhere else it is --verbose.
 ///
-/// Which options take a value is asked of the command line's own description.
-pub fn with_volumes(arguments: Vec<OsString>) -> Vec<OsString> {
-    let mut command = Arguments::command();
-    command.build();
-    let Some(run) = command.find_subcommand("run").cloned() else { return arguments };
+/// Which options take a value is asked of the command line's own description, once that is built. Where `run` is not in it,
+/// no word says so.
+pub fn with_volumes(arguments: Vec<OsString>, command: &clap::Command) -> Vec<OsString> {
     let mut rest = arguments.into_iter();
     let mut all: Vec<OsString> = rest.next().into_iter().collect();
     // Global options may come before the command.
-    if copy_options(&mut rest, &mut all, &command, |word| word == "run").is_some() {
-        let is_said = copy_options(&mut rest, &mut all, &run, |_| true).is_some();
+    let is_run = copy_options(&mut rest, &mut all, command, |word| word == "run").is_some();
+    if let Some(run) = command.find_subcommand("run").filter(|_| is_run) {
+        let is_said = copy_options(&mut rest, &mut all, run, |_| true).is_some();
         // Of what follows the image nothing is an option of ours.
         if is_said && all.last().is_some_and(|last| last != "--") {
             all.push("--".into());
@@ -306,11 +305,11 @@ mod tests {
     use clap::FromArgMatches;
 
     use super::*;
-    use crate::args::Command;
+    use crate::args::{Arguments, Command};
 
     fn parse(line: &str) -> Arguments {
         let words = line.split(' ').map(OsString::from).collect();
-        Arguments::from_arg_matches(&Arguments::command().get_matches_from(with_volumes(words))).unwrap()
+        Arguments::from_arg_matches(&crate::args::parse(words).unwrap()).unwrap()
     }
 
     #[test]

@@ -8,6 +8,7 @@ use corten_flow::readiness::{self, Answer, Readiness};
 use corten_flow::{World, check, dockerfile};
 use serde::Serialize;
 
+use super::docker::{given, only_native};
 use super::{plan_options, registry_options, result};
 use crate::args::{self, Format, FrontendArgument};
 use crate::render::text::{bold, green, one_line, red, yellow};
@@ -53,12 +54,17 @@ fn ready(arguments: &args::Check, world: &World<'_>) -> Result<Readiness, Report
                 .hint("give the folder of a project, or the name of an image: corten check NAME:VERSION")
                 .into());
         }
+        only_folders(arguments, name)?;
         return readiness::image(name, arguments.strict, &registry, world);
     }
     let request =
         dockerfile::Request { context: folder.to_string_lossy().into_owned(), registry, ..Default::default() };
     let frontend = arguments.project.frontend.map(FrontendArgument::meant);
     let is_dockerfile = dockerfile::path(&request, frontend, world)? == dockerfile::Path::Dockerfile;
+    if is_dockerfile {
+        only_native(&arguments.project)?;
+        only_planned(arguments)?;
+    }
     match (is_dockerfile, arguments.build) {
         (false, false) => readiness::native(folder, &plan_options(&arguments.project)?, arguments.strict, world),
         (false, true) => {
@@ -71,6 +77,33 @@ fn ready(arguments: &args::Check, world: &World<'_>) -> Result<Readiness, Report
         (true, true) => Err(Failure::usage("a Dockerfile's image is checked by its name, once it is built")
             .hint("corten build -t NAME:VERSION . && corten check NAME:VERSION")
             .into()),
+    }
+}
+
+/// The first flag that was given and says what the image is to run on.
+fn target(arguments: &args::Check) -> Option<&'static str> {
+    let target = &arguments.project.target;
+    target.driver.is_some().then_some("--driver").or_else(|| (!target.gpu.is_empty()).then_some("--gpu"))
+}
+
+/// Refuses flags that say nothing of an image that is there.
+fn only_folders(arguments: &args::Check, name: &str) -> Result<(), Failure> {
+    let wrong = |flag| Failure::usage(format!("{flag} is for folders, and {name} is the name of an image"));
+    match (given(&arguments.project), target(arguments)) {
+        (None, None) => Ok(()),
+        (None, Some(flag)) => Err(wrong(flag).hint(format!("corten gpu check {name} says whether its CUDA fits"))),
+        (Some(flag), _) => Err(wrong(flag).hint("give the folder of a project: corten check path/to/project")),
+    }
+}
+
+/// Which libraries there will be is only known from a lock.
+fn only_planned(arguments: &args::Check) -> Result<(), Failure> {
+    match target(arguments) {
+        None => Ok(()),
+        Some(flag) => Err(Failure::usage(format!(
+            "{flag}: a Dockerfile is read and not built here, so that nothing is known of its libraries"
+        ))
+        .hint("corten build -t NAME:VERSION . && corten gpu check NAME:VERSION")),
     }
 }
 

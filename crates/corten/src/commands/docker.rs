@@ -60,18 +60,23 @@ fn architecture(project: &ProjectArguments) -> Result<Architecture, Failure> {
 }
 
 /// Flags that only mean something for a lock.
-fn only_native(project: &ProjectArguments) -> Result<(), Failure> {
+pub(super) fn only_native(project: &ProjectArguments) -> Result<(), Failure> {
+    match given(project) {
+        None => Ok(()),
+        Some(flag) => Err(Failure::usage(format!("{flag} is for locks, and this is built from its Dockerfile"))
+            .hint("--frontend native takes the lock")),
+    }
+}
+
+/// The first flag that was given and only means something for a lock.
+pub(super) fn given(project: &ProjectArguments) -> Option<&'static str> {
     let given = [
         (!project.groups.is_empty(), "--group"),
         (!project.extras.is_empty(), "--extra"),
         (project.locked, "--locked"),
         (project.frozen, "--frozen"),
     ];
-    match given.into_iter().find_map(|(is_given, flag)| is_given.then_some(flag)) {
-        None => Ok(()),
-        Some(flag) => Err(Failure::usage(format!("{flag} is for locks, and this is built from its Dockerfile"))
-            .hint("--frontend native takes the lock")),
-    }
+    given.into_iter().find_map(|(is_given, flag)| is_given.then_some(flag))
 }
 
 /// `NAME=VALUE`, or `NAME` for what the environment has; a name that it has not is not given.

@@ -22,7 +22,7 @@ use super::build::name;
 use super::docker_annotations::{Annotations, without_index};
 use super::docker_attest::attestations;
 use super::docker_call::{self, Asked};
-use super::result;
+use super::{result, target_options};
 use crate::args::{self, Format, Global};
 use crate::quantities;
 use crate::render::steps::Steps;
@@ -81,6 +81,7 @@ pub fn run(
         forget(file)?;
     }
     let names = names(arguments, &wanted)?;
+    let is_by_digest = wanted.iter().any(|one| one.by_digest);
     if names.is_empty() && wanted.iter().any(|one| one.kind == ExportKind::Image { push: true }) {
         return Err(Failure::usage("--push needs a name to push to").hint("-t REGISTRY/REPOSITORY:TAG").into());
     }
@@ -92,13 +93,15 @@ pub fn run(
     if let Some(warned) = docker_call::warned(&outcome.checked.warnings).filter(|_| !global.quiet) {
         say(&warned);
     }
-    outcome.name(&names, &outcome.id, world)?;
+    // Who pushes by digest gives out no names: here neither.
+    let own = if is_by_digest { &[] } else { names.as_slice() };
+    outcome.name(own, &outcome.id, world)?;
     let ended = world.now.saturating_add(i64::try_from(start.elapsed().as_secs()).unwrap_or_default());
     let built = Built { request, way: &way, outcome: &outcome, names: &names, times: (world.now, ended) };
     let digest = export(&built, &wanted, &attestations, arguments, world)?;
     let index = digest.filter(|_| attestations.is_some());
     if let Some(index) = &index {
-        outcome.name(&names, index, world)?;
+        outcome.name(own, index, world)?;
     }
     // As buildx: of what has an index, the id is the index's digest.
     let id = index.unwrap_or(outcome.id);
@@ -113,6 +116,7 @@ pub fn run(
     }
     let warned = outcome.checked.warnings.iter().map(Warning::finding);
     let findings = verdict.findings().iter().cloned().chain(warned).collect();
+    let names = if is_by_digest { untagged(&names, digest) } else { names };
     let shape = Shape { findings, ..shape(&outcome, digest, &names, start.elapsed().as_secs_f64()) };
     let quiet = global.quiet.then_some(id);
     result(format, &shape, || text(&shape, quiet))?;
@@ -141,10 +145,13 @@ fn outputs_of(arguments: &args::Build, request: &Request) -> Result<(Vec<Export>
         one.manifest.annotations.extend(annotations.manifest.clone());
         one.texts.add(&annotations.texts);
     }
-    if !annotations.manifest.is_empty() && !wanted.iter().any(Export::needs_manifest) {
-        return Err(Failure::usage("--annotation: without an output nothing has a manifest")
-            .hint("--push, or -o type=oci,dest=FILE")
-            .into());
+    if annotations != Annotations::default() && !wanted.iter().any(Export::has_annotations) {
+        let why = match wanted.as_slice() {
+            [] => "without an output nothing has a manifest",
+            _ => "files and docker's archives have no manifest",
+        };
+        let failure = Failure::usage(format!("--annotation: {why}"));
+        return Err(failure.hint("--push, or -o type=oci,dest=FILE").into());
     }
     exports::refuse_impossible(&wanted)?;
     Ok((wanted, attestations))
@@ -166,7 +173,27 @@ fn at_a_terminal(request: &Request) -> Result<(), Failure> {
 fn names(arguments: &args::Build, wanted: &[Export]) -> Result<Vec<Reference>, Failure> {
     let tags = arguments.tags.iter().map(|text| name("--tag", text));
     let others = wanted.iter().flat_map(|export| &export.names).map(|text| name("--output name=", text));
+    if wanted.iter().any(|export| export.by_digest) {
+        let mut all = arguments.tags.iter().chain(wanted.iter().flat_map(|export| &export.names));
+        all.try_for_each(|text| without_tag(text))?;
+    }
     tags.chain(others).collect()
+}
+
+/// As BuildKit, which refuses a tag that would not be written.
+fn without_tag(text: &str) -> Result<(), Failure> {
+    match text.parse::<Reference>() {
+        Ok(Reference { tag: Some(tag), .. }) => {
+            let why = format!("--output push-by-digest=true: '{text}' has the tag '{tag}', which nothing would get");
+            Err(Failure::usage(why).hint("leave the tag out: -t REGISTRY/REPOSITORY"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The names as those of a digest, or of none.
+fn untagged(names: &[Reference], digest: Option<Digest>) -> Vec<Reference> {
+    names.iter().map(|name| Reference { tag: None, digest, ..name.clone() }).collect()
 }
 
 /// What is said about an image stands in an index, or in files beside the image's. Docker's archives have neither. Without an
@@ -216,7 +243,10 @@ fn export(
         let mut stdout = std::io::stdout().lock();
         let made = exports::write(one, &written, &mut stdout, registry, world)?;
         if let (ExportKind::Image { push: true }, Some(made)) = (&one.kind, made) {
-            registry::push(&made, names, registry, world)?;
+            match one.by_digest {
+                true => registry::push(&made, &untagged(names, None), registry, world)?,
+                false => registry::push(&made, names, registry, world)?,
+            };
         }
         digest = digest.or(made);
     }
@@ -259,7 +289,9 @@ fn metadata(
         all.insert("containerimage.descriptor".to_owned(), json!(descriptor));
     }
     if !built.names.is_empty() {
-        let names: Vec<String> = built.names.iter().map(docker_name).collect();
+        let is_by_digest = wanted.iter().any(|one| one.by_digest);
+        let names = if is_by_digest { untagged(built.names, None) } else { built.names.to_vec() };
+        let names: Vec<String> = names.iter().map(docker_name).collect();
         all.insert("image.name".to_owned(), json!(names.join(",")));
     }
     if wants_provenance(docker) {
@@ -280,8 +312,11 @@ fn docker_name(name: &Reference) -> String {
     Reference { repository: name.repository.normalised(), ..name.clone() }.to_string()
 }
 
-/// A build that fails leaves no id of another.
+/// A build that fails leaves no id of another. A pipe, a device (/dev/stdout) and a link are only written to.
 fn forget(path: &Path) -> Result<(), Failure> {
+    if !fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) {
+        return Ok(());
+    }
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Failure::world(format!("removing {}: {error}", path.display())))
@@ -358,6 +393,7 @@ fn way(arguments: &args::Build) -> Result<Way, Failure> {
         each: docker.ulimit.iter().map(|text| ulimit(text)).collect::<Result<_, _>>()?,
         private: docker.allow_private_add,
         debug_shell: docker.debug_shell,
+        target: target_options(&arguments.project.target),
     })
 }
 

@@ -10,6 +10,7 @@ use corten_flow::dockerfile::{Argument, Called, Checked, Given, Outline, Request
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::render::text::safe;
 use crate::render::{print, say};
 
 /// What is asked.
@@ -68,12 +69,15 @@ pub fn run(request: &Request, asked: Asked, standard: &mut dyn Read, world: &Wor
             if asked.is_json {
                 json(&outline_shape(&outline, source))?
             } else {
-                print(outline_text(&outline).trim_end())?
+                print(safe_cells(&outline_text(&outline)).trim_end())?
             }
         }
         Question::Targets => {
             let targets = called.readable?.targets(request)?;
-            if asked.is_json { json(&targets_shape(&targets, source))? } else { print(&targets_text(&targets))? }
+            match asked.is_json {
+                true => json(&targets_shape(&targets, source))?,
+                false => print(&safe_cells(&targets_text(&targets)))?,
+            }
         }
     }
     Ok(0)
@@ -97,7 +101,7 @@ fn check(called: Called, request: &Request, asked: Asked) -> Result<u8, Report> 
         return Ok(status);
     }
     if !checked.warnings.is_empty() || is_clean {
-        print(warnings_text(&called.source, &checked).trim_end())?;
+        print(safe_cells(&warnings_text(&called.source, &checked)).trim_end())?;
     }
     match refused {
         Some(report) if !asked.ignores_status => Err(report),
@@ -197,7 +201,12 @@ pub fn warned(warnings: &[Warning]) -> Option<String> {
     for warning in warnings {
         text.push_str(&format!("\n - {}: {} (line {})", warning.rule.id, warning.detail, warning.lines.start));
     }
-    Some(text)
+    Some(safe_cells(&text))
+}
+
+/// What a Dockerfile says, without what drives a terminal; its tabs stay.
+fn safe_cells(text: &str) -> String {
+    text.split('\t').map(safe).collect::<Vec<_>>().join("\t")
 }
 
 fn file_name(source: &Source) -> String {

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use corten_check::cuda::{Answer, Code, Contents, Reason, Target, dotted, minimum_driver, toolkit_driver};
-use corten_diagnostic::{Failure, Report};
+use corten_diagnostic::Report;
 use corten_flow::World;
-use corten_flow::gpu::{self, CheckOptions, Checked, Host};
+use corten_flow::gpu::{self, CheckOptions, Checked, Host, TargetOptions};
 use serde_json::{Value, json};
 
 use super::{plan_options_for, result};
 use crate::args::{self, Format, GpuCheck, GpuCommand, HostArguments, ProjectArguments, TargetArguments};
-use crate::render::say;
 use crate::render::text::{bold, dim, green, lines, one_line, red, safe, size, width, yellow};
 
 /// Says what this machine has, or whether something fits.
@@ -63,7 +62,7 @@ fn run_check(
     format: Format,
     world: &World<'_>,
 ) -> Result<u8, Report> {
-    let target = target(&arguments.target, || host(host_arguments))?;
+    let target = target(&arguments.target, || host(host_arguments));
     let platform =
         if arguments.platform.is_empty() { vec!["linux/amd64".to_owned()] } else { arguments.platform.clone() };
     let project = ProjectArguments {
@@ -80,44 +79,26 @@ fn run_check(
     };
     let options = CheckOptions {
         subject: &arguments.subject,
-        plan: plan_options_for(&project, target.clone())?,
-        target,
+        plan: plan_options_for(&project, target)?,
         platforms: arguments.platform.clone(),
         remote: arguments.remote,
     };
-    let checked = gpu::check(&options, world)?;
+    let (target, checked) = gpu::check(&options, world)?;
     let fits = checked.iter().all(|one| one.fit.answer != Answer::No);
     let shape = json!({
         "subject": arguments.subject,
         "fits": fits,
-        "target": of_target(&options.target),
+        "target": of_target(&target),
         "platforms": checked.iter().map(of_platform).collect::<Vec<_>>(),
     });
-    result(format, &shape, || checked.iter().map(|one| text(one, &options.target)).collect::<Vec<_>>().join("\n\n"))?;
+    result(format, &shape, || checked.iter().map(|one| text(one, &target)).collect::<Vec<_>>().join("\n\n"))?;
     Ok(u8::from(!fits))
 }
 
-/// What was typed, else what this machine has.
-pub fn target(typed: &TargetArguments, host: impl FnOnce() -> Host) -> Result<Target, Failure> {
+/// What was typed, and what this machine has, where not all was typed.
+pub fn target(typed: &TargetArguments, host: impl FnOnce() -> Host) -> TargetOptions {
     let host = if typed.driver.is_none() || typed.gpu.is_empty() { host() } else { Host::default() };
-    let mut gpus = typed.gpu.clone();
-    if gpus.is_empty() {
-        // One whose name is not known is still known by its capability.
-        for gpu in &host.gpus {
-            match (corten_check::cuda::gpu(&gpu.name), &gpu.capability) {
-                (Ok(_), _) => gpus.push(gpu.name.clone()),
-                (Err(_), Some(capability)) => gpus.push(capability.clone()),
-                (Err(_), None) => say(&format!(
-                    "this machine's GPU '{}' is not known and left out: --gpu takes its compute capability",
-                    one_line(&gpu.name)
-                )),
-            }
-        }
-        gpus.dedup();
-    }
-    // Another GPU is another machine, whose driver is not ours.
-    let own = host.driver.filter(|_| typed.driver.is_none() && typed.gpu.is_empty());
-    gpu::target(typed.driver.as_deref().or(own.as_deref()), &gpus)
+    TargetOptions { driver: typed.driver.clone(), gpus: typed.gpu.clone(), host }
 }
 
 fn of_target(target: &Target) -> Value {

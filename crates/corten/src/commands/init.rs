@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal};
 
 use corten_diagnostic::{Event, Failure, Report};
 use corten_flow::World;
+use corten_flow::gpu::{Host, TargetOptions};
 use corten_flow::init::{Init, InitOptions, Wanted, init, init_from_dockerfile};
 use serde::Serialize;
 
@@ -45,7 +46,9 @@ pub fn run(arguments: &args::Init, format: Format, world: &World<'_>) -> Result<
         None => {
             let files = Wanted { dockerfile: arguments.dockerfile, compose: arguments.compose };
             let registry = registry_options(&arguments.registry)?;
-            init(&arguments.folder, &InitOptions { files, registry }, world)?
+            let (driver, gpus) = (arguments.driver.clone(), arguments.gpu.clone());
+            let gpu = TargetOptions { driver, gpus, host: Host::default() };
+            init(&arguments.folder, &InitOptions { files, gpu, registry }, world)?
         }
     };
     for found in &init.found {

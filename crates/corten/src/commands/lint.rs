@@ -13,6 +13,7 @@ use corten_flow::lint::{Input, LintOptions, LintReport, LintedFile, lint, write_
 use corten_flow::replace::write_text;
 
 use crate::args::{self, Format, Global};
+use crate::render::error::error;
 use crate::render::findings::{self, Looked, shown};
 use crate::render::text::{green, safe, yellow};
 use crate::render::{print, print_bytes, say};
@@ -28,30 +29,39 @@ const LONGEST: u64 = 4 << 20;
 pub fn run(arguments: &args::Lint, global: &Global) -> Result<u8, Report> {
     let options = options(arguments, global)?;
     let mut report = lint(&options)?;
-    report.notes.iter().for_each(|note| say(note));
+    report.notes.iter().for_each(|note| say(&safe(note)));
+    report.failures.iter().for_each(|failure| say(&error(failure)));
     if arguments.diff {
-        return diffs(&report);
+        return diffs(&report).map(|status| ended(&report, status));
     }
     write_mended(&report)?;
     report.files.iter().for_each(mended);
     if let Some(path) = &arguments.write_baseline {
-        return write_baseline(path, &report);
+        write_baseline(path, &report)?;
+        print_bytes(mended_text(&report, &options).unwrap_or_default().as_bytes())?;
+        return Ok(ended(&report, 0));
     }
     if let Some(path) = &arguments.baseline {
         without_known(&mut report, path)?;
     }
-    print_report(&report, &options, global)?;
-    Ok(u8::from(!report.passed()))
+    print_report(&report, &options, arguments.format)?;
+    Ok(ended(&report, u8::from(!report.passed())))
+}
+
+/// The exit status: 3 where a file could not be looked at, whatever is found in the others.
+fn ended(report: &LintReport, status: u8) -> u8 {
+    if report.failures.is_empty() { status } else { 3 }
 }
 
 /// What was typed, and what the environment says.
 pub fn options(arguments: &args::Lint, global: &Global) -> Result<LintOptions, Failure> {
-    let Linting { folder, today, user_config, check } = surroundings::linting()?;
+    let Linting { folder, today, user_config, check, variables } = surroundings::linting()?;
     let threshold = arguments.threshold.map(args::ThresholdArgument::meant);
     Ok(LintOptions {
         inputs: arguments.paths.iter().map(|path| input(path, arguments)).collect::<Result<_, _>>()?,
         config: arguments.config.clone(),
         user_config,
+        variables,
         choice: Choice {
             select: arguments.select.clone(),
             also: arguments.extend_select.clone(),
@@ -68,6 +78,7 @@ pub fn options(arguments: &args::Lint, global: &Global) -> Result<LintOptions, F
         gpus: arguments.gpus.clone(),
         mend: wanted(arguments),
         shellcheck: arguments.shellcheck.then(shellcheck).transpose()?,
+        no_gitignore: arguments.no_respect_gitignore,
         jobs: surroundings::jobs(global),
     })
 }
@@ -102,7 +113,7 @@ fn wanted(arguments: &args::Lint) -> Option<fix::Wanted> {
     }
 }
 
-/// What fixes would change; status 1 where that is anything.
+/// What fixes would change; status 1 where that is anything, unless nothing is to fail.
 fn diffs(report: &LintReport) -> Result<u8, Report> {
     let mut status = 0;
     for file in &report.files {
@@ -110,7 +121,7 @@ fn diffs(report: &LintReport) -> Result<u8, Report> {
         let Some((before, after)) = file.changed() else { continue };
         // As it is: patch takes nothing else.
         print_bytes(unified(&shown(&file.path), Some(before), after).as_bytes())?;
-        status = 1;
+        status |= u8::from(file.threshold.is_some());
     }
     Ok(status)
 }
@@ -135,12 +146,12 @@ fn refused(file: &LintedFile) {
     }
 }
 
-fn write_baseline(path: &Path, report: &LintReport) -> Result<u8, Report> {
+fn write_baseline(path: &Path, report: &LintReport) -> Result<(), Report> {
     let findings: Vec<Finding> = report.findings().cloned().collect();
     write_text(path, &Baseline::text(&findings))?;
     let count = findings.len();
     say(&format!("{}: {count} finding{}", path.display(), if count == 1 { "" } else { "s" }));
-    Ok(0)
+    Ok(())
 }
 
 /// Takes out what a baseline has.
@@ -167,22 +178,27 @@ fn without_known(report: &mut LintReport, path: &Path) -> Result<(), Failure> {
 }
 
 /// A text of standard input that was mended is the data then, and the findings are the story.
-fn print_report(report: &LintReport, options: &LintOptions, global: &Global) -> Result<(), Failure> {
+fn print_report(report: &LintReport, options: &LintOptions, format: Format) -> Result<(), Failure> {
     let files: Vec<PathBuf> = report.files.iter().map(|file| file.path.clone()).collect();
     let findings: Vec<Finding> = report.findings().cloned().collect();
     let looked = Looked { files: &files, findings: &findings, passed: report.passed() };
-    let kind = kind(global.format);
+    let kind = kind(format);
     let text = kind.map_or_else(|| findings::text(&looked), |kind| findings::report(kind, &looked));
-    match report.files.iter().find(|file| file.is_text && options.mend.is_some()) {
-        Some(file) => {
+    match mended_text(report, options) {
+        Some(mended) => {
             say(&text);
-            print_bytes(file.text.as_bytes())
+            print_bytes(mended.as_bytes())
         }
         // A workflow without annotations is an empty one.
         None if text.is_empty() => Ok(()),
         None if kind.is_some() => print_bytes(format!("{text}\n").as_bytes()),
         None => print(&text),
     }
+}
+
+/// Standard input, where it was to be mended.
+fn mended_text<'a>(report: &'a LintReport, options: &LintOptions) -> Option<&'a str> {
+    report.files.iter().find(|file| file.is_text && options.mend.is_some()).map(|file| &*file.text)
 }
 
 /// None for people.

@@ -15,9 +15,10 @@ const LARGEST: usize = 4 << 20;
 
 /// Answers an editor until it is done. Settings are read anew at each look: they may have been changed meanwhile.
 pub fn run() -> Result<u8, Report> {
-    let Linting { folder, today, user_config, check } = linting()?;
+    let Linting { folder, today, user_config, check, variables } = linting()?;
     let choice = Choice { check, ..Choice::default() };
-    let options = LintOptions { folder, today: Some(today), user_config, choice, jobs: 1, ..LintOptions::default() };
+    let options =
+        LintOptions { folder, today: Some(today), user_config, variables, choice, jobs: 1, ..LintOptions::default() };
     let look = |path: &Path, text: &str| {
         if !is_ours(path) {
             return Ok(None);

@@ -42,6 +42,7 @@ mod test;
 
 use clap::ArgMatches;
 use corten_diagnostic::{Failure, Report};
+use corten_flow::gpu::TargetOptions;
 use corten_flow::plan::PlanOptions;
 use corten_flow::registry::RegistryOptions;
 use corten_flow::{ProjectOptions, World};
@@ -49,7 +50,9 @@ use corten_frontend::settings::{schema, user_schema};
 use corten_oci::{Architecture, Reference};
 use serde::Serialize;
 
-use crate::args::{Arguments, Command, Format, FrontendArgument, Global, ProjectArguments, RegistryArguments};
+use crate::args::{
+    Arguments, Command, Format, FrontendArgument, Global, ProjectArguments, RegistryArguments, TargetArguments,
+};
 use crate::render::print;
 use crate::surroundings::Surroundings;
 
@@ -133,12 +136,16 @@ fn dispatch(command: &Command, global: &Global, world: &World<'_>) -> Result<u8,
 
 /// What was typed about a project → what flow is asked.
 fn plan_options(arguments: &ProjectArguments) -> Result<PlanOptions, Failure> {
-    let host = || corten_flow::gpu::host(std::path::Path::new("/"), None);
-    plan_options_for(arguments, gpu::target(&arguments.target, host)?)
+    plan_options_for(arguments, target_options(&arguments.target))
+}
+
+/// What an image is to run on, as far as it was typed; of this machine what its kernel says.
+fn target_options(typed: &TargetArguments) -> TargetOptions {
+    gpu::target(typed, || corten_flow::gpu::host(std::path::Path::new("/"), None))
 }
 
 /// The same for a driver and GPUs that are known.
-fn plan_options_for(arguments: &ProjectArguments, target: corten_check::cuda::Target) -> Result<PlanOptions, Failure> {
+fn plan_options_for(arguments: &ProjectArguments, target: TargetOptions) -> Result<PlanOptions, Failure> {
     let frontend = arguments.frontend.map(FrontendArgument::meant);
     let parse = |text: &String| {
         text.parse().map_err(|error: corten_oci::PlatformError| Failure::usage(format!("--platform: {error}")))

@@ -211,7 +211,7 @@ fn shape<'a>(
         largest,
         dirty: &planned.dirty,
         cuda: cuda(&contents),
-        findings: gpu::findings(planned, &contents),
+        findings: gpu::findings(&contents, &planned.target),
         other_platforms: Vec::new(),
     })
 }

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use corten_diagnostic::Report;
+use corten_diagnostic::{Failure, Report};
 use corten_flow::World;
 use corten_flow::build::BuildOptions;
 use corten_flow::dockerfile::Way;
 use corten_flow::run::Outcome;
 use corten_flow::test::{TestOptions, test, test_dockerfile, test_image};
 
-use super::docker::{of_dockerfiles, request};
+use super::docker::{given, of_dockerfiles, request};
 use super::docker_build::secrets;
 use super::run::{ended, network, refused, terminal, variables};
 use super::{plan_options, registry_options};
@@ -37,6 +37,7 @@ fn tested(arguments: &args::Test, global: &args::Global, world: &World<'_>) -> R
     };
     let folder = &arguments.project.folder;
     if let Some(image) = image(folder) {
+        only_build(arguments, image)?;
         return test_image(image, Path::new("."), &registry_options(&arguments.project.registry)?, &options, world);
     }
     if let Some(request) = request(&arguments.project, &arguments.docker, world)? {
@@ -50,6 +51,22 @@ fn tested(arguments: &args::Test, global: &args::Global, world: &World<'_>) -> R
     }
     let build = BuildOptions { plan: plan_options(&arguments.project)?, no_cache: arguments.no_cache };
     test(folder, &build, &options, world)
+}
+
+/// Refuses flags that only mean something where an image is built first.
+fn only_build(arguments: &args::Test, image: &str) -> Result<(), Failure> {
+    let own = [
+        (!arguments.secrets.is_empty(), "--secret"),
+        (!arguments.ssh.is_empty(), "--ssh"),
+        (arguments.no_cache, "--no-cache"),
+        (arguments.docker.file.is_some(), "--file"),
+    ];
+    let own = own.into_iter().find_map(|(is_given, flag)| is_given.then_some(flag));
+    match own.or_else(|| arguments.docker.given()).or_else(|| given(&arguments.project)) {
+        None => Ok(()),
+        Some(flag) => Err(Failure::usage(format!("{flag} is for what is built, and {image} is the name of an image"))
+            .hint("give the folder of a project: corten test path/to/project")),
+    }
 }
 
 /// What is no folder, and is not written as one, names an image.

@@ -13,6 +13,9 @@ use super::{Look, Looked, words};
 
 const FIX_ALL: &str = "source.fixAll.corten";
 
+/// Findings of a range that actions are offered for: each fix is tried on the whole text, and nobody reads a longer menu.
+const MOST_OFFERED: usize = 20;
+
 /// What the server can do: the result of `initialize`.
 pub fn capabilities() -> Value {
     json!({
@@ -99,9 +102,11 @@ pub fn actions(document: &Document, params: &Value, look: Look<'_>) -> Option<Va
                 let range = range(document, finding);
                 range.start <= asked.end && asked.start <= range.end
             })
+            .take(MOST_OFFERED)
             .collect();
         actions.extend(touched.iter().filter_map(|finding| quick_fix(document, looked, finding, look)));
-        actions.extend(touched.iter().filter_map(|finding| silence(document, finding)));
+        let instructions = if touched.is_empty() { Vec::new() } else { instructions(document) };
+        actions.extend(touched.iter().filter_map(|finding| silence(document, &instructions, finding)));
     }
     // Nobody wants it among the quick fixes of a line.
     if only.is_some() && wants(FIX_ALL) {
@@ -148,12 +153,11 @@ fn action(
 }
 
 /// A comment above the instruction, of a compose file above the line, or a further id in the one that is there.
-fn silence(document: &Document, finding: &Finding) -> Option<Value> {
+fn silence(document: &Document, instructions: &[Instruction], finding: &Finding) -> Option<Value> {
     let Some(Place::Text(_)) = Some(&finding.at).filter(|_| finding.rule.0 != "DL1000") else { return None };
     let start = range(document, finding).start;
     let (line, _) = document.position(start);
-    let is_dockerfile = document.looked.as_ref().is_some_and(|looked| looked.subject == Subject::Dockerfile);
-    let first = if is_dockerfile { instruction(document, line)?.line.lines.start.saturating_sub(1) } else { line };
+    let first = if is_dockerfile(document) { at(instructions, line)?.line.lines.start.saturating_sub(1) } else { line };
     let id = finding.rule.0;
     let tool = if id.starts_with("DL") || id.starts_with("SC") { "hadolint" } else { "corten" };
     let pragma = format!("# {tool} ignore=");
@@ -170,10 +174,21 @@ fn silence(document: &Document, finding: &Finding) -> Option<Value> {
     Some(action(document, "quickfix", &format!("Ignore {id} here"), vec![edit], Some(finding), false))
 }
 
+fn is_dockerfile(document: &Document) -> bool {
+    document.looked.as_ref().is_some_and(|looked| looked.subject == Subject::Dockerfile)
+}
+
+/// What can be read of a Dockerfile; nothing of anything else.
+fn instructions(document: &Document) -> Vec<Instruction> {
+    if !is_dockerfile(document) {
+        return Vec::new();
+    }
+    Dockerfile::read_what_can_be(&document.path, &document.text).0.instructions
+}
+
 /// The instruction that has a line, counted from 0.
-fn instruction(document: &Document, line: usize) -> Option<Instruction> {
-    let (file, _) = Dockerfile::read_what_can_be(&document.path, &document.text);
-    file.instructions.into_iter().find(|instruction| instruction.lines.contains(&(line + 1)))
+fn at(instructions: &[Instruction], line: usize) -> Option<&Instruction> {
+    instructions.iter().find(|instruction| instruction.lines.contains(&(line + 1)))
 }
 
 fn fix_all(document: &Document, looked: &Looked, look: Look<'_>) -> Option<Value> {
@@ -192,8 +207,7 @@ pub fn hover(document: &Document, params: &Value) -> Option<Value> {
     let mut parts: Vec<String> = Vec::new();
     let mut shown = None;
     let (line, _) = document.position(byte);
-    let is_dockerfile = document.looked.as_ref().is_some_and(|looked| looked.subject == Subject::Dockerfile);
-    if let Some(instruction) = instruction(document, line).filter(|_| is_dockerfile) {
+    if let Some(instruction) = at(&instructions(document), line) {
         let name = instruction.line.place(instruction.name.range.clone());
         if name.contains(&byte) || name.end == byte {
             parts.push(words::about(instruction.keyword));

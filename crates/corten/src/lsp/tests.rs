@@ -215,6 +215,34 @@ fn actions_mend_a_line_or_silence_it() {
     assert_eq!(self::actions(text, 0, json!({})), Vec::<Value>::new());
 }
 
+/// Each quick fix is tried on the whole text: of a long selection not all are.
+#[test]
+fn a_long_selection_costs_no_more_than_a_menu() {
+    let text = format!("FROM a\n{}", "run x:latest\n".repeat(1500));
+    let range = json!({"start": place(0, 0), "end": place(1501, 0)});
+    let params = json!({"textDocument": {"uri": URI}, "range": range, "context": {"diagnostics": []}});
+    let mut messages = begin().to_vec();
+    messages.extend([open(&text), request(1, "textDocument/codeAction", params)]);
+    let frame = |message: &Value| format!("Content-Length: {}\r\n\r\n{message}", message.to_string().len());
+    let input: String = messages.iter().map(frame).collect();
+    let (looks, mut output) = (std::cell::Cell::new(0), Vec::new());
+    let counted = |path: &Path, text: &str| {
+        looks.set(looks.get() + 1);
+        look(path, text)
+    };
+    serve(input.as_bytes(), &mut output, &counted);
+    let mut reader = Reader::new(output.as_slice());
+    let mut last = Value::Null;
+    while let Frame::Message(bytes) = reader.next() {
+        last = serde_json::from_slice(&bytes).unwrap();
+    }
+    // One when it is opened, and one for each fix.
+    assert_eq!(looks.get(), 1 + 20);
+    let actions = last["result"].as_array().unwrap();
+    assert_eq!(actions.len(), 40);
+    assert_eq!(applied(&text, &actions[0]), text.replacen(":latest", "", 1));
+}
+
 #[test]
 fn all_safe_fixes_are_made_where_that_is_asked_for() {
     let text = "FROM a\nrun x\nrun y:latest\n";

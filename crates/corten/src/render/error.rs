@@ -4,7 +4,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use corten_diagnostic::{Diagnose, Fault, Finding, Place, Report, Severity, Span};
 
-use super::text::safe;
+use super::text::{self, safe};
 
 /// The exit status that an error asks for.
 pub fn exit_status(report: &Report) -> u8 {
@@ -68,8 +68,8 @@ fn titled(level: Level<'_>, title: &str, span: Option<&Span>) -> String {
     let group = level.primary_title(title.as_str());
     let renderer = Renderer::styled().decor_style(DecorStyle::Ascii);
     let Some(span) = span else { return renderer.render(&[annotate_snippets::Group::with_title(group)]) };
-    let path = span.file().display().to_string();
-    let text = span.text().replace('\t', " ");
+    let path = text::one_line(&span.file().display().to_string());
+    let text = text::source_line(span.text());
     let snippet = Snippet::source(text).path(path).annotation(AnnotationKind::Primary.span(one_line(span)));
     renderer.render(&[group.element(snippet)])
 }

@@ -73,6 +73,17 @@ pub fn one_line(text: &str) -> String {
     safe(text).replace('\n', "\\n")
 }
 
+/// The same for lines of a file under which places are marked by their bytes: what stands for a character is as long as it. What
+/// is not replaced here is by who draws the mark.
+pub fn source_line(text: &str) -> String {
+    let replaced = |c| match c {
+        '\t' => ' ',
+        '\u{80}'..='\u{9f}' => '\u{bf}',
+        other => other,
+    };
+    text.chars().map(replaced).collect()
+}
+
 /// Characters that make text read otherwise than it is stored.
 fn is_bidirectional_control(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
@@ -101,19 +112,28 @@ pub fn lines(text: &str, width: usize) -> Vec<String> {
     let width = width.max(8);
     let mut lines: Vec<String> = vec![String::new()];
     for word in text.split(' ') {
-        let letters: Vec<char> = word.chars().collect();
-        for (at, piece) in letters.chunks(width).enumerate() {
-            let piece: String = piece.iter().collect();
+        for (at, piece) in pieces(word, width).enumerate() {
             let Some(line) = lines.last_mut() else { continue };
             let fits = line.chars().count() + 1 + piece.chars().count() <= width;
             match (line.is_empty(), at == 0 && fits) {
-                (true, _) => line.push_str(&piece),
-                (false, true) => line.push_str(&format!(" {piece}")),
-                (false, false) => lines.push(piece),
+                (true, _) => line.push_str(piece),
+                (false, true) => line.extend([" ", piece]),
+                (false, false) => lines.push(piece.to_owned()),
             }
         }
     }
     lines
+}
+
+/// A word in pieces of at most `width` characters; of an empty one there are none.
+fn pieces(word: &str, width: usize) -> impl Iterator<Item = &str> {
+    let mut rest = word;
+    std::iter::from_fn(move || {
+        let end = rest.char_indices().nth(width).map_or(rest.len(), |(at, _)| at);
+        let (piece, after) = rest.split_at_checked(end).filter(|(piece, _)| !piece.is_empty())?;
+        rest = after;
+        Some(piece)
+    })
 }
 
 /// Items beside and below each other, as many columns as fit into 100 characters, read downwards as `ls` has them.
@@ -141,6 +161,7 @@ mod tests {
         assert_eq!(lines("one two three", 9), ["one two", "three"]);
         assert_eq!(lines("a 1234567890123456789 b", 10), ["a", "1234567890", "123456789", "b"]);
         assert_eq!(lines("", 10), [""]);
+        assert_eq!(lines("a  ééééééééééé 日本", 10), ["a", "éééééééééé", "é 日本"]);
     }
 
     #[test]

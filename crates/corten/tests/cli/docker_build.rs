@@ -41,6 +41,31 @@ fn an_image_is_built_named_and_written_out() {
     assert_eq!(fs::read_to_string(place.path().join("far-out/y")).unwrap(), "one");
 }
 
+/// A pipe, a device and a link are written to, and never taken away.
+#[test]
+fn the_id_is_written_into_what_is_no_file() {
+    let place = Place::with("FROM scratch\nLABEL a=b\n");
+    place.write("stale", "sha256:of another");
+    let pipe = place.path().join("pipe");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    std::os::unix::fs::symlink("target", place.path().join("link")).unwrap();
+    // Open for both, a pipe keeps what is written until it is read.
+    let mut kept = fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    let wanted = id(&place, "build --iidfile pipe --format json");
+    let mut read = vec![0; wanted.len()];
+    std::io::Read::read_exact(&mut kept, &mut read).unwrap();
+    assert_eq!(String::from_utf8(read).unwrap(), wanted);
+    place.run("build --iidfile link").expect(0);
+    let kind = |name: &str| fs::symlink_metadata(place.path().join(name)).unwrap().file_type();
+    assert!(kind("link").is_symlink() && std::os::unix::fs::FileTypeExt::is_fifo(&kind("pipe")));
+    assert_eq!(fs::read_to_string(place.path().join("target")).unwrap(), wanted);
+    // A build that fails leaves no id of another.
+    place.write("Dockerfile", "FROM scratch\nCOPY nothing /\n");
+    place.run("build --iidfile stale").expect(1);
+    assert!(!place.path().join("stale").exists());
+}
+
 #[test]
 fn the_same_is_made_once_and_why_says_what_changed() {
     let place = Place::with(COPIES);
@@ -55,6 +80,47 @@ fn the_same_is_made_once_and_why_says_what_changed() {
     let ran = place.run("build --no-cache-filter a --format json").expect(0);
     let cached: Vec<bool> = ran.json()["steps"].as_array().unwrap().iter().map(|step| step["cached"] == true).collect();
     assert_eq!(cached, [false, true]);
+}
+
+/// The first time their key is known only when they are written, later before: it is the same.
+#[test]
+fn large_files_are_hashed_as_they_are_written() {
+    let place = Place::new();
+    let large: Vec<u8> = (0..3_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    for project in ["one", "two"] {
+        place.write(&format!("{project}/large"), &large);
+        place.write(&format!("{project}/small"), "small");
+        place.write(&format!("{project}/Dockerfile"), "FROM scratch\nCOPY . /d\n");
+        // Another name of a file that is read once.
+        fs::hard_link(place.path().join(project).join("large"), place.path().join(project).join("other")).unwrap();
+    }
+    let steps = |ran: &serde_json::Value| -> Vec<bool> {
+        ran["steps"].as_array().unwrap().iter().map(|step| step["cached"] == true).collect()
+    };
+    let build = |arguments: &str| {
+        place.run(&format!("build --format json --build-arg SOURCE_DATE_EPOCH=1 {arguments}")).expect(0).json()
+    };
+    let first = build("one");
+    assert_eq!(steps(&first), [false]);
+    // The files of another folder were never hashed: they are now, before anything is written.
+    for (again, cached) in [("one", true), ("two", true), ("--no-cache two", false), ("--no-cache one", false)] {
+        let built = build(again);
+        assert_eq!(steps(&built), [cached], "{again}");
+        assert_eq!(built["layers"], first["layers"], "{again}");
+    }
+    place.write("two/large", "another");
+    let built = build("two");
+    assert_eq!(steps(&built), [false]);
+    assert_ne!(built["layers"], first["layers"]);
+    // What is copied from a layer goes by the digests that were found on the way.
+    place
+        .write("Dockerfile.two", "FROM scratch AS a\nCOPY one /d\nFROM scratch\nCOPY --from=a /d/large /d/other /e/\n");
+    assert_eq!(steps(&build("-f Dockerfile.two .")), [false, false]);
+    place.write("one/small", "another");
+    assert_eq!(steps(&build("-f Dockerfile.two .")), [false, true]);
+    place.run("build -f Dockerfile.two -o out .").expect(0);
+    assert!(fs::read(place.path().join("out/e/large")).unwrap() == large);
+    assert!(fs::read(place.path().join("out/e/other")).unwrap() == large);
 }
 
 /// Who made the image is to blame, not this machine.

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use corten_oci::Digest;
+use corten_testkit::command::Ran;
 
 use crate::at_terminal::write_root;
 use crate::dockerfile::Place;
@@ -117,6 +118,24 @@ fn check_finds_every_mistake_and_builds_nothing() {
         assert!(ran.stderr.contains(why), "{}", ran.stderr);
         assert!(ran.stderr.contains("hint: there are check, outline, targets, and ,format=json\n"), "{}", ran.stderr);
     }
+}
+
+/// What a Dockerfile says is told, and drives no terminal; tabs stay.
+#[test]
+fn answers_of_call_drive_no_terminal() {
+    let hostile = "\u{1b}]0;evil\u{7}\u{9b}2J";
+    let text = format!("FROM scratch as base\n# A is {hostile}\nARG A=\"{hostile}\"\nENV K\tv{hostile}\n");
+    let place = Place::with(&text);
+    let lines = [("build --check", 1), ("build --call outline", 0), ("build --call targets", 0), ("build", 0)];
+    for (line, status) in lines {
+        // As at a terminal, where nothing is stripped.
+        let mut command = place.command(line);
+        let ran = Ran::from(command.env("CLICOLOR_FORCE", "1").output().unwrap()).expect(status);
+        let all = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(!["\u{1b}]", "\u{7}", "\u{9b}"].iter().any(|bad| all.contains(bad)), "{line}: {all:?}");
+    }
+    let ran = place.run("build --check").expect(1);
+    assert!(ran.stdout.contains("ENV K\tv\u{fffd}]0;evil\u{fffd}"), "{:?}", ran.stdout);
 }
 
 /// The text is that of buildx (`commands/build.go`, `solver/errdefs/source.go`), the JSON that of `frontend.lint`.
@@ -279,10 +298,19 @@ fn annotations_go_where_they_are_sent() {
             "error: --annotation index:…: an image of one platform has no index\n",
         ),
         ("--annotation a=1", "error: --annotation: without an output nothing has a manifest\n"),
+        ("--annotation manifest-descriptor:a=1", "error: --annotation: without an output nothing has a manifest\n"),
         ("--annotation a -o type=oci,dest=y", "error: --annotation a: it has no value\n"),
     ] {
         let ran = place.run(&format!("build {flags}")).expect(2);
         assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    }
+    let of_descriptor = "--annotation manifest-descriptor:a=b";
+    for flags in
+        ["-o out", "-o type=tar,dest=y", "-o type=docker,dest=y", "--provenance true --annotation index:a=b -o out"]
+    {
+        let ran = place.run(&format!("build {of_descriptor} {flags}")).expect(2);
+        let told = "error: --annotation: files and docker's archives have no manifest\nhint: --push, or -o type=oci,dest=FILE\n";
+        assert!(ran.stderr.contains(told), "{flags}: {}", ran.stderr);
     }
 }
 

@@ -123,6 +123,38 @@ fn d10_add_asks_no_repository_of_a_private_network() {
     assert!(server.asked().is_empty());
 }
 
+/// git would connect to this machine for the first of these, and ssh for the others.
+#[test]
+fn d10_add_asks_no_host_that_git_reads_out_of_an_address_and_we_do_not() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for (address, shown) in [
+        (format!("git://127.0.0.1:{port}%2f@nosuch.invalid/x"), "git://nosuch.invalid/x"),
+        ("git@[::1]:x".to_owned(), "git@[::1]:x"),
+        (format!("ssh://git@127.0.0.1:{port}%2f@nosuch.invalid/x"), "ssh://nosuch.invalid/x"),
+    ] {
+        let place = Place::with(&format!("FROM scratch\nADD {address} /\n"));
+        let ran = place.run("build").expect(1);
+        let told = format!("error: ADD {shown}: it is not clear which host this is\n --> Dockerfile:2:1\n");
+        let hint = "\nhint: write ssh://USER@HOST/PATH; --allow-private-add lets ADD reach any host\n";
+        assert!(ran.stderr.contains(&told) && ran.stderr.contains(hint), "{}", ran.stderr);
+    }
+    for address in ["git@127.0.0.1:x@nosuch.invalid", "ssh://git@[::1]/x", "git://127.0.0.1/x"] {
+        let place = Place::with(&format!("FROM scratch\nADD {address} /\n"));
+        let ran = place.run("build").expect(1);
+        assert!(ran.stderr.contains(", which is not on the internet"), "{}", ran.stderr);
+    }
+    let place = Place::with("FROM scratch\nADD git://nosuch.invalid/x /\n");
+    let ran = place.run("build").expect(3);
+    assert!(
+        ran.stderr.contains("error: ADD git://nosuch.invalid/x: nosuch.invalid cannot be found\n"),
+        "{}",
+        ran.stderr
+    );
+    assert!(listener.accept().is_err());
+}
+
 #[test]
 fn add_takes_files_as_docker_takes_them() {
     let server = Server::start(|asked| match asked.path.as_str() {

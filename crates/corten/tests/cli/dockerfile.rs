@@ -37,6 +37,13 @@ impl Place {
         self.corten.run(self.path(), arguments.split_whitespace())
     }
 
+    /// Ready to be run.
+    pub fn command(&self, arguments: &str) -> std::process::Command {
+        let mut command = self.corten.command(self.path());
+        command.args(arguments.split_whitespace());
+        command
+    }
+
     /// With something on standard input.
     pub fn run_with(&self, arguments: &str, input: &[u8]) -> Ran {
         use std::io::Write;

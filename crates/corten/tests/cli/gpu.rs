@@ -9,6 +9,7 @@ use corten_testkit::elf::gpu_library;
 use corten_testkit::wheel::WheelBuilder;
 use serde_json::{Value, json};
 
+use crate::dockerfile::Place;
 use crate::service::{Service, Wheel, corten, wheels};
 use crate::told::told;
 
@@ -240,4 +241,137 @@ fn errors_are_explained() {
         "{}",
         unknown.stderr
     );
+}
+
+/// A Dockerfile's image with torch for some architectures, as wheels leave it, and CUDA 13.0 beside it.
+fn of_dockerfile(after: &str) -> Place {
+    let place = Place::with(&format!("FROM scratch\nCOPY site /opt/venv/lib/python3.11/site-packages/\n{after}"));
+    place.write("site/torch/lib/libtorch_cuda.so", gpu_library(&["75"], &[]));
+    place.write("site/torch-2.11.0.dist-info/METADATA", "Name: torch\nVersion: 2.11.0\n");
+    place.write("site/nvidia/cu13/lib/libcudart.so.13", gpu_library(&[], &[]));
+    place.write("site/nvidia_cuda_runtime-13.0.96.dist-info/METADATA", "Name: x\n");
+    place
+}
+
+fn rules_of(ran: &Ran) -> Vec<String> {
+    let found = ran.json()["findings"].clone();
+    found.as_array().unwrap().iter().map(|one| one["rule"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_image_of_a_dockerfile_is_judged_by_its_libraries() {
+    let place = of_dockerfile("");
+    let build = |more: &str| place.run(&format!("build {more} --format json")).expect(0);
+    let target = "--driver 570.133.20 --gpu H100";
+    assert_eq!(rules_of(&build(target)), ["ML107", "ML113"]);
+    assert_eq!(rules_of(&build(target)), ["ML107", "ML113"], "remembered");
+    let text = place.run(&format!("build {target}")).expect(0).stderr;
+    assert!(text.contains("warning: ML107 driver 570.133.20 is too old for CUDA 13.0"), "{text}");
+    assert!(text.contains("warning: ML113 torch 2.11.0 has no code for H100 (compute capability 9.0)"), "{text}");
+    assert_eq!(rules_of(&build("--driver 580 --gpu T4")), [""; 0]);
+    assert_eq!(rules_of(&build("--driver 570")), ["ML107"]);
+    assert_eq!(rules_of(&build("--gpu none")), ["ML127"]);
+    // A policy of the folder's settings holds for these, too.
+    place.write("corten.toml", "frontend = \"dockerfile\"\n[check]\nallow = [\"ML107\"]\n");
+    assert_eq!(rules_of(&build(target)), ["ML113"]);
+    place.write("corten.toml", "frontend = \"dockerfile\"\n[check]\ndeny = [\"ML113\"]\n");
+    let denied = place.run(&format!("build {target} -t demo:1")).expect(1).stderr;
+    assert!(denied.contains("error: the image does not pass its checks: ML113"), "{denied}");
+}
+
+/// What `gpu check` says of the same image by its name, once its layers are packed.
+#[test]
+fn a_build_says_of_an_image_what_gpu_check_says() {
+    let place = of_dockerfile("");
+    let target = "--driver 570.133.20 --gpu H100";
+    let built = rules_of(&place.run(&format!("build {target} -t demo:1 --format json")).expect(0));
+    let checked = place.run(&format!("gpu check demo:1 {target} --format json")).expect(1).json();
+    let reasons = checked["platforms"][0]["reasons"].as_array().unwrap().clone();
+    assert_eq!(built, reasons.iter().map(|one| one["rule"].as_str().unwrap().to_owned()).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_later_step_takes_away_is_not_judged() {
+    let torch = "/opt/venv/lib/python3.11/site-packages/torch";
+    let other = gpu_library(&["90"], &[]);
+    let place = of_dockerfile(&format!("COPY other.so {torch}/lib/libtorch_cuda.so\n"));
+    place.write("other.so", other);
+    let rules = |line: &str| rules_of(&place.run(line).expect(0));
+    assert_eq!(rules("build --driver 580.65.06 --gpu H100 --format json"), [""; 0]);
+    assert_eq!(rules("build --driver 580.65.06 --gpu T4 --format json"), ["ML113"]);
+    // Another layer, with nothing of CUDA in its names: a program of its own.
+    let alone = Place::with("FROM scratch\nCOPY --chmod=755 server /server\n");
+    alone.write("server", gpu_library(&["75"], &[]));
+    let rules = |line: &str| rules_of(&alone.run(line).expect(0));
+    assert_eq!(rules("build --gpu H100 --format json"), ["ML113"]);
+    assert_eq!(rules("build --gpu T4 --format json"), [""; 0]);
+}
+
+/// Flags go before settings, settings before this machine.
+#[test]
+fn settings_say_on_what_an_image_is_to_run() {
+    let service = with_torch(&["75"]);
+    let before = service.read("corten.toml");
+    service.write("corten.toml", format!("{before}\n[gpu]\ndriver = \"570.133.20\"\ngpus = [\"H100\"]\n"));
+    let rules = |line: &str| rules_of(&service.run(&format!("{line} --format json")).expect(0));
+    assert_eq!(rules("plan"), ["ML107"]);
+    assert_eq!(rules("plan --driver 580.65.06"), [""; 0]);
+    assert_eq!(rules("build"), ["ML107", "ML113"]);
+    let ready = service.run("check --format json").json();
+    let found = ready["findings"].as_array().unwrap().iter().map(|one| one["rule"].clone()).collect::<Vec<_>>();
+    assert!(found.contains(&json!("ML107")), "{ready}");
+    assert_eq!(rules("build --driver 580.65.06"), ["ML113"]);
+    assert_eq!(rules("build --gpu none"), ["ML127"]);
+    let checked = check(&service, ". --format json").expect(1).json();
+    assert_eq!(checked["target"]["driver"], json!("570.133.20"));
+    assert_eq!(checked["target"]["gpus"][0]["name"], json!("H100"));
+
+    let place = of_dockerfile("");
+    place.write("corten.toml", "[gpu]\ndriver = \"570.133.20\"\ngpus = [\"H100\"]\n");
+    let rules = |line: &str| rules_of(&place.run(&format!("{line} --format json")).expect(0));
+    assert_eq!(rules("build"), ["ML107", "ML113"], "the Dockerfile still counts: [gpu] is for both ways");
+    assert_eq!(rules("build --driver 580.65.06 --gpu T4"), [""; 0]);
+}
+
+#[test]
+fn settings_that_name_no_driver_and_no_gpu_are_shown_with_their_place() {
+    let place = of_dockerfile("");
+    for (settings, expected) in [
+        (
+            "[gpu]\ndriver = \"58x\"\n",
+            "error: setting 'gpu.driver' is '58x', expected a driver's version such as \"580.65.06\", or its branch: \"580\"\n --> corten.toml:2:10\n  |\n2 | driver = \"58x\"\n  |          ^^^^^",
+        ),
+        (
+            "[gpu]\ngpus = [\"T4\", \"rtx4099\"]\n",
+            "error: setting 'gpu.gpus': no GPU is called 'rtx4099'\n --> corten.toml:2:15\n  |\n2 | gpus = [\"T4\", \"rtx4099\"]\n  |               ^^^^^^^^^\nhint: there are: RTX 4090, RTX 4090 D, RTX 4050, RTX 4060, RTX 4070; or say its compute capability: gpus = [\"9.0\"]",
+        ),
+        (
+            "[gpu]\ngpus = [\"none\", \"T4\"]\n",
+            "error: setting 'gpu.gpus': \"none\" goes with no other GPU\n --> corten.toml:2:9\n  |\n2 | gpus = [\"none\", \"T4\"]\n  |         ^^^^^^",
+        ),
+    ] {
+        place.write("corten.toml", settings);
+        let ran = place.run("build").expect(2);
+        let path = format!("{}/", place.path().display());
+        let error = ran.stderr.replace(&path, "").replace("./corten.toml", "corten.toml");
+        assert!(!ran.stderr.contains("COPY"), "a step was made first: {}", ran.stderr);
+        let at = error.find("error: ").unwrap_or_default();
+        assert_eq!(error[at..].trim_end(), expected);
+    }
+}
+
+/// Nothing of a GPU is guessed: `init` writes what it is told.
+#[test]
+fn init_writes_driver_and_gpus_where_it_is_told() {
+    let service = Service::filled();
+    let plain = service.run("init --dry-run --format json");
+    assert!(!plain.stdout.contains("gpu ="), "{}", plain.stdout);
+    let told = service.run("init --yes --driver 535.104.05 --gpu L4,H100 --format json").expect(0).json();
+    let text = told["files"][0]["text"].as_str().unwrap();
+    let line = "# On what it is to run, as --driver and --gpu named it.\ngpu = { driver = \"535.104.05\", gpus = [\"L4\", \"H100\"] }\n";
+    assert!(text.contains(line), "{text}");
+    let planned = service.run("plan --explain-settings").expect(0).stdout;
+    assert!(planned.contains("gpu.driver") && planned.contains("535.104.05"), "{planned}");
+    let wrong = service.run("init --gpu potato").expect(2);
+    assert!(wrong.stderr.contains("--gpu: no GPU is called 'potato'"), "{}", wrong.stderr);
 }

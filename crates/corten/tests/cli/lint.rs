@@ -97,7 +97,7 @@ fn mistakes_of_the_command_line_and_of_settings_are_told() {
         ),
         (
             &["empty"],
-            "error: empty has no Dockerfile and no compose file\nhint: files are found by name: Dockerfile, Containerfile, *.Dockerfile, Dockerfile.*, compose.yaml, docker-compose.yml; others are named one by one\n",
+            "error: empty has no Dockerfile and no compose file\nhint: files are found by name: Dockerfile, Containerfile, *.Dockerfile, Dockerfile.*, compose.yaml, docker-compose.yml, but not what .gitignore leaves out (--no-respect-gitignore); others are named one by one\n",
         ),
         (&["--config", "none.yaml"], "error: reading none.yaml: there is no such file\n"),
     ] {
@@ -128,4 +128,80 @@ fn rules_have_pages_and_are_listed() {
     assert!(["DL1000", "DL4006", "SC2086", "ML151"].iter().all(|id| all.stdout.contains(id)), "{}", all.stdout);
     let ran = corten().run(folder.path(), ["rule", "DL9999"]).expect(2);
     assert_eq!(ran.stderr, "error: there is no rule 'DL9999'\nhint: `corten rule` lists them\n");
+}
+
+#[test]
+fn standard_input_is_told_in_each_format_by_its_name() {
+    let folder = folder(&[]);
+    let name = "sub/é,1.Dockerfile";
+    let told = |format: &str| {
+        let corten = corten();
+        let mut command = corten.command(folder.path());
+        command.args(["lint", "--select", "DL3008,DL1000", "--format", format, "--stdin-filename", name, "-"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(BAD.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.len()), (Some(1), 0), "{format}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let json = |text: &str, pointer: &str| {
+        let value: serde_json::Value = serde_json::from_str(text.trim_end_matches(['\n', '\0'])).unwrap();
+        value.pointer(pointer).unwrap_or_else(|| panic!("{pointer}: {text}")).as_str().unwrap().to_owned()
+    };
+    assert!(told("text").contains("sub/é,1.Dockerfile:2:"), "{}", told("text"));
+    assert_eq!(json(&told("json"), "/findings/0/file"), name);
+    let uri = "/runs/0/results/0/locations/0/physicalLocation/artifactLocation/uri";
+    assert_eq!(json(&told("sarif"), uri), "sub/%C3%A9%2C1.Dockerfile");
+    assert_eq!(json(&told("gitlab"), "/0/location/path"), name);
+    assert_eq!(json(&told("codeclimate"), "/location/path"), name);
+    assert!(told("github").starts_with("::warning file=sub/é%2C1.Dockerfile,line=2,"), "{}", told("github"));
+    assert!(told("junit").contains("<testsuite name=\"sub/é,1.Dockerfile\" tests=\"1\""), "{}", told("junit"));
+    assert!(told("checkstyle").contains("<file name=\"sub/é,1.Dockerfile\">"), "{}", told("checkstyle"));
+}
+
+/// The kernel refuses to read there, whoever asks.
+#[test]
+fn a_file_that_cannot_be_read_keeps_the_others_findings() {
+    let folder = folder(&[("Dockerfile", BAD)]);
+    let ran = lint(folder.path(), &["--format", "json", "/proc/self/mem", "Dockerfile"]).expect(3);
+    assert_eq!(found(&ran), ["Dockerfile:2 DL3008"]);
+    assert_eq!(ran.stderr, "error: reading /proc/self/mem: Input/output error (os error 5)\n");
+    let ran = lint(folder.path(), &["/proc/self/mem"]).expect(3);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.lines().count()), ("", 1));
+}
+
+#[test]
+fn variables_of_hadolint_are_below_options() {
+    let folder = folder(&[("Dockerfile", BAD)]);
+    let with = |name: &str, value: &str, arguments: &[&str]| {
+        let corten = corten();
+        let mut command = corten.command(folder.path());
+        command.args(["lint", "--select", "DL3008"]).args(arguments).env(name, value);
+        let output = command.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(with("HADOLINT_FAILURE_THRESHOLD", "error", &[]).0, 0);
+    assert_eq!(with("HADOLINT_FAILURE_THRESHOLD", "error", &["--threshold", "info"]).0, 1);
+    assert_eq!(with("HADOLINT_NOFAIL", "1", &[]).0, 0);
+    assert_eq!(with("HADOLINT_IGNORE", "DL3015,DL3008", &["--extend-select", "DL3009", "--format", "json"]).0, 1);
+    let (_, text) = with("HADOLINT_FORMAT", "checkstyle", &[]);
+    assert!(text.starts_with("<?xml"), "{text}");
+    let (_, text) = with("HADOLINT_FORMAT", "checkstyle", &["--format", "json"]);
+    assert!(text.starts_with('{'), "{text}");
+    let (_, text) = with("HADOLINT_FORMAT", "gnu", &[]);
+    assert!(text.contains("DL3008") && text.contains(" --> Dockerfile:2"), "{text}");
+}
+
+#[test]
+fn what_git_leaves_out_is_looked_at_when_somebody_says_so() {
+    let folder = folder(&[
+        (".git/HEAD", "ref: refs/heads/main\n"),
+        (".gitignore", "out/\n"),
+        ("out/Dockerfile", BAD),
+        ("Dockerfile", BAD),
+    ]);
+    let ran = lint(folder.path(), &["--format", "json"]).expect(1);
+    assert_eq!(found(&ran), ["Dockerfile:2 DL3008"]);
+    let ran = lint(folder.path(), &["--format", "json", "--no-respect-gitignore"]).expect(1);
+    assert_eq!(found(&ran), ["Dockerfile:2 DL3008", "out/Dockerfile:2 DL3008"]);
 }

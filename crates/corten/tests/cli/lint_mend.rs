@@ -87,6 +87,29 @@ fn standard_input_is_mended_on_standard_output() {
     assert!(diff.stdout.starts_with("--- a/a/Dockerfile\n+++ b/a/Dockerfile\n@@ -1,4 +1,4 @@\n"), "{}", diff.stdout);
 }
 
+/// The mended text is what a pipe waits for, whatever else is written.
+#[test]
+fn standard_input_is_mended_where_a_baseline_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = piped(folder.path(), &["-", "--fix", "--write-baseline", "lint.json"], BAD).expect(0);
+    assert_eq!(ran.stdout, GOOD);
+    assert!(ran.stderr.contains("lint.json: 1 finding\n"), "{}", ran.stderr);
+    let ran = piped(folder.path(), &["-", "--write-baseline", "lint.json"], BAD).expect(0);
+    assert_eq!(ran.stdout, "");
+}
+
+#[test]
+fn a_diff_fails_nothing_where_nothing_is_to_fail() {
+    let folder = folder(BAD);
+    let wanted = lint(folder.path(), &["--diff", "Dockerfile"]).expect(1).stdout;
+    for flags in [&["--no-fail"][..], &["--threshold", "none"]] {
+        let ran = lint(folder.path(), &[&["--diff", "Dockerfile"], flags].concat()).expect(0);
+        assert_eq!(ran.stdout, wanted);
+    }
+    fs::write(folder.path().join(".hadolint.yaml"), "no-fail: true\n").unwrap();
+    assert_eq!(lint(folder.path(), &["--diff", "Dockerfile"]).expect(0).stdout, wanted);
+}
+
 #[test]
 fn a_link_out_of_the_folder_is_not_written_through() {
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), folder(BAD));

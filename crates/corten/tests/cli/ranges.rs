@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use corten_testkit::command::Ran;
 use serde_json::Value;
@@ -93,6 +93,36 @@ fn a_container_of_a_user_with_ranges_has_all_users() {
     user.run(&["prune", "--all", "--yes"]).expect(0);
     assert_eq!(mounts_with(user.path("").to_str().unwrap()), [""; 0]);
     assert_eq!(user.left().into_iter().filter(|name| !name.starts_with("volumes/")).collect::<Vec<_>>(), [""; 0]);
+}
+
+/// ssh looks for its user's home and keys by his number; podman, as docker too, for its images by whether it is root.
+#[test]
+fn programs_of_a_user_with_ranges_are_him() {
+    let Some(user) = Player::with_ranges() else { return };
+    user.write("git/Dockerfile", "FROM scratch\nADD git@example.invalid:x /\n");
+    let log = user.open_folder("log").join("who");
+    let ssh =
+        user.write("ssh.sh", format!("id -u >{0}; id -g >>{0}; cat /proc/self/uid_map >>{0}; exit 1\n", log.display()));
+    let mut command = user.command(&["build", "git", "--allow-private-add"]);
+    let ran = Ran::from(command.env("GIT_SSH_COMMAND", format!("sh {}", ssh.display())).output().unwrap()).expect(3);
+    let told = fs::read_to_string(&log).unwrap_or_else(|error| panic!("{error}: {}", ran.stderr));
+    assert_eq!(told.split_whitespace().collect::<Vec<_>>(), ["65534", "65534", "65534", "0", "1"]);
+
+    let Some(podman) = xtask::peers::installed("podman") else { return };
+    let docker = user.write("path/docker", format!("#!/bin/sh\nexec {} \"$@\"\n", podman.display()));
+    fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", docker.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    user.write("load/Dockerfile", "FROM box:1\nENV loaded=1\n");
+    let mut command = user.command(&["build", "load", "-t", "loaded:1", "--load"]);
+    let runtime = user.open_folder("runtime");
+    std::os::unix::fs::chown(&runtime, Some(65_534), Some(65_534)).unwrap();
+    command.env("PATH", &path).env("XDG_RUNTIME_DIR", runtime);
+    Ran::from(command.output().unwrap()).expect(0);
+    // Where podman keeps a user's images.
+    let storage = user.path(".local/share/containers/storage");
+    let lists = fs::read_dir(&storage).unwrap().flatten().map(|folder| folder.path().join("images.json"));
+    let listed: String = lists.filter_map(|list| fs::read_to_string(list).ok()).collect();
+    assert!(listed.contains("loaded:1"), "{listed}");
 }
 
 /// What was unpacked while there was one id has no owners on disk: it is not taken for what has.

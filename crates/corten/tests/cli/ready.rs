@@ -193,6 +193,92 @@ fn a_dockerfile_is_judged_by_what_it_says_and_what_it_is_sent() {
         service.run("check --build --frontend dockerfile").expect(2).stderr.lines().last(),
         Some("hint: corten build -t NAME:VERSION . && corten check NAME:VERSION")
     );
+    for flag in ["--locked", "--frozen", "--group dev", "--extra gpu"] {
+        let name = flag.split(' ').next().unwrap();
+        let said = format!(
+            "error: {name} is for locks, and this is built from its Dockerfile\nhint: --frontend native takes the lock\n"
+        );
+        refuses(&service, &format!("check --frontend dockerfile {flag}"), 2, &said);
+    }
+    for flag in ["--driver 580", "--gpu H100"] {
+        let name = flag.split(' ').next().unwrap();
+        let said = format!(
+            "error: {name}: a Dockerfile is read and not built here, so that nothing is known of its libraries\nhint: corten build -t NAME:VERSION . && corten gpu check NAME:VERSION\n"
+        );
+        refuses(&service, &format!("check --frontend dockerfile {flag}"), 2, &said);
+    }
+}
+
+/// What COPY takes is judged, whichever way it names it, and nothing else.
+#[test]
+fn files_that_a_dockerfile_copies_are_judged_wherever_they_lie() {
+    let service = Service::filled();
+    ["corten.toml", "corten.lock", "pyproject.toml", "uv.lock"].into_iter().for_each(|name| service.remove(name));
+    fs::create_dir(service.folder().join("src")).unwrap();
+    service.write("src/.env", "KEY=x");
+    service.write("src/a.py", "");
+    let secrets = |lines: &str| {
+        service.write("Dockerfile", format!("FROM python:3.13-slim AS base\n{lines}CMD [\"python\"]\n"));
+        let ran = service.run("check --format json");
+        let secrets = point(&ran, "secrets");
+        (secrets["answer"].as_str().unwrap().to_owned(), secrets["evidence"].as_str().unwrap().to_owned())
+    };
+    let told = "ML142: 'src/.env' is called like";
+    for copy in [
+        "COPY src/ /app/\n",
+        "COPY src /app/\n",
+        "COPY * /app/\n",
+        "COPY ./* /app/\n",
+        "COPY s?c /app/\n",
+        "COPY . /app/\n",
+    ] {
+        let (answer, evidence) = secrets(copy);
+        assert!(answer == "no" && evidence.starts_with(told), "{copy}: {answer}, {evidence}");
+    }
+    for (copy, files) in [("COPY src/*.py /app/\n", 1), ("COPY app.py /app/\n", 1), ("COPY srcs /app/\n", 0)] {
+        let evidence = format!("no name among {files} files that are copied, and no variable, is a secret's");
+        assert_eq!(secrets(copy), ("yes".to_owned(), evidence), "{copy}");
+    }
+    let (answer, evidence) = secrets("COPY . /app/\nFROM python:3.13-slim\nCOPY --from=base /app /app\n");
+    assert_eq!(
+        (answer.as_str(), evidence.as_str()),
+        ("unknown", "a stage takes 'src/.env', and from a stage files are copied")
+    );
+    let (answer, _) = secrets("COPY . /app/\nFROM python:3.13-slim\nCOPY src/a.py /app/\n");
+    assert_eq!(answer, "yes", "the stage is not used");
+}
+
+#[test]
+fn a_file_that_is_not_there_pins_nothing() {
+    let service = Service::filled();
+    ["corten.toml", "corten.lock", "pyproject.toml", "uv.lock"].into_iter().for_each(|name| service.remove(name));
+    fs::create_dir(service.folder().join("deps")).unwrap();
+    service.write("a.txt", "-r deps/more.txt\nnumpy==2.1.0\n");
+    service.write("b.txt", "pandas==2.3.0\n");
+    let lock = |run: &str, more: &str| {
+        service.write("deps/more.txt", more);
+        service.write(
+            "Dockerfile",
+            format!("FROM python:3.13-slim\nRUN {run}\nHEALTHCHECK NONE\nEXPOSE 80\nCMD [\"python\"]\n"),
+        );
+        let ran = service.run("check --format json");
+        assert_eq!(point(&ran, "health")["answer"], "no", "HEALTHCHECK NONE is none");
+        let lock = point(&ran, "lock");
+        (lock["answer"].as_str().unwrap().to_owned(), lock["evidence"].as_str().unwrap().to_owned())
+    };
+    let is = |answer: &str, evidence: &str| (answer.to_owned(), evidence.to_owned());
+    let both = "pip install -r a.txt -r b.txt";
+    assert_eq!(lock(both, "six==1.17.0\n"), is("yes", "what is installed is pinned in a.txt, b.txt, deps/more.txt"));
+    assert_eq!(lock(both, "six==1.*\n"), is("no", "ML201: 'six' names no version (./deps/more.txt:1:1)"));
+    assert_eq!(lock(both, "-r ../b.txt\n").0, "yes");
+    for file in ["../../b.txt", "/etc/hostname"] {
+        let evidence = format!("{file} is not in .: what it pins is not known");
+        assert_eq!(lock(both, &format!("-r {file}\n")), is("unknown", &evidence));
+    }
+    assert_eq!(lock(both, "-c less.txt\n"), is("unknown", "deps/less.txt is not in .: what it pins is not known"));
+    for (run, name) in [("pip install -r requirements/prod.txt", "prod.txt"), ("uv sync --locked", "uv.lock")] {
+        assert_eq!(lock(run, ""), is("unknown", &format!("{name} is not in .: what it pins is not known")), "{run}");
+    }
 }
 
 #[test]
@@ -232,6 +318,20 @@ error: there is no folder ./nowhere
 hint: give the folder of a project, or the name of an image: corten check NAME:VERSION
 ",
     );
+    for flag in ["--locked", "--frozen", "--group dev", "--extra gpu"] {
+        let name = flag.split(' ').next().unwrap();
+        let said = format!(
+            "error: {name} is for folders, and service:1.3.0 is the name of an image\nhint: give the folder of a project: corten check path/to/project\n"
+        );
+        refuses(&service, &format!("check service:1.3.0 {flag}"), 2, &said);
+    }
+    for flag in ["--driver 580", "--gpu H100"] {
+        let name = flag.split(' ').next().unwrap();
+        let said = format!(
+            "error: {name} is for folders, and service:1.3.0 is the name of an image\nhint: corten gpu check service:1.3.0 says whether its CUDA fits\n"
+        );
+        refuses(&service, &format!("check service:1.3.0 {flag}"), 2, &said);
+    }
     let told = service.run("check nothing:1 --offline").expect(1).stderr;
     assert!(told.contains("there is no image 'nothing:1' in the store"), "{told}");
     fs::create_dir(service.folder().join("empty")).unwrap();

@@ -118,6 +118,9 @@ fn an_image_of_a_dockerfile_is_looked_at_saved_pushed_and_served_as_any_other() 
     let first = take(&format!("{}/demo:1", server.place));
     // Another server knows it by its digest, too, though no name of the store says it.
     server.kill();
+    place.run("build -t unasked:1 --label a=b").expect(0);
+    let (_, said) = Server::start(&place.corten, &[]).ends(Signal::TERM);
+    assert!(!said.contains("warning"), "{said}");
     let server = Server::start(&place.corten, &[]);
     take(&format!("{}/demo@{}", server.place, first.as_str().unwrap()));
     place.run(&format!("push demo:1 {}/far/copy:2", server.place)).expect(0);

@@ -63,7 +63,7 @@ error: unknown setting 'flavour'
   |
 1 | flavour = "mild"
   | ^^^^^^^
-hint: known here: name, version, base, variant, frontend, python, interpreter, lock, package, groups, extras, packages, allow-unconfigured, build-packages, run, entrypoint, workdir, user, port, healthcheck, env, labels, compression, estargz, weights-compression, bytecode, weights, extra-files, ignore, check, lint, archive, index, publish, test
+hint: known here: name, version, base, variant, frontend, python, interpreter, lock, package, groups, extras, packages, allow-unconfigured, build-packages, run, entrypoint, workdir, user, port, healthcheck, env, labels, compression, estargz, weights-compression, bytecode, weights, extra-files, ignore, check, gpu, lint, archive, index, publish, test
 "#,
     );
     refuses(

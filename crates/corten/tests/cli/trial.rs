@@ -7,6 +7,7 @@ use corten_oci::Digest;
 use corten_testkit::command::Ran;
 use corten_testkit::wheel::WheelBuilder;
 
+use crate::dockerfile::Place;
 use crate::ground::{contents, paths};
 use crate::real;
 use crate::service::Service;
@@ -168,6 +169,28 @@ fn what_keeps_tests_from_being_run_is_told() {
     assert!(ran.stderr.contains("nothing is pulled: the store does not have it"), "{}", ran.stderr);
 }
 
+/// An image is taken as it is.
+#[test]
+fn flags_of_builds_are_refused_of_an_image() {
+    let place = Place::new();
+    for (flag, name) in [
+        ("--secret id=a", "--secret"),
+        ("--ssh default", "--ssh"),
+        ("--target x", "--target"),
+        ("--build-arg a=b", "--build-arg"),
+        ("-f Dockerfile", "--file"),
+        ("--no-cache", "--no-cache"),
+        ("--locked", "--locked"),
+        ("--group dev", "--group"),
+    ] {
+        let ran = place.run(&format!("test it:1 {flag} -- true")).expect(125);
+        let said = format!(
+            "error: {name} is for what is built, and it:1 is the name of an image\nhint: give the folder of a project: corten test path/to/project\n"
+        );
+        assert_eq!(ran.stderr, said);
+    }
+}
+
 /// The report lies where the tests' programs may put anything.
 #[test]
 fn a_report_that_is_no_file_is_not_read() {
@@ -293,4 +316,27 @@ fn a_stage_for_tests_is_run_where_no_lock_has_them() {
     assert!(ran.stderr.contains("error: what is to be run?"), "{}", ran.stderr);
     let ran = service.run("test -f - .").expect(125);
     assert!(ran.stderr.contains("error: corten test .: the tests are mounted from a folder\n"), "{}", ran.stderr);
+}
+
+/// An Alpine's Python takes other wheels than those of manylinux, and has pytest all the same; so nothing has passed before it ran.
+#[test]
+fn a_stage_with_pytest_has_not_passed_because_it_is_built() {
+    let place = Place::with("FROM scratch AS test\nCOPY musl /\n");
+    place.write("musl/lib/ld-musl-x86_64.so.1", "");
+    place.write("musl/lib/ld-musl-aarch64.so.1", "");
+    let metadata = "Metadata-Version: 2.1\nName: pytest\nVersion: 8.0\n";
+    place.write("musl/usr/lib/python3.12/site-packages/pytest-8.0.dist-info/METADATA", metadata);
+    let ran = place.run("test");
+    assert_eq!(ran.status, 127, "{}", ran.stderr);
+    assert!(ran.stderr.contains("python3"), "{}", ran.stderr);
+    // Nor because the store is damaged.
+    for blob in fs::read_dir(place.corten.store().join("blobs/sha256")).unwrap().flatten() {
+        let bytes = fs::read(blob.path()).unwrap();
+        if bytes.windows(metadata.len()).any(|part| part == metadata.as_bytes()) {
+            fs::remove_file(blob.path()).unwrap();
+            fs::write(blob.path(), &bytes[..1024]).unwrap();
+        }
+    }
+    let ran = place.run("test").expect(125);
+    assert!(ran.stderr.contains(" is damaged: "), "{}", ran.stderr);
 }

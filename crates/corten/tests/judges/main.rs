@@ -25,6 +25,8 @@
 //! | pytest | runs in the image by `corten test`, and writes its report |
 //! | `dpkg`, `syft` | the packages are those of the bill of materials |
 //! | `python3-jsonschema` | the bill of materials is SPDX 2.3 |
+//! | hadolint | its variables of the environment mean the same ([`lint_environment`]) |
+//! | reviewdog, GitHub's `@actions/core`, TypeScript | checkstyle is read whole, annotations are those of GitHub's library, issues of Code Climate's types ([`lint_formats`]) |
 //! | schemas, `xmllint`, `hadolint`, `nvim` | the linter's reports are what their readers expect; an editor shows and mends what it finds ([`reports`]) |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
@@ -46,6 +48,8 @@ mod inside;
 mod install;
 mod jobs;
 mod kinds;
+mod lint_environment;
+mod lint_formats;
 mod modes;
 mod own;
 mod place;

@@ -21,7 +21,7 @@ use corten_check::{page, rule};
 use corten_diagnostic::{Finding, Place, RuleId, Severity, Span};
 
 use super::{Looked, shown};
-use crate::render::text::{bold, dim, green, lines, red, safe, width, yellow};
+use crate::render::text::{bold, dim, green, lines, one_line, red, safe, source_line, width, yellow};
 
 /// More of a line is not shown on each side of a caret.
 const AROUND: usize = 400;
@@ -92,11 +92,12 @@ fn snippet(span: &Span) -> Snippet<'static, annotate_snippets::Annotation<'stati
     let (from, to) = (range.start.min(end), range.end.clamp(range.start.min(end), end));
     let shown_from = letter(text, from.saturating_sub(AROUND).max(start));
     let shown_to = letter(text, end.min(from.saturating_add(2 * AROUND))).max(from);
-    let source = text.get(shown_from..shown_to).unwrap_or_default().replace('\t', " ");
+    let source = text.get(shown_from..shown_to).unwrap_or_default();
+    let source = source_line(source);
     let length = source.len();
     let mark = (from - shown_from).min(length)..(to - shown_from).min(length);
     Snippet::source(source)
-        .path(shown(span.file()))
+        .path(one_line(&shown(span.file())))
         .line_start(span.position().0)
         .annotation(AnnotationKind::Primary.span(mark))
 }

@@ -115,6 +115,26 @@ fn the_terminal_gets_no_control_characters_of_others() {
     assert!(!text.contains("\u{1b}]") && !text.contains('\u{7}') && !text.contains('\u{202e}'), "{text:?}");
 }
 
+/// Their names as well, and lines.
+#[test]
+fn file_names_and_lines_drive_no_terminal() {
+    let hostile = "\u{1b}]0;evil\u{7}\u{9b}2J\u{202e}";
+    let text = format!("FROM a # {hostile}\n");
+    let mut one = finding("DL3007", 0..0, "m");
+    one.at = Place::Text(Span::new(format!("a\n{hostile}/Dockerfile"), text.as_str(), 5..text.len()));
+    let lint = terminal::text(&Looked { files: &[], findings: std::slice::from_ref(&one), passed: false });
+    let report = corten_diagnostic::Failure::input("m").at(match &one.at {
+        Place::Text(span) => span.clone(),
+        _ => unreachable!(),
+    });
+    for text in [lint, crate::render::error::finding(&one), crate::render::error::error(&report.into())] {
+        let is_bad =
+            |c: char| c.is_control() && !matches!(c, '\n' | '\u{1b}') || ('\u{202a}'..='\u{202e}').contains(&c);
+        assert!(!text.contains(is_bad) && !text.contains("\u{1b}]"), "{text:?}");
+        assert!(text.contains("a\\n") && text.contains("/Dockerfile:1:6"), "{text:?}");
+    }
+}
+
 #[test]
 fn the_whole_line_is_shown() {
     let text = terminal::text(&Looked { files: &[], findings: &[finding("DL3007", 5..7, "m")], passed: false });

@@ -10,6 +10,8 @@ use corten_layer::zip::Archive;
 use corten_testkit::bar::Bar;
 use serde_json::{Value, json};
 
+use crate::ground::{SmallDisk, not_run};
+
 use super::boxes::{Outside, Player, busybox, file, folder, hard_link, link, mounts_with, pipe, tar};
 
 fn data(name: &str) -> Option<PathBuf> {
@@ -326,13 +328,9 @@ fn b9_configs_lead_nowhere() {
     recipe("B9");
 }
 
-/// A layer that becomes 700 MB of zeros, one whose window is 2 GiB, one with something behind its end: refused by name, and nothing
-/// of it is kept.
-#[test]
-fn a14_layers_that_are_bombs_are_refused() {
-    let outside = Outside::new();
+/// A tar of one file of 700 MB of zeros, by zstd: 22 kB.
+fn bomb() -> Vec<u8> {
     let magic = [0x28_u8, 0xb5, 0x2f, 0xfd];
-    let block = |kind: u32, size: u32, last: u32| ((size << 3) | (kind << 1) | last).to_le_bytes()[..3].to_vec();
     let mut entry = file("f", "", 0o644);
     entry[124..136].copy_from_slice(b"05000000000\0");
     entry[148..156].fill(b' ');
@@ -340,6 +338,70 @@ fn a14_layers_that_are_bombs_are_refused() {
     entry[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     let mut bomb = [&magic[..], &[0x00, (27 - 10) << 3], &block(0, 512, 0), &entry].concat();
     (0..5_400).for_each(|number| bomb.extend([block(1, 128 << 10, u32::from(number == 5_399)), vec![0]].concat()));
+    bomb
+}
+
+/// The header of a block of zstd (RFC 8878, 3.1.1.2): 0 as it is, 1 one byte again and again.
+fn block(kind: u32, size: u32, last: u32) -> Vec<u8> {
+    ((size << 3) | (kind << 1) | last).to_le_bytes()[..3].to_vec()
+}
+
+/// Bytes in the files below a player's store.
+fn kept(player: &Player) -> u64 {
+    super::boxes::files(&player.store()).iter().map(|path| fs::metadata(path).unwrap().len()).sum()
+}
+
+/// What ADD unpacks, what comes as a context, what is loaded: each is refused by its name, and nothing of it is kept.
+#[test]
+fn a14_archives_that_are_bombs_are_refused_wherever_they_come_from() {
+    let outside = Outside::new();
+    for player in Player::all() {
+        player.write("b/bomb", bomb());
+        player.write("b/Dockerfile", "FROM scratch\nADD bomb /\n");
+        let added = player.run(&["build", "--progress", "plain", "b"]);
+        let why = "unpacking bomb: it has more than 261 MiB uncompressed, which no archive has\n";
+        let hint = "hint: where so much is right, COPY the archive, and unpack it in a command: RUN tar -xf\n";
+        let is_told = added.stderr.contains(why) && added.stderr.contains(hint);
+        assert!(added.status == 1 && is_told, "{} {}", added.status, added.stderr);
+        assert!(kept(&player) < 64 << 20);
+        let loaded = player.run(&["load", "-i", "b/bomb"]);
+        let why = "uncompressed, which no archive has\n";
+        assert!(loaded.status == 1 && loaded.stderr.contains(why), "{} {}", loaded.status, loaded.stderr);
+        let mut command = player.command(&["build", "-"]);
+        let sent = command.stdin(fs::File::open(player.path("b/bomb")).unwrap()).output().unwrap();
+        let (said, why) = (String::from_utf8_lossy(&sent.stderr), "uncompressed, which no context has\nhint: where so");
+        assert!(sent.status.code() == Some(1) && said.contains(why), "{said}");
+        assert!(kept(&player) < 64 << 20);
+        assert_eq!(outside.changes(), [""; 0]);
+        assert_eq!(player.left(), [""; 0]);
+    }
+}
+
+/// What ADD unpacks and the disk does not hold is told with what is missing; nothing of it stays, and with more room it goes on.
+#[test]
+fn a_full_disk_while_add_unpacks_is_told_by_what_is_missing() {
+    let Some(disk) = SmallDisk::new("size=24m,mode=0777") else { return not_run("mounting a small tmpfs needs root") };
+    let player = Player::all().remove(0).with_store(disk.path().join("store"));
+    player.write("b/added.tar", tar(&[file("f", vec![b'x'; 16 << 20], 0o644), file("g", vec![b'y'; 16 << 20], 0o644)]));
+    player.write("b/Dockerfile", "FROM scratch\nADD added.tar /\n");
+    let ran = player.run(&["build", "--progress", "plain", "b"]);
+    assert_eq!(ran.status, 3, "{}", ran.stderr);
+    let why = format!("unpacking added.tar: writing below {}: the disk is full: ", player.store().display());
+    assert!(ran.stderr.contains(&why) && ran.stderr.contains("hint: free some space there"), "{}", ran.stderr);
+    assert!(kept(&player) < 8 << 20);
+    assert_eq!(player.left(), [""; 0]);
+    disk.remount("size=200m");
+    let ran = player.run(&["build", "b"]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+}
+
+/// A layer that becomes 700 MB of zeros, one whose window is 2 GiB, one with something behind its end: refused by name, and nothing
+/// of it is kept.
+#[test]
+fn a14_layers_that_are_bombs_are_refused() {
+    let outside = Outside::new();
+    let magic = [0x28_u8, 0xb5, 0x2f, 0xfd];
+    let bomb = bomb();
     let window = [&magic[..], &[0x00, (31 - 10) << 3, 0x01, 0x00, 0x00]].concat();
     let mut trailed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut trailed, &busybox()).unwrap();
@@ -353,8 +415,7 @@ fn a14_layers_that_are_bombs_are_refused() {
                 player.name,
                 ran.stderr
             );
-            let kept: u64 =
-                super::boxes::files(&player.store()).iter().map(|path| fs::metadata(path).unwrap().len()).sum();
+            let kept = kept(&player);
             assert!(kept < 64 << 20, "{}: {kept} bytes for {told}", player.name);
         }
         assert_eq!(outside.changes(), [""; 0]);

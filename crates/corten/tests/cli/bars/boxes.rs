@@ -13,6 +13,8 @@ use corten_oci::Digest;
 use corten_testkit::command::Ran;
 use serde_json::{Value, json};
 
+use crate::ground::not_run;
+
 /// A variable of the caller's that nothing inside may see.
 pub const CANARY: &str = "corten-host-canary-5d1f";
 
@@ -27,6 +29,8 @@ pub struct Player {
     /// The store, the home and what is built; open to everyone.
     folder: tempfile::TempDir,
     store: PathBuf,
+    /// A copy of `/etc` with ranges of ids.
+    _settings: Option<tempfile::TempDir>,
 }
 
 impl Player {
@@ -40,20 +44,27 @@ impl Player {
         all
     }
 
-    /// Nobody, to whom `/etc/subuid` and `/etc/subgid` give ranges of ids; none where the caller is not root.
+    /// Nobody, to whom `/etc/subuid` and `/etc/subgid` give ranges of ids; none where the caller is not root. The machine's own
+    /// files stay as they are: these lie in a copy of `/etc`, mounted where nobody else sees it.
     pub fn with_ranges() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
+            not_run("ranges of ids for another user need root");
             return None;
         }
-        // Files to mount over: those of the machine stay as they are.
-        for existing in ["/etc/subuid", "/etc/subgid"] {
-            fs::File::options().append(true).create(true).open(existing).unwrap();
+        let settings = tempfile::tempdir().unwrap();
+        fs::set_permissions(settings.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let etc = settings.path().join("etc");
+        assert!(Command::new("cp").args(["-a", "/etc"]).arg(&etc).status().unwrap().success());
+        for name in ["subuid", "subgid"] {
+            let path = etc.join(name);
+            let _ = fs::remove_file(&path);
+            fs::write(&path, "65534:300000:65536\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         }
-        let script = "for file in /etc/subuid /etc/subgid; do printf '65534:300000:65536\\n' > $0; chmod 644 $0; mount --bind $0 $file; done; exec \"$@\"";
-        let (_, ranges) = tempfile::NamedTempFile::new().unwrap().keep().unwrap();
-        let before = ["unshare", "--mount", "sh", "-ec", script, ranges.to_str().unwrap()];
+        let script = "mount --bind \"$0\" /etc; exec \"$@\"";
+        let before = ["unshare", "--mount", "sh", "-ec", script, etc.to_str().unwrap()];
         let before = before.into_iter().chain(NOBODY).map(str::to_owned).collect();
-        Some(Self::new("nobody with ranges", before))
+        Some(Self { _settings: Some(settings), ..Self::new("nobody with ranges", before) })
     }
 
     fn new(name: &'static str, before: Vec<String>) -> Self {
@@ -64,7 +75,7 @@ impl Player {
             .or_else(|_| fs::copy(env!("CARGO_BIN_EXE_corten"), &program).map(drop))
             .unwrap();
         let store = folder.path().join("store");
-        let player = Self { name, before, program, folder, store };
+        let player = Self { name, before, program, folder, store, _settings: None };
         player.load("box:1", &[busybox()], &json!({})).expect(0);
         fs::rename(player.path("image.tar"), player.path("box.tar")).unwrap();
         player

@@ -255,6 +255,8 @@ impl<'a> Trial<'a> {
         let mut text = String::new();
         while !text.ends_with("well\n") {
             text.clear();
+            let listed = self.player.run(&["ps", "--format", "json"]).expect(0).stdout;
+            assert!(listed.contains("\"web\""), "the container has ended before it answered: {listed}");
             if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
                 stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
                 let _ = stream.read_to_string(&mut text);

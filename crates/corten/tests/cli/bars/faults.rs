@@ -95,6 +95,7 @@ struct Place {
     indexes: Indexes,
     auth: AuthFiles,
     registries: corten_flow::registry::RegistryOptions,
+    git_ssh: corten_flow::dockerfile::GitSsh,
     _folder: tempfile::TempDir,
 }
 
@@ -114,6 +115,7 @@ impl Place {
             indexes: Indexes::default(),
             auth: AuthFiles::default(),
             registries: corten_flow::registry::RegistryOptions::default(),
+            git_ssh: corten_flow::dockerfile::GitSsh::default(),
             _folder: folder,
         }
     }
@@ -126,6 +128,7 @@ impl Place {
             auth: &self.auth,
             registries: &self.registries,
             passage: corten_sandbox::Passage::none(),
+            git_ssh: &self.git_ssh,
             events: &Nobody,
             jobs: 2,
             now: 0,

@@ -10,7 +10,7 @@ use super::base::base;
 use super::{Daemon, Work};
 use crate::docker;
 use crate::image::corten;
-use crate::place::{command, debian, done, folder, new_folder};
+use crate::place::{command, debian, done, ended, folder, new_folder};
 use crate::registries::Distribution;
 
 const TEXT: &str = "FROM busybox\nRUN echo 1 >/one && rm /old/file\nCOPY Dockerfile /\nCMD cat /one && ls /old\n";
@@ -81,6 +81,42 @@ fn an_image_of_a_dockerfile_is_at_a_registry_what_buildkit_has_there() {
     }
     done(&mut build(&context, &["-t", &ours, "--push"]));
     assert_eq!(manifest(&ours)["layers"].as_array().unwrap().len(), 3);
+}
+
+/// As a matrix of platforms does it, whose index comes later: a manifest that no tag leads to.
+#[test]
+fn an_image_that_is_pushed_by_digest_has_no_tag() {
+    let (Some(program), Some(crane)) = (xtask::peers::need("registry"), xtask::peers::need("crane")) else { return };
+    let (Some(daemon), Some(base)) = (Daemon::shared(), base()) else { return };
+    let registry = Distribution::open(&program, "by-digest");
+    let context = context("dockerfile-by-digest");
+    let metadata = |name: &str| -> Value { serde_json::from_slice(&fs::read(context.join(name)).unwrap()).unwrap() };
+    let (ours, theirs) = (format!("{}/team/ours", registry.address), format!("{}/team/theirs", registry.address));
+    let output = "type=image,push-by-digest=true,name-canonical=true,push=true,force-compression=true";
+    let file = context.join("ours").display().to_string();
+    let said = done(&mut build(&context, &["-t", &ours, "--metadata-file", &file, "-o", output]));
+    let work = Work {
+        context: context.clone(),
+        contexts: vec![("busybox".to_owned(), base.to_owned())],
+        flags: Vec::new(),
+        ..Work::default()
+    };
+    let asked = format!("{output},name={theirs},registry.insecure=true");
+    let file = context.join("theirs").display().to_string();
+    done(daemon.asked(&work, &asked).args(["--metadata-file", &file]));
+    for (name, metadata) in [(&ours, metadata("ours")), (&theirs, metadata("theirs"))] {
+        let digest = metadata["containerimage.digest"].as_str().unwrap();
+        assert_eq!(metadata["image.name"], **name, "{metadata:#}");
+        assert_eq!(done(&mut command(&crane, ["digest", &format!("{name}@{digest}")])).trim(), digest);
+        let validated = done(&mut command(&crane, ["validate", "--remote", &format!("{name}@{digest}")]));
+        assert!(validated.starts_with("PASS"), "{validated}");
+        let tags = ended(&mut command(&crane, ["ls", name]));
+        assert!(tags.stdout.is_empty(), "{}", crate::place::said(&tags));
+    }
+    let digest = metadata("ours")["containerimage.digest"].as_str().unwrap().to_owned();
+    assert_eq!(said.lines().next(), Some(&*format!("{ours}@{digest}")), "{said}");
+    let tagged = ended(&mut build(&context, &["-t", &format!("{ours}:1"), "-o", output]));
+    assert_eq!(tagged.status.code(), Some(2), "{}", crate::place::said(&tagged));
 }
 
 /// Media types: of the manifest, its config and layers.

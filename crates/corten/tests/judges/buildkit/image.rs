@@ -2,17 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::place::{command, done};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct Read {
     pub config: Value,
-    pub layers: Vec<Vec<Entry>>,
+    pub layers: Vec<Arc<Vec<Entry>>>,
 }
+
+/// As `read.py` prints it.
+#[derive(Deserialize)]
+struct Printed {
+    config: Value,
+    /// Blobs, and their entries where they were not known.
+    layers: Vec<(String, Option<Vec<Entry>>)>,
+}
+
+/// Blobs that were read. Most images here stand on one base, which is the largest part of them.
+static KNOWN: Mutex<BTreeMap<String, Arc<Vec<Entry>>>> = Mutex::new(BTreeMap::new());
 
 /// An entry of a layer's tar, or a file of the image.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -52,12 +64,19 @@ pub struct Change {
 /// Of an OCI layout.
 pub fn read(layout: &Path) -> Read {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/judges/buildkit/read.py");
+    let known: Vec<String> = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
     let mut python = command(Path::new("python3"), [script.as_path(), layout]);
-    serde_json::from_str(&done(&mut python)).unwrap()
+    let Printed { config, layers } = serde_json::from_str(&done(python.args(known))).unwrap();
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let layers = layers.into_iter().map(|(digest, read)| match read {
+        Some(read) => known.entry(digest).or_insert(Arc::new(read)).clone(),
+        None => known[&digest].clone(),
+    });
+    Read { config, layers: layers.collect() }
 }
 
 /// Stacks the layers.
-pub fn stack(layers: &[Vec<Entry>]) -> (Vec<Change>, Files) {
+pub fn stack(layers: &[Arc<Vec<Entry>>]) -> (Vec<Change>, Files) {
     let mut files = Files::new();
     let mut count = 0;
     let changes = layers.iter().map(|layer| put(&mut files, layer, &mut count)).collect();
@@ -111,7 +130,9 @@ fn remove(files: &mut Files, path: &str) {
 
 fn remove_below(files: &mut Files, folder: &str) {
     let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-    files.retain(|path, _| !path.starts_with(&prefix));
+    let is_below = |path: &&String| path.starts_with(&prefix);
+    let gone: Vec<String> = files.range(prefix.clone()..).map(|(path, _)| path).take_while(is_below).cloned().collect();
+    gone.iter().for_each(|path| drop(files.remove(path)));
 }
 
 /// Paths that are one file, where there are several.

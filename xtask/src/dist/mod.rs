@@ -132,8 +132,12 @@ fn program(machine: Machine, profile: Profile) -> Result<PathBuf, String> {
     command.env_remove("RUSTFLAGS").env_remove("CARGO_INCREMENTAL");
     let profile = match profile {
         Profile::Release => {
-            // The names of functions are a fifth of it; messages say where they come from without them.
-            command.arg("--release").env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
+            // The names of functions are a fifth of it; messages say where they come from without them. All crates are
+            // optimised as one, which takes minutes more: what several of them made of one generic function is there once.
+            command
+                .arg("--release")
+                .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
+                .env("CARGO_PROFILE_RELEASE_LTO", "fat");
             "release"
         }
         Profile::Light => {

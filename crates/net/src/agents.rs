@@ -51,8 +51,7 @@ impl Agents {
     pub(crate) fn of(&self, url: &Url, public: bool, settings: &Settings) -> Result<ureq::Agent, String> {
         // Held while it is made, also where many threads send their first request at the same time.
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let proxy = if url.secure() { &settings.proxy } else { &settings.plain_proxy };
-        let proxy = proxy.clone().filter(|_| !is_direct(&settings.no_proxy, url));
+        let proxy = proxy_of(url, settings).cloned();
         let place = url.place();
         let has_own = match made.own.get(&place) {
             Some(known) => *known,
@@ -109,6 +108,12 @@ fn make(tls: TlsConfig, proxy: Option<&str>, public: bool, settings: &Settings) 
         true => ureq::Agent::with_parts(config, DefaultConnector::default(), Public),
         false => ureq::Agent::new_with_config(config),
     })
+}
+
+/// Who connects to an address.
+pub(crate) fn proxy_of<'a>(url: &Url, settings: &'a Settings) -> Option<&'a String> {
+    let proxy = if url.secure() { &settings.proxy } else { &settings.plain_proxy };
+    proxy.as_ref().filter(|_| !is_direct(&settings.no_proxy, url))
 }
 
 /// Is the address one that the proxy is not for?

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ureq::http;
 
-use crate::agents::Agents;
+use crate::agents::{Agents, proxy_of};
 use crate::error::{explain, may_pass};
 use crate::logins::{Asker, Login, Logins};
 use crate::pace::Body;
@@ -278,6 +278,11 @@ impl Client {
     /// As [`Client::exchange`], with an address of the internet alone, whatever its name says; a proxy finds addresses by itself.
     pub fn exchange_public(&self, exchange: Exchange<'_>) -> Result<Response, (NetError, bool)> {
         self.exchange_by(exchange, true)
+    }
+
+    /// Does a proxy connect to an address, and so look its name up?
+    pub fn is_proxied(&self, url: &Url) -> bool {
+        proxy_of(url, &self.settings).is_some()
     }
 
     fn exchange_by(&self, exchange: Exchange<'_>, public: bool) -> Result<Response, (NetError, bool)> {

@@ -21,7 +21,7 @@ use corten_layer::tree::{Node, Tree, TreeError};
 use corten_oci::{Architecture, DiffId, LayerIndex, LayerPath};
 
 pub use inventory::{Listed, inventory};
-pub use packages::{InVenv, Package};
+pub use packages::{InVenv, Package, distribution_of};
 pub use python::Interpreter;
 
 /// Bytes of a text that is read.

@@ -124,12 +124,17 @@ pub(super) fn python(tree: &Tree, prefix: &str, python: &Interpreter) -> (Vec<(D
 /// Every `*.dist-info` with its metadata, and the folder that it lies in.
 pub(super) fn distributions(tree: &Tree) -> impl Iterator<Item = (&Node, LayerPath, Package)> {
     tree.iter().filter_map(|(path, node)| {
-        let is_metadata = path.name() == b"METADATA" && node.entry.kind == Kind::File;
-        let folder = path.parent().filter(|_| is_metadata)?;
-        let (name, version) = folder.as_str().and_then(dist_info)?;
+        let (name, version) = distribution_of(&node.entry)?;
+        let folder = path.parent()?.parent().unwrap_or_default();
         let purl = Purl::pypi(&name, &version).to_string();
-        Some((node, folder.parent().unwrap_or_default(), Package { purl, name: name.as_str().to_owned(), version }))
+        Some((node, folder, Package { purl, name: name.as_str().to_owned(), version }))
     })
+}
+
+/// Name and version of the distribution whose `METADATA` a file is; none of any other.
+pub fn distribution_of(file: &Entry) -> Option<(PackageName, String)> {
+    let is_metadata = file.path.name() == b"METADATA" && file.kind == Kind::File;
+    file.path.parent().filter(|_| is_metadata)?.as_str().and_then(dist_info)
 }
 
 /// `…/site-packages/numpy-2.4.6.dist-info` → numpy, 2.4.6.

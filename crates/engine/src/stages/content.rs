@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use corten_diagnostic::{Failure, Report};
 use corten_layer::gzip;
 use corten_layer::tar::TarReader;
-use corten_oci::{Blobs, Descriptor, DiffId, Digest, LayerPath};
+use corten_oci::{Blobs, Descriptor, DiffId, LayerPath};
 use corten_store::Store;
 
 use super::context::Context;
@@ -119,13 +119,13 @@ impl<'a> Layers<'a> {
             return Ok(details.clone());
         }
         let key = details::key(layer);
-        let remembered = self.store.record(&key)?.and_then(|bytes| details::decode(&bytes));
+        let remembered = self.store.record(&key)?.and_then(|bytes| Details::decode(&bytes));
         let found = match remembered {
             Some(found) => found,
             None => {
                 let found = self.find_details(layer)?;
                 let batch = self.store.batch();
-                batch.record(&key, &details::encode(&found)?)?;
+                batch.record(&key, &found.encode())?;
                 batch.finish_later()?;
                 found
             }
@@ -135,11 +135,9 @@ impl<'a> Layers<'a> {
         Ok(found)
     }
 
-    /// Of a layer whose details are remembered: the digests of its files, by where they begin in its tar.
-    pub(super) fn digests(&self, layer: &DiffId) -> Option<Vec<(u64, Digest)>> {
-        let bytes = self.store.record(&details::key(layer)).ok().flatten()?;
-        let details = details::decode(&bytes)?;
-        Some(details.into_iter().filter_map(|(offset, detail)| Some((offset, detail.digest?))).collect())
+    /// Of a layer whose details are remembered.
+    pub(super) fn remembered(&self, layer: &DiffId) -> Option<Details> {
+        Details::decode(&self.store.record(&details::key(layer)).ok().flatten()?)
     }
 
     /// The same, from the layer's bytes.

@@ -360,7 +360,7 @@ fn of_layer(found: Found, layers: &Layers<'_>) -> Result<Told, Report> {
     if found.path.is_root() {
         return Ok(Told { found, attributes: Attributes::at(i64::MAX), digest: None });
     }
-    let detail = layers.details(&layer)?.get(&offset).cloned().unwrap_or_default();
+    let detail = layers.details(&layer)?.get(offset).unwrap_or_default();
     Ok(Told { found, attributes: detail.attributes, digest: detail.digest })
 }
 

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use corten_diagnostic::{Failure, Report};
@@ -51,8 +52,8 @@ impl Tidings {
 }
 
 /// The file of a folder whose content an entry has.
-pub(super) fn of_folder(item: &Item) -> Option<&Found> {
-    match &item.content {
+pub(super) fn of_folder<'a>(item: &Item<'a>) -> Option<&'a Found> {
+    match item.content {
         Content::Found(found) if matches!(found.place, Place::Context(..)) => Some(found),
         _ => None,
     }
@@ -60,7 +61,7 @@ pub(super) fn of_folder(item: &Item) -> Option<&Found> {
 
 /// The content of all entries that have it from a folder.
 pub(super) struct Files<'a> {
-    items: std::slice::Iter<'a, (LayerPath, Item)>,
+    items: std::slice::Iter<'a, (LayerPath, Item<'a>)>,
     origins: Origins<'a>,
     tidings: &'a Tidings,
     now: Now<'a>,
@@ -68,8 +69,8 @@ pub(super) struct Files<'a> {
 
 enum Now<'a> {
     Nothing,
-    /// Bytes in hand, and how many of them were taken.
-    Bytes(Vec<u8>, usize),
+    /// What is left of these bytes of the old layer.
+    Old(Range<usize>),
     File(Open<'a>),
 }
 
@@ -84,7 +85,7 @@ struct Open<'a> {
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn new(items: &'a [(LayerPath, Item)], origins: Origins<'a>, tidings: &'a Tidings) -> Self {
+    pub(super) fn new(items: &'a [(LayerPath, Item<'a>)], origins: Origins<'a>, tidings: &'a Tidings) -> Self {
         Self { items: items.iter(), origins, tidings, now: Now::Nothing }
     }
 
@@ -94,8 +95,8 @@ impl<'a> Files<'a> {
         let Some((path, item, found)) = all.find_map(|(path, item)| Some((path, item, of_folder(item)?))) else {
             return Ok(None);
         };
-        if let Some(bytes) = self.origins.old.as_mut().and_then(|old| old.content(item)) {
-            return Ok(Some(Now::Bytes(bytes.to_vec(), 0)));
+        if let Some(range) = self.origins.old.as_mut().and_then(|old| old.content(item)) {
+            return Ok(Some(Now::Old(range)));
         }
         let context = self.origins.context;
         let context = context.ok_or_else(|| Failure::bug(format!("nobody knows where the content of {path} is")))?;
@@ -111,9 +112,10 @@ impl Read for Files<'_> {
         loop {
             let got = match &mut self.now {
                 Now::Nothing => 0,
-                Now::Bytes(bytes, taken) => {
-                    let got = bytes.get(*taken..).unwrap_or_default().read(buffer)?;
-                    *taken += got;
+                Now::Old(left) => {
+                    let old = self.origins.old.as_ref();
+                    let got = old.map_or(&[][..], |old| old.bytes(left.clone())).read(buffer)?;
+                    left.start += got;
                     got
                 }
                 Now::File(open) => open.read(buffer).map_err(|report| self.tidings.fail(report))?,
@@ -187,11 +189,9 @@ mod tests {
     use super::*;
 
     /// Entries for files of a folder.
-    fn items(context: &Context, names: &[&str]) -> Vec<(LayerPath, Item)> {
+    fn items<'a>(all: &'a [Found]) -> Vec<(LayerPath, Item<'a>)> {
         let mut target = Target::new(&Empty, Change { owner: None, mode: None });
-        for name in names {
-            let path = LayerPath::new(*name).unwrap();
-            let found = context.look(&path).unwrap().unwrap();
+        for found in all {
             let item = Item {
                 kind: found.kind.clone(),
                 mode: found.mode,
@@ -203,13 +203,18 @@ mod tests {
                 digest: None,
                 file: None,
             };
-            target.place(&path, item).unwrap();
+            target.place(&found.path, item).unwrap();
         }
         target.finish()
     }
 
+    fn found(context: &Context, names: &[&str]) -> Vec<Found> {
+        let look = |name: &&str| context.look(&LayerPath::new(*name).unwrap()).unwrap().unwrap();
+        names.iter().map(look).collect()
+    }
+
     /// All bytes, or why there are not.
-    fn read(items: &[(LayerPath, Item)], origins: Origins<'_>) -> Result<(Vec<u8>, Vec<Digest>), String> {
+    fn read(items: &[(LayerPath, Item<'_>)], origins: Origins<'_>) -> Result<(Vec<u8>, Vec<Digest>), String> {
         let (tidings, mut bytes) = (Tidings::default(), Vec::new());
         let read = read_ahead(Files::new(items, origins, &tidings), |files| files.read_to_end(&mut bytes));
         match (read, tidings.failure()) {
@@ -233,14 +238,15 @@ mod tests {
         let all: Vec<Vec<u8>> = files.iter().map(|(name, size)| write(folder.path(), name, 7, *size)).collect();
         let context = Arc::new(Context::open(folder.path(), None).unwrap());
         let digests = Digests::load(&store, folder.path(), Duration::from_secs(1 << 40));
-        let mut items = items(&context, &files.map(|(name, _)| name));
+        let found = found(&context, &files.map(|(name, _)| name));
+        let mut items = items(&found);
         // Somebody knows this one's already.
         items[3].1.digest = Some(Digest::of(&all[3]));
         let origins = Origins { context: Some(&context), digests: Some(&digests), old: None };
-        let (bytes, found) = read(&items, origins).unwrap();
+        let (bytes, hashed) = read(&items, origins).unwrap();
         assert!(bytes == all.concat());
         let expected: Vec<Digest> = [0, 1, 2, 4].map(|at: usize| Digest::of(&all[at])).to_vec();
-        assert_eq!(found, expected);
+        assert_eq!(hashed, expected);
         let Place::Context(stamp, _) = of_folder(&items[4].1).unwrap().place else { panic!() };
         assert_eq!(digests.get(&LayerPath::new("e").unwrap(), &stamp).unwrap().digest, Digest::of(&all[4]));
         assert_eq!(digests.get(&LayerPath::new("d").unwrap(), &stamp), None);
@@ -255,7 +261,8 @@ mod tests {
             // The one before it fits into the same buffer: it is not the one that is blamed.
             write(folder.path(), "before", 1, 100);
             write(folder.path(), name, 1, 600_000);
-            let items = items(&context, &["before", name]);
+            let found = found(&context, &["before", name]);
+            let items = items(&found);
             write(folder.path(), name, 2, size);
             // Whatever the clock's ticks are.
             let file = File::options().write(true).open(folder.path().join(name)).unwrap();

@@ -315,9 +315,9 @@ fn write_layer(solver: &Solver<'_>, bound: &Bound, key: &Key) -> Result<Saved, R
     Ok(saved)
 }
 
-fn item(told: &Told) -> Item {
+fn item(told: &Told) -> Item<'_> {
     let found = &told.found;
-    let content = if found.kind == Kind::File { paths::Content::Found(found.clone()) } else { paths::Content::None };
+    let content = if found.kind == Kind::File { paths::Content::Found(found) } else { paths::Content::None };
     Item {
         kind: found.kind.clone(),
         mode: found.mode,

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use corten_oci::{DiffId, Digest, LayerPath};
@@ -31,18 +32,18 @@ pub(super) struct Old {
 
 impl Old {
     /// None where it is not there as a tar, or not worth it.
-    pub(super) fn find(layer: &DiffId, layers: &Layers<'_>, items: &[(LayerPath, Item)]) -> Option<Self> {
+    pub(super) fn find(layer: &DiffId, layers: &Layers<'_>, items: &[(LayerPath, Item<'_>)]) -> Option<Self> {
         if items.iter().filter(|(_, item)| may_be_old(item)).take(MANY).count() < MANY {
             return None;
         }
         layers.store.size(&layer.0).ok().flatten()?;
         let tar = layers.store.file(&layer.0).ok()?;
-        let offsets = layers.digests(layer)?.into_iter().map(|(offset, digest)| (digest, offset)).collect();
+        let offsets = layers.remembered(layer)?.digests().map(|(offset, digest)| (digest, offset)).collect();
         Some(Self { tar, offsets, bytes: Vec::new(), start: 0 })
     }
 
-    /// The content of a file, if the old layer has it.
-    pub(super) fn content(&mut self, item: &Item) -> Option<&[u8]> {
+    /// Where in [`Old::bytes`] the content of a file is, if the old layer has it: until the next one is asked for.
+    pub(super) fn content(&mut self, item: &Item<'_>) -> Option<Range<usize>> {
         let digest = item.digest.filter(|_| may_be_old(item))?;
         let (offset, size) = (*self.offsets.get(&digest)?, usize::try_from(item.size).ok()?);
         let within = |start: u64| usize::try_from(offset.checked_sub(start)?).ok();
@@ -51,8 +52,12 @@ impl Old {
             self.read(offset)?;
         }
         let at = within(self.start)?;
-        let bytes = self.bytes.get(at..at.checked_add(size)?)?;
-        (Digest::of(bytes) == digest).then_some(bytes)
+        let range = at..at.checked_add(size)?;
+        (Digest::of(self.bytes.get(range.clone())?) == digest).then_some(range)
+    }
+
+    pub(super) fn bytes(&self, range: Range<usize>) -> &[u8] {
+        self.bytes.get(range).unwrap_or_default()
     }
 
     fn read(&mut self, offset: u64) -> Option<()> {
@@ -75,7 +80,7 @@ impl Old {
     }
 }
 
-fn may_be_old(item: &Item) -> bool {
+fn may_be_old(item: &Item<'_>) -> bool {
     let is_of_folder = matches!(&item.content, Content::Found(found) if matches!(found.place, Place::Context(..)));
     is_of_folder && item.digest.is_some() && item.size > 0 && item.size <= SMALL
 }

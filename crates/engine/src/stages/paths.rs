@@ -28,14 +28,14 @@ use super::view::{Found, Last, Place, View, resolve};
 pub(super) const NOW: i64 = i64::MAX;
 
 /// One entry of the layer to be.
-pub(super) struct Item {
+pub(super) struct Item<'a> {
     pub(super) kind: Kind,
     pub(super) mode: u32,
     pub(super) uid: u64,
     pub(super) gid: u64,
     pub(super) size: u64,
     pub(super) attributes: Attributes,
-    pub(super) content: Content,
+    pub(super) content: Content<'a>,
     /// Of the content, where it is known.
     pub(super) digest: Option<Digest>,
     /// Names of one file, within one source.
@@ -44,13 +44,13 @@ pub(super) struct Item {
 
 /// Where an entry's bytes come from.
 #[derive(Clone)]
-pub(super) enum Content {
+pub(super) enum Content<'a> {
     /// It has none.
     None,
     /// A file where the step's files are looked up.
-    Found(Found),
+    Found(&'a Found),
     /// A file of a folder of its own.
-    Own(Arc<Context>, LayerPath),
+    Own(&'a Context, &'a LayerPath),
     /// Here.
     Bytes(Arc<[u8]>),
     /// At this byte of a file without a name.
@@ -84,7 +84,7 @@ impl Change {
 pub(super) struct Target<'a> {
     stage: &'a dyn View,
     pub(super) change: Change,
-    pub(super) items: BTreeMap<LayerPath, Item>,
+    pub(super) items: BTreeMap<LayerPath, Item<'a>>,
     sources: usize,
 }
 
@@ -133,7 +133,7 @@ impl<'a> Target<'a> {
     }
 
     /// Copies one source to a destination; what is an archive is not unpacked here.
-    pub(super) fn copy(&mut self, selected: &Selected, destination: &str) -> Result<(), Failure> {
+    pub(super) fn copy(&mut self, selected: &'a Selected, destination: &str) -> Result<(), Failure> {
         self.sources += 1;
         let real = self.begin(destination)?;
         let existing = self.look(&real)?;
@@ -165,7 +165,7 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    fn copy_below(&mut self, selected: &Selected, real: &LayerPath) -> Result<(), Failure> {
+    fn copy_below(&mut self, selected: &'a Selected, real: &LayerPath) -> Result<(), Failure> {
         let root = &selected.root;
         for told in &selected.below {
             let relative = relative(&told.found.path, &root.found.path);
@@ -183,7 +183,7 @@ impl<'a> Target<'a> {
         resolve(self, destination.as_bytes(), Last::Followed)
     }
 
-    fn put(&mut self, path: &LayerPath, told: &Told, selected: &Selected) -> Result<(), Failure> {
+    fn put(&mut self, path: &LayerPath, told: &'a Told, selected: &'a Selected) -> Result<(), Failure> {
         let found = &told.found;
         let existing = self.look(path)?;
         if found.is_folder() {
@@ -195,8 +195,8 @@ impl<'a> Target<'a> {
         }
         let content = match (&found.kind, &selected.text, &selected.own) {
             (Kind::File, Some(text), _) => Content::Bytes(text.clone()),
-            (Kind::File, None, Some(own)) => Content::Own(own.clone(), found.path.clone()),
-            (Kind::File, None, None) => Content::Found(found.clone()),
+            (Kind::File, None, Some(own)) => Content::Own(own, &found.path),
+            (Kind::File, None, None) => Content::Found(found),
             _ => Content::None,
         };
         let (uid, gid) = self.change.owner.unwrap_or((found.uid, found.gid));
@@ -209,7 +209,7 @@ impl<'a> Target<'a> {
     }
 
     /// Puts an entry somewhere; folders above it that the layer has not yet are told again as they are.
-    pub(super) fn place(&mut self, path: &LayerPath, item: Item) -> Result<(), Failure> {
+    pub(super) fn place(&mut self, path: &LayerPath, item: Item<'a>) -> Result<(), Failure> {
         if path.is_root() {
             return Ok(());
         }
@@ -257,7 +257,7 @@ impl<'a> Target<'a> {
     }
 
     /// As an archive's entry says: what is in the way goes.
-    pub(super) fn extract(&mut self, path: &LayerPath, item: Item) -> Result<(), Failure> {
+    pub(super) fn extract(&mut self, path: &LayerPath, item: Item<'a>) -> Result<(), Failure> {
         let is_folder = item.kind == Kind::Directory;
         match self.look(path)? {
             Some(found) if found.is_folder() && !is_folder => self.items.retain(|other, _| !other.starts_with(path)),
@@ -276,7 +276,7 @@ impl<'a> Target<'a> {
     }
 
     /// The entries by path; names of one file become hard links to the first of them.
-    pub(super) fn finish(self) -> Vec<(LayerPath, Item)> {
+    pub(super) fn finish(self) -> Vec<(LayerPath, Item<'a>)> {
         let mut first: HashMap<(usize, Place), LayerPath> = HashMap::new();
         let mut all = Vec::with_capacity(self.items.len());
         for (path, mut item) in self.items {
@@ -310,7 +310,7 @@ fn has_other_names(found: &Found) -> bool {
     }
 }
 
-fn folder_item(mode: u32, uid: u64, gid: u64) -> Item {
+fn folder_item(mode: u32, uid: u64, gid: u64) -> Item<'static> {
     Item {
         kind: Kind::Directory,
         mode,

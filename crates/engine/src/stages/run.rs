@@ -132,7 +132,7 @@ pub(super) fn run(
     let folder = files.first().ok_or_else(|| Failure::bug("a layer without a folder"))?;
     let details = details::of_tree(&Context::open(folder, None)?, &index)?;
     let left = left(key, &index, &details);
-    batch.record(&details::key(&kept.diff_id), &details::encode(&details)?)?;
+    batch.record(&details::key(&kept.diff_id), &details.encode())?;
     solver.layers.add_details(kept.diff_id, details);
     Ok(Saved { diff_id: kept.diff_id, tar_size: kept.tar_size, left, doubled: kept.doubled })
 }
@@ -163,7 +163,7 @@ fn left(key: &Key, index: &LayerIndex, details: &Details) -> Digest {
     for entry in &index.entries {
         let said = (entry.path.as_bytes(), &entry.kind, entry.mode, entry.uid, entry.gid, entry.size);
         digester.update(format!("{said:?}\n").as_bytes());
-        if let Some(detail) = details.get(&entry.offset) {
+        if let Some(detail) = details.get(entry.offset) {
             digester.update(format!("{:?} {:?}\n", detail.attributes.xattrs, detail.digest).as_bytes());
         }
     }

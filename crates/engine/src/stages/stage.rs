@@ -163,7 +163,7 @@ fn early<'a>(
     state: &State,
     place: &Key,
 ) -> Result<Option<Made<'a>>, Report> {
-    let Taken::Copy(_, selection) = &*taken else { return Ok(None) };
+    let Taken::Copy(From::Folder(..), selection) = &*taken else { return Ok(None) };
     if !selection.has_left() {
         return Ok(None);
     }
@@ -284,7 +284,7 @@ fn make(
         (action, taken) => {
             let wrote = wrote.map_or_else(|| layer(solver, action, taken, state, before, &batch), Ok)?;
             batch.layer_index(&wrote.diff_id, &wrote.index)?;
-            batch.record(&details::key(&wrote.diff_id), &details::encode(&wrote.details)?)?;
+            batch.record(&details::key(&wrote.diff_id), &wrote.details.encode())?;
             let (diff_id, tar_size) = (wrote.diff_id, wrote.tar_size);
             let saved = Saved { diff_id, tar_size, left: key.0, doubled: Doubled::default() };
             solver.layers.add_details(wrote.diff_id, wrote.details);
@@ -350,12 +350,12 @@ fn layer(
     }
 }
 
-fn copy_all(
+fn copy_all<'a>(
     solver: &Solver<'_>,
     action: &CopyAction,
     from: &From,
-    selection: &Selection,
-    target: &mut Target<'_>,
+    selection: &'a Selection,
+    target: &mut Target<'a>,
 ) -> Result<(), Report> {
     for selected in &selection.sources {
         let root = &selected.root.found;

@@ -225,7 +225,7 @@ impl<'a> Unpacked<'a> {
         }
     }
 
-    fn item(&self, file: &Member, attributes: Attributes, source: usize, owner: Option<(u64, u64)>) -> Item {
+    fn item(&self, file: &Member, attributes: Attributes, source: usize, owner: Option<(u64, u64)>) -> Item<'static> {
         let Member { entry, at, .. } = file;
         let is_file = entry.kind == Kind::File;
         let (uid, gid) = owner.unwrap_or((entry.uid, entry.gid));

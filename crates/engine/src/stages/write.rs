@@ -2,6 +2,7 @@
 //!
 //! A thread hashes the tar (see `corten_layer::write`), another one reads the files of a folder ahead (see `files`).
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 
 use corten_diagnostic::{Failure, Report};
@@ -11,7 +12,7 @@ use corten_oci::{DiffId, Digest, Digester, Entry, Kind, LayerIndex, LayerPath};
 use corten_store::{Batch, read_ahead};
 
 use super::content::{Layers, Source};
-use super::details::{Detail, Details};
+use super::details::Details;
 use super::files::{Files, Origins, Tidings, of_folder};
 use super::paths::{Content, Item, NOW};
 use super::view::{Found, Place};
@@ -42,7 +43,7 @@ pub(super) struct Wrote {
 
 /// Writes entries as a layer.
 pub(super) fn layer(
-    items: &[(LayerPath, Item)],
+    items: &[(LayerPath, Item<'_>)],
     origins: Origins<'_>,
     layers: &Layers<'_>,
     times: Times,
@@ -51,27 +52,42 @@ pub(super) fn layer(
     let tidings = Tidings::default();
     let files = Files::new(items, origins, &tidings);
     let written = read_ahead(files, |files| entries(items, files, layers, times, batch));
-    let (diff_id, tar_size, index, known) = match written {
+    let Written { diff_id, tar_size, index, new } = match written {
         Ok(written) => written,
         Err(report) => return Err(tidings.failure().unwrap_or(report)),
     };
-    let mut read = tidings.digests().into_iter();
-    let mut details = Details::default();
-    for ((entry, (attributes, digest)), (path, item)) in index.entries.iter().zip(known).zip(items) {
-        let digest = match digest {
+    let (mut new, mut read) = (new.into_iter(), tidings.digests().into_iter());
+    let mut details = Details::for_entries(items.len());
+    for (entry, (path, item)) in index.entries.iter().zip(items) {
+        let digest = match item.digest {
             None if of_folder(item).is_some() => Some(read.next().ok_or_else(|| lost(path))?),
+            None if item.kind == Kind::File => Some(new.next().ok_or_else(|| lost(path))?),
             digest => digest,
         };
-        details.insert(entry.offset, Detail { attributes, digest });
+        details.add(entry.offset, &attributes(item, times), digest);
     }
     Ok(Wrote { diff_id, tar_size, index, details })
 }
 
-type Written = (DiffId, u64, LayerIndex, Vec<(Attributes, Option<Digest>)>);
+struct Written {
+    diff_id: DiffId,
+    tar_size: u64,
+    index: LayerIndex,
+    /// Of the files that nobody had hashed, those of a folder aside.
+    new: Vec<Digest>,
+}
+
+/// As they are written.
+fn attributes<'i>(item: &'i Item<'_>, times: Times) -> Cow<'i, Attributes> {
+    match times.of(item.attributes.mtime) {
+        mtime if mtime == item.attributes.mtime => Cow::Borrowed(&item.attributes),
+        mtime => Cow::Owned(Attributes { mtime, xattrs: item.attributes.xattrs.clone() }),
+    }
+}
 
 /// `files` gives the content of all that come from a folder.
 fn entries(
-    items: &[(LayerPath, Item)],
+    items: &[(LayerPath, Item<'_>)],
     files: &mut dyn Read,
     layers: &Layers<'_>,
     times: Times,
@@ -80,9 +96,8 @@ fn entries(
     let mut sources = layers.sources(&of_layers(items), None)?.into_iter();
     // The writer makes the diff id, which is the digest of this blob.
     let mut writer = LayerWriter::new(batch.blob_hashed_elsewhere()?, Compression::Stored, 0);
-    let mut known = Vec::with_capacity(items.len());
+    let mut new = Vec::new();
     for (path, item) in items {
-        let attributes = Attributes { mtime: times.of(item.attributes.mtime), xattrs: item.attributes.xattrs.clone() };
         let source;
         let content: Box<dyn Read + '_> = match &item.content {
             Content::None => Box::new(io::empty()),
@@ -100,9 +115,9 @@ fn entries(
         };
         let is_new = item.digest.is_none() && item.kind == Kind::File && of_folder(item).is_none();
         let mut content = Hashed { content, digester: is_new.then(Digester::new) };
-        let written = writer.with(entry(path, item), &attributes, &mut content);
+        let written = writer.with(entry(path, item), &attributes(item, times), &mut content);
         written.map_err(|error| failed(&error, path))?;
-        known.push((attributes, item.digest.or_else(|| content.digester.map(Digester::finish))));
+        new.extend(content.digester.map(Digester::finish));
     }
     // The last file was looked at again, too, when there is nothing after it.
     let rest = files.read(&mut [0]).map_err(|error| failed(&error, &LayerPath::root()))?;
@@ -111,19 +126,19 @@ fn entries(
     }
     let (blob, written) = writer.finish().map_err(|error| failed(&error, &LayerPath::root()))?;
     let (_, tar_size) = blob.finish_as(written.diff_id.0)?;
-    Ok((written.diff_id, tar_size, written.index, known))
+    Ok(Written { diff_id: written.diff_id, tar_size, index: written.index, new })
 }
 
 /// What lies in other layers.
-fn of_layers(items: &[(LayerPath, Item)]) -> Vec<&Found> {
-    let all = items.iter().filter_map(|(_, item)| match &item.content {
+fn of_layers<'a>(items: &[(LayerPath, Item<'a>)]) -> Vec<&'a Found> {
+    let all = items.iter().filter_map(|(_, item)| match item.content {
         Content::Found(found) if matches!(found.place, Place::Layer(..)) => Some(found),
         _ => None,
     });
     all.collect()
 }
 
-fn entry(path: &LayerPath, item: &Item) -> Entry {
+fn entry(path: &LayerPath, item: &Item<'_>) -> Entry {
     Entry {
         path: path.clone(),
         kind: item.kind.clone(),

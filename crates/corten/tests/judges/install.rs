@@ -49,7 +49,8 @@ struct Root {
 impl Root {
     fn new(mmdebstrap: &Path, folder: &Path) -> Self {
         let path = folder.join("root");
-        let what = ["--quiet", "--variant=minbase", "--include=python3,ca-certificates", "bookworm"];
+        let what = ["--quiet", "--variant=minbase", "--include=python3,ca-certificates"];
+        let what = what.into_iter().chain(["--aptopt=Acquire::Retries \"5\"", "bookworm"]);
         done(command(mmdebstrap, what).arg(&path).arg("http://deb.debian.org/debian"));
         // Whom this machine trusts; it may have an authority of its own.
         let trusted = std::env::var_os("SSL_CERT_FILE").unwrap_or_else(|| "/etc/ssl/certs/ca-certificates.crt".into());

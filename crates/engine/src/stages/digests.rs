@@ -8,7 +8,6 @@
 //! per file, by path: path length:u16 path  flags:u8 mode:u16 inode:u64 mtime:i64 ctime:i64 size:u64  sha256:[32]
 //! ```
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,14 +67,19 @@ impl Digests {
         Self { key, old, held, new: Mutex::default(), horizon }
     }
 
-    /// What a file was the last time, whether or not it has changed.
-    pub(super) fn before(&self, path: &LayerPath) -> Option<Remembered> {
-        self.old.find(path.as_bytes()).map(|(_, known)| known)
+    /// What a file was the last time, whether or not it has changed, and its number.
+    pub(super) fn before(&self, path: &LayerPath) -> Option<(usize, Remembered)> {
+        self.old.find(path.as_bytes())
     }
 
-    /// All that was there last time below a folder.
-    pub(super) fn all_before<'a>(&'a self, folder: &'a LayerPath) -> impl Iterator<Item = &'a [u8]> {
-        self.old.paths().filter(|path| is_below(path, folder))
+    /// All that was there last time below a folder, with their numbers.
+    pub(super) fn all_before<'a>(&'a self, folder: &'a LayerPath) -> impl Iterator<Item = (usize, &'a [u8])> {
+        self.old.paths().enumerate().filter(|(_, path)| is_below(path, folder))
+    }
+
+    /// How many files were there last time.
+    pub(super) fn count_before(&self) -> usize {
+        self.old.starts.len()
     }
 
     /// The file's digest, where it can be trusted still.
@@ -104,21 +108,28 @@ impl Digests {
     pub(super) fn record(&self) -> Option<(Key, Vec<u8>)> {
         let new = self.lock();
         let is_gone = |path: &[u8]| new.walked.iter().any(|folder| is_below(path, folder));
-        let stays = |(path, held): &(&[u8], &AtomicBool)| {
-            !new.files.contains_key(*path) && (held.load(Ordering::Relaxed) || !is_gone(path))
+        let stays = |at: usize, path: &[u8]| {
+            self.held.get(at).is_some_and(|held| held.load(Ordering::Relaxed)) || !is_gone(path)
         };
-        let old = || self.old.paths().zip(&self.held);
-        if new.files.is_empty() && old().all(|one| stays(&one)) {
+        if new.files.is_empty() && self.old.paths().enumerate().all(|(at, path)| stays(at, path)) {
             return None;
         }
-        let kept = old().enumerate().filter(|(_, one)| stays(one)).filter_map(|(at, (path, _))| {
-            let bytes = self.old.whole(at)?;
-            Some((path, Cow::Borrowed(bytes)))
-        });
-        let made = new.files.iter().map(|(path, known)| (path.as_slice(), Cow::Owned(encode(path, known))));
-        let mut all: Vec<(&[u8], Cow<'_, [u8]>)> = kept.chain(made).collect();
-        all.sort_unstable_by_key(|(path, _)| *path);
-        Some((self.key, all.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect()))
+        let mut made: Vec<_> = new.files.iter().collect();
+        made.sort_unstable_by_key(|(path, _)| *path);
+        let mut made = made.into_iter().peekable();
+        let mut bytes = Vec::with_capacity(self.old.bytes.len());
+        for (at, old) in self.old.paths().enumerate() {
+            let mut is_replaced = false;
+            while let Some((path, known)) = made.next_if(|(path, _)| path.as_slice() <= old) {
+                encode(&mut bytes, path, known);
+                is_replaced = path == old;
+            }
+            if !is_replaced && stays(at, old) {
+                bytes.extend_from_slice(self.old.whole(at).unwrap_or_default());
+            }
+        }
+        made.for_each(|(path, known)| encode(&mut bytes, path, known));
+        Some((self.key, bytes))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, New> {
@@ -185,9 +196,8 @@ impl Table {
     }
 }
 
-fn encode(path: &[u8], known: &Remembered) -> Vec<u8> {
-    let Ok(length) = u16::try_from(path.len()) else { return Vec::new() };
-    let mut bytes = Vec::with_capacity(FIXED + path.len());
+fn encode(bytes: &mut Vec<u8>, path: &[u8], known: &Remembered) {
+    let Ok(length) = u16::try_from(path.len()) else { return };
     bytes.extend_from_slice(&length.to_le_bytes());
     bytes.extend_from_slice(path);
     bytes.push(if known.is_plain { PLAIN } else { 0 } | if known.is_trusted { TRUSTED } else { 0 });
@@ -197,7 +207,6 @@ fn encode(path: &[u8], known: &Remembered) -> Vec<u8> {
     bytes.extend_from_slice(&known.stamp.ctime.to_le_bytes());
     bytes.extend_from_slice(&known.stamp.size.to_le_bytes());
     bytes.extend_from_slice(known.digest.as_bytes());
-    bytes
 }
 
 /// What follows the path.
@@ -248,20 +257,24 @@ mod tests {
         let second = Digests::load(&store, folder.path(), now);
         assert_eq!(second.get(&path("old"), &old).unwrap().digest, Digest::of("1"));
         assert_eq!(second.get(&path("young"), &young), None, "it may have changed again in the same tick");
-        assert_eq!(second.before(&path("young")).unwrap().digest, Digest::of("2"), "but it tells what changed");
+        assert_eq!(second.before(&path("young")).unwrap().1.digest, Digest::of("2"), "but it tells what changed");
         assert_eq!(second.get(&path("old"), &Stamp { inode: 8, ..old }), None);
         assert!(second.record().is_none(), "nothing is new");
         second.walked(&path("d"));
+        second.put(&path("new"), old, Digest::of("4"), 0o644, true);
+        second.put(&path("young"), young, Digest::of("5"), 0o644, true);
+        second.put(&path("zero"), old, Digest::of("6"), 0o644, true);
         let (_, bytes) = second.record().unwrap();
         let left = Table::decode(bytes.clone()).unwrap();
         assert_eq!(
             left.paths().collect::<Vec<_>>(),
-            [b"old".as_slice(), b"young"],
+            ["new", "old", "young", "zero"].map(str::as_bytes),
             "what is gone from a folder that was walked is forgotten"
         );
+        assert_eq!(left.find(b"young").unwrap().1.digest, Digest::of("5"));
         for length in 0..bytes.len() {
             let cut = Table::decode(bytes[..length].to_vec());
-            assert!(cut.is_none_or(|files| files.starts.len() < 2), "{length}");
+            assert!(cut.is_none_or(|files| files.starts.len() < 4), "{length}");
         }
     }
 }

@@ -249,20 +249,20 @@ fn changed(taken: &Taken) -> (Option<String>, usize) {
             first = Some(path);
         }
     };
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = vec![false; digests.count_before()];
     for told in selection.files() {
         let Some(digest) = told.digest else { continue };
-        seen.insert(told.found.path.as_bytes());
         let before = digests.before(&told.found.path);
-        if before.is_none_or(|before| before.digest != digest || u32::from(before.mode) != told.found.mode) {
+        before.and_then(|(at, _)| seen.get_mut(at)).into_iter().for_each(|seen| *seen = true);
+        if before.is_none_or(|(_, before)| before.digest != digest || u32::from(before.mode) != told.found.mode) {
             add(told.found.path.to_string());
         }
     }
     for source in &selection.sources {
         if source.root.found.is_folder() {
-            for path in digests.all_before(&source.root.found.path).filter(|path| !seen.contains(*path)) {
-                add(String::from_utf8_lossy(path).into_owned());
-            }
+            let gone =
+                digests.all_before(&source.root.found.path).filter(|(at, _)| !seen.get(*at).is_some_and(|seen| *seen));
+            gone.for_each(|(_, path)| add(String::from_utf8_lossy(path).into_owned()));
         }
     }
     (first, count)

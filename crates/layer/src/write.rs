@@ -218,6 +218,11 @@ impl<W: Write> LayerWriter<W> {
         })
     }
 
+    /// Where the content of the last entry begins in the uncompressed tar, in bytes.
+    pub fn offset(&self) -> u64 {
+        self.index.entries.last().map_or(0, |entry| entry.offset)
+    }
+
     /// Ends the tar and its compression, gives the sink back.
     pub fn finish(mut self) -> io::Result<(W, Written)> {
         if self.failed {

@@ -13,6 +13,7 @@ use corten_plan::recipe::{CopyAction, CopySource, Files};
 use super::content::Layers;
 use super::context::{Context, Patterns, Stamp};
 use super::digests::Digests;
+use super::files::LARGE;
 use super::glob;
 use super::means::Means;
 use super::view::{Found, Last, Place, View, resolve};
@@ -69,15 +70,12 @@ pub(super) struct Told {
     pub(super) digest: Option<Digest>,
 }
 
-/// Files from this size on are read long enough that reading them twice is felt: bytes.
-const LARGE: u64 = 64 << 10;
-
-/// What is done with large files that nobody has hashed yet.
+/// What is done with files that nobody has hashed yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Large {
-    /// They are hashed, as the others are.
+pub(super) enum Unknown {
+    /// They are hashed.
     Hashed,
-    /// Who writes them will hash them on the way.
+    /// Who writes them will hash them on the way, so that each is opened once. Attributes of small ones are left to him, too.
     Left,
 }
 
@@ -87,7 +85,7 @@ pub(super) fn select(
     from: &From,
     layers: &Layers<'_>,
     means: &Means<'_>,
-    large: Large,
+    unknown: Unknown,
 ) -> Result<Selection, Report> {
     let mut sources = Vec::new();
     for source in &action.sources {
@@ -96,8 +94,9 @@ pub(super) fn select(
                 let exclude = patterns(&action.exclude, means)?;
                 for one in paths(action, path, parents.as_deref(), from, means, exclude.as_deref())? {
                     // What may be an archive is written as something else.
-                    let large = if *unpack { Large::Hashed } else { large };
-                    let told = tell(std::iter::once(one.root).chain(one.below).collect(), from, layers, means, large)?;
+                    let unknown = if *unpack { Unknown::Hashed } else { unknown };
+                    let told =
+                        tell(std::iter::once(one.root).chain(one.below).collect(), from, layers, means, unknown)?;
                     let mut told = told.into_iter();
                     let Some(root) = told.next() else { continue };
                     sources.push(Selected {
@@ -311,7 +310,7 @@ fn fetched_file(
     let path = LayerPath::new(std::os::unix::ffi::OsStrExt::as_bytes(file_name))
         .map_err(|error| Failure::input(error.to_string()))?;
     let found = context.look(&path)?.ok_or_else(|| Failure::world(format!("what was fetched for {name} is gone")))?;
-    let mut told = tell(vec![found], &from, layers, means, Large::Hashed)?;
+    let mut told = tell(vec![found], &from, layers, means, Unknown::Hashed)?;
     let mut root = told.pop().ok_or_else(|| Failure::bug("a file that was fetched was not told"))?;
     root.found.mode = 0o600;
     root.attributes = Attributes::at(fetched.mtime.unwrap_or(i64::MAX));
@@ -334,7 +333,7 @@ fn fetched_folder(
     let exclude = patterns(exclude, means)?;
     let mut all = vec![found];
     all.append(&mut below(&from, &root, means.jobs, None, exclude.as_deref())?);
-    let mut told = tell(all, &from, layers, means, Large::Hashed)?.into_iter();
+    let mut told = tell(all, &from, layers, means, Unknown::Hashed)?.into_iter();
     let root = told.next().ok_or_else(|| Failure::bug("a folder that was fetched was not told"))?;
     Ok(Selected { name: Vec::new(), root, below: told.collect(), own: Some(context), unpack: false, text: None })
 }
@@ -345,10 +344,10 @@ pub(super) fn tell(
     from: &From,
     layers: &Layers<'_>,
     means: &Means<'_>,
-    large: Large,
+    unknown: Unknown,
 ) -> Result<Vec<Told>, Report> {
     match from {
-        From::Folder(context, digests) => of_folder(all, context, digests, means.jobs, large),
+        From::Folder(context, digests) => of_folder(all, context, digests, means.jobs, unknown),
         _ => all.into_iter().map(|found| of_layer(found, layers)).collect(),
     }
 }
@@ -369,7 +368,7 @@ fn of_folder(
     context: &Context,
     digests: &Digests,
     jobs: usize,
-    large: Large,
+    unknown: Unknown,
 ) -> Result<Vec<Told>, Report> {
     let one = |found: &Found| -> Result<(Attributes, Option<Digest>), Failure> {
         let stamp = stamp(found)?;
@@ -386,8 +385,10 @@ fn of_folder(
             }
             return Ok((attributes, Some(known.digest)));
         }
-        if large == Large::Left && found.size >= LARGE {
-            attributes.xattrs = context.attributes(&found.path)?;
+        if unknown == Unknown::Left {
+            if found.size >= LARGE {
+                attributes.xattrs = context.attributes(&found.path)?;
+            }
             return Ok((attributes, None));
         }
         let (digest, xattrs) = hash(found, context, digests)?;
@@ -456,20 +457,25 @@ impl Selection {
         digester.finish()
     }
 
-    /// Were large files left to who writes them?
+    /// Were files left to who writes them?
     pub(super) fn has_left(&self) -> bool {
         self.files().any(|told| told.found.kind == Kind::File && told.digest.is_none())
     }
 
-    /// Adds the digests of files that were left and have been written since. Other names of them are hashed.
+    /// Adds digests and attributes of files that were left and have been written since. Other names of them are hashed.
     pub(super) fn settle(&mut self, from: &From) -> Result<(), Report> {
         let From::Folder(context, digests) = from else { return Ok(()) };
         let of_folder = self.sources.iter_mut().filter(|source| source.own.is_none() && source.text.is_none());
         for told in of_folder.flat_map(|source| std::iter::once(&mut source.root).chain(&mut source.below)) {
-            if told.found.kind == Kind::File && told.digest.is_none() {
-                let known = digests.get(&told.found.path, &stamp(&told.found)?).map(|known| known.digest);
-                told.digest = Some(known.map_or_else(|| hash(&told.found, context, digests).map(|(one, _)| one), Ok)?);
+            if told.found.kind != Kind::File || told.digest.is_some() {
+                continue;
             }
+            let (digest, xattrs) = match digests.get(&told.found.path, &stamp(&told.found)?) {
+                Some(known) if known.is_plain => (known.digest, Xattrs::new()),
+                Some(known) => (known.digest, context.attributes(&told.found.path)?),
+                None => hash(&told.found, context, digests)?,
+            };
+            (told.digest, told.attributes.xattrs) = (Some(digest), xattrs);
         }
         Ok(())
     }

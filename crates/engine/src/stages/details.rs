@@ -23,6 +23,8 @@ use super::view::View;
 
 const HAS_DIGEST: u8 = 1;
 const HAS_ATTRIBUTES: u8 = 2;
+/// Where they are in an entry.
+const FLAGS: usize = 8 + 8;
 /// Bytes of one entry.
 const ROW: usize = 8 + 8 + 1 + 32 + 8;
 
@@ -68,6 +70,15 @@ impl Details {
         self.rows.extend_from_slice(&digest);
         self.rows.extend_from_slice(&start.to_le_bytes());
         self.rows.extend_from_slice(&behind);
+    }
+
+    /// Adds the digest of an entry's content.
+    pub(super) fn hashed(&mut self, offset: u64, digest: Digest) {
+        let Ok(at) = self.position(offset) else { return };
+        if let Some(row) = self.rows.get_mut(at * ROW..).and_then(<[u8]>::first_chunk_mut::<ROW>) {
+            row[FLAGS] |= HAS_DIGEST;
+            row[FLAGS + 1..FLAGS + 33].copy_from_slice(digest.as_bytes());
+        }
     }
 
     pub(super) fn get(&self, offset: u64) -> Option<Detail> {
@@ -245,7 +256,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_what_was_known_and_nothing_that_is_cut_off() {
-        let entries = [
+        let mut entries = [
             (512, attributes(-7, &[]), None),
             (
                 1024,
@@ -261,13 +272,19 @@ mod tests {
             let (offset, attributes, digest) = &entries[at];
             details.add(*offset, attributes, *digest);
         }
+        details.hashed(512, Digest::of("3"));
+        details.hashed(513, Digest::of("4"));
+        entries[0].2 = Some(Digest::of("3"));
         let bytes = details.encode();
         let back = Details::decode(&bytes).unwrap();
         for (offset, attributes, digest) in entries {
             assert_eq!(back.get(offset), Some(Detail { attributes, digest }));
             assert_eq!(back.get(offset + 1), None);
         }
-        assert_eq!(back.digests().collect::<Vec<_>>(), [(1024, Digest::of("1")), (4096, Digest::of("2"))]);
+        assert_eq!(
+            back.digests().collect::<Vec<_>>(),
+            [(512, Digest::of("3")), (1024, Digest::of("1")), (4096, Digest::of("2"))]
+        );
         assert_eq!(Details::decode(&Details::default().encode()), Some(Details::default()));
         for length in 0..bytes.len() {
             assert_eq!(Details::decode(&bytes[..length]), None, "{length}");

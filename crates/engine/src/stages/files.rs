@@ -1,6 +1,7 @@
 //! The files of a folder as one stream, in the order of a layer. A thread reads and hashes them ahead of who writes the tar, so
 //! that a large file is read once, and the disk writes the first while the last are hashed.
 
+use std::collections::btree_map;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -13,8 +14,11 @@ use corten_store::read_in_order;
 use super::context::{Context, Stamp};
 use super::digests::Digests;
 use super::old::Old;
-use super::paths::{Content, Item};
+use super::paths::{Content, Item, Items};
 use super::view::{Found, Place};
+
+/// Files from this size on are read long enough that hashing and reading them takes longer than opening them: bytes.
+pub(super) const LARGE: u64 = 64 << 10;
 
 /// Where files of a folder are read from.
 #[derive(Default)]
@@ -25,6 +29,8 @@ pub(super) struct Origins<'a> {
     pub(super) digests: Option<&'a Digests>,
     /// What the step made the last time.
     pub(super) old: Option<Old>,
+    /// Threads that may read.
+    pub(super) jobs: usize,
 }
 
 /// What the thread that reads has to say, beside the bytes.
@@ -59,9 +65,14 @@ pub(super) fn of_folder<'a>(item: &Item<'a>) -> Option<&'a Found> {
     }
 }
 
-/// The content of all entries that have it from a folder.
+/// Is it one of those that are read by several threads (see `small`)?
+pub(super) fn is_small(item: &Item<'_>) -> bool {
+    item.digest.is_none() && item.size < LARGE && of_folder(item).is_some()
+}
+
+/// The content of all entries that have it from a folder, those aside that [`is_small`] tells.
 pub(super) struct Files<'a> {
-    items: std::slice::Iter<'a, (LayerPath, Item<'a>)>,
+    items: btree_map::Iter<'a, LayerPath, Item<'a>>,
     origins: Origins<'a>,
     tidings: &'a Tidings,
     now: Now<'a>,
@@ -85,21 +96,22 @@ struct Open<'a> {
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn new(items: &'a [(LayerPath, Item<'a>)], origins: Origins<'a>, tidings: &'a Tidings) -> Self {
+    pub(super) fn new(items: &'a Items<'a>, origins: Origins<'a>, tidings: &'a Tidings) -> Self {
         Self { items: items.iter(), origins, tidings, now: Now::Nothing }
     }
 
     /// The next file; none after the last.
     fn next(&mut self) -> Result<Option<Now<'a>>, Report> {
         let all = self.items.by_ref();
-        let Some((path, item, found)) = all.find_map(|(path, item)| Some((path, item, of_folder(item)?))) else {
+        let streamed = |item: &Item<'a>| of_folder(item).filter(|_| !is_small(item));
+        let Some((path, item, found)) = all.find_map(|(path, item)| Some((path, item, streamed(item)?))) else {
             return Ok(None);
         };
         if let Some(range) = self.origins.old.as_mut().and_then(|old| old.content(item)) {
             return Ok(Some(Now::Old(range)));
         }
         let context = self.origins.context;
-        let context = context.ok_or_else(|| Failure::bug(format!("nobody knows where the content of {path} is")))?;
+        let context = context.ok_or_else(|| lost(path))?;
         let (file, _) = context.file(&found.path)?;
         read_in_order(&file, item.size);
         let digester = item.digest.is_none().then(|| (Digester::new(), item.attributes.xattrs.is_empty()));
@@ -173,12 +185,16 @@ impl Open<'_> {
     }
 }
 
-fn changed(path: &LayerPath) -> Report {
+pub(super) fn lost(path: &LayerPath) -> Failure {
+    Failure::bug(format!("nobody knows where the content of {path} is"))
+}
+
+pub(super) fn changed(path: &LayerPath) -> Report {
     Failure::world(format!("copying /{path}: it was changed while it was read")).hint("build again").into()
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
     use std::time::Duration;
 
@@ -189,7 +205,7 @@ mod tests {
     use super::*;
 
     /// Entries for files of a folder.
-    fn items<'a>(all: &'a [Found]) -> Vec<(LayerPath, Item<'a>)> {
+    pub(crate) fn items(all: &[Found]) -> Items<'_> {
         let mut target = Target::new(&Empty, Change { owner: None, mode: None });
         for found in all {
             let item = Item {
@@ -208,13 +224,13 @@ mod tests {
         target.finish()
     }
 
-    fn found(context: &Context, names: &[&str]) -> Vec<Found> {
+    pub(crate) fn found(context: &Context, names: &[&str]) -> Vec<Found> {
         let look = |name: &&str| context.look(&LayerPath::new(*name).unwrap()).unwrap().unwrap();
         names.iter().map(look).collect()
     }
 
     /// All bytes, or why there are not.
-    fn read(items: &[(LayerPath, Item<'_>)], origins: Origins<'_>) -> Result<(Vec<u8>, Vec<Digest>), String> {
+    fn read(items: &Items<'_>, origins: Origins<'_>) -> Result<(Vec<u8>, Vec<Digest>), String> {
         let (tidings, mut bytes) = (Tidings::default(), Vec::new());
         let read = read_ahead(Files::new(items, origins, &tidings), |files| files.read_to_end(&mut bytes));
         match (read, tidings.failure()) {
@@ -224,7 +240,7 @@ mod tests {
         }
     }
 
-    fn write(folder: &Path, name: &str, byte: u8, size: usize) -> Vec<u8> {
+    pub(crate) fn write(folder: &Path, name: &str, byte: u8, size: usize) -> Vec<u8> {
         let bytes: Vec<u8> = (0..size).map(|at| byte.wrapping_add((at % 251) as u8)).collect();
         std::fs::write(folder.join(name), &bytes).unwrap();
         bytes
@@ -240,14 +256,14 @@ mod tests {
         let digests = Digests::load(&store, folder.path(), Duration::from_secs(1 << 40));
         let found = found(&context, &files.map(|(name, _)| name));
         let mut items = items(&found);
-        // Somebody knows this one's already.
-        items[3].1.digest = Some(Digest::of(&all[3]));
-        let origins = Origins { context: Some(&context), digests: Some(&digests), old: None };
+        // Somebody knows this one's already. What is small and unknown is not in the stream.
+        items.values_mut().nth(3).unwrap().digest = Some(Digest::of(&all[3]));
+        let origins = Origins { context: Some(&context), digests: Some(&digests), ..Origins::default() };
         let (bytes, hashed) = read(&items, origins).unwrap();
-        assert!(bytes == all.concat());
-        let expected: Vec<Digest> = [0, 1, 2, 4].map(|at: usize| Digest::of(&all[at])).to_vec();
+        assert!(bytes == [0, 2, 3, 4].map(|at: usize| all[at].as_slice()).concat());
+        let expected: Vec<Digest> = [0, 2, 4].map(|at: usize| Digest::of(&all[at])).to_vec();
         assert_eq!(hashed, expected);
-        let Place::Context(stamp, _) = of_folder(&items[4].1).unwrap().place else { panic!() };
+        let Place::Context(stamp, _) = of_folder(items.values().nth(4).unwrap()).unwrap().place else { panic!() };
         assert_eq!(digests.get(&LayerPath::new("e").unwrap(), &stamp).unwrap().digest, Digest::of(&all[4]));
         assert_eq!(digests.get(&LayerPath::new("d").unwrap(), &stamp), None);
     }
@@ -259,10 +275,11 @@ mod tests {
         let origins = || Origins { context: Some(&context), ..Origins::default() };
         for (name, size) in [("longer", 1_000_000), ("same", 600_000), ("shorter", 10)] {
             // The one before it fits into the same buffer: it is not the one that is blamed.
-            write(folder.path(), "before", 1, 100);
+            let before = write(folder.path(), "before", 1, 100);
             write(folder.path(), name, 1, 600_000);
             let found = found(&context, &["before", name]);
-            let items = items(&found);
+            let mut items = items(&found);
+            items.values_mut().next().unwrap().digest = Some(Digest::of(before));
             write(folder.path(), name, 2, size);
             // Whatever the clock's ticks are.
             let file = File::options().write(true).open(folder.path().join(name)).unwrap();

@@ -38,6 +38,7 @@ mod paths;
 mod relay;
 mod run;
 mod saved;
+mod small;
 mod solve;
 mod stage;
 mod threads;

@@ -23,7 +23,7 @@ use corten_store::{Doubled, Key, ScratchFolder, Trees};
 
 use super::caches::{self, Caches};
 use super::context::Context;
-use super::copy::{self, From, Large, Told};
+use super::copy::{self, From, Told, Unknown};
 use super::files::Origins;
 use super::paths::{self, Change, Item, Target};
 use super::relay::Relay;
@@ -80,7 +80,7 @@ fn one(solver: &Solver<'_>, mount: &Asked, files: &Files) -> Result<Option<Bound
             digests.walked(&real);
         }
     }
-    let all = copy::tell(all, &from, &solver.layers, solver.means, Large::Hashed)?;
+    let all = copy::tell(all, &from, &solver.layers, solver.means, Unknown::Hashed)?;
     let digest = copy::digest_of(&all, &real);
     Ok(Some(Bound { from, all, digest }))
 }

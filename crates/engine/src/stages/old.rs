@@ -8,10 +8,10 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use corten_oci::{DiffId, Digest, LayerPath};
+use corten_oci::{DiffId, Digest};
 
 use super::content::Layers;
-use super::paths::{Content, Item};
+use super::paths::{Content, Item, Items};
 use super::view::Place;
 
 /// Bytes of a file that is worth it: larger ones are read as fast where they are.
@@ -32,8 +32,8 @@ pub(super) struct Old {
 
 impl Old {
     /// None where it is not there as a tar, or not worth it.
-    pub(super) fn find(layer: &DiffId, layers: &Layers<'_>, items: &[(LayerPath, Item<'_>)]) -> Option<Self> {
-        if items.iter().filter(|(_, item)| may_be_old(item)).take(MANY).count() < MANY {
+    pub(super) fn find(layer: &DiffId, layers: &Layers<'_>, items: &Items<'_>) -> Option<Self> {
+        if items.values().filter(|item| may_be_old(item)).take(MANY).count() < MANY {
             return None;
         }
         layers.store.size(&layer.0).ok().flatten()?;

@@ -27,7 +27,10 @@ use super::view::{Found, Last, Place, View, resolve};
 /// In place of a time: when the build began.
 pub(super) const NOW: i64 = i64::MAX;
 
-/// One entry of the layer to be.
+/// The entries of a layer to be, parents first.
+pub(super) type Items<'a> = BTreeMap<LayerPath, Item<'a>>;
+
+/// One of them.
 pub(super) struct Item<'a> {
     pub(super) kind: Kind,
     pub(super) mode: u32,
@@ -38,8 +41,8 @@ pub(super) struct Item<'a> {
     pub(super) content: Content<'a>,
     /// Of the content, where it is known.
     pub(super) digest: Option<Digest>,
-    /// Names of one file, within one source.
-    pub(super) file: Option<(usize, Place)>,
+    /// Of a file that may have other names: its source, and its number there.
+    pub(super) file: Option<(usize, u64)>,
 }
 
 /// Where an entry's bytes come from.
@@ -80,12 +83,23 @@ impl Change {
     }
 }
 
+/// What may be where a file goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Onto {
+    /// Nothing: the folder that it goes into is new.
+    Nothing,
+    /// What is found there.
+    Looked,
+}
+
 /// A layer on its way.
 pub(super) struct Target<'a> {
     stage: &'a dyn View,
     pub(super) change: Change,
-    pub(super) items: BTreeMap<LayerPath, Item<'a>>,
+    pub(super) items: Items<'a>,
     sources: usize,
+    /// A folder among the entries: the one that the last of them lies in.
+    folder: Option<LayerPath>,
 }
 
 impl View for Target<'_> {
@@ -123,7 +137,7 @@ impl View for Target<'_> {
 impl<'a> Target<'a> {
     /// On top of what a stage has.
     pub(super) fn new(stage: &'a dyn View, change: Change) -> Self {
-        Self { stage, change, items: BTreeMap::new(), sources: 0 }
+        Self { stage, change, items: Items::new(), sources: 0, folder: None }
     }
 
     /// WORKDIR: a folder with all above it.
@@ -146,8 +160,9 @@ impl<'a> Target<'a> {
                 }
                 _ => real,
             };
-            return self.put(&real, root, selected);
+            return self.put(&real, root, selected, Onto::Looked);
         }
+        let onto = if existing.is_none() { Onto::Nothing } else { Onto::Looked };
         match existing {
             None => self.make_folders(&real)?,
             Some(found) if !found.is_folder() => {
@@ -157,7 +172,7 @@ impl<'a> Target<'a> {
             }
             Some(_) => {}
         }
-        self.copy_below(selected, &real)?;
+        self.copy_below(selected, &real, onto)?;
         // The folder that receives them has the time of theirs; the root of a folder that is built has none of its own.
         if let (Some(item), false) = (self.items.get_mut(&real), root.found.path.is_root()) {
             item.attributes.mtime = root.attributes.mtime;
@@ -165,12 +180,12 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    fn copy_below(&mut self, selected: &'a Selected, real: &LayerPath) -> Result<(), Failure> {
+    fn copy_below(&mut self, selected: &'a Selected, real: &LayerPath, onto: Onto) -> Result<(), Failure> {
         let root = &selected.root;
         for told in &selected.below {
             let relative = relative(&told.found.path, &root.found.path);
             let path = real.join(relative).map_err(|error| Failure::input(error.to_string()))?;
-            self.put(&path, told, selected)?;
+            self.put(&path, told, selected, onto)?;
         }
         Ok(())
     }
@@ -183,9 +198,9 @@ impl<'a> Target<'a> {
         resolve(self, destination.as_bytes(), Last::Followed)
     }
 
-    fn put(&mut self, path: &LayerPath, told: &'a Told, selected: &'a Selected) -> Result<(), Failure> {
+    fn put(&mut self, path: &LayerPath, told: &'a Told, selected: &'a Selected, onto: Onto) -> Result<(), Failure> {
         let found = &told.found;
-        let existing = self.look(path)?;
+        let existing = if onto == Onto::Nothing { None } else { self.look(path)? };
         if found.is_folder() {
             if existing.is_some_and(|existing| !existing.is_folder()) {
                 return Err(Failure::input(format!("cannot copy a folder to /{path}, which is no folder")));
@@ -202,7 +217,7 @@ impl<'a> Target<'a> {
         let (uid, gid) = self.change.owner.unwrap_or((found.uid, found.gid));
         let is_link = matches!(found.kind, Kind::Symlink(_));
         let mode = if is_link { 0o777 } else { self.change.mode(found.mode, found.is_folder())? };
-        let file = has_other_names(found).then_some((self.sources, found.place));
+        let file = names_of(found).map(|number| (self.sources, number));
         let attributes = told.attributes.clone();
         let (kind, size, digest) = (found.kind.clone(), found.size, told.digest);
         self.place(path, Item { kind, mode, uid, gid, size, attributes, content, digest, file })
@@ -213,11 +228,20 @@ impl<'a> Target<'a> {
         if path.is_root() {
             return Ok(());
         }
-        if let Some(parent) = path.parent().filter(|parent| !parent.is_root() && !self.items.contains_key(parent)) {
+        if !self.folder.as_ref().is_some_and(|folder| lies_in(path, folder)) {
+            self.have_parent(path)?;
+        }
+        self.items.insert(path.clone(), item);
+        Ok(())
+    }
+
+    fn have_parent(&mut self, path: &LayerPath) -> Result<(), Failure> {
+        let Some(parent) = path.parent().filter(|parent| !parent.is_root()) else { return Ok(()) };
+        if !self.items.contains_key(&parent) {
             self.make_folders(&parent)?;
             self.repeat_folders(&parent)?;
         }
-        self.items.insert(path.clone(), item);
+        self.folder = Some(parent);
         Ok(())
     }
 
@@ -260,7 +284,10 @@ impl<'a> Target<'a> {
     pub(super) fn extract(&mut self, path: &LayerPath, item: Item<'a>) -> Result<(), Failure> {
         let is_folder = item.kind == Kind::Directory;
         match self.look(path)? {
-            Some(found) if found.is_folder() && !is_folder => self.items.retain(|other, _| !other.starts_with(path)),
+            Some(found) if found.is_folder() && !is_folder => {
+                self.items.retain(|other, _| !other.starts_with(path));
+                self.folder = None;
+            }
             _ => {}
         }
         self.place(path, item)
@@ -275,24 +302,25 @@ impl<'a> Target<'a> {
         self.sources
     }
 
-    /// The entries by path; names of one file become hard links to the first of them.
-    pub(super) fn finish(self) -> Vec<(LayerPath, Item<'a>)> {
-        let mut first: HashMap<(usize, Place), LayerPath> = HashMap::new();
-        let mut all = Vec::with_capacity(self.items.len());
-        for (path, mut item) in self.items {
-            if let Some(file) = item.file {
-                let known = first.entry(file).or_insert_with(|| path.clone());
-                if *known != path {
-                    item.kind = Kind::HardLink(known.clone());
-                    item.size = 0;
-                    item.content = Content::None;
-                    item.digest = None;
-                    item.attributes.xattrs.clear();
-                }
+    /// The entries; names of one file become hard links to the first of them.
+    pub(super) fn finish(mut self) -> Items<'a> {
+        let mut first: HashMap<(usize, u64, Option<Place>), LayerPath> = HashMap::new();
+        for (path, item) in &mut self.items {
+            let Some((source, number)) = item.file else { continue };
+            let place = match item.content {
+                Content::Found(found) => Some(found.place),
+                _ => None,
+            };
+            let known = first.entry((source, number, place)).or_insert_with(|| path.clone());
+            if known != path {
+                item.kind = Kind::HardLink(known.clone());
+                item.size = 0;
+                item.content = Content::None;
+                item.digest = None;
+                item.attributes.xattrs.clear();
             }
-            all.push((path, item));
         }
-        all
+        self.items
     }
 }
 
@@ -302,11 +330,18 @@ fn root() -> Found {
     Found { path: LayerPath::root(), kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, size: 0, place }
 }
 
-fn has_other_names(found: &Found) -> bool {
+/// Directly.
+fn lies_in(path: &LayerPath, folder: &LayerPath) -> bool {
+    let rest = path.as_bytes().strip_prefix(folder.as_bytes()).and_then(|rest| rest.strip_prefix(b"/"));
+    rest.is_some_and(|rest| !rest.contains(&b'/'))
+}
+
+/// The number of a file that may have other names.
+fn names_of(found: &Found) -> Option<u64> {
     match found.place {
-        _ if found.kind != Kind::File => false,
-        Place::Context(_, others) => others == 1,
-        Place::Layer(..) => true,
+        _ if found.kind != Kind::File => None,
+        Place::Context(stamp, others) => (others == 1).then_some(stamp.inode),
+        Place::Layer(_, offset) => Some(offset),
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::accounts::Accounts;
 use super::context::Context;
-use super::copy::{self, From, Large, Selection};
+use super::copy::{self, From, Selection, Unknown};
 use super::details;
 use super::files::Origins;
 use super::key;
@@ -155,7 +155,7 @@ fn last_layer(store: &Store, old: Option<&MadeOf>) -> Option<DiffId> {
     Some(Saved::find(store, &Key(old?.key)).ok()??.diff_id)
 }
 
-/// Writes the layer of a COPY whose large files nobody has hashed: they are hashed on the way, and then its key is known.
+/// Writes the layer of a COPY whose files nobody has hashed: they are hashed on the way, and then its key is known.
 fn early<'a>(
     solver: &Solver<'a>,
     step: &Step,
@@ -189,7 +189,7 @@ fn found(solver: &Solver<'_>, key: &Key) -> Result<Option<Saved>, Report> {
     }
 }
 
-/// `may_be_there`: may the store have what it comes to? Where it has not, large files are left to who writes them.
+/// `may_be_there`: may the store have what it comes to? Where it has not, files are left to who writes them.
 fn taken(
     solver: &Solver<'_>,
     step: &Step,
@@ -198,8 +198,8 @@ fn taken(
     match &step.action {
         Action::Copy(action) => {
             let from = from(solver, &action.from, action)?;
-            let large = if may_be_there()? { Large::Hashed } else { Large::Left };
-            let selection = copy::select(action, &from, &solver.layers, solver.means, large)?;
+            let unknown = if may_be_there()? { Unknown::Hashed } else { Unknown::Left };
+            let selection = copy::select(action, &from, &solver.layers, solver.means, unknown)?;
             Ok(Taken::Copy(from, selection))
         }
         Action::Folder { .. } => Ok(Taken::Folder),
@@ -340,8 +340,9 @@ fn layer(
             copy_all(solver, action, from, selection, &mut target)?;
             let items = target.finish();
             let old = before.and_then(|layer| Old::find(&layer, &solver.layers, &items));
+            let jobs = solver.means.jobs;
             let origins = match from {
-                From::Folder(context, digests) => Origins { context: Some(context), digests: Some(digests), old },
+                From::Folder(context, digests) => Origins { context: Some(context), digests: Some(digests), old, jobs },
                 _ => Origins { old, ..Origins::default() },
             };
             write::layer(&items, origins, &solver.layers, times, batch)

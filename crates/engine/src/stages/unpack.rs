@@ -15,7 +15,7 @@ use corten_store::StoreError;
 
 use super::content::{self, Layers};
 use super::paths::{Content, Item, Target};
-use super::view::{Found, Last, Place, View, resolve};
+use super::view::{Found, Last, View, resolve};
 
 /// Bytes that an archive may unpack to; one that is compressed, to what [`bounds::largest`] says of its size.
 const LARGEST: u64 = 64 << 30;
@@ -229,7 +229,6 @@ impl<'a> Unpacked<'a> {
         let Member { entry, at, .. } = file;
         let is_file = entry.kind == Kind::File;
         let (uid, gid) = owner.unwrap_or((entry.uid, entry.gid));
-        let place = Place::Layer(corten_oci::DiffId(corten_oci::Digest::of(self.name)), entry.offset);
         Item {
             kind: entry.kind.clone(),
             mode: if matches!(entry.kind, Kind::Symlink(_)) { 0o777 } else { entry.mode },
@@ -239,7 +238,7 @@ impl<'a> Unpacked<'a> {
             attributes,
             content: if is_file { Content::At(self.spool.clone(), *at) } else { Content::None },
             digest: None,
-            file: is_file.then_some((source, place)),
+            file: is_file.then_some((source, entry.offset)),
         }
     }
 }

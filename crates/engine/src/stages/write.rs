@@ -1,20 +1,21 @@
 //! The layer of a COPY: one tar, written while its files are read once; entries by path, parents first.
 //!
-//! A thread hashes the tar (see `corten_layer::write`), another one reads the files of a folder ahead (see `files`).
+//! A thread hashes the tar (see `corten_layer::write`), others read the files of a folder ahead (see `files` and `small`).
 
 use std::borrow::Cow;
 use std::io::{self, Read};
 
 use corten_diagnostic::{Failure, Report};
 use corten_layer::attributes::Attributes;
-use corten_layer::write::{Compression, LayerWriter};
-use corten_oci::{DiffId, Digest, Digester, Entry, Kind, LayerIndex, LayerPath};
+use corten_layer::write::{Compression, LayerWriter, Written};
+use corten_oci::{DiffId, Digester, Entry, Kind, LayerIndex, LayerPath};
 use corten_store::{Batch, read_ahead};
 
 use super::content::{Layers, Source};
 use super::details::Details;
-use super::files::{Files, Origins, Tidings, of_folder};
-use super::paths::{Content, Item, NOW};
+use super::files::{Files, Origins, Tidings, is_small, lost, of_folder};
+use super::paths::{Content, Item, Items, NOW};
+use super::small::{InOrder, SmallFiles};
 use super::view::{Found, Place};
 
 /// Times of a layer.
@@ -43,61 +44,46 @@ pub(super) struct Wrote {
 
 /// Writes entries as a layer.
 pub(super) fn layer(
-    items: &[(LayerPath, Item<'_>)],
+    items: &Items<'_>,
     origins: Origins<'_>,
     layers: &Layers<'_>,
     times: Times,
     batch: &Batch<'_>,
 ) -> Result<Wrote, Report> {
     let tidings = Tidings::default();
+    let small = SmallFiles::new(items, &origins);
     let files = Files::new(items, origins, &tidings);
-    let written = read_ahead(files, |files| entries(items, files, layers, times, batch));
-    let Written { diff_id, tar_size, index, new } = match written {
-        Ok(written) => written,
-        Err(report) => return Err(tidings.failure().unwrap_or(report)),
-    };
-    let (mut new, mut read) = (new.into_iter(), tidings.digests().into_iter());
-    let mut details = Details::for_entries(items.len());
-    for (entry, (path, item)) in index.entries.iter().zip(items) {
-        let digest = match item.digest {
-            None if of_folder(item).is_some() => Some(read.next().ok_or_else(|| lost(path))?),
-            None if item.kind == Kind::File => Some(new.next().ok_or_else(|| lost(path))?),
-            digest => digest,
-        };
-        details.add(entry.offset, &attributes(item, times), digest);
+    let mut written =
+        small.while_writing(|small| read_ahead(files, |files| entries(items, files, small, layers, times, batch)));
+    if let Some(report) = tidings.failure() {
+        written = Err(report);
     }
-    Ok(Wrote { diff_id, tar_size, index, details })
-}
-
-struct Written {
-    diff_id: DiffId,
-    tar_size: u64,
-    index: LayerIndex,
-    /// Of the files that nobody had hashed, those of a folder aside.
-    new: Vec<Digest>,
-}
-
-/// As they are written.
-fn attributes<'i>(item: &'i Item<'_>, times: Times) -> Cow<'i, Attributes> {
-    match times.of(item.attributes.mtime) {
-        mtime if mtime == item.attributes.mtime => Cow::Borrowed(&item.attributes),
-        mtime => Cow::Owned(Attributes { mtime, xattrs: item.attributes.xattrs.clone() }),
+    let (mut wrote, hashed_late) = written?;
+    let mut digests = tidings.digests().into_iter();
+    for (path, offset) in hashed_late {
+        wrote.details.hashed(offset, digests.next().ok_or_else(|| lost(path))?);
     }
+    Ok(wrote)
 }
 
-/// `files` gives the content of all that come from a folder.
-fn entries(
-    items: &[(LayerPath, Item<'_>)],
+/// Files of which the stream says the digest when they have gone by, and where each of them begins in the tar.
+type HashedLate<'i> = Vec<(&'i LayerPath, u64)>;
+
+/// `files` and `small` give the content of all that come from a folder.
+fn entries<'i>(
+    items: &'i Items<'_>,
     files: &mut dyn Read,
+    small: &mut InOrder<'_>,
     layers: &Layers<'_>,
     times: Times,
     batch: &Batch<'_>,
-) -> Result<Written, Report> {
+) -> Result<(Wrote, HashedLate<'i>), Report> {
     let mut sources = layers.sources(&of_layers(items), None)?.into_iter();
     // The writer makes the diff id, which is the digest of this blob.
     let mut writer = LayerWriter::new(batch.blob_hashed_elsewhere()?, Compression::Stored, 0);
-    let mut new = Vec::new();
+    let (mut details, mut hashed_late) = (Details::for_entries(items.len()), Vec::new());
     for (path, item) in items {
+        let (mut attributes, mut digest) = (attributes(item, times), item.digest);
         let source;
         let content: Box<dyn Read + '_> = match &item.content {
             Content::None => Box::new(io::empty()),
@@ -111,27 +97,48 @@ fn entries(
                 source = sources.next().ok_or_else(|| lost(path))?;
                 source.open(item.size)?
             }
+            Content::Found(_) if is_small(item) => {
+                let file = small.next(path)?;
+                digest = Some(file.digest);
+                if !file.xattrs.is_empty() {
+                    attributes.to_mut().xattrs = file.xattrs;
+                }
+                Box::new(file.content)
+            }
             Content::Found(_) => Box::new((&mut *files).take(item.size)),
         };
-        let is_new = item.digest.is_none() && item.kind == Kind::File && of_folder(item).is_none();
-        let mut content = Hashed { content, digester: is_new.then(Digester::new) };
-        let written = writer.with(entry(path, item), &attributes(item, times), &mut content);
+        let is_unknown = digest.is_none() && item.kind == Kind::File;
+        let is_late = is_unknown && of_folder(item).is_some();
+        let mut content = Hashed { content, digester: (is_unknown && !is_late).then(Digester::new) };
+        let written = writer.with(entry(path, item), &attributes, &mut content);
         written.map_err(|error| failed(&error, path))?;
-        new.extend(content.digester.map(Digester::finish));
+        let offset = writer.offset();
+        if is_late {
+            hashed_late.push((path, offset));
+        }
+        details.add(offset, &attributes, digest.or_else(|| content.digester.map(Digester::finish)));
     }
     // The last file was looked at again, too, when there is nothing after it.
     let rest = files.read(&mut [0]).map_err(|error| failed(&error, &LayerPath::root()))?;
     if rest > 0 {
         return Err(Failure::bug("a file of the folder is in no entry").into());
     }
-    let (blob, written) = writer.finish().map_err(|error| failed(&error, &LayerPath::root()))?;
-    let (_, tar_size) = blob.finish_as(written.diff_id.0)?;
-    Ok(Written { diff_id: written.diff_id, tar_size, index: written.index, new })
+    let (blob, Written { diff_id, index, .. }) = writer.finish().map_err(|error| failed(&error, &LayerPath::root()))?;
+    let (_, tar_size) = blob.finish_as(diff_id.0)?;
+    Ok((Wrote { diff_id, tar_size, index, details }, hashed_late))
+}
+
+/// As they are written.
+fn attributes<'i>(item: &'i Item<'_>, times: Times) -> Cow<'i, Attributes> {
+    match times.of(item.attributes.mtime) {
+        mtime if mtime == item.attributes.mtime => Cow::Borrowed(&item.attributes),
+        mtime => Cow::Owned(Attributes { mtime, xattrs: item.attributes.xattrs.clone() }),
+    }
 }
 
 /// What lies in other layers.
-fn of_layers<'a>(items: &[(LayerPath, Item<'a>)]) -> Vec<&'a Found> {
-    let all = items.iter().filter_map(|(_, item)| match item.content {
+fn of_layers<'a>(items: &Items<'a>) -> Vec<&'a Found> {
+    let all = items.values().filter_map(|item| match item.content {
         Content::Found(found) if matches!(found.place, Place::Layer(..)) => Some(found),
         _ => None,
     });
@@ -150,10 +157,6 @@ fn entry(path: &LayerPath, item: &Item<'_>) -> Entry {
         offset: 0,
         package: None,
     }
-}
-
-fn lost(path: &LayerPath) -> Failure {
-    Failure::bug(format!("nobody knows where the content of {path} is"))
 }
 
 fn failed(error: &io::Error, path: &LayerPath) -> Failure {

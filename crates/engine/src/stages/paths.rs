@@ -162,7 +162,6 @@ impl<'a> Target<'a> {
             };
             return self.put(&real, root, selected, Onto::Looked);
         }
-        let onto = if existing.is_none() { Onto::Nothing } else { Onto::Looked };
         match existing {
             None => self.make_folders(&real)?,
             Some(found) if !found.is_folder() => {
@@ -172,12 +171,20 @@ impl<'a> Target<'a> {
             }
             Some(_) => {}
         }
+        let onto = if self.is_new(&real)? { Onto::Nothing } else { Onto::Looked };
         self.copy_below(selected, &real, onto)?;
         // The folder that receives them has the time of theirs; the root of a folder that is built has none of its own.
         if let (Some(item), false) = (self.items.get_mut(&real), root.found.path.is_root()) {
             item.attributes.mtime = root.attributes.mtime;
         }
         Ok(())
+    }
+
+    /// Is a folder empty that is among the entries, because there was none before?
+    fn is_new(&self, folder: &LayerPath) -> Result<bool, Failure> {
+        let begin_alike = self.items.range(folder..).map(|(path, _)| path).filter(|path| *path != folder);
+        let mut begin_alike = begin_alike.take_while(|path| path.as_bytes().starts_with(folder.as_bytes()));
+        Ok(!begin_alike.any(|path| path.starts_with(folder)) && self.stage.look(folder)?.is_none())
     }
 
     fn copy_below(&mut self, selected: &'a Selected, real: &LayerPath, onto: Onto) -> Result<(), Failure> {

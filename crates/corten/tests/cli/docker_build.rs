@@ -84,15 +84,26 @@ fn the_same_is_made_once_and_why_says_what_changed() {
 
 /// The first time their key is known only when they are written, later before: it is the same.
 #[test]
-fn large_files_are_hashed_as_they_are_written() {
+fn files_are_hashed_as_they_are_written() {
     let place = Place::new();
     let large: Vec<u8> = (0..3_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     for project in ["one", "two"] {
         place.write(&format!("{project}/large"), &large);
         place.write(&format!("{project}/small"), "small");
         place.write(&format!("{project}/Dockerfile"), "FROM scratch\nCOPY . /d\n");
-        // Another name of a file that is read once.
-        fs::hard_link(place.path().join(project).join("large"), place.path().join(project).join("other")).unwrap();
+        (0..100).for_each(|at| place.write(&format!("{project}/many/{at}"), "x".repeat(at * at)));
+        let inside = |name: &str| place.path().join(project).join(name);
+        // Other names of files that are read once.
+        fs::hard_link(inside("large"), inside("other")).unwrap();
+        fs::hard_link(inside("many/7"), inside("many/seven")).unwrap();
+        for name in ["large", "many/7", "many/8"] {
+            let flags = rustix::fs::XattrFlags::empty();
+            match rustix::fs::setxattr(inside(name), "user.corten", name.as_bytes(), flags) {
+                // Not every disk has them.
+                Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
     let steps = |ran: &serde_json::Value| -> Vec<bool> {
         ran["steps"].as_array().unwrap().iter().map(|step| step["cached"] == true).collect()
@@ -119,6 +130,10 @@ fn large_files_are_hashed_as_they_are_written() {
     place.write("one/small", "another");
     assert_eq!(steps(&build("-f Dockerfile.two .")), [false, true]);
     place.run("build -f Dockerfile.two -o out .").expect(0);
+    place.run("build one -o out/one").expect(0);
+    for at in 0..100 {
+        assert_eq!(fs::read(place.path().join(format!("out/one/d/many/{at}"))).unwrap(), vec![b'x'; at * at]);
+    }
     assert!(fs::read(place.path().join("out/e/large")).unwrap() == large);
     assert!(fs::read(place.path().join("out/e/other")).unwrap() == large);
 }

@@ -10,7 +10,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -146,6 +146,8 @@ fn is_below(path: &[u8], folder: &LayerPath) -> bool {
 struct Table {
     bytes: Vec<u8>,
     starts: Vec<usize>,
+    /// What was found last: files are asked for in their order, so the next one is near.
+    last: AtomicUsize,
 }
 
 impl Table {
@@ -163,7 +165,7 @@ impl Table {
             }
             last = Some(path);
         }
-        Some(Self { bytes, starts })
+        Some(Self { bytes, starts, last: AtomicUsize::default() })
     }
 
     fn whole(&self, at: usize) -> Option<&[u8]> {
@@ -181,18 +183,36 @@ impl Table {
     }
 
     fn find(&self, path: &[u8]) -> Option<(usize, Remembered)> {
-        let (mut low, mut high) = (0, self.starts.len());
+        let (mut low, mut high) = self.around(path);
         while low < high {
             let middle = low + (high - low) / 2;
             match self.path(middle).cmp(path) {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
                 std::cmp::Ordering::Equal => {
+                    self.last.store(middle, Ordering::Relaxed);
                     return Some((middle, decode(self.whole(middle)?.get(2 + path.len()..)?)?));
                 }
             }
         }
         None
+    }
+
+    /// A path is among these, if it is anywhere: from the last one on, in steps that double.
+    fn around(&self, path: &[u8]) -> (usize, usize) {
+        let (count, last) = (self.starts.len(), self.last.load(Ordering::Relaxed));
+        let (mut low, mut high, mut step) = (last, last, 1);
+        while high < count && self.path(high) < path {
+            low = high;
+            high = high.saturating_add(step).min(count);
+            step *= 2;
+        }
+        while low > 0 && self.path(low) > path {
+            high = low + 1;
+            low = low.saturating_sub(step);
+            step *= 2;
+        }
+        (low, high.saturating_add(1).min(count))
     }
 }
 
@@ -272,6 +292,16 @@ mod tests {
             "what is gone from a folder that was walked is forgotten"
         );
         assert_eq!(left.find(b"young").unwrap().1.digest, Digest::of("5"));
+        let middle = |path: &str| [path, "0"].concat();
+        let paths = ["a", "new", "old", "young", "zero"];
+        for (from, to) in paths.iter().flat_map(|from| paths.map(|to| (from, to))) {
+            left.find(from.as_bytes());
+            assert_eq!(
+                left.find(to.as_bytes()).map(|(at, _)| at + 1),
+                paths.iter().position(|path| *path == to).filter(|at| *at > 0)
+            );
+            assert_eq!(left.find(middle(to).as_bytes()), None);
+        }
         for length in 0..bytes.len() {
             let cut = Table::decode(bytes[..length].to_vec());
             assert!(cut.is_none_or(|files| files.starts.len() < 4), "{length}");

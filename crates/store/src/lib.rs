@@ -5,6 +5,7 @@
 mod ahead;
 mod archive;
 mod batch;
+mod behind;
 mod cache_mount;
 mod contents;
 mod disk;
@@ -38,6 +39,7 @@ pub mod layout;
 
 pub use ahead::read_ahead;
 pub use batch::{Batch, BlobWriter};
+pub use behind::write_behind;
 pub use cache_mount::{CacheMount, CacheUse};
 pub use disk::read_in_order;
 pub use error::{StoreError, hints};

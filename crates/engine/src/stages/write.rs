@@ -1,15 +1,15 @@
 //! The layer of a COPY: one tar, written while its files are read once; entries by path, parents first.
 //!
-//! A thread hashes the tar (see `corten_layer::write`), others read the files of a folder ahead (see `files` and `small`).
+//! A thread hashes the tar (see `corten_layer::write`), one writes it, others read the files of a folder ahead (see `files` and `small`).
 
 use std::borrow::Cow;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use corten_diagnostic::{Failure, Report};
 use corten_layer::attributes::Attributes;
 use corten_layer::write::{Compression, LayerWriter, Written};
 use corten_oci::{DiffId, Digester, Entry, Kind, LayerIndex, LayerPath};
-use corten_store::{Batch, read_ahead};
+use corten_store::{Batch, read_ahead, write_behind};
 
 use super::content::{Layers, Source};
 use super::details::Details;
@@ -53,12 +53,17 @@ pub(super) fn layer(
     let tidings = Tidings::default();
     let small = SmallFiles::new(items, &origins);
     let files = Files::new(items, origins, &tidings);
-    let mut written =
-        small.while_writing(|small| read_ahead(files, |files| entries(items, files, small, layers, times, batch)));
+    // The writer makes the diff id, which is the digest of this blob.
+    let blob = batch.blob_hashed_elsewhere()?;
+    let write = |small: &mut InOrder<'_>, files: &mut dyn Read| {
+        write_behind(blob, |blob| entries(items, files, small, layers, times, blob))
+    };
+    let (mut written, blob) = small.while_writing(|small| read_ahead(files, |files| write(small, files)));
     if let Some(report) = tidings.failure() {
         written = Err(report);
     }
     let (mut wrote, hashed_late) = written?;
+    blob.map_err(|error| failed(&error, &LayerPath::root()))?.finish_as(wrote.diff_id.0)?;
     let mut digests = tidings.digests().into_iter();
     for (path, offset) in hashed_late {
         wrote.details.hashed(offset, digests.next().ok_or_else(|| lost(path))?);
@@ -76,11 +81,10 @@ fn entries<'i>(
     small: &mut InOrder<'_>,
     layers: &Layers<'_>,
     times: Times,
-    batch: &Batch<'_>,
+    blob: &mut dyn Write,
 ) -> Result<(Wrote, HashedLate<'i>), Report> {
     let mut sources = layers.sources(&of_layers(items), None)?.into_iter();
-    // The writer makes the diff id, which is the digest of this blob.
-    let mut writer = LayerWriter::new(batch.blob_hashed_elsewhere()?, Compression::Stored, 0);
+    let mut writer = LayerWriter::new(blob, Compression::Stored, 0);
     let (mut details, mut hashed_late) = (Details::for_entries(items.len()), Vec::new());
     for (path, item) in items {
         let (mut attributes, mut digest) = (attributes(item, times), item.digest);
@@ -123,8 +127,8 @@ fn entries<'i>(
     if rest > 0 {
         return Err(Failure::bug("a file of the folder is in no entry").into());
     }
-    let (blob, Written { diff_id, index, .. }) = writer.finish().map_err(|error| failed(&error, &LayerPath::root()))?;
-    let (_, tar_size) = blob.finish_as(diff_id.0)?;
+    let (_, Written { diff_id, tar_size, index, .. }) =
+        writer.finish().map_err(|error| failed(&error, &LayerPath::root()))?;
     Ok((Wrote { diff_id, tar_size, index, details }, hashed_late))
 }
 

@@ -17,7 +17,7 @@ use super::old::Old;
 use super::paths::{Content, Item, Items};
 use super::view::{Found, Place};
 
-/// Files from this size on are read long enough that hashing and reading them takes longer than opening them: bytes.
+/// Bytes of a file from which on reading and hashing it takes longer than opening it.
 pub(super) const LARGE: u64 = 64 << 10;
 
 /// Where files of a folder are read from.

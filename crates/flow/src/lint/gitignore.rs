@@ -1,16 +1,13 @@
 //! What git leaves out of a folder that is looked through: `.gitignore` of each folder from the repository's top on, and
 //! `.git/info/exclude`. Outside of a repository nothing is, as with ripgrep and ruff; nor is what somebody names.
 
-use std::io::Read;
 use std::path::Path;
 
 use corten_diagnostic::Failure;
 use corten_frontend::python::project::{IgnoreFile, Ignored, IsFolder};
 
 use crate::git::ignore_files_above;
-
-/// Bytes of a .gitignore that are read.
-const LARGEST: u64 = 1 << 20;
+use crate::regular;
 
 /// Goes along with whoever looks through a folder.
 #[derive(Default)]
@@ -23,7 +20,7 @@ impl GitIgnore {
     /// What holds in a folder because of those above it.
     ///
     /// # Errors
-    /// World: a file that is there cannot be read.
+    /// Input where a pipe, a device or a file without an end has the name of one; world where one cannot be read.
     pub(super) fn of(root: &Path) -> Result<Self, Failure> {
         let Ok(real) = root.canonicalize() else { return Ok(Self::default()) };
         let Some(top) = real.ancestors().find(|above| above.join(".git").exists()) else { return Ok(Self::default()) };
@@ -36,7 +33,7 @@ impl GitIgnore {
     /// Goes into a folder; `below` is its path from the root on.
     ///
     /// # Errors
-    /// World.
+    /// As [`GitIgnore::of`].
     pub(super) fn enter(&mut self, folder: &Path, below: &str) -> Result<(), Failure> {
         if let Some(ignored) = &mut self.ignored {
             ignored.enter(below, &text_of(&folder.join(".gitignore"))?.unwrap_or_default());
@@ -55,12 +52,12 @@ impl GitIgnore {
     }
 }
 
+/// All of a file; none where there is no such file.
 fn text_of(path: &Path) -> Result<Option<String>, Failure> {
-    let failed = |error: std::io::Error| Failure::world(format!("reading {}: {error}", path.display()));
-    if !path.is_file() {
-        return Ok(None);
+    match regular::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        // A folder of that name, or one above that is closed to us.
+        Err(error) if error.raw_os_error().is_some() && !path.is_file() => Ok(None),
+        Err(error) => Err(regular::failure(path, &error)),
     }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).map_err(failed)?.take(LARGEST).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }

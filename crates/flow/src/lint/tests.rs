@@ -314,6 +314,51 @@ fn what_git_leaves_out_is_not_looked_at() {
     assert_eq!(looked(&named), ["build/Dockerfile"]);
 }
 
+/// It was cut after 1 MB, and lines behind that held for nothing.
+#[test]
+fn a_long_gitignore_holds_to_its_last_line() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join(".git")).unwrap();
+    let long = format!("{}/out/\n", "# a comment\n".repeat(100_000));
+    assert!(long.len() > 1 << 20);
+    write(folder.path(), &[("Dockerfile", BAD), ("out/Dockerfile", BAD), ("own/out/Dockerfile", BAD)]);
+    let options = LintOptions { choice: only(&["DL3008"]), ..options(folder.path()) };
+    assert_eq!(found(&options).len(), 3);
+    for (name, left) in [
+        (".gitignore", ["Dockerfile DL3008", "own/out/Dockerfile DL3008"]),
+        ("own/.gitignore", ["Dockerfile DL3008", "out/Dockerfile DL3008"]),
+        (".git/info/exclude", ["Dockerfile DL3008", "own/out/Dockerfile DL3008"]),
+    ] {
+        write(folder.path(), &[(name, &long)]);
+        assert_eq!(found(&options), left, "{name}");
+        fs::remove_file(folder.path().join(name)).unwrap();
+    }
+}
+
+#[test]
+fn a_gitignore_that_is_no_file_is_refused_and_nothing_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[(".git/info/x", ""), ("own/Dockerfile", BAD)]);
+    let asked = LintOptions { choice: only(&["DL3008"]), ..options(folder.path()) };
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    for name in [".gitignore", "own/.gitignore", ".git/info/exclude"] {
+        let path = folder.path().join(name);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let told = |options: &LintOptions| lint(options).map(|_| ()).unwrap_err().to_string();
+        assert_eq!(told(&asked), format!("reading {}: it is a named pipe, no file", path.display()));
+        assert_eq!(found(&LintOptions { no_gitignore: true, ..asked.clone() }), ["own/Dockerfile DL3008"]);
+        fs::remove_file(&path).unwrap();
+        // As git, which takes a folder of that name for none.
+        fs::create_dir(&path).unwrap();
+        assert_eq!(found(&asked), ["own/Dockerfile DL3008"]);
+        fs::remove_dir(&path).unwrap();
+        fs::write(&path, "*\n").unwrap();
+        fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+        assert!(told(&asked).ends_with(": it is larger than 64 MB"), "{}", told(&asked));
+        fs::remove_file(&path).unwrap();
+    }
+}
+
 /// What hadolint 2.15.1 does: files before variables, lists together, the highest of severities; judged beside it in the tests of
 /// the program.
 #[test]

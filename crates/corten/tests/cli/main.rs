@@ -15,6 +15,7 @@ mod debs;
 mod determinism;
 mod disk;
 mod docker_build;
+mod docker_call;
 mod docker_flags;
 mod docker_remote;
 mod dockerfile;

@@ -42,9 +42,14 @@ pub fn is_secret_file(path: &str) -> bool {
     rules::secret_files::is_secret(path)
 }
 
-/// Is a variable of an image called like a secret, with a value that may be one?
-pub fn is_secret_variable(name: &str, value: &str) -> bool {
-    rules::ml::secrets::is_secret_name(name) && !rules::ml::secrets::is_harmless_value(value)
+/// Why a variable of an image is a secret: it is called like one, with a value that may be one, or its value looks like one,
+/// and is not in the answer.
+pub fn why_secret_variable(name: &str, value: &str) -> Option<String> {
+    use rules::ml::secrets::{is_harmless_value, is_secret_name, literals};
+    if is_secret_name(name) && !is_harmless_value(value) {
+        return Some("is called like a secret".to_owned());
+    }
+    literals(value).into_iter().next().map(|(_, what)| format!("has {what}"))
 }
 
 /// What all rules have to say, worst first.

@@ -6,6 +6,7 @@ use corten_testkit::command::Ran;
 use corten_testkit::registry::FakeRegistry;
 use serde_json::Value;
 
+use crate::dockerfile::Place;
 use crate::oci::Image;
 use crate::registry_bases::{based, habits, put};
 use crate::service::Service;
@@ -336,4 +337,55 @@ hint: give the folder of a project, or the name of an image: corten check NAME:V
     assert!(told.contains("there is no image 'nothing:1' in the store"), "{told}");
     fs::create_dir(service.folder().join("empty")).unwrap();
     assert!(service.run("check empty").expect(1).stderr.contains("there is nothing to build"));
+}
+
+/// Guides put projects into /usr/src/app; what packages bring is not looked at for secrets.
+#[test]
+fn a_secret_file_of_an_image_is_found_where_projects_lie() {
+    let place = Place::new();
+    place.write("secret", "KEY=1");
+    for (path, is_told) in [
+        ("/usr/src/app/.env", true),
+        ("/usr/src/app/deep/id_rsa", true),
+        ("/var/task/.env", true),
+        ("/srv/.env", true),
+        ("/usr/src/other/.env", false),
+        ("/usr/lib/node_modules/x/.env", false),
+        ("/usr/src/app/site-packages/x/.env", false),
+    ] {
+        place.write("Dockerfile", format!("FROM scratch\nCOPY secret {path}\nUSER 1000\n"));
+        place.run("build -t app:1").expect(0);
+        let ran = place.run("check app:1 --format json").expect(i32::from(is_told));
+        let secrets = point(&ran, "secrets");
+        assert_eq!(secrets["answer"], if is_told { "no" } else { "yes" }, "{path}: {secrets}");
+        let told = format!("ML142: '{}' is called like a file that holds secrets", path.trim_start_matches('/'));
+        assert_eq!(secrets["evidence"].as_str().unwrap().starts_with(&told), is_told, "{path}: {secrets}");
+    }
+}
+
+#[test]
+fn a_secret_variable_of_an_image_is_found_and_its_value_never_shown() {
+    let place = Place::new();
+    let token = "hf_AbCdEfGhIjKlMnOpQrStUvWxYz01234567";
+    for (variable, value, told) in [
+        ("DB_PASSWORD", "hunter2hunter2", Some("the variable DB_PASSWORD is called like a secret")),
+        ("GREETING", token, Some("the variable GREETING has a token of Hugging Face (hf_…)")),
+        ("DSN", "postgres://app:hunter22@db/x", Some("the variable DSN has a password in an address")),
+        ("DB_PASSWORD_FILE", "/run/secrets/db", None),
+        ("MAX_NEW_TOKENS", "512", None),
+        ("HF_TOKEN", "", None),
+        ("DSN", "postgres://db/x", None),
+    ] {
+        place.write("Dockerfile", format!("FROM scratch\nENV A=1 {variable}=\"{value}\"\nUSER 1000\n"));
+        place.run("build -t app:1").expect(0);
+        let ran = place.run("check app:1 --format json").expect(0);
+        let secrets = point(&ran, "secrets");
+        assert_eq!(secrets["answer"], if told.is_some() { "no" } else { "yes" }, "{variable}: {secrets}");
+        if let Some(told) = told {
+            assert_eq!(secrets["evidence"], told);
+            place.run("check app:1 --strict").expect(1);
+            let all = place.run("check app:1").expect(0);
+            assert!(!format!("{}{}{}", ran.stdout, all.stdout, all.stderr).contains(value), "{variable}");
+        }
+    }
 }

@@ -3,9 +3,10 @@
 //! From a registry only documents are read, so what lies in its layers cannot be known; of an image of the store it can.
 
 use corten_check::{
-    CheckInput, FileFacts, Policy, ProjectFacts, PythonFacts, check, end_of_python, is_secret_variable,
+    CheckInput, FileFacts, Policy, ProjectFacts, PythonFacts, check, end_of_python, why_secret_variable,
 };
 use corten_diagnostic::{Finding, Report};
+use corten_frontend::settings::{Settings, Texts};
 use corten_oci::{ContainerConfig, Kind};
 
 use super::{Fact, Readiness, Requirements, amount, answered, is_none, no, unknown, yes};
@@ -36,7 +37,9 @@ pub fn image(name: &str, strict: bool, registry: &RegistryOptions, world: &World
     let own = python_of(view, &config).filter(|(_, by_distribution)| !by_distribution);
     let ended = own.and_then(|(version, _)| PythonFacts::of(version, world.today()));
     let findings = findings(&config, &content, ended);
-    let requirements = Requirements { policy: Policy::default(), points: Vec::new(), strict };
+    // No settings are an image's: as where nothing is set.
+    let policy = Policy::of(&Settings::read(&Texts::default())?.check)?;
+    let requirements = Requirements { policy, points: Vec::new(), strict };
     Ok(answered(format!("image {name}"), facts, findings, &requirements))
 }
 
@@ -144,12 +147,11 @@ impl Content {
     }
 }
 
-/// A variable of the config that is called like a secret: no, without its value.
+/// A variable of the config that is a secret: no, without its value.
 fn secret_variable(config: &ContainerConfig) -> Option<Fact> {
-    let variables = config.env.iter().flatten().filter_map(|variable| variable.split_once('='));
-    let mut secrets = variables.filter(|(name, value)| is_secret_variable(name, value));
-    let (name, _) = secrets.next()?;
-    let what = format!("the variable {name} is called like a secret");
+    let mut variables = config.env.iter().flatten().filter_map(|variable| variable.split_once('='));
+    let secret = |(name, value)| why_secret_variable(name, value).map(|why| format!("the variable {name} {why}"));
+    let what = variables.find_map(secret)?;
     Some(no("secrets", what, "leave it out, and give it when the container starts"))
 }
 

@@ -171,3 +171,26 @@ fn settings_that_are_there_stay_until_somebody_says_so() {
     let ran = service.run("init --from-dockerfile other").expect(1);
     assert!(ran.stderr.contains("other:1:1") && ran.stderr.contains("other:2:1"), "{}", ran.stderr);
 }
+
+/// A letter of several bytes at the limit was cut in two, and the file was said to be no text.
+#[test]
+fn a_dockerfile_without_an_end_is_one_error_and_writes_nothing() {
+    let service = from_dockerfile("FROM python:3.13\n", "requirements.txt");
+    let hint = "hint: --from-dockerfile FILE names another one\n";
+    let larger = format!("error: reading ./Dockerfile: it is larger than 4 MiB, which no Dockerfile is\n{hint}");
+    for comment in ["# a comment\n", "#é\n", "# é\n", "#\u{1f40b}\n"] {
+        service.write("Dockerfile", format!("FROM python:3.13\n{}", comment.repeat((4 << 20) / comment.len())));
+        assert_eq!(service.run("init --from-dockerfile").expect(1).stderr, larger, "{comment}");
+    }
+    service.write("Dockerfile", vec![b'x'; 5 << 20]);
+    assert_eq!(service.run("init --from-dockerfile").expect(1).stderr, larger);
+    service.write("Dockerfile", b"FROM python:3.13\n# \xff\n");
+    let no_text = format!("error: reading ./Dockerfile: it is no text in UTF-8\n{hint}");
+    assert_eq!(service.run("init --from-dockerfile").expect(1).stderr, no_text);
+    assert!(!service.folder().join("corten.toml").exists());
+    // The largest that is read.
+    let first = "FROM python:3.13\nCMD [\"python\", \"train.py\"]\n#";
+    service.write("Dockerfile", format!("{first}{}\n", "x".repeat((4 << 20) - first.len() - 1)));
+    service.run("init --from-dockerfile").expect(0);
+    assert!(service.read("corten.toml").contains("run = \"python train.py\"\n"));
+}

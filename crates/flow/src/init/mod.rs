@@ -227,12 +227,16 @@ fn read(file: &Path) -> Result<String, Failure> {
         return Err(Failure::usage(format!("reading {}: it is no file", file.display()))
             .hint("--from-dockerfile FILE names another one"));
     }
-    let mut text = String::new();
-    std::fs::File::open(file).map_err(failed)?.take(LARGEST + 1).read_to_string(&mut text).map_err(failed)?;
-    match text.len() as u64 <= LARGEST {
-        true => Ok(text),
-        false => Err(Failure::input(format!("reading {}: it is longer than 4 MiB", file.display()))),
+    let mut bytes = Vec::new();
+    std::fs::File::open(file).map_err(failed)?.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let wrong = |what: &str| {
+        Failure::input(format!("reading {}: {what}", file.display())).hint("--from-dockerfile FILE names another one")
+    };
+    // Before it is known to be text: a letter may be cut in two.
+    if bytes.len() as u64 > LARGEST {
+        return Err(wrong("it is larger than 4 MiB, which no Dockerfile is"));
     }
+    String::from_utf8(bytes).map_err(|_| wrong("it is no text in UTF-8"))
 }
 
 /// The texts of a folder, and the same without settings.

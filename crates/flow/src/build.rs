@@ -68,6 +68,11 @@ impl Outcome {
         (built.image.manifest.digest, Platform::linux(planned.base.architecture))
     }
 
+    /// Is one of its platforms this machine's?
+    pub fn runs_here(&self) -> bool {
+        self.parts().any(|(planned, _)| planned.base.architecture == HOST)
+    }
+
     /// The image's names in `repository`, most wanted first.
     pub fn references(&self, repository: &Repository) -> Vec<Reference> {
         let reference = |tag: &Tag| Reference { repository: repository.clone(), tag: Some(tag.clone()), digest: None };

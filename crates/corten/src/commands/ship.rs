@@ -91,17 +91,21 @@ fn text(shipped: &Shipped, folder: &Path, shape: &Shape<'_>) -> String {
     rows.extend(shape.layout.map(|layout| row("layout", layout.display().to_string())));
     rows.push(row("sbom", shape.sbom.display().to_string()));
     rows.push(row("release", shape.release.display().to_string()));
-    rows.push(row("run", run_line(shipped, folder, &name)));
+    for (at, line) in run_lines(shipped, folder, &name).into_iter().enumerate() {
+        rows.push(row(if at == 0 { "run" } else { "" }, line));
+    }
     format!("{}\n\n{}", layers(&shipped.outcome), table(&rows, &[]))
 }
 
-/// What to type to try it on this machine.
-fn run_line(shipped: &Shipped, folder: &Path, name: &str) -> String {
+/// What to type to try it on this machine: without a daemon where it has this machine's processor, then with one.
+fn run_lines(shipped: &Shipped, folder: &Path, name: &str) -> Vec<String> {
     let ports = shipped.outcome.built.image.config.config.exposed_ports.clone().unwrap_or_default();
     let port = ports.first().and_then(|port| port.split('/').next()).map(|port| format!(" -p {port}:{port}"));
+    let run = format!("run --rm --read-only --tmpfs /tmp{} {name}", port.unwrap_or_default());
     let load = match folder.to_str() {
         Some(".") => "corten build --load".to_owned(),
         _ => format!("corten build --load {}", folder.display()),
     };
-    format!("{load} && docker run --rm --read-only --tmpfs /tmp{} {name}", port.unwrap_or_default())
+    let own = shipped.outcome.runs_here().then(|| format!("corten {run}"));
+    own.into_iter().chain([format!("{load} && docker {run}")]).collect()
 }

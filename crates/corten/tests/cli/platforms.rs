@@ -74,6 +74,22 @@ fn tags_point_to_an_index_of_both_and_the_lock_has_both_bases() {
 }
 
 #[test]
+fn only_what_has_this_machines_processor_is_told_to_be_run_here() {
+    let service = both();
+    let (own, other) = if cfg!(target_arch = "aarch64") { ("arm64", "amd64") } else { ("amd64", "arm64") };
+    for (flags, runs) in [
+        (format!("--platform linux/{other}"), false),
+        (format!("--platform linux/{other},linux/{own}"), true),
+        (format!("--platform linux/{own}"), true),
+    ] {
+        let told = service.run(&format!("ship {flags}")).expect(0).stdout;
+        assert_eq!(told.contains("\nrun      corten run --rm "), runs, "{flags}: {told}");
+        assert_eq!(told.contains("\nrun      corten build --load && docker run "), !runs, "{flags}: {told}");
+        assert!(told.trim_end().ends_with(" service:1.3.0"), "{told}");
+    }
+}
+
+#[test]
 fn arm64_alone_pins_the_base_whose_python_compiles() {
     let service = both();
     service.run("build --platform linux/arm64").expect(0);

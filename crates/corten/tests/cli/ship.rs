@@ -254,6 +254,24 @@ fn people_get_the_story_and_the_result() {
     }
 }
 
+/// What is told to be typed is understood: the image is found and started, as far as it has a program.
+#[test]
+fn how_to_run_it_is_told_without_a_daemon_first() {
+    let service = Service::filled();
+    let lines = |flags: &str| -> Vec<String> {
+        let told = service.run(&format!("ship {flags}")).expect(0).stdout;
+        let from = told.lines().skip_while(|line| !line.starts_with("run      "));
+        from.map(|line| line.get(9..).unwrap().to_owned()).collect()
+    };
+    let told = lines("");
+    let run = "run --rm --read-only --tmpfs /tmp -p 8000:8000 service:1.3.0";
+    assert_eq!(told, [format!("corten {run}"), format!("corten build --load && docker {run}")]);
+    // Whose port 8000 is, is not asked here; the Python of the tests is none, and dies once it is started.
+    let line = told[0].replace("corten run", "run --pull never").replace("-p 8000:8000", "--network none");
+    let ran = service.run(&line);
+    assert!(ran.status > 128 && !ran.stderr.contains("error"), "{}: {}", ran.status, ran.stderr);
+}
+
 #[test]
 fn a_base_is_pinned_until_lock_is_called() {
     let service = Service::filled();

@@ -164,6 +164,8 @@ pub struct LockFacts {
     pub yanked: Vec<PackageFacts>,
     /// Installed packages without one that they need; `why` says which.
     pub unmet: Vec<PackageFacts>,
+    /// How to get a lock with all packages, where this one may have been written by hand and some are absent.
+    pub completed_by: Option<String>,
 }
 
 /// What is known of shared libraries.

@@ -18,6 +18,7 @@ use crate::machines::ForeignProgram;
 use crate::packages::lock_line;
 use crate::plan::Planned;
 use crate::readiness;
+use crate::unlocked;
 use crate::weights;
 use crate::world::World;
 
@@ -202,18 +203,21 @@ fn lock_facts(planned: &Planned, built: Option<&Built>) -> LockFacts {
         why: "its hash is recorded in corten.lock".to_owned(),
         at: None,
     });
+    let missing = built.map(|built| missing_requirements(planned, built)).unwrap_or_default();
+    let is_short = missing.iter().any(|unmet| unmet.found.is_none());
     LockFacts {
         name: project.lock_name(),
         differs_at: project.manifest.as_ref().and_then(|manifest| manifest.place_of(&planned.out_of_step)),
         out_of_step: planned.out_of_step.clone(),
         unhashed: unhashed.collect(),
         yanked: yanked.collect(),
-        unmet: built.map(|built| unmet(planned, built)).unwrap_or_default(),
+        completed_by: if is_short { unlocked::completes(project) } else { None },
+        unmet: missing.into_iter().map(unmet_facts).collect(),
     }
 }
 
 /// What the installed wheels say that they need, and that is not there.
-fn unmet(planned: &Planned, built: &Built) -> Vec<PackageFacts> {
+fn missing_requirements(planned: &Planned, built: &Built) -> Vec<Unmet> {
     let installed = built.layers.iter().flat_map(|layer| &layer.installed);
     // The base's Python has packages that the virtual environment does not see.
     let image = planned.base_image.as_ref();
@@ -225,10 +229,10 @@ fn unmet(planned: &Planned, built: &Built) -> Vec<PackageFacts> {
         ..Metadata::default()
     });
     let environment = Environment::new(planned.python.full_version.clone(), planned.python.architecture);
-    let unmet = requirements_met(&wheels.collect::<Vec<_>>(), &environment);
-    let facts = |unmet: Unmet| {
-        let found = unmet.found.map_or_else(|| "it is absent".to_owned(), |found| format!("found {found}"));
-        PackageFacts { package: unmet.by, why: format!("needs {}, {found}", unmet.requirement), at: None }
-    };
-    unmet.into_iter().map(facts).collect()
+    requirements_met(&wheels.collect::<Vec<_>>(), &environment)
+}
+
+fn unmet_facts(unmet: Unmet) -> PackageFacts {
+    let found = unmet.found.map_or_else(|| "it is absent".to_owned(), |found| format!("found {found}"));
+    PackageFacts { package: unmet.by, why: format!("needs {}, {found}", unmet.requirement), at: None }
 }

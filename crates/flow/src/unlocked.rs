@@ -167,6 +167,18 @@ pub fn wanted(folder: &Path) -> Result<Option<&'static str>, Failure> {
     Ok(["requirements.in", "requirements.txt"].into_iter().find(|name| folder.join(name).is_file()))
 }
 
+/// How a requirements.txt that lacks packages becomes a lock with all of them; none for other locks, and where it is made from
+/// another file.
+pub fn completes(project: &Project) -> Option<String> {
+    let is_written = wanted(&project.folder).is_ok_and(|name| name == Some("requirements.txt"));
+    if !is_written || project.lock.kind != LockKind::Requirements || project.lock_name() != "requirements.txt" {
+        return None;
+    }
+    let name = "requirements.txt lists a part of what is needed";
+    let unset = if project.settings.lock.is_some() { "take `lock` out of the settings, then " } else { "" };
+    Some(format!("{name}; {unset}`mv requirements.txt requirements.in && corten lock` writes {PYLOCK} with all packages"))
+}
+
 /// The base whose Python the lock is for: the settings', else that of .python-version, else the first that is allowed.
 fn base(folder: &Path, settings: &Settings) -> Result<&'static KnownBase, Failure> {
     let requires = settings.project.as_ref().and_then(|project| project.requires_python.as_ref());

@@ -193,6 +193,7 @@ fn findings(text: &str) -> Vec<Finding> {
         unmet: packages(&example.unmet),
         out_of_step: example.out_of_step,
         differs_at: None,
+        completed_by: None,
     };
     let files: Vec<_> = example
         .files

@@ -11,7 +11,9 @@ pub(super) const RULE: Rule = Rule {
     severity: Severity::Warning,
     what: "An installed package requires another that is absent, or there in another version.",
     why: "The lock says what is installed, the packages say what they need; where overrides or an edited lock make the two \
-          differ, an import fails at run time.",
+          differ, an import fails at run time. So it does where a requirements.txt has the packages that the code imports \
+          and not those that they need in turn: nothing is added to it; `mv requirements.txt requirements.in && corten lock` \
+          writes pylock.toml with all of them.",
     bad: "unmet = ['anyio']",
     good: "unmet = []",
     aliases: &[],
@@ -20,8 +22,9 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn run(input: &CheckInput<'_>, found: &mut Found) {
-    for package in input.lock.iter().flat_map(|lock| &lock.unmet) {
-        let message = format!("{} {}", package.package, package.why);
-        found.add(place(package.at.as_ref()), message, "lock again, or take the override out that causes it");
+    let Some(lock) = &input.lock else { return };
+    let help = lock.completed_by.as_deref().unwrap_or("lock again, or take the override out that causes it");
+    for package in &lock.unmet {
+        found.add(place(package.at.as_ref()), format!("{} {}", package.package, package.why), help);
     }
 }

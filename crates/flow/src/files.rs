@@ -130,10 +130,8 @@ impl Files {
     /// Files of the image that differ from the commit, or would be in it had they not been deleted. What decides the
     /// image without entering it (lock, settings) counts too; weights never do.
     pub fn dirty(&self, project: &Project, commit: &Commit) -> Vec<String> {
-        let lock = project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let decides = |path: &str| {
-            Some(path) == lock.as_deref() || matches!(path, "pyproject.toml" | "corten.toml" | ".dockerignore")
-        };
+        let lock = project.lock_name();
+        let decides = |path: &str| path == lock || matches!(path, "pyproject.toml" | "corten.toml" | ".dockerignore");
         let extra = |path: &str| project.settings.extra_files.iter().any(|extra| extra.value.from == path);
         let enters = |path: &&str| decides(path) || extra(path) || self.rules.fate(path) == Fate::App;
         let changed = commit.changed.iter().filter_map(|path| path.to_str());

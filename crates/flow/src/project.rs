@@ -24,6 +24,9 @@ const OWN_LOCKS: [&str; 5] = ["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.loc
 /// What else is taken, where there is none of those; before it any pylock.NAME.toml.
 const EXPORTED: [&str; 3] = ["requirements.txt", "environment.yml", "environment.yaml"];
 
+/// Requirements that are parted, one file for each use, in a folder of their own: the main one, the first that is there.
+pub const PARTED: [&str; 3] = ["requirements/prod.txt", "requirements/production.txt", "requirements/base.txt"];
+
 /// A project as it lies in its folder.
 pub struct Project {
     /// The folder, as the user named it.
@@ -114,9 +117,9 @@ impl Project {
         })
     }
 
-    /// The lock's name below the project: `uv.lock`.
+    /// The lock's name below the project: `uv.lock`, `requirements/prod.txt`.
     pub fn lock_name(&self) -> String {
-        self.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        self.lock.path.strip_prefix(&self.folder).unwrap_or(&self.lock.path).to_string_lossy().into_owned()
     }
 }
 
@@ -132,7 +135,14 @@ pub fn texts(folder: &Path) -> Result<Texts, Failure> {
 /// Is there anything that could be a project's lock?
 pub fn has_lock(folder: &Path) -> Result<bool, Failure> {
     let own = OWN_LOCKS.iter().chain(&EXPORTED).any(|name| folder.join(name).is_file());
-    Ok(own || !exported_pylocks(folder)?.is_empty())
+    Ok(own || !exported_pylocks(folder)?.is_empty() || parted(folder)?.is_some())
+}
+
+/// The main file of a project's folder `requirements`; none where requirements lie beside that folder, which go first.
+pub fn parted(folder: &Path) -> Result<Option<&'static str>, Failure> {
+    let Some(main) = PARTED.into_iter().find(|name| folder.join(name).is_file()) else { return Ok(None) };
+    let is_beside = |name: &str| name.starts_with("requirements") && (name.ends_with(".txt") || name.ends_with(".in"));
+    Ok((!names(folder)?.iter().any(|name| is_beside(name))).then_some(main))
 }
 
 /// The projects that the lock has, and those that the workspace has now. A folder without a manifest is left out: whether
@@ -292,7 +302,10 @@ fn find_lock(folder: &Path, settings: &Settings) -> Result<LockText, Failure> {
     }
     match EXPORTED.iter().find(|name| folder.join(name).is_file()) {
         Some(name) => named_lock(folder, name),
-        None => Err(nothing_to_build(folder)),
+        None => match parted(folder)? {
+            Some(name) => named_lock(folder, name),
+            None => Err(nothing_to_build(folder)),
+        },
     }
 }
 
@@ -313,15 +326,18 @@ fn exported_pylock(folder: &Path) -> Result<Option<String>, Failure> {
 }
 
 fn exported_pylocks(folder: &Path) -> Result<Vec<String>, Failure> {
+    let is_exported =
+        |name: &String| name != INCOMPLETE_PYLOCK && LockKind::of(Path::new(name)) == Some(LockKind::Pylock);
+    Ok(names(folder)?.into_iter().filter(is_exported).collect())
+}
+
+/// What lies in a folder.
+fn names(folder: &Path) -> Result<Vec<String>, Failure> {
     let read = |error: io::Error| Failure::world(format!("reading {}: {error}", folder.display()));
-    let mut found = Vec::new();
-    for entry in folder.read_dir().map_err(read)? {
-        let name = entry.map_err(read)?.file_name().to_string_lossy().into_owned();
-        if name != INCOMPLETE_PYLOCK && LockKind::of(Path::new(&name)) == Some(LockKind::Pylock) {
-            found.push(name);
-        }
-    }
-    Ok(found)
+    let name = |entry: io::Result<std::fs::DirEntry>| {
+        entry.map(|entry| entry.file_name().to_string_lossy().into_owned()).map_err(read)
+    };
+    folder.read_dir().map_err(read)?.map(name).collect()
 }
 
 fn named_lock(folder: &Path, name: &str) -> Result<LockText, Failure> {
@@ -440,6 +456,28 @@ mod tests {
         assert_eq!(chosen(&[PYPROJECT, ("pylock.cuda.toml", ""), loose]).1, "pylock.cuda.toml");
         assert_eq!(chosen(&[PYPROJECT, loose, ("environment.yml", "")]).1, "requirements.txt");
         assert_eq!(chosen(&[PYPROJECT, ("environment.yml", "")]).0, LockKind::Conda);
+    }
+
+    #[test]
+    fn of_requirements_in_a_folder_the_main_file_is_taken_where_nothing_else_is_there() {
+        let parts = ["base", "dev", "production", "prod"].map(|name| format!("requirements/{name}.txt"));
+        let with = |count: usize, more: &[(&'static str, &'static str)]| {
+            let files: Vec<(&str, &str)> = parts.iter().take(count).map(|name| (name.as_str(), "a==1\n")).collect();
+            Folder::with(&[files.as_slice(), more, &[PYPROJECT]].concat())
+        };
+        let name = |folder: &Folder| folder.open().map(|project| project.lock_name());
+        for (count, expected) in [(1, 0), (2, 0), (3, 2), (4, 3)] {
+            assert_eq!(name(&with(count, &[])).unwrap(), parts[expected]);
+            assert!(has_lock(with(count, &[]).0.path()).unwrap());
+        }
+        for other in ["requirements.txt", "environment.yml", "uv.lock", "pylock.toml"] {
+            assert_eq!(name(&with(4, &[(other, "")])).unwrap(), other);
+        }
+        for beside in ["requirements-dev.txt", "requirements.in"] {
+            assert!(name(&with(4, &[(beside, "")])).unwrap_err().to_string().ends_with(": no lock"), "{beside}");
+            assert!(!has_lock(with(4, &[(beside, "")]).0.path()).unwrap());
+        }
+        assert!(!has_lock(Folder::with(&[("requirements/dev.txt", "a==1\n")]).0.path()).unwrap());
     }
 
     #[test]

@@ -236,9 +236,8 @@ fn release_layer(built: &BuiltLayer) -> ReleaseLayer {
 
 fn locks(outcome: &Outcome) -> Result<std::collections::BTreeMap<String, Digest>, Report> {
     let project = &outcome.planned.project;
-    let name = project.lock.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let own = outcome.planned.new_lock.as_ref().map(|(lock, _)| lock).or(project.corten_lock.as_ref());
-    let mut locks = std::collections::BTreeMap::from([(name, project.lock_digest)]);
+    let mut locks = std::collections::BTreeMap::from([(project.lock_name(), project.lock_digest)]);
     if let Some(own) = own {
         let text = own.text().map_err(|error| Failure::bug(format!("writing corten.lock: {error}")))?;
         locks.insert(crate::project::CORTEN_LOCK.to_owned(), Digest::of(text));

@@ -1,7 +1,7 @@
 //! Projects without a lock: `corten lock` makes pylock.toml of what they ask for, with uv's resolver.
 //!
 //! ```text
-//! pyproject.toml, requirements.in, requirements.txt ─► uv pip compile --universal --no-build ─► pylock.toml
+//! pyproject.toml, requirements.in, requirements.txt, requirements/prod.txt ─► uv pip compile --universal --no-build ─► pylock.toml
 //! ```
 //!
 //! The `uv` of PATH is taken, else the one of a wheel of PyPI, pinned here by hash. It may build nothing: to ask a source
@@ -91,7 +91,8 @@ pub fn source(folder: &Path, settings: &Settings) -> Result<Option<&'static str>
         return Ok(None);
     }
     let ours = project::text(folder, PYLOCK)?.is_some_and(|text| is_ours(&text.text));
-    let wish = folder.join("requirements.txt").is_file() && is_wish(folder);
+    let has_requirements = folder.join("requirements.txt").is_file() || project::parted(folder)?.is_some();
+    let wish = has_requirements && is_wish(folder);
     if project::has_lock(folder)? && !ours && !wish {
         return Ok(None);
     }
@@ -164,7 +165,8 @@ pub fn wanted(folder: &Path) -> Result<Option<&'static str>, Failure> {
             (None, None) => {}
         }
     }
-    Ok(["requirements.in", "requirements.txt"].into_iter().find(|name| folder.join(name).is_file()))
+    let whole = ["requirements.in", "requirements.txt"].into_iter().find(|name| folder.join(name).is_file());
+    whole.map_or_else(|| project::parted(folder), |name| Ok(Some(name)))
 }
 
 /// How a requirements.txt that lacks packages becomes a lock with all of them; none for other locks, and where it is made from
@@ -176,7 +178,9 @@ pub fn completes(project: &Project) -> Option<String> {
     }
     let name = "requirements.txt lists a part of what is needed";
     let unset = if project.settings.lock.is_some() { "take `lock` out of the settings, then " } else { "" };
-    Some(format!("{name}; {unset}`mv requirements.txt requirements.in && corten lock` writes {PYLOCK} with all packages"))
+    Some(format!(
+        "{name}; {unset}`mv requirements.txt requirements.in && corten lock` writes {PYLOCK} with all packages"
+    ))
 }
 
 /// The base whose Python the lock is for: the settings', else that of .python-version, else the first that is allowed.

@@ -277,6 +277,14 @@ fn a_file_that_is_not_there_pins_nothing() {
         assert_eq!(lock(both, &format!("-r {file}\n")), is("unknown", &evidence));
     }
     assert_eq!(lock(both, "-c less.txt\n"), is("unknown", "deps/less.txt is not in .: what it pins is not known"));
+    // Wherever the image has it.
+    fs::create_dir(service.folder().join("requirements")).unwrap();
+    service.write("requirements/base.txt", "-r ../b.txt\n");
+    for folder in ["", "./", "/tmp/", "'/srv/app/"] {
+        let pinned = is("yes", "what is installed is pinned in b.txt, requirements/base.txt");
+        let end = if folder.starts_with('\'') { "'" } else { "" };
+        assert_eq!(lock(&format!("pip install -r {folder}requirements/base.txt{end}"), ""), pinned, "{folder}");
+    }
     for (run, name) in [("pip install -r requirements/prod.txt", "prod.txt"), ("uv sync --locked", "uv.lock")] {
         assert_eq!(lock(run, ""), is("unknown", &format!("{name} is not in .: what it pins is not known")), "{run}");
     }

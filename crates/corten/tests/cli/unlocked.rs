@@ -156,6 +156,43 @@ fn requirements_without_those_of_packages_are_completed_as_the_finding_says() {
     assert_eq!(told["help"], "lock again, or take the override out that causes it");
 }
 
+/// One file for each use, in a folder of their own.
+#[test]
+fn requirements_in_a_folder_are_built_from_their_main_file_or_locked_from_it() {
+    let service = unlocked();
+    service.remove("pyproject.toml");
+    fs::create_dir(service.folder().join("requirements")).unwrap();
+    let pinned = |wheel: &Wheel| format!("{}=={}\n", wheel.name, wheel.version);
+    let lines: String = wheels().iter().skip(1).map(pinned).collect();
+    service.write("requirements/base.txt", format!("--index-url {}\n{lines}", service.index.url()));
+    service.write("requirements/prod.txt", format!("-r base.txt\n{}", pinned(&wheels()[0])));
+    service.write("requirements/dev.txt", "-r base.txt\npytest\n");
+    // What has no hashes is recorded.
+    service.run("build").expect(0);
+    ["init -q", "add .", "commit -qm first"].into_iter().for_each(|line| service.git(line));
+    let plan = || service.run("plan --format json").expect(0).json();
+    assert_eq!((plan()["packages"].as_array().unwrap().len(), &plan()["dirty"]), (3, &serde_json::json!([])));
+    service.run("build --locked").expect(0);
+    let checked = service.run("check --offline --format json").expect(0).json();
+    assert_eq!(checked["subject"], "native: layers from requirements/prod.txt");
+    assert!(service.run("init --dry-run --format json").expect(0).stdout.contains("requirements/prod.txt"));
+    service.write("requirements/prod.txt", format!("-r base.txt\n\n{}", pinned(&wheels()[0])));
+    assert_eq!(plan()["dirty"], serde_json::json!(["requirements/prod.txt"]));
+
+    // Without versions they are what is asked for.
+    service.remove("requirements/prod.txt");
+    service.write("requirements/base.txt", "fastapi\ntensor>=2\nuvicorn\n");
+    let shown = service.run("init --dry-run").expect(0);
+    let told = format!("{}{}", shown.stdout, shown.stderr);
+    assert!(told.contains("`corten lock` makes pylock.toml of requirements/base.txt"), "{told}");
+    let ran = run_with(&service, ANSWERS, "lock").expect(0);
+    let new = "pylock.toml is new, with 3 packages, from requirements/base.txt\n";
+    assert!(ran.stdout.starts_with(new), "{}", ran.stdout);
+    let asked = fs::read_to_string(service.corten.home().join("bin/asked")).unwrap();
+    assert!(asked.starts_with("pip\ncompile\nrequirements/base.txt\n"), "{asked}");
+    assert_eq!(plan()["packages"].as_array().unwrap().len(), 3);
+}
+
 /// As a process that was killed leaves it.
 #[test]
 fn what_is_half_written_is_neither_lock_nor_file_of_the_image() {

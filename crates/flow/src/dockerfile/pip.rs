@@ -11,10 +11,10 @@ use corten_frontend::python::LockKind;
 
 /// The file's name, without folders above it: images have it elsewhere than the project. Of several the first.
 pub fn installs(arguments: &[String]) -> Option<String> {
-    all_installed(arguments).into_iter().next()
+    all_installed(arguments).first().map(|path| name_of(path).to_owned())
 }
 
-/// The names of all of them, in the order of the text.
+/// All of them, as they are written, in the order of the text.
 pub fn all_installed(arguments: &[String]) -> Vec<String> {
     let text = match arguments {
         [shell, flag, script, ..] if shell.ends_with("sh") && flag.starts_with('-') && flag.ends_with('c') => {
@@ -75,15 +75,15 @@ fn requirements(words: &[&str]) -> Vec<String> {
             Some(rest) => Some(rest.trim_start_matches('=')),
             None => None,
         };
-        files.extend(file.map(|file| name_of(file.trim_matches(['"', '\''])).to_owned()));
+        files.extend(file.map(|file| file.trim_matches(['"', '\'']).to_owned()));
     }
     files
 }
 
 /// `uv pip sync requirements.txt`
 fn last_file(words: &[&str]) -> Option<String> {
-    let name = name_of(words.last()?);
-    LockKind::named(std::path::Path::new(name)).map(|_| name.to_owned())
+    let file = words.last()?;
+    LockKind::named(std::path::Path::new(file)).map(|_| (*file).to_owned())
 }
 
 #[cfg(test)]
@@ -123,6 +123,6 @@ mod tests {
         assert_eq!(installs(&exec).as_deref(), Some("r.txt"));
         assert_eq!(installs(&[]), None);
         let several = "pip install -r a.txt -rdeps/b.txt && uv sync".split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(all_installed(&several), ["a.txt", "b.txt", "uv.lock"]);
+        assert_eq!(all_installed(&several), ["a.txt", "deps/b.txt", "uv.lock"]);
     }
 }

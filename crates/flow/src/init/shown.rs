@@ -150,9 +150,7 @@ const HEAD: u64 = 64 * 1024;
 
 /// Requirements under another name than requirements.txt: by name, or because they hold hashes.
 fn perhaps_locks(folder: &Path, lock: &Lock, context: &Context) -> Vec<String> {
-    if !matches!(lock, Lock::Missing { .. }) {
-        return Vec::new();
-    }
+    let Lock::Missing { from } = lock else { return Vec::new() };
     let hashes = |path: &str| {
         let mut head = Vec::new();
         let file = File::open(folder.join(path)).ok()?;
@@ -163,7 +161,8 @@ fn perhaps_locks(folder: &Path, lock: &Lock, context: &Context) -> Vec<String> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         let here = folder.is_empty() || folder == "requirements";
         let named = folder == "requirements" || name.starts_with("requirements");
-        here && name.ends_with(".txt") && path != "requirements.txt" && (named || hashes(path) == Some(true))
+        let is_other = path != "requirements.txt" && *from != Some(path);
+        here && name.ends_with(".txt") && is_other && (named || hashes(path) == Some(true))
     };
     let paths = context.app.iter().filter(|found| found.metadata.is_file()).map(|found| found.path.clone());
     paths.filter(|path| perhaps(path)).collect()
@@ -202,7 +201,7 @@ fn locked(folder: &Path, plain: &Texts, world: &World<'_>) -> Result<Locked, Fai
     let wanted = Wanted { asked: &asked, architectures: &[Architecture::Amd64], renew: false };
     let base = match bases::choose(&project, &wanted, &quiet) {
         Ok(base) => base,
-        Err(report) if is_unpinned(&report.to_string()) => return Ok(Locked::No(wish())),
+        Err(report) if is_unpinned(&report.to_string()) => return Ok(Locked::No(wish(&name))),
         Err(report) => {
             let file = lock_file(&project);
             return Ok(Locked::NoBase(Lock::Is { name, packages: None }, report.to_string(), file));
@@ -213,7 +212,7 @@ fn locked(folder: &Path, plain: &Texts, world: &World<'_>) -> Result<Locked, Fai
     let environment = Environment::new(known.python, Architecture::Amd64);
     let resolved = match read(&project.lock, project.manifest.as_ref(), &asked, &environment) {
         Ok(resolved) => resolved,
-        Err(failure) if is_unpinned(&failure.to_string()) => return Ok(Locked::No(wish())),
+        Err(failure) if is_unpinned(&failure.to_string()) => return Ok(Locked::No(wish(&name))),
         Err(failure) => return Ok(Locked::No(Lock::Wrong(failure))),
     };
     if let Some(failure) = refuse_conda(&project.lock, &resolved.conda) {
@@ -240,8 +239,9 @@ fn lock_file(project: &Project) -> LockFile {
     }
 }
 
-fn wish() -> Lock {
-    Lock::Missing { from: Some("requirements.txt") }
+fn wish(name: &str) -> Lock {
+    let parted = project::PARTED.into_iter().find(|parted| *parted == name);
+    Lock::Missing { from: parted.or(Some("requirements.txt")) }
 }
 
 /// The packages that the project names itself; what those need is not known without a lock.
@@ -250,7 +250,7 @@ fn asked_for(folder: &Path, plain: &Texts) -> Result<Vec<String>, Failure> {
     if let Some(text) = &plain.pyproject {
         names = Manifest::parse(&text.path, std::sync::Arc::clone(&text.text))?.asked_for();
     }
-    for file in ["requirements.in", "requirements.txt"] {
+    for file in ["requirements.in", "requirements.txt"].into_iter().chain(project::parted(folder)?) {
         let Some(text) = project::text(folder, file)? else { continue };
         let lines = text.text.lines().map(|line| line.split(" #").next().unwrap_or_default().trim());
         let named =

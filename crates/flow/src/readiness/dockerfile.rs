@@ -155,7 +155,8 @@ impl Seen<'_> {
     /// The files that RUN installs from, and those that these name.
     fn installed(&self) -> Result<Installed, Failure> {
         let every: Vec<usize> = (0..self.recipe.stages.len()).collect();
-        let mut wanted: Vec<String> = self.runs(&every).flat_map(all_installed).collect();
+        let installed = self.runs(&every).flat_map(all_installed);
+        let mut wanted: Vec<String> = installed.map(|path| of_project(self.folder, &path)).collect();
         let mut installed = Installed::default();
         while let Some(name) = wanted.pop() {
             let is_known = installed.files.contains_key(&name) || installed.missing.contains(&name);
@@ -320,6 +321,15 @@ struct Installed {
     files: BTreeMap<String, Text>,
     /// Those that are not in the folder.
     missing: BTreeSet<String>,
+}
+
+/// The file of the project that a path of the image means, which may have it elsewhere: `requirements/prod.txt` of
+/// `/tmp/requirements/prod.txt`, its name alone where there is none such.
+fn of_project(folder: &Path, path: &str) -> String {
+    let starts = std::iter::once(0).chain(path.match_indices('/').map(|(at, _)| at + 1));
+    let ends = starts.filter_map(|start| below("", path.get(start..)?));
+    let found = ends.into_iter().find(|end| !end.is_empty() && folder.join(end).is_file());
+    found.unwrap_or_else(|| path.rsplit('/').next().unwrap_or(path).to_owned())
 }
 
 fn is_requirements(name: &str) -> bool {

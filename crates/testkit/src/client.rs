@@ -66,8 +66,13 @@ fn try_send(place: &str, bytes: &[u8]) -> std::io::Result<Got> {
 pub fn read(stream: &mut TcpStream) -> Got {
     let mut all = Vec::new();
     let mut buffer = [0; 16 << 10];
-    while let Ok(got @ 1..) = stream.read(&mut buffer) {
-        all.extend_from_slice(&buffer[..got]);
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(got @ 1..) => all.extend_from_slice(&buffer[..got]),
+            // Who is stopped while he waits, and goes on, has waited for nothing: what comes still comes.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => break,
+        }
     }
     parse(&all)
 }

@@ -168,14 +168,19 @@ fn audit(place: &str) -> (BTreeMap<(String, String), String>, Vec<String>) {
             let said = manifest.header("docker-content-digest").unwrap_or_default().to_owned();
             let body: Value = serde_json::from_slice(&manifest.body).unwrap_or_default();
             let children = body["layers"].as_array().into_iter().flatten().chain([&body["config"]]);
-            let whole = manifest.status == 200
-                && said == Digest::of(&manifest.body).to_string()
-                && children.into_iter().all(|child| {
-                    let digest = child["digest"].as_str().unwrap_or_default();
-                    Digest::of(get(&format!("/v2/{repository}/blobs/{digest}")).body).to_string() == digest
-                });
-            if !whole {
-                torn.push(format!("{repository}:{tag} is torn"));
+            let mut wrong = Vec::new();
+            if manifest.status != 200 || said != Digest::of(&manifest.body).to_string() {
+                wrong.push(format!("the manifest is {manifest:?}"));
+            }
+            for child in children {
+                let digest = child["digest"].as_str().unwrap_or_default();
+                let got = get(&format!("/v2/{repository}/blobs/{digest}"));
+                if Digest::of(&got.body).to_string() != digest {
+                    wrong.push(format!("{digest} is {} bytes, {} {:?}", got.body.len(), got.status, got.headers));
+                }
+            }
+            if !wrong.is_empty() {
+                torn.push(format!("{repository}:{tag} is torn: {}", wrong.join(", ")));
             }
             names.insert((repository.clone(), tag), said);
         }

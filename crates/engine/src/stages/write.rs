@@ -1,6 +1,7 @@
 //! The layer of a COPY: one tar, written while its files are read once; entries by path, parents first.
 //!
-//! A thread hashes the tar (see `corten_layer::write`), one writes it, others read the files of a folder ahead (see `files` and `small`).
+//! A thread hashes the tar (see `corten_layer::write`), one writes it where files are small, others read the files of a folder
+//! ahead (see `files` and `small`).
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
@@ -13,7 +14,7 @@ use corten_store::{Batch, read_ahead, write_behind};
 
 use super::content::{Layers, Source};
 use super::details::Details;
-use super::files::{Files, Origins, Tidings, is_small, lost, of_folder};
+use super::files::{Files, LARGE, Origins, Tidings, is_small, lost, of_folder};
 use super::paths::{Content, Item, Items, NOW};
 use super::small::{InOrder, SmallFiles};
 use super::view::{Found, Place};
@@ -54,9 +55,10 @@ pub(super) fn layer(
     let small = SmallFiles::new(items, &origins);
     let files = Files::new(items, origins, &tidings);
     // The writer makes the diff id, which is the digest of this blob.
-    let blob = batch.blob_hashed_elsewhere()?;
-    let write = |small: &mut InOrder<'_>, files: &mut dyn Read| {
-        write_behind(blob, |blob| entries(items, files, small, layers, times, blob))
+    let mut blob = batch.blob_hashed_elsewhere()?;
+    let write = |small: &mut InOrder<'_>, files: &mut dyn Read| match are_small(items) {
+        true => write_behind(blob, |blob| entries(items, files, small, layers, times, blob)),
+        false => (entries(items, files, small, layers, times, &mut blob), Ok(blob)),
     };
     let (mut written, blob) = small.while_writing(|small| read_ahead(files, |files| write(small, files)));
     if let Some(report) = tidings.failure() {
@@ -69,6 +71,13 @@ pub(super) fn layer(
         wrote.details.hashed(offset, digests.next().ok_or_else(|| lost(path))?);
     }
     Ok(wrote)
+}
+
+/// Is making their entries more work than writing them? Large files are read and hashed by other threads already, and one more
+/// copy of their bytes costs what a thread that writes would save.
+fn are_small(items: &Items<'_>) -> bool {
+    let bytes = items.values().fold(0, |bytes: u64, item| bytes.saturating_add(item.size));
+    bytes / LARGE < items.len() as u64
 }
 
 /// Files of which the stream says the digest when they have gone by, and where each of them begins in the tar.

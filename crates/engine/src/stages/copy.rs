@@ -13,7 +13,7 @@ use corten_plan::recipe::{CopyAction, CopySource, Files};
 use super::content::Layers;
 use super::context::{Context, Patterns, Stamp};
 use super::digests::Digests;
-use super::files::LARGE;
+use super::files::{LARGE, changed};
 use super::glob;
 use super::means::Means;
 use super::view::{Found, Last, Place, View, resolve};
@@ -438,6 +438,15 @@ fn hashed(mut file: &File, size: u64) -> std::io::Result<Digest> {
     }
 }
 
+/// The attributes that a file had when it was looked at: others that were set since are in no layer, and in no key.
+fn attributes_as_written(found: &Found, context: &Context) -> Result<Xattrs, Report> {
+    let xattrs = context.attributes(&found.path)?;
+    match context.look(&found.path)? {
+        Some(now) if now.place == found.place => Ok(xattrs),
+        _ => Err(changed(&found.path)),
+    }
+}
+
 impl Selection {
     /// By what files are and hold, never by when they changed.
     pub(super) fn digest(&self) -> Digest {
@@ -472,7 +481,7 @@ impl Selection {
             }
             let (digest, xattrs) = match digests.get(&told.found.path, &stamp(&told.found)?) {
                 Some(known) if known.is_plain => (known.digest, Xattrs::new()),
-                Some(known) => (known.digest, context.attributes(&told.found.path)?),
+                Some(known) => (known.digest, attributes_as_written(&told.found, context)?),
                 None => hash(&told.found, context, digests)?,
             };
             (told.digest, told.attributes.xattrs) = (Some(digest), xattrs);
@@ -537,4 +546,31 @@ fn entry(to: &mut Vec<u8>, relative: &[u8], told: &Told, is_root: bool) {
 fn text(to: &mut Vec<u8>, text: &[u8]) {
     to.extend_from_slice(&(text.len() as u64).to_le_bytes());
     to.extend_from_slice(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_that_are_set_after_a_file_was_written_are_in_no_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = |value: &[u8]| {
+            let flags = rustix::fs::XattrFlags::empty();
+            rustix::fs::setxattr(folder.path().join("a"), "user.corten", value, flags)
+        };
+        std::fs::write(folder.path().join("a"), "a").unwrap();
+        // Not every disk has them.
+        if set(b"one") == Err(rustix::io::Errno::OPNOTSUPP) {
+            return;
+        }
+        let context = Context::open(folder.path(), None).unwrap();
+        let found = context.look(&LayerPath::new("a").unwrap()).unwrap().unwrap();
+        assert_eq!(attributes_as_written(&found, &context).unwrap().len(), 1);
+        // Whatever the clock's ticks are: the size is another one, too.
+        std::fs::write(folder.path().join("a"), "ab").unwrap();
+        set(b"two").unwrap();
+        let why = attributes_as_written(&found, &context).unwrap_err();
+        assert_eq!(why.error().to_string(), "copying /a: it was changed while it was read");
+    }
 }
